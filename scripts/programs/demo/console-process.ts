@@ -23,6 +23,8 @@ export interface ConsolePlaces {
   readonly outDir: string;
   /** Socket of the signer. */
   readonly signer: string;
+  /** Map with the demo's camera. */
+  readonly plan: string;
 }
 
 export class ConsoleProcess {
@@ -31,9 +33,19 @@ export class ConsoleProcess {
   readonly #token = randomBytes(32).toString('base64url');
   readonly #logPath: string;
 
-  constructor({ database, outDir, signer }: ConsolePlaces) {
+  constructor({ database, outDir, signer, plan }: ConsolePlaces) {
     this.#logPath = join(outDir, 'console.log');
-    const options = ['--demo', '--database', database, '--listen', LISTEN, '--signer', signer];
+    const options = [
+      '--demo',
+      '--database',
+      database,
+      '--listen',
+      LISTEN,
+      '--signer',
+      signer,
+      '--plan',
+      plan,
+    ];
     const command = [process.execPath, '--enable-source-maps', PROGRAM, ...options];
     const env = { ...process.env, VIGIE_ROOM_DEMO_TOKEN: this.#token };
     this.#process = new AgentProcess(command, env, this.#logPath);

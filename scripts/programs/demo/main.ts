@@ -3,7 +3,7 @@
  * console. Called by scripts/demo, which has set the checkout up and removes the folder. Everything it starts ends with
  * it.
  */
-import { copyFileSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -27,6 +27,7 @@ import { SqliteDatabase } from '../room/database/sqlite.ts';
 import { AgentProcess } from './agent-process.ts';
 import { ConsoleProcess, openInBrowser } from './console-process.ts';
 import { startPage } from './page.ts';
+import { demoPlan } from './plan.ts';
 import { RoomSigner } from './room-signer.ts';
 import { TrackHour } from './track-hour.ts';
 
@@ -168,7 +169,9 @@ async function start(): Promise<void> {
  * Shows the operators' console on the demo's archive, with the signer of their questions; both run until the demo ends.
  */
 async function showConsole(roomSigner: RoomSigner): Promise<void> {
-  const consoleProcess = new ConsoleProcess({ database, outDir, signer: roomSigner.socket });
+  const plan = join(dir, 'plan.geojson');
+  writeFileSync(plan, JSON.stringify(demoPlan(SITE, BOX)));
+  const consoleProcess = new ConsoleProcess({ database, outDir, signer: roomSigner.socket, plan });
   undo.push(() => Promise.all([consoleProcess.stop(), roomSigner.stop()]).then(() => undefined));
   const [{ url, exitReason }, signer] = await Promise.all([consoleProcess.start(), roomSigner.start()]);
   void signer.exitReason.then((reason) => finish({ code: 1, message: `demo: the signer ended: ${reason}` }));

@@ -3,6 +3,7 @@ import { effect } from '@preact/signals';
 import { render } from 'preact';
 import type { Session } from '../contract/session.ts';
 import { explain } from './acts.ts';
+import { startAlarm } from './alarm/alarm.ts';
 import { ApiProblem, get, post, takeKept } from './api.ts';
 import { startFocus } from './focus.ts';
 import { startKeys } from './keys.ts';
@@ -29,6 +30,7 @@ effect(() => {
 await enter();
 render(<Frame />, root);
 if (session.value !== undefined) {
+  startAlarm();
   await sendKept(session.value.user);
   await startFeed();
   await loadPatrols();

@@ -32,13 +32,14 @@ interface Arguments {
   readonly database: string;
   readonly listen: string;
   readonly signer?: string;
+  readonly plan?: string;
   readonly app?: string;
 }
 
 const say = (line: string): void => void process.stdout.write(`${printableLine(line)}\n`);
 const warn = (line: string): void => void process.stderr.write(`room: ${printableLine(line)}\n`);
 
-function settingsOf({ settings, demo, database, listen, signer }: Arguments): Settings {
+function settingsOf({ settings, demo, database, listen, signer, plan }: Arguments): Settings {
   if ((settings === undefined) === (demo === undefined)) {
     throw new AgentError('config', 'name --settings FILE, or --demo to try it without an identity provider');
   }
@@ -46,7 +47,7 @@ function settingsOf({ settings, demo, database, listen, signer }: Arguments): Se
   const token = process.env[ENTRY_TOKEN];
   if (token !== undefined && !/^[\w-]{43,}$/.test(token))
     throw new AgentError('config', `${ENTRY_TOKEN}: must be 43 or more of A-Z, a-z, 0-9, - and _`);
-  return { ...demoSettings(database, listen, token), signer };
+  return { ...demoSettings(database, listen, token), signer, plan };
 }
 
 function databaseAt(address: string): Sql {
@@ -125,6 +126,7 @@ const program = typedProgram('room console')
   .option('--database <where>', 'with --demo: a file of SQLite, or postgres://user@host/name', 'room.db')
   .option('--listen <address>', 'with --demo: address and port; 0 for any', '127.0.0.1:9480')
   .option('--signer <socket>', 'with --demo: socket of scripts/room signer, for searches and passages')
+  .option('--plan <file>', 'with --demo: map of the city with its cameras, as GeoJSON')
   .option('--app <folder>', 'folder of the browser app, if not the built one')
   .action(run);
 

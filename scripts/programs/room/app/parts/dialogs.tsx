@@ -8,8 +8,10 @@ import { NOTE_CHARS_MAX } from '../../contract/terms.ts';
 import { note } from '../acts.ts';
 import { newKey } from '../api.ts';
 import { isHelpOpen, setSingleKeys, singleKeys } from '../keys.ts';
+import { canShowMap } from '../queue/map-place.ts';
 import { letterOf, placesOf } from '../router.ts';
 import { session } from '../session.ts';
+import { alarmWords } from '../words/alarm.ts';
 import { words } from '../words/words.ts';
 
 /** Incident of the open dialog. */
@@ -151,6 +153,14 @@ function Help() {
             <dd>{help.keys[name]}</dd>
           </div>
         ))}
+        {canShowMap.value && (
+          <div>
+            <dt>
+              <kbd>m</kbd>
+            </dt>
+            <dd>{alarmWords.value.mapKey}</dd>
+          </div>
+        )}
         {open.includes('tracks') &&
           TRACK_KEYS.map(([name, keys]) => (
             <div key={name}>

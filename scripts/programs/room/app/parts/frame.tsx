@@ -6,6 +6,7 @@ import { language, setLanguage } from '../../../../../agent/kit/words.ts';
 import { explain } from '../acts.ts';
 import { post } from '../api.ts';
 import { isHelpOpen } from '../keys.ts';
+import { isMapShown } from '../queue/map-place.ts';
 import { waiting } from '../queue/store.ts';
 import { go, openNo, type Place, path, place, placesOf } from '../router.ts';
 import { IncidentScreen } from '../screens/incident-view.tsx';
@@ -17,11 +18,13 @@ import { link, tellSessionOver } from '../stream.ts';
 import { nextTheme, theme } from '../theme.ts';
 import { tell } from '../toasts.ts';
 import { words } from '../words/words.ts';
+import { AlarmButton, SoundLine } from './alarm-button.tsx';
 import { DemoClock, RoomClock } from './clock.tsx';
 import { Dialogs } from './dialogs.tsx';
 import { LookDialog } from './look-dialog.tsx';
 import { LinkMark } from './marks.tsx';
 import { PatrolDialog } from './patrol-dialog.tsx';
+import { QueueMap } from './queue-map.tsx';
 import { SuppressDialog } from './suppress-dialog.tsx';
 import { Toasts } from './toasts.tsx';
 
@@ -38,6 +41,7 @@ export function Frame() {
         <Header />
         <Connection />
         <DemoClock />
+        <SoundLine />
         <Screen />
       </div>
       {!expired.value && <Dialogs />}
@@ -85,6 +89,7 @@ function Header() {
       <p class="who">
         <b>{now.user}</b> <span>{roles[now.role]}</span>
       </p>
+      <AlarmButton />
       <button type="button" class="small" id="language" lang={other} onClick={() => setLanguage(other)}>
         {frame.language}
       </button>
@@ -181,9 +186,14 @@ function Screen() {
     );
   }
   return (
-    <main id="content" class={isOpen ? 'work opened' : 'work'} tabIndex={-1}>
+    <main
+      id="content"
+      class={`work${isOpen ? ' opened' : ''}${isMapShown.value ? ' mapped' : ''}`}
+      tabIndex={-1}
+    >
       <QueueScreen />
       {openNo.value !== undefined && <IncidentScreen no={openNo.value} />}
+      <QueueMap />
     </main>
   );
 }

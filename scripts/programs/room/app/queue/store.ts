@@ -30,6 +30,8 @@ const lingering = new Map<number, Incident>();
 const version = signal(0);
 let drawing = false;
 
+/** True once this browser has the queue. */
+export const isQueueLoaded = signal(false);
 export const filter = signal('');
 export const openStorms = signal<ReadonlySet<string>>(new Set());
 export const chosenKey = signal<string | undefined>(undefined);
@@ -132,6 +134,7 @@ export function isShort(): boolean {
 export function resetRows(queue: Queue): void {
   rows.reset(queue);
   draw();
+  isQueueLoaded.value = true;
 }
 
 export function applyRows(incidents: readonly Incident[]): void {

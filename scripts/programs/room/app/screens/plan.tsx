@@ -3,38 +3,24 @@ import { computed } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import { Notice } from '../../../../../agent/kit/controls.tsx';
 import type { Camera } from '../../contract/camera.ts';
-import type { Incident } from '../../contract/incident.ts';
-import { loadedIncidents } from '../queue/store.ts';
 import { go } from '../router.ts';
 import { tick } from '../session.ts';
-import { fleet, inOrder, keyOf, selectedKey, watchFleet } from '../views/fleet.ts';
+import { inOrder, keyOf, selectedKey, watchFleet } from '../views/fleet.ts';
 import { cityMap } from '../views/geo.ts';
 import { useLoad } from '../views/load.ts';
-import { MapView, near, type OpenAt, pointed } from '../views/map.tsx';
+import { MapView, near, pointed } from '../views/map.tsx';
+import { openAlerts, openAt } from '../views/open-alerts.ts';
 import { Head, incidentPath, Link, LoadState, Shape } from '../views/parts.tsx';
+import { PointedCamera } from '../views/pointed-camera.tsx';
 import { ago, count, kindText, reasonText } from '../views/view-texts.ts';
 import { viewWords } from '../words/views.ts';
 import { words } from '../words/words.ts';
 
 /** Rows beside the map. Queue and camera list contain all. */
 const ROWS_MAX = 60;
+/** No line is selected on this screen. */
+const NONE: ReadonlySet<string> = new Set();
 
-/** Most urgent alert of each camera, and the number of its alerts. */
-const openAt = computed<OpenAt>(() => {
-  const alertsByKey = new Map<string, { first: Incident; alertCount: number }>();
-  for (const incident of alerts.value) {
-    const key = keyOf(incident);
-    const before = alertsByKey.get(key);
-    alertsByKey.set(key, { first: before?.first ?? incident, alertCount: (before?.alertCount ?? 0) + 1 });
-  }
-  return alertsByKey;
-});
-/** Open alerts: the most urgent first, then the oldest. */
-const alerts = computed(() =>
-  [...loadedIncidents.value]
-    .filter(({ severity, state }) => severity === 'alert' && state !== 'closed')
-    .sort((a, b) => a.priority - b.priority || (a.received < b.received ? -1 : 1)),
-);
 const down = computed(() =>
   inOrder.value.filter(({ condition }) => condition !== 'well' && condition !== 'ending'),
 );
@@ -54,9 +40,9 @@ export function PlanScreen() {
       {map !== undefined && (
         <div class="desk-split">
           <div class="desk-main">
-            <MapView map={map} open={openAt.value} onPick={pick} />
+            <MapView map={map} open={openAt.value} chosen={NONE} onPick={pick} />
             <p class="d-map-line" role="status">
-              <Pointed />
+              <PointedCamera idle={plan.hover} />
             </p>
             {map.skipped > 0 && <p class="hint">{plan.skipped(count(map.skipped))}</p>}
           </div>
@@ -87,22 +73,6 @@ function pick(key: string): void {
   go('/cameras');
 }
 
-function Pointed() {
-  const { plan, conditions } = viewWords.value;
-  const key = pointed.value;
-  if (key === undefined) return <span class="quiet">{plan.hover}</span>;
-  const camera = fleet.value?.get(key);
-  const open = openAt.value.get(key);
-  return (
-    <>
-      <strong>{key}</strong>
-      {camera !== undefined &&
-        ` · ${[conditions[camera.condition], ...camera.reasons.map(reasonText)].join(' · ')}`}
-      {open !== undefined && ` · ${plan.alerts(open.alertCount)}: ${kindText(open.first.kind)}`}
-    </>
-  );
-}
-
 function PlanAside({ placed }: { readonly placed: ReadonlySet<string> }) {
   const { plan } = viewWords.value;
   const { states } = words.value;
@@ -111,11 +81,11 @@ function PlanAside({ placed }: { readonly placed: ReadonlySet<string> }) {
   return (
     <aside class="desk-aside">
       <h2>
-        {plan.open} <span class="quiet">{count(alerts.value.length)}</span>
+        {plan.open} <span class="quiet">{count(openAlerts.value.length)}</span>
       </h2>
-      {alerts.value.length === 0 && <p>{plan.openNone}</p>}
+      {openAlerts.value.length === 0 && <p>{plan.openNone}</p>}
       <ul class="d-rows d-links">
-        {alerts.value.slice(0, ROWS_MAX).map((incident) => (
+        {openAlerts.value.slice(0, ROWS_MAX).map((incident) => (
           <li key={incident.no} {...pointing(keyOf(incident))}>
             <Link to={incidentPath(incident.no)} class={`p${incident.priority}`}>
               {kindText(incident.kind)}
@@ -132,7 +102,7 @@ function PlanAside({ placed }: { readonly placed: ReadonlySet<string> }) {
           </li>
         ))}
       </ul>
-      <MoreRows all={alerts.value.length} />
+      <MoreRows all={openAlerts.value.length} />
       <h2>
         {plan.out} <span class="quiet">{count(down.value.length)}</span>
       </h2>

@@ -8,6 +8,7 @@ import { useKeys } from '../keys.ts';
 import { ActionBar, actionKeys } from '../parts/action-bar.tsx';
 import { BulkBar, isBulk } from '../parts/bulk-bar.tsx';
 import { useLongPress } from '../parts/long-press.ts';
+import { MapButton } from '../parts/queue-map.tsx';
 import { ROW_PX, Row } from '../parts/row.tsx';
 import { StormBar, stormKeys } from '../parts/storm-bar.tsx';
 import { SuppressionStrip } from '../parts/suppression-strip.tsx';
@@ -134,6 +135,7 @@ export function QueueScreen() {
           <strong>{queue.waiting(waiting.value)}</strong>{' '}
           <span>{queue.open(loadedCount.value + unloadedCount.value)}</span>
         </p>
+        <MapButton />
         <input
           ref={field}
           type="search"

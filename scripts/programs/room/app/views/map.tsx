@@ -1,17 +1,15 @@
 /**
  * Renders the map: one path for all streets, one node per camera, and a view that moves by mouse, wheel and keyboard.
  */
-import { computed, signal } from '@preact/signals';
+import { computed, signal, useSignal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
-import type { Incident } from '../../contract/incident.ts';
 import type { Condition } from '../../contract/terms.ts';
 import { viewWords } from '../words/views.ts';
 import { fleet, rankOf } from './fleet.ts';
 import type { CityMap, MapCamera } from './geo.ts';
+import type { OpenAt } from './open-alerts.ts';
 import { centred, cityView, panned, type View, zoomed } from './view.ts';
 import { plain } from './view-texts.ts';
-
-export type OpenAt = ReadonlyMap<string, { readonly first: Incident; readonly alertCount: number }>;
 
 /** Camera (`site/box`) under the pointer, or of the focused row. */
 export const pointed = signal<string | undefined>(undefined);
@@ -20,6 +18,20 @@ const map = signal<CityMap | undefined>(undefined);
 const fullView = computed(() => cityView(map.value?.width ?? 1, map.value?.height ?? 1));
 const currentView = signal<View | undefined>(undefined);
 const view = computed(() => currentView.value ?? fullView.value);
+
+/**
+ * Conditions by camera. The object changes only if one of them does: reports of 1,500 boxes come all the time, and
+ * nearly all leave the drawing as it is.
+ */
+const conditions = computed<ReadonlyMap<string, Condition>>(() => {
+  const next = new Map([...(fleet.value ?? [])].map(([key, { condition }]) => [key, condition] as const));
+  const isSame =
+    next.size === lastConditions.size &&
+    [...next].every(([key, condition]) => lastConditions.get(key) === condition);
+  if (!isSame) lastConditions = next;
+  return lastConditions;
+});
+let lastConditions: ReadonlyMap<string, Condition> = new Map();
 
 const KEY_STEP = 0.15;
 const ZOOM_STEP = 1.5;
@@ -50,10 +62,12 @@ export function near(key: string): void {
 interface Props {
   readonly map: CityMap;
   readonly open: OpenAt;
+  /** Marked cameras: those of the selected line. */
+  readonly chosen: ReadonlySet<string>;
   readonly onPick: (key: string) => void;
 }
 
-export function MapView({ map: cityPlan, open, onPick }: Props) {
+export function MapView({ map: cityPlan, open, chosen, onPick }: Props) {
   const { plan } = viewWords.value;
   const svg = useRef<SVGSVGElement>(null);
   useEffect(() => {
@@ -61,6 +75,7 @@ export function MapView({ map: cityPlan, open, onPick }: Props) {
     currentView.value = undefined;
   }, [cityPlan]);
   useHand(svg, onPick);
+  const size = useSize(svg);
   const by = (factor: number) => {
     const { x, y, width, height } = view.value;
     currentView.value = zoomed(view.value, fullView.value, factor, x + width / 2, y + height / 2);
@@ -73,7 +88,7 @@ export function MapView({ map: cityPlan, open, onPick }: Props) {
         aria-label={plan.svg}
         tabindex={0}
         viewBox={`${view.value.x} ${view.value.y} ${view.value.width} ${view.value.height}`}
-        style={{ '--unit': String(unit(view.value)) }}
+        style={{ '--unit': String(unit(view.value, size)) }}
         onKeyDown={(event) => {
           if (key(event.key, by)) event.preventDefault();
         }}
@@ -81,6 +96,7 @@ export function MapView({ map: cityPlan, open, onPick }: Props) {
         <Ground map={cityPlan} />
         {view.value.width * NAMES_FROM <= fullView.value.width && <Names map={cityPlan} />}
         <Markers cameras={cityPlan.cameras} open={open} />
+        <ChosenMarks cameras={cityPlan.cameras} chosen={chosen} />
       </svg>
       <div class="d-map-zoom">
         <button type="button" class="button d-small" aria-label={plan.zoomIn} onClick={() => by(ZOOM_STEP)}>
@@ -108,9 +124,31 @@ export function MapView({ map: cityPlan, open, onPick }: Props) {
   );
 }
 
-/** Returns map units per pixel, approximately, for parts whose size is independent of the zoom. */
-function unit({ width, height }: View): number {
-  return Math.max(width, height) / 800;
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Returns map units per pixel, for parts whose size is independent of the zoom. */
+function unit(seen: View, { width, height }: Size): number {
+  return Math.max(seen.width / width, seen.height / height);
+}
+
+/** Returns the size of the drawing in pixels. */
+function useSize(svg: { readonly current: SVGSVGElement | null }): Size {
+  const size = useSignal<Size>({ width: 800, height: 800 });
+  useEffect(() => {
+    const element = svg.current;
+    if (element === null) return undefined;
+    const observer = new ResizeObserver(() => {
+      const { clientWidth: width, clientHeight: height } = element;
+      // A hidden map has no size.
+      if (width > 0 && height > 0) size.value = { width, height };
+    });
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, [svg, size]);
+  return size.value;
 }
 
 function Ground({ map: { areas, lines } }: { readonly map: CityMap }) {
@@ -139,10 +177,10 @@ function Names({ map: { names } }: { readonly map: CityMap }) {
 
 /** Draws the worst on top. */
 function Markers({ cameras, open }: { readonly cameras: readonly MapCamera[]; readonly open: OpenAt }) {
-  const camerasByKey = fleet.value;
+  const conditionsByKey = conditions.value;
   return useMemo(() => {
     const worstLast = cameras
-      .map((place) => ({ ...place, condition: camerasByKey?.get(place.key)?.condition }))
+      .map((place) => ({ ...place, condition: conditionsByKey.get(place.key) }))
       .sort((a, b) => rank(b.condition) - rank(a.condition));
     const alarmed = worstLast.filter(({ key }) => open.has(key));
     return (
@@ -166,16 +204,45 @@ function Markers({ cameras, open }: { readonly cameras: readonly MapCamera[]; re
           >
             <circle class="d-pulse" r="11" />
             <circle class="d-ring" r="11" />
+            <AlertCount count={open.get(key)?.alertCount ?? 0} />
           </g>
         ))}
         <FocusMark cameras={cameras} />
       </g>
     );
-  }, [cameras, open, camerasByKey]);
+  }, [cameras, open, conditionsByKey]);
 }
 
 function rank(condition: Condition | undefined): number {
   return condition === undefined ? Number.POSITIVE_INFINITY : rankOf(condition);
+}
+
+/** Shows how many alerts a camera has, from two. */
+function AlertCount({ count }: { readonly count: number }) {
+  return count < 2 ? null : (
+    <text class="d-count" x="12" y="-7">
+      {count}
+    </text>
+  );
+}
+
+interface ChosenProps {
+  readonly cameras: readonly MapCamera[];
+  readonly chosen: ReadonlySet<string>;
+}
+
+function ChosenMarks({ cameras, chosen }: ChosenProps) {
+  return (
+    <g class="d-chosen">
+      {cameras
+        .filter(({ key }) => chosen.has(key))
+        .map(({ key, x, y }) => (
+          <g key={key} transform={`translate(${x} ${y})`} class="d-here" data-chosen={key}>
+            <circle r="16" />
+          </g>
+        ))}
+    </g>
+  );
 }
 
 /** Marks the camera of the row in focus. */

@@ -1,0 +1,361 @@
+/**
+ * Browser tests of the alarm and of the map beside the queue. Started tones and notifications are recorded; the
+ * browser's own classes make them.
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser, BrowserContext, Page } from 'puppeteer-core';
+import t, { type Test } from 'tap';
+import { cityMap } from '../../scripts/programs/room/app/views/geo.ts';
+import { iso } from '../../scripts/programs/room/database/sql.ts';
+import { browserMissing } from '../lib/browser.ts';
+import { enter } from '../lib/console.ts';
+import { addIncidents, type Columns } from '../lib/console-rows.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+import { type AppRoom, appRoom, contextOf, type Tab, type TabOptions, tabOf } from '../lib/room-browser.ts';
+import { cityMapFile } from '../lib/room-city.ts';
+import { numbered } from '../lib/room-evening.ts';
+import { violations } from '../page/in-page.ts';
+import { openBrowser, savePicture } from '../page/phone.ts';
+
+const SCREENS_DIR = join(ROOT, '.cache/console-screens');
+const CAMERAS = 1500;
+/** Maximum time from a key to the drawn mark of another camera among 1,500, on a busy machine. */
+const MARK_MS = 300;
+const HOUR_MS = 3_600_000;
+
+/** Records what the browser is asked to do. */
+const RECORDER = `
+  window.tones = 0;
+  const start = OscillatorNode.prototype.start;
+  OscillatorNode.prototype.start = function (...given) { window.tones += 1; return start.apply(this, given); };
+  window.notices = [];
+  window.closedTags = [];
+  window.asked = 0;
+  const Shown = window.Notification;
+  const ask = Shown.requestPermission.bind(Shown);
+  window.Notification = class extends Shown {
+    static requestPermission() { window.asked += 1; return ask(); }
+    constructor(title, options) {
+      super(title, options);
+      window.notices.push({ title, ...options });
+      window.lastNotice = this;
+    }
+    close() { window.closedTags.push(this.tag); super.close(); }
+  };`;
+
+/** Makes 30 s of silence pass at once. */
+const IMPATIENT = `
+  const wait = window.setTimeout;
+  window.setTimeout = (then, ms, ...given) => wait(then, ms === 30000 ? 0 : ms, ...given);`;
+
+const LIVE = 'document.querySelector(".link-live") !== null';
+const isOn = (on: boolean): string => `document.querySelector("#alarm.on") ${on ? '!==' : '==='} null`;
+const row = (no: number): string => `document.querySelector("[data-no='${no}']") !== null`;
+/** Time in which an alarm would have sounded: changes are collected for 250 ms. */
+const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 600));
+
+const WRONG_WAY = { priority: 1, kind: 'wrong-way', rule: 'one-way', place: 'line/rue-neuve' };
+
+/** True if the element is within the screen. */
+const IN_VIEW = `(element) => {
+  const { top, left, bottom, right } = element.getBoundingClientRect();
+  return element.checkVisibility() && top >= 0 && left >= 0 && bottom <= innerHeight && right <= innerWidth;
+}`;
+/** Moves the selection, and measures the time until the frame after the mark has moved, in ms. */
+const MARK_TIME = `(async () => {
+  const marked = () => document.querySelector('.queue-map [data-chosen]')?.dataset.chosen;
+  const before = marked();
+  const beganMs = performance.now();
+  dispatchEvent(new KeyboardEvent('keydown', { key: 'j' }));
+  while (marked() === before) await new Promise(requestAnimationFrame);
+  await new Promise(requestAnimationFrame);
+  return performance.now() - beganMs;
+})()`;
+/** Presses the mouse on a shape of the map. */
+const CLICK = `(shape) => {
+  for (const type of ['pointerdown', 'pointerup']) shape.dispatchEvent(new PointerEvent(type, { bubbles: true, button: 0 }));
+}`;
+
+interface Desk {
+  readonly room: AppRoom;
+  readonly context: BrowserContext;
+  open(options?: TabOptions): Promise<Tab>;
+  /** Adds alerts of priority 1 of one moment, ten minutes after the ones before. */
+  urgent(nos: readonly number[], change?: Columns): Promise<void>;
+}
+
+async function desk(t: Test, browser: Browser): Promise<Desk> {
+  const room = await appRoom(t, { fill: (db) => addIncidents(db, [numbered(1)]) });
+  const context = await contextOf(t, browser, room.home, 'Nadia');
+  await context.overridePermissions(room.home, ['notifications']);
+  let receivedMs = Date.now() - 20 * HOUR_MS;
+  return {
+    room,
+    context,
+    open: async (options) => {
+      // Chromium reports in its console that it blocks a sound, which is part of these tests.
+      const tab = await tabOf(context, room.home, { before: RECORDER, excused: /status of 4/, ...options });
+      await tab.waitUntil(LIVE);
+      return tab;
+    },
+    urgent: async (nos, change = {}) => {
+      receivedMs += 600_000;
+      const received = iso(receivedMs);
+      await addIncidents(
+        room.db,
+        nos.map((no) => numbered(no, { ...WRONG_WAY, received, ...change })),
+      );
+    },
+  };
+}
+
+/** Messages of a tab, without Chromium's own about a blocked sound and a cut connection. */
+const errorsOf = (...tabs: readonly Tab[]): string[] =>
+  tabs.flatMap(({ pageErrors }) => pageErrors.filter((line) => !/AudioContext|net::ERR_/.test(line)));
+
+t.test('the alarm and the map work in a browser', { skip: browserMissing(), timeout: 180_000 }, async (t) => {
+  const browser = await openBrowser(join(scratch(t), 'profile'));
+  t.teardown(() => browser.close());
+  await t.test('an alert sounds once, and its notification ends with its claim', (t) =>
+    checkAlarm(t, browser),
+  );
+  await t.test('two tabs, a reload and a lost connection sound nothing twice', (t) => checkTwice(t, browser));
+  await t.test('a browser that blocks the sound says so on a phone', (t) => checkBlocked(t, browser));
+  await t.test('each account of a desk has its own alarm', (t) => checkAccounts(t, browser));
+  await t.test('the map beside the queue and the list select each other', (t) => checkMap(t, browser));
+});
+
+async function checkAlarm(t: Test, browser: Browser): Promise<void> {
+  const { room, open, urgent } = await desk(t, browser);
+  const tab = await open();
+  const { page, waitUntil } = tab;
+  await urgent([10]);
+  await waitUntil(row(10));
+  await settled();
+  t.same(await page.evaluate('[tones, notices.length, asked]'), [0, 0, 0], 'off at first');
+  await page.click('#alarm');
+  await waitUntil(isOn(true));
+  await waitUntil('tones === 2');
+  await settled();
+  t.same(await page.evaluate('[tones, notices.length]'), [2, 0], 'it is heard once, and 10 is known');
+
+  await urgent([11], { box: 'cam-bourse-3' });
+  await waitUntil('tones === 4');
+  const [title, body] = ['Wrong way', 'centre/cam-bourse-3, line rue-neuve'];
+  t.strictSame(await page.evaluate('notices'), [
+    { title, body, tag: 'vigie-11', silent: true, requireInteraction: true },
+  ]);
+  t.equal((await room.postAs('Omar', '/api/incidents/11/claim', {})).status, 200);
+  await waitUntil('closedTags.join() === "vigie-11"');
+
+  await urgent([12], { box: 'cam-7' });
+  await waitUntil('tones === 6');
+  await page.evaluate('lastNotice.onclick()');
+  await waitUntil('location.pathname === "/incidents/12"');
+  await waitUntil('closedTags.includes("vigie-12")');
+
+  await urgent([13], { priority: 2 });
+  await urgent([14], { state: 'claimed', claimed_by: 'Omar' });
+  await waitUntil(row(14));
+  await urgent(
+    Array.from({ length: 68 }, (_, at) => 100 + at),
+    { box: 'cam-storm' },
+  );
+  await waitUntil('tones === 8');
+  await settled();
+  t.same(await page.evaluate('[tones, notices.length]'), [8, 3], 'a storm of 68 sounds once');
+  await page.click('#alarm');
+  await waitUntil(isOn(false));
+  await urgent([15]);
+  await waitUntil('document.title.startsWith("(")');
+  await settled();
+  t.same(await page.evaluate('[tones, notices.length]'), [8, 3], 'off again');
+  t.strictSame(errorsOf(tab), []);
+}
+
+async function checkTwice(t: Test, browser: Browser): Promise<void> {
+  const { room, open, urgent } = await desk(t, browser);
+  const first = await open();
+  await first.page.click('#alarm');
+  await first.waitUntil('tones === 2');
+  const second = await open({ look: ['fr', 'dark'] });
+  await second.waitUntil(isOn(true));
+  await second.page.click('#content');
+  const heard = async (): Promise<unknown> => {
+    // The timers of a hidden tab run once a second.
+    for (let time = 0; time < 3; time += 1) await settled();
+    const counts = [];
+    for (const { page } of [first, second]) counts.push(await page.evaluate('tones + 100 * notices.length'));
+    return counts;
+  };
+  await urgent([20]);
+  await second.waitUntil(row(20));
+  t.same(await heard(), [104, 0], 'one tab sounds');
+
+  room.link.cutConnections();
+  room.link.hold(true, true);
+  await urgent([21], { box: 'cam-21' });
+  await first.waitUntil('document.querySelector(".link-disconnected") !== null', 20_000);
+  room.link.hold(false, false);
+  await first.waitUntil(row(21), 20_000);
+  t.same(await heard(), [206, 0], 'an alert that came meanwhile sounds once');
+
+  await first.page.reload();
+  await first.waitUntil(LIVE);
+  await first.waitUntil(row(21));
+  t.same(await heard(), [0, 0], 'a reload sounds nothing again');
+  t.notOk(await first.page.$('#enable-sound'), 'the other tab has taken over');
+  await urgent([22], { box: 'cam-22' });
+  await second.waitUntil('tones === 2');
+  const [ofFirst, ofSecond] = (await heard()) as [number, number];
+  t.equal(ofFirst + ofSecond, 102);
+  t.strictSame(errorsOf(first, second), []);
+}
+
+/** Waits without puppeteer's evaluate, which counts as a gesture of the user, and so allows the sound. */
+async function untilBlocked(page: Page): Promise<void> {
+  const devtools = await page.createCDPSession();
+  const isShown = 'document.querySelector("#enable-sound") !== null';
+  const expression = `new Promise((resolve) => { setInterval(() => { if (${isShown}) resolve(); }, 50); })`;
+  await devtools.send('Runtime.evaluate', { expression, awaitPromise: true });
+}
+
+async function checkBlocked(t: Test, browser: Browser): Promise<void> {
+  const { context, urgent, room } = await desk(t, browser);
+  for (const language of ['fr', 'en'] as const) {
+    const before = `${RECORDER} localStorage.setItem('alarm of Nadia', 'on');`;
+    const tab = await tabOf(context, room.home, { before, width: 390, look: [language, 'light'] });
+    const { page, waitUntil } = tab;
+    await page.setViewport({ width: 390, height: 844 });
+    await untilBlocked(page);
+    await urgent([language === 'fr' ? 30 : 40]);
+    await waitUntil('notices.length === 1');
+    t.equal(await page.evaluate('tones'), 0);
+    for (const selector of ['#alarm', '#enable-sound'])
+      t.ok(
+        await page.evaluate(`(${IN_VIEW})(document.querySelector('${selector}'))`),
+        `${selector} is in view`,
+      );
+    t.notOk(await page.evaluate('document.documentElement.scrollWidth > innerWidth'), 'nothing is too wide');
+    t.strictSame(await violations(page), []);
+    await savePicture(page, join(SCREENS_DIR, `7-blocked-${language}.png`));
+    await page.click('#enable-sound');
+    await waitUntil('document.querySelector("#enable-sound") === null');
+    await waitUntil('tones === 2');
+    await urgent([language === 'fr' ? 31 : 41], { box: 'cam-31' });
+    await waitUntil('tones === 4');
+    t.strictSame(errorsOf(tab), []);
+    await page.close();
+  }
+  t.ok(room.streams.openedCount >= 2);
+}
+
+async function checkAccounts(t: Test, browser: Browser): Promise<void> {
+  const { room, context, open } = await desk(t, browser);
+  const tab = await open({ before: RECORDER + IMPATIENT });
+  const { page, waitUntil } = tab;
+  await page.click('#alarm');
+  await waitUntil(isOn(true));
+  const as = async (user: string): Promise<void> => {
+    const [name = '', value = ''] = (await enter(room.home, user)).split('=');
+    await context.setCookie({
+      name,
+      value,
+      domain: '127.0.0.1',
+      path: '/',
+      httpOnly: true,
+      sameSite: 'Strict',
+    });
+    await page.reload();
+    await waitUntil(LIVE);
+  };
+  await as('Omar');
+  await waitUntil('document.querySelector("#alarm") !== null');
+  t.ok(await page.evaluate(isOn(false)), 'another person has it off');
+  await as('Anna');
+  t.notOk(await page.$('#alarm'), 'an auditor has none');
+  await as('Nadia');
+  await waitUntil(isOn(true));
+  await page.click('#content');
+  t.equal((await room.postAs('Omar', '/api/sessions/end', { user: 'Nadia' })).status, 200);
+  await waitUntil('tones === 2');
+  const [title, body] = ['No new alerts arrive', 'Log in again, or check the connection.'];
+  t.match(await page.evaluate('notices'), [{ title, body }], 'an alarm that hears nothing says so');
+  t.strictSame(errorsOf(tab), []);
+}
+
+/** Camera that is marked on the map. */
+const MARKED =
+  '[...document.querySelectorAll(".queue-map [data-chosen]")].map(({ dataset }) => dataset.chosen).join()';
+
+async function checkMap(t: Test, browser: Browser): Promise<void> {
+  const plan = join(scratch(t), 'city.geojson');
+  const file = cityMapFile(CAMERAS);
+  writeFileSync(plan, JSON.stringify(file));
+  const map = cityMap(file);
+  const keys = typeof map === 'string' ? [] : map.cameras.map(({ key }) => key);
+  const keyOf = (index: number): string => keys[index] ?? '';
+  const at = (index: number): Columns => {
+    const [site = '', box = ''] = keyOf(index).split('/');
+    return { site, box };
+  };
+  const room = await appRoom(t, {
+    settings: { plan },
+    fill: (db) =>
+      addIncidents(db, [
+        numbered(1, { ...at(3), priority: 1 }),
+        numbered(2, at(700)),
+        ...[3, 4, 5, 6, 7].map((no) => numbered(no, { ...at(900), rule: 'storm' })),
+      ]),
+  });
+  const context = await contextOf(t, browser, room.home, 'Nadia');
+  const tab = await tabOf(context, room.home, { width: 1280 });
+  const { page, waitUntil } = tab;
+  await page.setViewport({ width: 1280, height: 800 });
+  await waitUntil('document.querySelectorAll(".queue-map .d-alarm").length === 3');
+  t.equal(await page.evaluate('document.querySelectorAll(".queue-map .d-marker").length'), CAMERAS);
+  t.equal(
+    await page.evaluate('document.querySelector(".queue-map .d-count").textContent'),
+    '5',
+    'a storm is counted',
+  );
+  await page.keyboard.press('j');
+  await waitUntil(`${MARKED} === ${JSON.stringify(keyOf(3))}`);
+  const markMs = (await page.evaluate(MARK_TIME)) as number;
+  t.comment(`the mark of another camera of ${CAMERAS} is drawn after ${markMs.toFixed(0)} ms`);
+  t.ok(markMs < MARK_MS, `${markMs} ms`);
+  t.strictSame(await violations(page), []);
+  await savePicture(page, join(SCREENS_DIR, '8-queue-map.png'));
+
+  await page.evaluate(
+    `(${CLICK})(document.querySelector('.queue-map .d-alarm[data-key="${keyOf(700)}"] .d-ring'))`,
+  );
+  await waitUntil('document.querySelector("[data-no=\'2\'][aria-selected=true]") !== null');
+  await page.keyboard.press('Enter');
+  await waitUntil('document.querySelector(".incident-body") !== null');
+  t.ok(
+    await page.evaluate('document.querySelector(".queue-map").hidden'),
+    'an open incident shows its picture',
+  );
+  await page.keyboard.press('m');
+  await waitUntil('!document.querySelector(".queue-map").hidden');
+  t.equal(await page.evaluate(MARKED), keyOf(700));
+  t.ok(
+    await page.evaluate('document.querySelector(".incident .acts .claim").checkVisibility()'),
+    'with its actions',
+  );
+  await savePicture(page, join(SCREENS_DIR, '9-incident-map.png'));
+  await page.keyboard.press('m');
+  await waitUntil('document.querySelector(".incident-body").checkVisibility()');
+  await page.keyboard.press('Escape');
+  await waitUntil('!document.querySelector(".queue-map").hidden');
+  await page.keyboard.press('m');
+  await waitUntil('document.querySelector(".queue-map").hidden');
+  await page.reload();
+  await waitUntil('document.querySelector("#map[aria-pressed=false]") !== null');
+  t.ok(await page.evaluate('document.querySelector(".queue-map").hidden'), 'remembered');
+  await page.setViewport({ width: 1200, height: 800 });
+  await waitUntil('document.querySelector("#map") === null');
+  t.strictSame(tab.pageErrors, []);
+}
