@@ -15,7 +15,7 @@ import { fetched, RefusalError } from './api.ts';
 import { JPEG_BYTES_MAX } from './limits.ts';
 import type { SeenFrame } from './rule-preview.ts';
 import { PICTURE_SCREENS } from './screens.ts';
-import { explain, hello, screen } from './store.ts';
+import { agent, explain, hello, screen, trial } from './store.ts';
 import { words } from './words/words.ts';
 
 /** 256 tracks of about 150 bytes, doubled. */
@@ -38,6 +38,14 @@ export const hasEnded = signal(false);
 /** Aspect ratio (width / height) of the last picture, kept while there is none. */
 export const aspect = signal(4 / 3);
 
+/** True if the present screen shows the picture: a running trial and a running walk test have it too. */
+export const wantsPicture = computed(() => {
+  if (PICTURE_SCREENS.includes(screen.value)) return true;
+  if (screen.value === 'try') return trial.value !== null;
+  const { phase } = agent.value?.walk ?? {};
+  return screen.value === 'walk' && (phase === 'ready' || phase === 'watching' || phase === 'done');
+});
+
 const hidden = signal(document.hidden);
 let running: AbortController | undefined;
 
@@ -46,7 +54,7 @@ export function startPreview(): void {
     hidden.value = document.hidden;
   });
   effect(() => {
-    const shouldRun = PICTURE_SCREENS.includes(screen.value) && !hidden.value && hello.value?.paired === true;
+    const shouldRun = wantsPicture.value && !hidden.value && hello.value?.paired === true;
     if (shouldRun && running === undefined) restartPreview();
     if (!shouldRun) stop();
   });

@@ -37,6 +37,9 @@ function put(next: readonly MarkedPerson[], isDone: boolean): void {
   if (isDone) change(nextDrawing);
 }
 
+/** Places before the present drag. */
+let before: readonly MarkedPerson[] = PEOPLE;
+
 const heightGauges: Draggable = {
   get points() {
     return handlesOf(people.value);
@@ -44,11 +47,15 @@ const heightGauges: Draggable = {
   withMiddles: false,
   holds: () => false,
   insert: () => false,
-  take: (corner) => document.querySelector<SVGElement>(`[data-handle="${corner}"]`)?.focus(),
+  take: (corner) => {
+    before = people.value;
+    document.querySelector<SVGElement>(`[data-handle="${corner}"]`)?.focus();
+  },
   moveCorner: (corner, to) => put(withHandle(people.value, corner, rounded(to)), false),
   moveAll: () => undefined,
   drop: () => put(people.value, true),
   cancel: () => {
+    loose.value = before;
     dragged.value = undefined;
   },
 };

@@ -2,8 +2,8 @@
 import { useSignal } from '@preact/signals';
 import type { PageFinding } from '../../../contract/page-link.ts';
 import { Button, Notice } from '../../../kit/controls.tsx';
-import { ask } from '../api.ts';
-import { agent, attempt, page, refresh, trial } from '../store.ts';
+import { perform } from '../repeated-acts.ts';
+import { agent, page, refresh, siteZone, trial } from '../store.ts';
 import { siteMoment, words } from '../words/words.ts';
 
 const SIGNS: Readonly<Record<PageFinding['verdict'], string>> = { ok: '✓', failed: '✗', unknown: '?' };
@@ -76,7 +76,7 @@ function Enrolment() {
       <h2>{go.enrolment}</h2>
       <Notice tone={state === 'enrolled' ? 'good' : state === 'refused' ? 'bad' : 'warn'}>
         {texts[state]} {reason}{' '}
-        {notAfter !== null && go.validUntil(siteMoment(notAfter, agent.value?.timeZone))}
+        {notAfter !== null && go.validUntil(siteMoment(notAfter, siteZone.value))}
       </Notice>
     </section>
   );
@@ -90,9 +90,7 @@ function MovedCamera() {
   if (confirmed.value) return <Notice tone="good">{go.confirmed}</Notice>;
   if (!isMoved) return null;
   const confirm = async (): Promise<void> => {
-    confirmed.value = await attempt(async () => {
-      await ask('POST', '/api/view/confirm', {});
-    });
+    confirmed.value = (await perform('confirm-view', {})) === 'done';
     await refresh();
   };
   return (

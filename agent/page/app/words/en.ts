@@ -6,6 +6,7 @@ import type { RuleKind } from '../../../contract/rule-config.ts';
 import type { ShapeKind } from '../drawing.ts';
 import type { HeightGaugeVerdict, PeopleProblem } from '../height-gauge.ts';
 import type { ProblemCode } from '../problems.ts';
+import type { ActKind } from '../repeated-acts.ts';
 import type { FieldName } from '../rule-fields.ts';
 import type { Screen } from '../screens.ts';
 
@@ -160,6 +161,25 @@ export const EN = {
   enrolment,
   walkLast,
   errors,
+  reasons: {
+    crosses: 'Sides cross, or no area',
+    noLength: 'No length',
+    outside: 'Outside the authorised outline',
+  },
+  picture: { zoom: 'Zoom', zoomIn: 'Zoom in', zoomOut: 'Zoom out' },
+  unsent: {
+    title: 'Not sent yet:',
+    note: 'The page sends it when the box answers.',
+    clear: 'Do not send',
+    acts: {
+      try: 'Test',
+      keep: 'Apply',
+      revert: 'Roll back now',
+      'walk-start': 'Start of the walk test',
+      'walk-answer': 'Answer in the walk test',
+      'confirm-view': 'Confirmation of the view',
+    } satisfies Record<ActKind, string>,
+  },
   language: 'Français',
   title: (box: string) => `Vigie · ${box}`,
   step: (n: number, of: number) => `Step ${n} of ${of}`,
@@ -175,6 +195,7 @@ export const EN = {
     code: 'Setup code',
     hint: '16 letters and digits; dashes and upper case are optional.',
     go: 'Pair',
+    unsent: 'Not sent yet. The page tries again.',
     triesLeft: (n: number) =>
       n === 1 ? 'One attempt left, then pairing is locked for a while.' : `${n} attempts left.`,
     wait: (clock: string) => `Try again in ${clock}.`,
@@ -235,6 +256,7 @@ export const EN = {
     place: (x: number, y: number) => `${x} % from the left, ${y} % from the top`,
     keys: 'Keyboard: Tab to a corner, arrows move it, with Shift further, Delete removes it, Insert adds one.',
     allowed: 'The authorisation allows this.',
+    cornersClose: 'Some corners are close together: zoom in with two fingers or with +.',
     cornersMax: 'At most 64 corners.',
     maskNote: 'Masks are black at once on this phone. The box applies them when you test them.',
     authorisationNote: 'Hatched: hidden by the authorisation. Dashed: its outlines.',
@@ -308,6 +330,9 @@ export const EN = {
     revert: 'Roll back now',
     appliedNote: 'Applied: the box uses this configuration from now on.',
     wentBack: 'The time was up: the box has restored the previous configuration. Your draft is still here.',
+    tooLate:
+      '“Apply” did not reach the box in time: it has restored the previous configuration. Your draft is still here.',
+    endUnknown: 'The time is up. Unless the box has received “Apply”, it has rolled back.',
     reverted: 'The previous configuration is restored. Your draft is still here.',
     discard: 'Discard my changes',
     stale: 'The box’s configuration has changed since this draft was begun. Your test replaces it.',
