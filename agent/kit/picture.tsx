@@ -44,7 +44,11 @@ export function Picture(props: PictureProps) {
   const isEmpty = url === undefined;
   return (
     <div class={`stage${isEmpty ? ' without' : ''}${editing ? ' editing' : ''}`}>
-      <div class="stage-frame" ref={frame} style={{ aspectRatio: String(aspect), '--aspect': String(aspect) }}>
+      <div
+        class="stage-frame"
+        ref={frame}
+        style={{ aspectRatio: String(aspect), '--aspect': String(aspect) }}
+      >
         {!isEmpty && (
           <div class="stage-clip">
             <img src={url} alt="" style={imageStyle(view)} />

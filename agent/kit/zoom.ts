@@ -24,7 +24,12 @@ export function placeAt({ zoom, x, y }: PictureView, [spotX, spotY]: PointNorm):
 }
 
 /** Enlarges by a factor. The place at the spot `from` is at the spot `to` afterwards, unless an edge prevents it. */
-export function zoomed(view: PictureView, factor: number, from: PointNorm, to: PointNorm = from): PictureView {
+export function zoomed(
+  view: PictureView,
+  factor: number,
+  from: PointNorm,
+  to: PointNorm = from,
+): PictureView {
   const zoom = Math.min(ZOOM_MAX, Math.max(1, view.zoom * factor));
   const [placeX, placeY] = placeAt(view, from);
   return within(zoom, placeX - to[0] / zoom, placeY - to[1] / zoom);

@@ -15,6 +15,13 @@ export function resetView(): void {
   heldCorner.value = undefined;
 }
 
+/** Moves an enlarged picture to a place that a key has reached outside of the visible part. */
+export function reveal([x, y]: PointNorm): void {
+  const view = pictureView.value;
+  const isVisible = (value: number, from: number): boolean => value >= from && value <= from + 1 / view.zoom;
+  if (!isVisible(x, view.x) || !isVisible(y, view.y)) pictureView.value = zoomedAround(view.zoom, [x, y]);
+}
+
 export function zoomIn(around: PointNorm): void {
   pictureView.value = zoomedAround(pictureView.value.zoom * STEP, around);
 }

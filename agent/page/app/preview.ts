@@ -21,6 +21,8 @@ import { words } from './words/words.ts';
 /** 256 tracks of about 150 bytes, doubled. */
 const HEADER_BYTES_MAX = 65_536;
 const AGAIN_MS = 3000;
+/** Time without a frame, after which the connection counts as lost: a frozen picture looks like a live one. */
+const FRAME_WITHIN_MS = 8000;
 /** Reasons after which the page does not retry automatically, because it would use time that another viewer needs. */
 const FOR_GOOD: readonly NoPicture[] = ['time-is-up', 'day-is-up', 'too-many-viewers'];
 
@@ -93,7 +95,7 @@ async function stream(signal: AbortSignal): Promise<boolean> {
     const reader = body?.getReader();
     const frames = new FrameReader({ headerBytesMax: HEADER_BYTES_MAX, bodyBytesMax: JPEG_BYTES_MAX });
     for (;;) {
-      const { value, done } = (await reader?.read()) ?? { value: undefined, done: true };
+      const { value, done } = (await nextFrame(reader?.read())) ?? { value: undefined, done: true };
       if (done || value === undefined || signal.aborted) break;
       // Of the queued frames only the newest is shown.
       const newest = frames.take(value).at(-1);
@@ -102,24 +104,34 @@ async function stream(signal: AbortSignal): Promise<boolean> {
       reason = header.picture ? undefined : header.why;
       if (header.picture) await put(header, newest.body, signal);
       else removePicture(header);
-      if (reason !== undefined && FOR_GOOD.includes(reason)) {
-        await reader?.cancel();
-        break;
-      }
+      if (reason !== undefined && FOR_GOOD.includes(reason)) break;
     }
-    if (!signal.aborted && reason === undefined) removePicture(undefined);
+    await reader?.cancel();
+    if (!signal.aborted && reason === undefined) showUnreachable();
     return reason !== undefined && FOR_GOOD.includes(reason);
   } catch (error) {
     if (signal.aborted) return true;
-    removePicture(undefined);
     if (!(error instanceof RefusalError)) {
-      missing.value = () => words.value.errors['unreachable'] ?? '';
+      showUnreachable();
       return false;
     }
+    removePicture(undefined);
     const text = explain(error);
     missing.value = () => text;
     return (FOR_GOOD as readonly string[]).includes(error.refusal.error);
   }
+}
+
+/** Resolves with undefined if a picture is shown and no further frame comes in time. Its absence may last. */
+async function nextFrame<T>(reading: Promise<T> | undefined): Promise<T | undefined> {
+  if (reading === undefined || previewFrame.value === undefined) return reading;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), FRAME_WITHIN_MS);
+  });
+  const first = await Promise.race([reading, late]);
+  clearTimeout(timer);
+  return first;
 }
 
 async function put(header: SeenFrame, jpeg: Uint8Array<ArrayBuffer>, signal: AbortSignal): Promise<void> {
@@ -141,6 +153,11 @@ async function put(header: SeenFrame, jpeg: Uint8Array<ArrayBuffer>, signal: Abo
   aspect.value = header.widthPx / header.heightPx;
   previewFrame.value = { ...header, url };
   if (before !== undefined) URL.revokeObjectURL(before.url);
+}
+
+function showUnreachable(): void {
+  removePicture(undefined);
+  missing.value = () => words.value.errors['unreachable'] ?? '';
 }
 
 function removePicture(header: Extract<PreviewHeader, { picture: false }> | undefined): void {

@@ -105,6 +105,7 @@ async function repeatActs(): Promise<void> {
       if (!acts.value.includes(act)) continue;
       if (stateOf(SUBJECTS[act.kind]) === act.about) {
         if ((await send(act)) === 'unanswered') return;
+        await refresh();
       } else {
         remove(act);
         configActs?.overtaken(act.kind);

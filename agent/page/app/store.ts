@@ -50,8 +50,10 @@ export function explain(error: unknown): string {
   }
   const errorText = error.status === 401 ? words.value.errors['unpaired'] : words.value.errors[code];
   const noPicture = (words.value.noPicture as Readonly<Record<string, string>>)[code];
-  const text = errorText ?? noPicture ?? words.value.refusal;
-  return reason === undefined ? text : `${text} ${reason}`;
+  const text = errorText ?? noPicture;
+  if (text !== undefined && language.value !== 'en') return text;
+  const refusalText = text ?? words.value.refusal;
+  return reason === undefined ? refusalText : `${refusalText} ${words.value.inEnglish(reason)}`;
 }
 
 /** Runs the action of a button; a refusal is shown. Returns true on success. */

@@ -81,7 +81,13 @@ function tookTrial(reply: ConfigReply): void {
   lastReply.value = reply;
   tookReply(reply);
   // Afterwards, because a trial is compared with the newest reply.
-  if (reply.trial !== null && reply.refused === null) remember({ id: reply.trial.id, sha256: reply.sha256 });
+  adopt();
+}
+
+/** Remembers a running trial of this phone's draft, also if the answer that started it was lost. */
+function adopt(): void {
+  const isOwn = changes.value.every((part) => part === 'camera');
+  if (trial.value !== null && isOwn) remember({ id: trial.value.id, sha256: config.value?.sha256 ?? null });
 }
 
 function tookDecision(decision: 'keep' | 'revert', reply: ConfigReply): void {
@@ -116,10 +122,7 @@ export function startTrial(): void {
     },
     overtaken: (kind) => {
       if (kind === 'keep' && fate.value === 'went-back') fate.value = 'too-late';
-      const own = trial.value;
-      const isOwn = changes.value.every((part) => part === 'camera');
-      if (kind === 'try' && own !== null && isOwn)
-        remember({ id: own.id, sha256: config.value?.sha256 ?? null });
+      if (kind === 'try') adopt();
     },
   });
 }

@@ -44,5 +44,7 @@ export class RepeatedPairing {
 /** Undefined for a client that names no attempt. */
 function hashOf({ code, attempt }: PairingAttempt): Buffer | undefined {
   if (attempt === undefined) return undefined;
-  return createHash('sha256').update(JSON.stringify([code, attempt])).digest();
+  return createHash('sha256')
+    .update(JSON.stringify([code, attempt]))
+    .digest();
 }

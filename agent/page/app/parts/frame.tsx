@@ -4,6 +4,7 @@ import type { ComponentType } from 'preact';
 import { useLayoutEffect, useRef } from 'preact/hooks';
 import { Button, Notice } from '../../../kit/controls.tsx';
 import { language, setLanguage } from '../../../kit/words.ts';
+import { wantsPicture } from '../preview.ts';
 import { AimScreen } from '../screens/aim.tsx';
 import { CameraScreen } from '../screens/camera.tsx';
 import { FiresScreen } from '../screens/fires.tsx';
@@ -17,7 +18,6 @@ import { ZonesScreen } from '../screens/zones.tsx';
 import { type Screen, STEPS } from '../screens.ts';
 import { hello, isUnreachable, page, screen, show, trial, trouble } from '../store.ts';
 import { canTry, tryDraft } from '../trial.ts';
-import { wantsPicture } from '../preview.ts';
 import { words } from '../words/words.ts';
 import { BesidePicture } from './beside-picture.tsx';
 import { TrialActions, TrialBar } from './trial-bar.tsx';
@@ -65,7 +65,7 @@ export function Frame() {
         <h1 tabindex={-1} ref={title}>
           {words.value.screens[now]}
         </h1>
-        {now !== 'pair' && now !== 'try' && <TrialBar />}
+        {now !== 'pair' && <TrialBar />}
         <div aria-live="assertive">
           {isUnreachable.value && now !== 'pair' && (
             <Notice tone="bad">{words.value.errors['unreachable']}</Notice>

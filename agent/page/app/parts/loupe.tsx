@@ -26,7 +26,10 @@ export function Loupe({ size }: { readonly size: StageSize }) {
       {url !== undefined && <img src={url} alt="" style={image} />}
       <svg viewBox={`${left} ${top} ${LOUPE_PX} ${LOUPE_PX}`} role="presentation">
         <Shapes size={large} selected={selected.value} quiet />
-        <path class="cross" d={`M${x - CROSS_PX},${y}H${x + CROSS_PX}M${x},${y - CROSS_PX}V${y + CROSS_PX}`} />
+        <path
+          class="cross"
+          d={`M${x - CROSS_PX},${y}H${x + CROSS_PX}M${x},${y - CROSS_PX}V${y + CROSS_PX}`}
+        />
       </svg>
     </div>
   );

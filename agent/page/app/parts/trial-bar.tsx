@@ -26,7 +26,11 @@ export function TrialActions() {
   const { running, keep, revert } = words.value.try;
   return (
     <nav class="way" aria-label={running}>
-      <Button id="revert" disabled={openActs.value.includes('revert')} onClick={() => void endTrial('revert')}>
+      <Button
+        id="revert"
+        disabled={openActs.value.includes('revert')}
+        onClick={() => void endTrial('revert')}
+      >
         {revert}
       </Button>
       <Button

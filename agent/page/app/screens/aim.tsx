@@ -19,6 +19,7 @@ import {
 import { type Draggable, dragging } from '../parts/dragging.ts';
 import { Letters, Shapes } from '../parts/shapes.tsx';
 import { Stage } from '../parts/stage.tsx';
+import { reveal } from '../picture-view.ts';
 import { aspect } from '../preview.ts';
 import { agent } from '../store.ts';
 import { words } from '../words/words.ts';
@@ -157,6 +158,7 @@ function HeightGaugeHandle({ index, at, size }: { index: number; at: PointNorm; 
       label={name}
       place={words.value.zones.place}
       onMove={(to) => put(withHandle(people.value, index, rounded(to)), true)}
+      onFocus={() => reveal(at)}
     />
   );
 }

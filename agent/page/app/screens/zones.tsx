@@ -25,6 +25,7 @@ import {
 import { dragging, SIDE_PX_MIN } from '../parts/dragging.ts';
 import { middleOf, Shapes } from '../parts/shapes.tsx';
 import { Stage } from '../parts/stage.tsx';
+import { reveal } from '../picture-view.ts';
 import { watchesLine } from '../rule-fields.ts';
 import { authorisation } from '../store.ts';
 import { words } from '../words/words.ts';
@@ -88,7 +89,9 @@ function Handles({ size }: { readonly size: StageSize }) {
         cornerCount < CORNERS_MAX &&
         sidesFrom(shape.points, size, SIDE_PX_MIN).map((i) => {
           const [x, y] = middles(shape.points)[i] as PointNorm;
-          return <circle key={`m${i}`} class="middle" data-middle={i} cx={x * size.w} cy={y * size.h} r="6" />;
+          return (
+            <circle key={`m${i}`} class="middle" data-middle={i} cx={x * size.w} cy={y * size.h} r="6" />
+          );
         })}
       {shape.points.map((at, i) => (
         <Handle
@@ -102,6 +105,7 @@ function Handles({ size }: { readonly size: StageSize }) {
           onMove={(to) => change(withPoints(drawing.value, shape, withCorner(shape, i, rounded(to))))}
           onFocus={() => {
             corner.value = i;
+            reveal(at);
           }}
           onRemove={() => removeCorner(shape, i)}
           onInsert={() => insertCorner(shape, i)}

@@ -143,6 +143,20 @@ const errors: Record<string, string> = {
   unpaired: 'This phone is no longer paired. Enter the code again.',
   busy: 'Another person is changing the box. Wait a moment.',
   bad: 'The box could not read the request.',
+  'too-many': 'The phone asks too often. Wait a second.',
+  'too-many-requests': 'The phone asks too often. Wait a second.',
+  unavailable: 'A part of the box does not answer. Try again in a moment.',
+  unreadable: 'The answer of a part of the box could not be read.',
+  denied: 'The box refused the values.',
+  failed: 'The box could not do that.',
+  'walk-runs': 'A walk test is already running.',
+  'not-started': 'No walk test is running.',
+  'not-waiting': 'A pass is running: wait for its end.',
+  'nothing-to-repeat': 'No pass has been done yet.',
+  'no-such-rule': 'This rule does not run on the box.',
+  shadow: 'This rule is counted only and raises no alert, so it cannot be walked.',
+  off: 'The rule’s schedule is off at this time.',
+  'not-confirmed': 'The box could not take this view as its reference.',
 };
 
 export const EN = {
@@ -190,6 +204,8 @@ export const EN = {
   loading: 'Asking the box…',
   refusal: 'The box refused.',
   close: 'Close',
+  detail: 'Technical detail',
+  inEnglish: (text: string) => text,
   pair: {
     intro: 'Enter the setup code that is printed on the label of the card. It works once.',
     code: 'Setup code',
@@ -281,6 +297,7 @@ export const EN = {
     finish: 'Done',
     remove: 'Delete rule',
     always: 'Always',
+    zone: (name: string) => `Times of the site (${name}).`,
     addSpan: 'Add times',
     removeSpan: 'Remove these times',
     from: 'from',
