@@ -5,7 +5,7 @@
  * | method, path | body → answer |
  * | --- | --- |
  * | GET /api/hello | → Hello; the only one without a session besides pair |
- * | POST /api/pair | {code} → {} and the cookie; 401 PairRefused wrong, 429 PairRefused locked |
+ * | POST /api/pair | {code, attempt} → {} and the cookie; 401 PairRefused wrong, 429 PairRefused locked |
  * | POST /api/unpair | {} → {} |
  * | POST /api/code | {} → {code, minutes}: a new code for one more phone |
  * | GET /api/state?language=fr | → PageState |
@@ -19,6 +19,7 @@
  * | POST /api/cameras/stream | {address, user, password} → CameraStreams: a camera’s streams by ONVIF |
  * | GET /api/receipt.pdf?language=fr | → application/pdf |
  *
+ * `attempt` is a random number of the phone, 32 hexadecimal digits. A phone that got no answer sends the same again.
  * A refused request has a Refusal as its body.
  */
 import type { ConfigReply } from './config-trial.ts';

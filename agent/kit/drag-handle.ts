@@ -12,6 +12,8 @@ export interface ViewSize {
 /** Half the size of a fingertip, which covers about 7 mm, 44 px on a phone. */
 export const REACH_PX = 24;
 const SNAP_PX = 12;
+/** Size of a target for a finger, which is also the smallest distance between two of them. */
+export const TARGET_PX = 44;
 /** A tenth of a pixel of the largest picture shown. */
 const ROUND = 10_000;
 
@@ -27,17 +29,40 @@ export function middles(points: readonly PointNorm[]): PointNorm[] {
   });
 }
 
-/** Returns the nearest corner or middle of a side within reach; at equal distance, the corner. */
+/** Returns the indices of the sides of at least this length, in px. */
+export function sidesFrom(points: readonly PointNorm[], size: ViewSize, lengthPxMin: number): number[] {
+  return [...points.keys()].filter((i) => {
+    const next = points[(i + 1) % points.length] as PointNorm;
+    return apartPx(points[i] as PointNorm, next, size) >= lengthPxMin;
+  });
+}
+
+/** Reports whether a finger can cover two corners at once. */
+export function hasCloseCorners(points: readonly PointNorm[], size: ViewSize): boolean {
+  return points.some((one, i) => points.slice(i + 1).some((other) => apartPx(one, other, size) < TARGET_PX));
+}
+
+/**
+ * Returns the nearest corner or middle of a side within reach; at equal distance, the corner, and the first one.
+ * Middles are handles on sides of at least `sidePxMin`; undefined for none.
+ */
 export function handleAt(
   points: readonly PointNorm[],
   at: PointNorm,
   size: ViewSize,
-  withMiddles: boolean,
+  sidePxMin: number | undefined,
 ): DragHandle | undefined {
   const corner = nearest(points, at, size);
-  const middle = withMiddles ? nearest(middles(points), at, size) : undefined;
-  if (middle !== undefined && (corner === undefined || middle.px < corner.px))
-    return { between: middle.index, at: middle.point };
+  const sides = sidePxMin === undefined ? [] : sidesFrom(points, size, sidePxMin);
+  const all = middles(points);
+  const middle = nearest(
+    sides.map((side) => all[side] as PointNorm),
+    at,
+    size,
+  );
+  const between = middle === undefined ? undefined : sides[middle.index];
+  if (middle !== undefined && between !== undefined && (corner === undefined || middle.px < corner.px))
+    return { between, at: middle.point };
   return corner === undefined ? undefined : { corner: corner.index };
 }
 

@@ -104,7 +104,7 @@ async function everyScreen(t: Test, parts: Parts, look: Look): Promise<void> {
   await phone.tap('#try');
   await phone.untilTrue('a trial', 'document.querySelector(".trial") !== null');
   await check('11-trial');
-  await phone.tap('#back');
+  await phone.go('fires');
   await phone.picture();
   await check('12-trial-elsewhere');
   await phone.go('try');
@@ -173,6 +173,9 @@ async function testPairing(t: Test, parts: Parts): Promise<void> {
     '7xkq-93md-22pv-h0tt',
   );
   t.equal(new URL(phone.page.url()).hash, '', 'the code stays in no history');
+  await phone.reload();
+  const codeOnPage = '[...document.querySelectorAll("[name=code]")].map(({ value }) => value).join()';
+  t.equal(await phone.page.evaluate(codeOnPage), '7xkq-93md-22pv-h0tt', 'a reload keeps the code');
   box.pairing = [
     [401, { error: 'wrong', left: 2 }],
     [429, { error: 'locked', retryInS: 2 }],
@@ -198,6 +201,7 @@ async function testPairing(t: Test, parts: Parts): Promise<void> {
   await phone.tap('#pair');
   await phone.untilTrue('paired', 'document.querySelector("[data-screen=aim]") !== null');
   t.equal(box.requests.filter((line) => line.includes('"7xkq-93md-22pv-h0tt"')).length, 4);
+  t.equal(await phone.page.evaluate('sessionStorage.getItem("setup-code")'), null, 'a used code is removed');
   box.paired = false;
   await phone.untilTrue('sent back to the code', 'document.querySelector("[data-screen=pair]") !== null');
   t.same(phone.pageErrors, []);

@@ -112,12 +112,12 @@ t.test('frames come out intact however the stream is cut', async (t) => {
 t.test('a finger takes the nearest corner or middle in reach', async (t) => {
   const { points } = SQUARE;
   const besideCorner = (px: number): PointNorm => [0.2 + px / SIZE.w, 0.2];
-  t.same(handleAt(points, besideCorner(REACH_PX - 1), SIZE, true), { corner: 0 });
-  t.equal(handleAt(points, besideCorner(REACH_PX + 1), SIZE, false), undefined);
-  t.same(handleAt(points, [0.49, 0.22], SIZE, true), { between: 0, at: middles(points)[0] });
-  t.equal(handleAt(points, [0.49, 0.22], SIZE, false), undefined);
-  t.same(handleAt(points, [-0.05, 0.15], { w: 200, h: 200 }, true), undefined, 'too far out');
-  t.same(handleAt([[0, 0.5], ...points], [-0.07, 0.5], SIZE, true), { corner: 0 }, 'out of the picture');
+  t.same(handleAt(points, besideCorner(REACH_PX - 1), SIZE, 0), { corner: 0 });
+  t.equal(handleAt(points, besideCorner(REACH_PX + 1), SIZE, undefined), undefined);
+  t.same(handleAt(points, [0.49, 0.22], SIZE, 0), { between: 0, at: middles(points)[0] });
+  t.equal(handleAt(points, [0.49, 0.22], SIZE, undefined), undefined);
+  t.same(handleAt(points, [-0.05, 0.15], { w: 200, h: 200 }, 0), undefined, 'too far out');
+  t.same(handleAt([[0, 0.5], ...points], [-0.07, 0.5], SIZE, 0), { corner: 0 }, 'out of the picture');
 });
 
 t.test('corners snap and stay in the picture', async (t) => {

@@ -47,6 +47,8 @@ export async function savePicture(page: Page, file: string, fullPage = false): P
   await page.screenshot({ path: file as `${string}.png`, fullPage });
 }
 
+type Fingers = readonly [readonly [number, number], readonly [number, number]];
+
 export class Phone {
   readonly page: Page;
   readonly look: Look;
@@ -88,6 +90,24 @@ export class Phone {
     await page.goto(`${home}${hash}`, { waitUntil: 'load' });
     await page.waitForSelector('[data-screen]');
     return phone;
+  }
+
+  /** Cuts the phone's network, or restores it. */
+  async setOffline(offline: boolean): Promise<void> {
+    await this.page.setOfflineMode(offline);
+  }
+
+  /** Errors of the page except for requests that the test has cut. */
+  get errorsOnline(): string[] {
+    return this.pageErrors.filter(
+      (line) => !/net::ERR_(INTERNET_DISCONNECTED|CONTENT_LENGTH_MISMATCH)/.test(line),
+    );
+  }
+
+  async turn(isLandscape: boolean): Promise<void> {
+    const [width, height] = isLandscape ? [HEIGHT, WIDTH] : [WIDTH, HEIGHT];
+    await this.page.setViewport({ width, height, hasTouch: true, isMobile: true, isLandscape });
+    await this.#untilDrawn();
   }
 
   async close(): Promise<void> {
@@ -207,6 +227,26 @@ export class Phone {
       await this.page.touchscreen.touchMove(x1 + ((x2 - x1) * i) / steps, y1 + ((y2 - y1) * i) / steps);
     }
     await this.page.touchscreen.touchEnd();
+  }
+
+  /** Moves two fingers on the picture, both at once. */
+  async pinch(from: Fingers, to: Fingers): Promise<void> {
+    await this.page.$eval('.stage-frame', (frame) => frame.scrollIntoView({ block: 'center' }));
+    await this.#untilDrawn();
+    const places = await Promise.all([...from, ...to].map(([x, y]) => this.at(x, y)));
+    const point = (index: number, step: number): { x: number; y: number; id: number } => {
+      const [[x1, y1], [x2, y2]] = [places[index], places[index + 2]] as [[number, number], [number, number]];
+      return { x: x1 + ((x2 - x1) * step) / 6, y: y1 + ((y2 - y1) * step) / 6, id: index };
+    };
+    const client = await this.page.createCDPSession();
+    const send = (type: 'touchStart' | 'touchMove' | 'touchEnd', touchPoints: ReturnType<typeof point>[]) =>
+      client.send('Input.dispatchTouchEvent', { type, touchPoints });
+    await send('touchStart', [point(0, 0)]);
+    await send('touchStart', [point(0, 0), point(1, 0)]);
+    for (let step = 1; step <= 6; step++) await send('touchMove', [point(0, step), point(1, step)]);
+    await send('touchEnd', []);
+    await client.detach();
+    await this.#untilDrawn();
   }
 
   async touch(at: readonly [number, number]): Promise<void> {

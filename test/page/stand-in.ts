@@ -47,6 +47,8 @@ export class StandIn {
   /** Number of state requests that the agent leaves unanswered. */
   agentBusy = 0;
   isMoved = false;
+  /** Number of acts that the box carries out without its answer reaching the phone. */
+  lostAnswers = 0;
   enrolment: EnrolmentView = { state: 'enrolled', reason: null, notAfter: '2027-11-24T00:00:00.000Z' };
   trialS = 120;
   problems: ConfigReply['problems'] = [];
@@ -58,6 +60,8 @@ export class StandIn {
   #noPicture: NoPicture | undefined;
   #trial: { id: string; untilMs: number; before: Proposable } | undefined;
   readonly #jpeg: Buffer;
+  /** True while the network delivers no frame, and no end of the stream either. */
+  isStalled = false;
   readonly #viewers = new Set<ServerResponse>();
   readonly #server = createServer((request, response) => void this.#serve(request, response));
   #frames = 0;
@@ -73,7 +77,7 @@ export class StandIn {
     await once(this.#server, 'listening');
     this.#timer = setInterval(() => {
       this.#frames += 1;
-      for (const viewer of this.#viewers) this.#send(viewer);
+      if (!this.isStalled) for (const viewer of this.#viewers) this.#send(viewer);
     }, FRAME_MS);
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/`;
   }
@@ -140,6 +144,13 @@ export class StandIn {
     }
     const language = searchParams.get('language') === 'fr' ? 'fr' : 'en';
     const [status, body] = this.#answer(pathname, language, text === '' ? {} : (JSON.parse(text) as object));
+    if (request.method === 'POST' && this.lostAnswers > 0) {
+      this.lostAnswers -= 1;
+      // Broken off after its head: a browser repeats a request on its own if a used connection ends without one.
+      response.writeHead(200, { 'content-length': '1000' });
+      response.write('{', () => response.destroy());
+      return;
+    }
     response.writeHead(status, { 'content-type': 'application/json' });
     response.end(JSON.stringify(body));
   }
@@ -226,6 +237,9 @@ export class StandIn {
       };
       this.installed = { cameraAddress: CAMERA, groundPlane, ...otherFields };
     }
+    const { trial } = body as { trial?: string };
+    if (trial !== undefined && trial !== this.#trial?.id)
+      return { ...this.#reply(), refused: `no trial ${trial} runs` };
     if (path.endsWith('/keep')) this.#trial = undefined;
     if (path.endsWith('/revert')) this.#goBack();
     return this.#reply();

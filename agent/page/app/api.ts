@@ -17,10 +17,15 @@ export class RefusalError extends Error {
 }
 
 /** Rejects with RefusalError only. */
-export async function ask<T>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<T> {
+export async function ask<T>(
+  method: 'GET' | 'POST',
+  path: string,
+  body?: unknown,
+  withinMs = ANSWER_MS,
+): Promise<T> {
   const response = await fetched(path, {
     method,
-    signal: AbortSignal.timeout(ANSWER_MS),
+    signal: AbortSignal.timeout(withinMs),
     ...(body !== undefined && {
       body: JSON.stringify(body),
       headers: { 'content-type': 'application/json' },

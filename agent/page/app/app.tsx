@@ -3,7 +3,7 @@ import { render } from 'preact';
 import { startDraft } from './draft.ts';
 import { Frame } from './parts/frame.tsx';
 import { startPreview } from './preview.ts';
-import { takeCode } from './screens/pair.tsx';
+import { takeCode } from './setup-code.ts';
 import { start } from './store.ts';
 import { startTrial } from './trial.ts';
 

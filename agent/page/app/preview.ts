@@ -15,12 +15,14 @@ import { fetched, RefusalError } from './api.ts';
 import { JPEG_BYTES_MAX } from './limits.ts';
 import type { SeenFrame } from './rule-preview.ts';
 import { PICTURE_SCREENS } from './screens.ts';
-import { explain, hello, screen } from './store.ts';
+import { agent, explain, hello, screen, trial } from './store.ts';
 import { words } from './words/words.ts';
 
 /** 256 tracks of about 150 bytes, doubled. */
 const HEADER_BYTES_MAX = 65_536;
 const AGAIN_MS = 3000;
+/** Time without a frame, after which the connection counts as lost: a frozen picture looks like a live one. */
+const FRAME_WITHIN_MS = 8000;
 /** Reasons after which the page does not retry automatically, because it would use time that another viewer needs. */
 const FOR_GOOD: readonly NoPicture[] = ['time-is-up', 'day-is-up', 'too-many-viewers'];
 
@@ -38,6 +40,14 @@ export const hasEnded = signal(false);
 /** Aspect ratio (width / height) of the last picture, kept while there is none. */
 export const aspect = signal(4 / 3);
 
+/** True if the present screen shows the picture: a running trial and a running walk test have it too. */
+export const wantsPicture = computed(() => {
+  if (PICTURE_SCREENS.includes(screen.value)) return true;
+  if (screen.value === 'try') return trial.value !== null;
+  const { phase } = agent.value?.walk ?? {};
+  return screen.value === 'walk' && (phase === 'ready' || phase === 'watching' || phase === 'done');
+});
+
 const hidden = signal(document.hidden);
 let running: AbortController | undefined;
 
@@ -46,7 +56,7 @@ export function startPreview(): void {
     hidden.value = document.hidden;
   });
   effect(() => {
-    const shouldRun = PICTURE_SCREENS.includes(screen.value) && !hidden.value && hello.value?.paired === true;
+    const shouldRun = wantsPicture.value && !hidden.value && hello.value?.paired === true;
     if (shouldRun && running === undefined) restartPreview();
     if (!shouldRun) stop();
   });
@@ -85,7 +95,7 @@ async function stream(signal: AbortSignal): Promise<boolean> {
     const reader = body?.getReader();
     const frames = new FrameReader({ headerBytesMax: HEADER_BYTES_MAX, bodyBytesMax: JPEG_BYTES_MAX });
     for (;;) {
-      const { value, done } = (await reader?.read()) ?? { value: undefined, done: true };
+      const { value, done } = (await nextFrame(reader?.read())) ?? { value: undefined, done: true };
       if (done || value === undefined || signal.aborted) break;
       // Of the queued frames only the newest is shown.
       const newest = frames.take(value).at(-1);
@@ -94,24 +104,34 @@ async function stream(signal: AbortSignal): Promise<boolean> {
       reason = header.picture ? undefined : header.why;
       if (header.picture) await put(header, newest.body, signal);
       else removePicture(header);
-      if (reason !== undefined && FOR_GOOD.includes(reason)) {
-        await reader?.cancel();
-        break;
-      }
+      if (reason !== undefined && FOR_GOOD.includes(reason)) break;
     }
-    if (!signal.aborted && reason === undefined) removePicture(undefined);
+    await reader?.cancel();
+    if (!signal.aborted && reason === undefined) showUnreachable();
     return reason !== undefined && FOR_GOOD.includes(reason);
   } catch (error) {
     if (signal.aborted) return true;
-    removePicture(undefined);
     if (!(error instanceof RefusalError)) {
-      missing.value = () => words.value.errors['unreachable'] ?? '';
+      showUnreachable();
       return false;
     }
+    removePicture(undefined);
     const text = explain(error);
     missing.value = () => text;
     return (FOR_GOOD as readonly string[]).includes(error.refusal.error);
   }
+}
+
+/** Resolves with undefined if a picture is shown and no further frame comes in time. Its absence may last. */
+async function nextFrame<T>(reading: Promise<T> | undefined): Promise<T | undefined> {
+  if (reading === undefined || previewFrame.value === undefined) return reading;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), FRAME_WITHIN_MS);
+  });
+  const first = await Promise.race([reading, late]);
+  clearTimeout(timer);
+  return first;
 }
 
 async function put(header: SeenFrame, jpeg: Uint8Array<ArrayBuffer>, signal: AbortSignal): Promise<void> {
@@ -133,6 +153,11 @@ async function put(header: SeenFrame, jpeg: Uint8Array<ArrayBuffer>, signal: Abo
   aspect.value = header.widthPx / header.heightPx;
   previewFrame.value = { ...header, url };
   if (before !== undefined) URL.revokeObjectURL(before.url);
+}
+
+function showUnreachable(): void {
+  removePicture(undefined);
+  missing.value = () => words.value.errors['unreachable'] ?? '';
 }
 
 function removePicture(header: Extract<PreviewHeader, { picture: false }> | undefined): void {

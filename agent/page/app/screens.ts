@@ -16,5 +16,5 @@ export type Screen = (typeof SCREENS)[number];
 
 /** Screens that a paired phone goes through. */
 export const STEPS = SCREENS.filter((screen) => screen !== 'pair');
-/** Screens with the live picture. Previews are journaled and limited, and so end with these screens. */
+/** Screens that always show the live picture. Previews are journaled and limited, and so end with these screens. */
 export const PICTURE_SCREENS: readonly Screen[] = ['aim', 'zones', 'rules', 'fires'];

@@ -10,6 +10,8 @@ import { words } from './words/words.ts';
 const STATE_MS = 2000;
 /** Interval while a trial or a pass of a walk test runs. */
 const STATE_SOON_MS = 1000;
+/** Time for the state, which the server answers within its own limits for the agent and for root's helper. */
+const STATE_WITHIN_MS = 20_000;
 
 export const hello = signal<Hello | undefined>(undefined);
 export const page = signal<PageState | undefined>(undefined);
@@ -25,6 +27,9 @@ export const agent = computed(() => page.value?.agent ?? null);
 export const authorisation = computed(() => agent.value?.order ?? null);
 export const config = computed(() => page.value?.config ?? null);
 export const trial = computed(() => config.value?.trial ?? null);
+
+/** Time zone of the site, also while the agent does not answer. UTC until it has answered once. */
+export const siteZone = signal('UTC');
 
 let timer: ReturnType<typeof setTimeout> | undefined;
 let requestCount = 0;
@@ -45,8 +50,10 @@ export function explain(error: unknown): string {
   }
   const errorText = error.status === 401 ? words.value.errors['unpaired'] : words.value.errors[code];
   const noPicture = (words.value.noPicture as Readonly<Record<string, string>>)[code];
-  const text = errorText ?? noPicture ?? words.value.refusal;
-  return reason === undefined ? text : `${text} ${reason}`;
+  const text = errorText ?? noPicture;
+  if (text !== undefined && language.value !== 'en') return text;
+  const refusalText = text ?? words.value.refusal;
+  return reason === undefined ? refusalText : `${refusalText} ${words.value.inEnglish(reason)}`;
 }
 
 /** Runs the action of a button; a refusal is shown. Returns true on success. */
@@ -66,25 +73,30 @@ export function tookReply(reply: ConfigReply): void {
   stateAtMs.value = Date.now();
 }
 
-/** Requests the state now, and repeatedly while the page is visible on a paired phone. */
-export async function refresh(): Promise<void> {
+/**
+ * Requests the state now, and repeatedly while the page is visible on a paired phone. Returns true if this request
+ * brought it.
+ */
+export async function refresh(): Promise<boolean> {
   clearTimeout(timer);
-  if (hello.value?.paired !== true || document.hidden) return;
+  if (hello.value?.paired !== true || document.hidden) return false;
   requestCount += 1;
   const requestNumber = requestCount;
   try {
-    const state = await ask<PageState>('GET', `/api/state?language=${language.value}`);
-    if (requestNumber !== requestCount) return;
+    const path = `/api/state?language=${language.value}`;
+    const state = await ask<PageState>('GET', path, undefined, STATE_WITHIN_MS);
+    if (requestNumber !== requestCount) return false;
     page.value = state;
     stateAtMs.value = Date.now();
     isUnreachable.value = false;
   } catch (error) {
-    if (requestNumber !== requestCount) return;
+    if (requestNumber !== requestCount) return false;
     if (error instanceof RefusalError && error.status === 401) explain(error);
     isUnreachable.value = true;
   }
   const soon = trial.value !== null || agent.value?.walk?.phase === 'watching';
   timer = setTimeout(() => void refresh(), soon ? STATE_SOON_MS : STATE_MS);
+  return !isUnreachable.value;
 }
 
 export async function start(): Promise<void> {
@@ -95,6 +107,9 @@ export async function start(): Promise<void> {
   effect(() => {
     void language.value;
     void refresh();
+  });
+  effect(() => {
+    if (agent.value !== null) siteZone.value = agent.value.timeZone;
   });
   document.addEventListener('visibilitychange', () => void refresh());
   await attempt(async () => {

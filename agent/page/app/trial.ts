@@ -6,7 +6,19 @@ import { computed, effect, signal } from '@preact/signals';
 import type { ConfigReply } from '../../contract/config-trial.ts';
 import { ask } from './api.ts';
 import { changes, keptDraft, problems, proposal } from './draft.ts';
-import { agent, attempt, config, refresh, screen, show, stateAtMs, tookReply, trial } from './store.ts';
+import { openActs, perform, startActs } from './repeated-acts.ts';
+import {
+  agent,
+  attempt,
+  config,
+  isUnreachable,
+  refresh,
+  screen,
+  show,
+  stateAtMs,
+  tookReply,
+  trial,
+} from './store.ts';
 
 const KEY = 'trial';
 
@@ -16,11 +28,11 @@ interface OwnTrial {
   readonly sha256: string | null;
 }
 
-export type Fate = 'kept' | 'went-back' | 'reverted';
+export type Fate = 'kept' | 'went-back' | 'too-late' | 'reverted';
 export const fate = signal<Fate | undefined>(undefined);
 /** The box's reply to the last proposal. */
 export const lastReply = signal<ConfigReply | undefined>(undefined);
-export const trying = signal(false);
+export const trying = computed(() => openActs.value.includes('try'));
 const nowMs = signal(Date.now());
 const ownTrial = signal<OwnTrial | undefined>(read());
 
@@ -45,18 +57,12 @@ export const canTry = computed(
     !problems.value.some(({ blocks }) => blocks),
 );
 
+/** True if the phone cannot know whether the box has rolled back. */
+export const isEndUnknown = computed(() => leftS.value === 0 && isUnreachable.value);
+
 export async function tryDraft(): Promise<void> {
-  trying.value = true;
   fate.value = undefined;
-  await attempt(async () => {
-    const reply = await ask<ConfigReply>('POST', '/api/config/try', proposal());
-    lastReply.value = reply;
-    if (reply.trial !== null && reply.refused === null)
-      remember({ id: reply.trial.id, sha256: reply.sha256 });
-    tookReply(reply);
-    void refresh();
-  });
-  trying.value = false;
+  await perform('try', proposal());
 }
 
 /** Asks whether the box would accept the draft, without trying it. */
@@ -68,20 +74,33 @@ export async function checkDraft(): Promise<void> {
 
 export async function endTrial(decision: 'keep' | 'revert'): Promise<void> {
   const id = trial.value?.id;
-  if (id === undefined) return;
-  await attempt(async () => {
-    const reply = await ask<ConfigReply>('POST', `/api/config/${decision}`, { trial: id });
-    lastReply.value = reply;
-    if (reply.refused === null) {
-      remember(undefined);
-      fate.value = decision === 'keep' ? 'kept' : 'reverted';
-    }
-    tookReply(reply);
-    if (fate.value === 'kept') keptDraft();
-    // An applied change is followed by a walk test.
-    if (fate.value === 'kept' && screen.value === 'try') show('walk');
-    void refresh();
-  });
+  if (id !== undefined) await perform(decision, { trial: id });
+}
+
+function tookTrial(reply: ConfigReply): void {
+  lastReply.value = reply;
+  tookReply(reply);
+  // Afterwards, because a trial is compared with the newest reply.
+  adopt();
+}
+
+/** Remembers a running trial of this phone's draft, also if the answer that started it was lost. */
+function adopt(): void {
+  const isOwn = changes.value.every((part) => part === 'camera');
+  if (trial.value !== null && isOwn) remember({ id: trial.value.id, sha256: config.value?.sha256 ?? null });
+}
+
+function tookDecision(decision: 'keep' | 'revert', reply: ConfigReply): void {
+  lastReply.value = reply;
+  if (reply.refused === null) {
+    remember(undefined);
+    fate.value = decision === 'keep' ? 'kept' : 'reverted';
+  }
+  tookReply(reply);
+  if (fate.value !== 'kept') return;
+  keptDraft();
+  // An applied change is followed by a walk test.
+  if (screen.value === 'try') show('walk');
 }
 
 export function startTrial(): void {
@@ -94,6 +113,17 @@ export function startTrial(): void {
     fate.value = reply.sha256 === ownTrial.value.sha256 ? 'kept' : 'went-back';
     if (fate.peek() === 'kept') keptDraft();
     remember(undefined);
+  });
+  startActs({
+    took: (kind, reply) => {
+      if (kind === 'try') tookTrial(reply);
+      if (kind === 'keep' || kind === 'revert') tookDecision(kind, reply);
+      void refresh();
+    },
+    overtaken: (kind) => {
+      if (kind === 'keep' && fate.value === 'went-back') fate.value = 'too-late';
+      if (kind === 'try') adopt();
+    },
   });
 }
 

@@ -4,6 +4,7 @@
  * INVARIANTS:
  * - A code works at most once. Its use is on disk before a phone is admitted; if that cannot be known or written, no
  *   phone is admitted.
+ * - A phone whose answer was lost is recognised by its own random attempt instead (repeated-pairing.ts).
  * - If the state folder shows an earlier run and the list of used codes is missing, no phone is admitted.
  * - Codes are compared by their hashes, in constant time; no line of the log holds one.
  * - Wrong tries count for the phone that made them and for the label at which they were made (pairing-locks.ts). One

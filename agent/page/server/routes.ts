@@ -18,11 +18,18 @@ import type { Pairing } from './pairing.ts';
 import type { Preview } from './preview.ts';
 import { receipt } from './receipt.ts';
 import type { Language } from './receipt-texts.ts';
+import { RepeatedPairing } from './repeated-pairing.ts';
 import type { Session, Sessions } from './sessions.ts';
 
 const strict = { additionalProperties: false } as const;
 const Nothing = Type.Object({}, strict);
-const Code = Type.Object({ code: Type.String({ minLength: 1, maxLength: 64 }) }, strict);
+const Code = Type.Object(
+  {
+    code: Type.String({ minLength: 1, maxLength: 64 }),
+    attempt: Type.Optional(Type.String({ pattern: '^[0-9a-f]{32}$' })),
+  },
+  strict,
+);
 const Camera = Type.Object(
   {
     address: Type.String({ maxLength: 64 }),
@@ -67,11 +74,13 @@ export class Routes {
   readonly #parts: RouteParts;
   readonly #open: ReadonlyMap<string, (context: RequestContext) => Promise<Reply>>;
   readonly #paired: ReadonlyMap<string, Answering>;
+  readonly #repeatedPairing: RepeatedPairing;
   #identity: { readonly site: string; readonly box: string } | undefined;
   #helloAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(parts: RouteParts) {
     this.#parts = parts;
+    this.#repeatedPairing = new RepeatedPairing(parts.clock);
     this.#open = new Map([
       ['GET /api/hello', (context: RequestContext) => this.#hello(context)],
       ['POST /api/pair', (context: RequestContext) => this.#pair(context)],
@@ -131,13 +140,19 @@ export class Routes {
   }
 
   async #pair({ request }: RequestContext): Promise<Reply> {
-    const { code } = await bodyOf(request, Code);
-    const refusal = this.#parts.pairing.try(code, request.socket.remoteAddress ?? '');
+    const { pairing, sessions } = this.#parts;
+    const attempt = await bodyOf(request, Code);
+    const previous = this.#repeatedPairing.sessionOf(attempt);
+    if (previous !== undefined) sessions.close(previous);
+    const address = request.socket.remoteAddress ?? '';
+    const refusal = previous === undefined ? pairing.try(attempt.code, address) : undefined;
     if (refusal !== undefined) {
       const retry = refusal.retryInS === undefined ? {} : { 'Retry-After': String(refusal.retryInS) };
       throw new RefusalError(refusal.error === 'locked' ? 429 : 401, refusal, retry);
     }
-    return json({}, { 'Set-Cookie': this.#parts.sessions.open().cookie });
+    const { session, cookie } = sessions.open();
+    this.#repeatedPairing.remember(attempt, session);
+    return json({}, { 'Set-Cookie': cookie });
   }
 
   async #unpair({ request }: RequestContext, session: Session): Promise<Reply> {

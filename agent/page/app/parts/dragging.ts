@@ -1,10 +1,16 @@
 /**
- * Handles one finger on the layer of shapes. It takes the nearest corner within reach, not the topmost one. The middle
- * of a side becomes a corner. Otherwise it moves the shape itself, and a tap selects another.
+ * Handles fingers on the layer of shapes. One finger takes the nearest corner within reach, not the topmost one. The
+ * middle of a side becomes a corner. Otherwise it moves the shape itself, or an enlarged picture, and a tap selects
+ * another shape. Two fingers enlarge and move the picture, and change no shape.
  */
 import type { PointNorm } from '../../../contract/geometry.ts';
-import { type DragHandle, handleAt } from '../../../kit/drag-handle.ts';
+import { type DragHandle, handleAt, TARGET_PX } from '../../../kit/drag-handle.ts';
 import { GUTTER_PX, type StageSize } from '../../../kit/stage.ts';
+import { placeAt, zoomed } from '../../../kit/zoom.ts';
+import { heldCorner, pictureView, resetView } from '../picture-view.ts';
+
+/** Length of a side whose middle is a target of its own, apart from both corners. */
+export const SIDE_PX_MIN = 2 * TARGET_PX;
 
 export interface Draggable {
   readonly points: readonly PointNorm[];
@@ -35,45 +41,102 @@ interface Grab {
 }
 
 let grab: Grab | undefined;
+/** Spots of the fingers on the picture, by pointer. */
+const fingers = new Map<number, PointNorm>();
+/** True from the second finger until all are lifted. */
+let isPinch = false;
+
+/** Forgets all fingers, because the layer of shapes is removed. */
+export function releaseFingers(): void {
+  grab = undefined;
+  fingers.clear();
+  isPinch = false;
+  resetView();
+}
 
 export function dragging(target: () => Draggable | undefined, tap: (at: PointNorm, size: StageSize) => void) {
+  const letGo = (): void => {
+    if (grab !== undefined && (grab.corner !== undefined || grab.movesAll)) target()?.cancel();
+    grab = undefined;
+    heldCorner.value = undefined;
+  };
+  const lift = (pointer: number): void => {
+    fingers.delete(pointer);
+    if (fingers.size === 0) isPinch = false;
+  };
   return (size: StageSize) => ({
     onPointerDown(event: PointerEvent): void {
-      if (grab !== undefined) return;
-      const at = placeOf(event, size);
-      grab = grabbed(event.pointerId, target(), at, size);
+      if (fingers.size >= 2) return;
+      fingers.set(event.pointerId, spotOf(event));
       (event.currentTarget as Element).setPointerCapture(event.pointerId);
       event.preventDefault();
+      if (fingers.size === 2) {
+        letGo();
+        isPinch = true;
+        return;
+      }
+      grab = grabbed(event.pointerId, target(), placeAt(pictureView.value, spotOf(event)), size);
+      heldCorner.value = grab.corner === undefined ? undefined : target()?.points[grab.corner];
     },
     onPointerMove(event: PointerEvent): void {
+      const before = fingers.get(event.pointerId);
+      if (before === undefined) return;
+      const spot = spotOf(event);
+      if (isPinch) {
+        pinch(event.pointerId, before, spot);
+        return;
+      }
       if (grab?.pointer !== event.pointerId) return;
-      const [x, y] = placeOf(event, size);
+      const [x, y] = placeAt(pictureView.value, spot);
       const by: PointNorm = [x - grab.from[0], y - grab.from[1]];
       grab.hasMoved ||= Math.hypot(by[0] * size.w, by[1] * size.h) > MOVED_PX;
       if (!grab.hasMoved) return;
-      if (grab.corner !== undefined)
+      if (grab.corner !== undefined) {
         target()?.moveCorner(grab.corner, [x + grab.off[0], y + grab.off[1]], size);
-      else if (grab.movesAll) target()?.moveAll(by);
+        heldCorner.value = target()?.points[grab.corner];
+      } else if (grab.movesAll) target()?.moveAll(by);
+      else {
+        pictureView.value = zoomed(pictureView.value, 1, before, spot);
+        fingers.set(event.pointerId, spot);
+      }
     },
     onPointerUp(event: PointerEvent): void {
+      lift(event.pointerId);
       if (grab?.pointer !== event.pointerId) return;
-      const { corner, hasMoved, from } = grab;
+      const { corner, hasMoved, movesAll, from } = grab;
       grab = undefined;
+      heldCorner.value = undefined;
       if (corner === undefined && !hasMoved) tap(from, size);
-      else target()?.drop();
+      else if (corner !== undefined || movesAll) target()?.drop();
     },
     onPointerCancel(event: PointerEvent): void {
-      if (grab?.pointer !== event.pointerId) return;
-      grab = undefined;
-      target()?.cancel();
+      lift(event.pointerId);
+      if (grab?.pointer === event.pointerId) letGo();
     },
   });
+}
+
+/** Keeps the places under both fingers there, by turns for each. */
+function pinch(pointer: number, before: PointNorm, spot: PointNorm): void {
+  const other = [...fingers].find(([id]) => id !== pointer)?.[1];
+  fingers.set(pointer, spot);
+  if (other === undefined) return;
+  const factor = apart(spot, other) / Math.max(apart(before, other), 0.01);
+  pictureView.value = zoomed(pictureView.value, factor, middleOf(before, other), middleOf(spot, other));
+}
+
+function apart([ax, ay]: PointNorm, [bx, by]: PointNorm): number {
+  return Math.hypot(ax - bx, ay - by);
+}
+
+function middleOf([ax, ay]: PointNorm, [bx, by]: PointNorm): PointNorm {
+  return [(ax + bx) / 2, (ay + by) / 2];
 }
 
 function grabbed(pointer: number, target: Draggable | undefined, at: PointNorm, size: StageSize): Grab {
   const idle = { pointer, from: at, off: [0, 0] as PointNorm, hasMoved: false };
   if (target === undefined) return { ...idle, corner: undefined, movesAll: false };
-  const dragHandle = handleAt(target.points, at, size, target.withMiddles);
+  const dragHandle = handleAt(target.points, at, size, target.withMiddles ? SIDE_PX_MIN : undefined);
   const grabbedCorner = dragHandle === undefined ? undefined : take(target, dragHandle);
   if (grabbedCorner === undefined) return { ...idle, corner: undefined, movesAll: target.holds(at) };
   target.take(grabbedCorner.corner);
@@ -88,7 +151,11 @@ function take(target: Draggable, dragHandle: DragHandle): { corner: number; at: 
   return { corner: dragHandle.between + 1, at: dragHandle.at };
 }
 
-function placeOf(event: PointerEvent, { w, h }: StageSize): PointNorm {
-  const { left, top } = (event.currentTarget as Element).getBoundingClientRect();
-  return [(event.clientX - left - GUTTER_PX) / w, (event.clientY - top - GUTTER_PX) / h];
+/** Spot of a finger in the frame, 0..1. */
+function spotOf(event: PointerEvent): PointNorm {
+  const { left, top, width, height } = (event.currentTarget as Element).getBoundingClientRect();
+  return [
+    (event.clientX - left - GUTTER_PX) / (width - 2 * GUTTER_PX),
+    (event.clientY - top - GUTTER_PX) / (height - 2 * GUTTER_PX),
+  ];
 }

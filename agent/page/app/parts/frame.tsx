@@ -4,6 +4,7 @@ import type { ComponentType } from 'preact';
 import { useLayoutEffect, useRef } from 'preact/hooks';
 import { Button, Notice } from '../../../kit/controls.tsx';
 import { language, setLanguage } from '../../../kit/words.ts';
+import { wantsPicture } from '../preview.ts';
 import { AimScreen } from '../screens/aim.tsx';
 import { CameraScreen } from '../screens/camera.tsx';
 import { FiresScreen } from '../screens/fires.tsx';
@@ -15,10 +16,12 @@ import { TryScreen } from '../screens/try.tsx';
 import { WalkScreen } from '../screens/walk.tsx';
 import { ZonesScreen } from '../screens/zones.tsx';
 import { type Screen, STEPS } from '../screens.ts';
-import { hello, isUnreachable, page, screen, show, trouble } from '../store.ts';
+import { hello, isUnreachable, page, screen, show, trial, trouble } from '../store.ts';
 import { canTry, tryDraft } from '../trial.ts';
 import { words } from '../words/words.ts';
-import { TrialBar } from './trial-bar.tsx';
+import { BesidePicture } from './beside-picture.tsx';
+import { TrialActions, TrialBar } from './trial-bar.tsx';
+import { UnsentActs } from './unsent-acts.tsx';
 
 const VIEWS: Readonly<Record<Screen, ComponentType>> = {
   pair: PairScreen,
@@ -44,7 +47,7 @@ export function Frame() {
     first.current = false;
   }, [now]);
   return (
-    <div class="page" data-screen={now}>
+    <div class="page" data-screen={now} data-picture={wantsPicture.value}>
       <header class="top">
         <p class="name">
           Vigie <strong>{hello.value?.box ?? ''}</strong>
@@ -62,16 +65,18 @@ export function Frame() {
         <h1 tabindex={-1} ref={title}>
           {words.value.screens[now]}
         </h1>
-        {now !== 'pair' && now !== 'try' && <TrialBar />}
+        {now !== 'pair' && <TrialBar />}
         <div aria-live="assertive">
           {isUnreachable.value && now !== 'pair' && (
             <Notice tone="bad">{words.value.errors['unreachable']}</Notice>
           )}
           {trouble.value !== undefined && <Notice tone="bad">{trouble.value}</Notice>}
+          <UnsentActs />
         </div>
+        <BesidePicture />
         {now === 'pair' || page.value !== undefined ? <View /> : <p>{words.value.loading}</p>}
       </main>
-      {now !== 'pair' && <Way now={now} />}
+      {now !== 'pair' && (trial.value === null ? <Way now={now} /> : <TrialActions />)}
     </div>
   );
 }

@@ -1,10 +1,11 @@
 /** Form of one rule, with one control for each parameter of its schema. */
 import type { Label } from '../../../contract/label.ts';
 import type { RuleConfig, ScheduleSpan } from '../../../contract/rule-config.ts';
+import { zoneName } from '../../../contract/zone-name.ts';
 import { Button, Check, Choice, Field } from '../../../kit/controls.tsx';
 import { change, drawing, ruleFields } from '../draft.ts';
 import { badFields, placeOf, type RuleField, TIME } from '../rule-fields.ts';
-import { authorisation } from '../store.ts';
+import { authorisation, siteZone } from '../store.ts';
 import type { Day } from '../words/en.ts';
 import { number, words } from '../words/words.ts';
 
@@ -139,7 +140,9 @@ function Schedule({ rule, spans }: { readonly rule: RuleConfig; readonly spans: 
   return (
     <fieldset>
       <legend>{fields.schedule}</legend>
-      {spans.length === 0 && <p>{rules.always}</p>}
+      <p class="hint">
+        {spans.length === 0 ? rules.always : rules.zone(zoneName(Date.now(), siteZone.value))}
+      </p>
       {spans.map((span, i) => (
         <div key={i} class="span">
           <div class="days">

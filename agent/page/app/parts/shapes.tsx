@@ -7,6 +7,7 @@ import { labelOf, separateLabels } from '../label-layout.ts';
 import { footOf, type SeenFrame } from '../rule-preview.ts';
 import { authorisation } from '../store.ts';
 import { words } from '../words/words.ts';
+import { ShapeReasons } from './shape-reasons.tsx';
 
 const ARROW_PX = 20;
 
@@ -55,6 +56,7 @@ export function Shapes({ size, selected, firing = [], quiet = false, sides = fal
       {authorisation.value?.outlines.map(({ id, polygon }) => (
         <polygon key={`l-${id}`} class="outline" points={pointsOf(polygon, size)} />
       ))}
+      {!quiet && <ShapeReasons size={size} />}
     </g>
   );
 }
@@ -157,7 +159,7 @@ function nameAt({ kind, points }: Shape): PointNorm {
   return kind === 'line' ? (points[0] as PointNorm) : middleOf(points);
 }
 
-function middleOf(points: readonly PointNorm[]): PointNorm {
+export function middleOf(points: readonly PointNorm[]): PointNorm {
   const sum = points.reduce<PointNorm>(([x, y], point) => [x + point[0], y + point[1]], [0, 0]);
   return [sum[0] / points.length, sum[1] / points.length];
 }

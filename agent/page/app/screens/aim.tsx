@@ -19,6 +19,7 @@ import {
 import { type Draggable, dragging } from '../parts/dragging.ts';
 import { Letters, Shapes } from '../parts/shapes.tsx';
 import { Stage } from '../parts/stage.tsx';
+import { reveal } from '../picture-view.ts';
 import { aspect } from '../preview.ts';
 import { agent } from '../store.ts';
 import { words } from '../words/words.ts';
@@ -37,6 +38,9 @@ function put(next: readonly MarkedPerson[], isDone: boolean): void {
   if (isDone) change(nextDrawing);
 }
 
+/** Places before the present drag. */
+let before: readonly MarkedPerson[] = PEOPLE;
+
 const heightGauges: Draggable = {
   get points() {
     return handlesOf(people.value);
@@ -44,11 +48,15 @@ const heightGauges: Draggable = {
   withMiddles: false,
   holds: () => false,
   insert: () => false,
-  take: (corner) => document.querySelector<SVGElement>(`[data-handle="${corner}"]`)?.focus(),
+  take: (corner) => {
+    before = people.value;
+    document.querySelector<SVGElement>(`[data-handle="${corner}"]`)?.focus();
+  },
   moveCorner: (corner, to) => put(withHandle(people.value, corner, rounded(to)), false),
   moveAll: () => undefined,
   drop: () => put(people.value, true),
   cancel: () => {
+    loose.value = before;
     dragged.value = undefined;
   },
 };
@@ -150,6 +158,7 @@ function HeightGaugeHandle({ index, at, size }: { index: number; at: PointNorm; 
       label={name}
       place={words.value.zones.place}
       onMove={(to) => put(withHandle(people.value, index, rounded(to)), true)}
+      onFocus={() => reveal(at)}
     />
   );
 }

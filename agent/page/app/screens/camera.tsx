@@ -10,6 +10,7 @@ import type { CameraStreams, FoundCamera } from '../../../contract/page-api.ts';
 import { Button, Check, Field, Notice } from '../../../kit/controls.tsx';
 import { ask } from '../api.ts';
 import { chooseCamera, problems, secondStream, source } from '../draft.ts';
+import { Detail } from '../parts/detail.tsx';
 import { agent, attempt, authorisation, config, page } from '../store.ts';
 import { number, words } from '../words/words.ts';
 
@@ -49,18 +50,21 @@ function Health() {
     <>
       {state === null ? (
         <Notice tone="bad">
-          {agentUnavailable} {agentReason}
+          {agentUnavailable}
+          <Detail text={agentReason} />
         </Notice>
       ) : fps > 0 ? (
         <Notice tone="good">{camera.seeing(number(fps, 1))}</Notice>
       ) : (
         <Notice tone="bad">
-          {camera.blind} {state.status.report.camera.reason ?? state.reason}
+          {camera.blind}
+          <Detail text={state.status.report.camera.reason ?? state.reason} />
         </Notice>
       )}
       {config.value === null && (
         <Notice tone="bad">
-          {configUnavailable} {configReason}
+          {configUnavailable}
+          <Detail text={configReason} />
         </Notice>
       )}
     </>

@@ -2,8 +2,9 @@
 import { useSignal } from '@preact/signals';
 import type { PageFinding } from '../../../contract/page-link.ts';
 import { Button, Notice } from '../../../kit/controls.tsx';
-import { ask } from '../api.ts';
-import { agent, attempt, page, refresh, trial } from '../store.ts';
+import { Detail } from '../parts/detail.tsx';
+import { perform } from '../repeated-acts.ts';
+import { agent, page, refresh, siteZone, trial } from '../store.ts';
 import { siteMoment, words } from '../words/words.ts';
 
 const SIGNS: Readonly<Record<PageFinding['verdict'], string>> = { ok: '✓', failed: '✗', unknown: '?' };
@@ -22,7 +23,8 @@ export function GoScreen() {
       <>
         <p class="verdict failed">{go.verdict.failed}</p>
         <Notice tone="bad">
-          {agentUnavailable} {page.value?.agentReason}
+          {agentUnavailable}
+          <Detail text={page.value?.agentReason} />
         </Notice>
         <Enrolment />
       </>
@@ -37,7 +39,8 @@ export function GoScreen() {
       </p>
       {trial.value !== null && <Notice tone="warn">{go.walkOpen}</Notice>}
       <Notice tone={state.mode === 'active' ? 'good' : 'bad'}>
-        {go.mode[state.mode]} {state.mode !== 'active' && state.reason}
+        {go.mode[state.mode]}
+        {state.mode !== 'active' && <Detail text={state.reason} />}
       </Notice>
       <MovedCamera />
       <Enrolment />
@@ -75,8 +78,8 @@ function Enrolment() {
     <section id="enrolment" data-state={state}>
       <h2>{go.enrolment}</h2>
       <Notice tone={state === 'enrolled' ? 'good' : state === 'refused' ? 'bad' : 'warn'}>
-        {texts[state]} {reason}{' '}
-        {notAfter !== null && go.validUntil(siteMoment(notAfter, agent.value?.timeZone))}
+        {texts[state]} {notAfter !== null && go.validUntil(siteMoment(notAfter, siteZone.value))}
+        <Detail text={reason} />
       </Notice>
     </section>
   );
@@ -90,9 +93,7 @@ function MovedCamera() {
   if (confirmed.value) return <Notice tone="good">{go.confirmed}</Notice>;
   if (!isMoved) return null;
   const confirm = async (): Promise<void> => {
-    confirmed.value = await attempt(async () => {
-      await ask('POST', '/api/view/confirm', {});
-    });
+    confirmed.value = (await perform('confirm-view', {})) === 'done';
     await refresh();
   };
   return (

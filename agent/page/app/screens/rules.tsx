@@ -7,7 +7,7 @@ import { RuleForm } from '../parts/rule-form.tsx';
 import { Shapes } from '../parts/shapes.tsx';
 import { Stage } from '../parts/stage.tsx';
 import { isRuleKind, newRule, placeOf } from '../rule-fields.ts';
-import { agent, authorisation } from '../store.ts';
+import { authorisation, siteZone } from '../store.ts';
 import { siteMoment, words } from '../words/words.ts';
 
 const open = signal<string | undefined>(undefined);
@@ -50,7 +50,7 @@ function AuthorisationNotice() {
           </li>
         ))}
       </ul>
-      {rules.authorisationUntil(siteMoment(currentAuthorisation.notAfter, agent.value?.timeZone))}
+      {rules.authorisationUntil(siteMoment(currentAuthorisation.notAfter, siteZone.value))}
     </div>
   );
 }

@@ -2,7 +2,6 @@
 import { useEffect } from 'preact/hooks';
 import { Button, Notice } from '../../../kit/controls.tsx';
 import { changes, discard, problems, stale } from '../draft.ts';
-import { TrialBar } from '../parts/trial-bar.tsx';
 import { TrialFate } from '../parts/trial-fate.tsx';
 import type { Problem } from '../problems.ts';
 import type { Screen } from '../screens.ts';
@@ -30,8 +29,7 @@ export function TryScreen() {
   }, []);
   return (
     <>
-      <p>{texts.intro}</p>
-      <TrialBar />
+      {idle && <p>{texts.intro}</p>}
       <div aria-live="polite">
         <Outcome />
       </div>

@@ -2,20 +2,18 @@
 import { signal } from '@preact/signals';
 import type { WalkView } from '../../../contract/page-link.ts';
 import { Button, Choice, Field, Notice } from '../../../kit/controls.tsx';
-import { ask } from '../api.ts';
 import { changes, installed } from '../draft.ts';
 import { PASSES_MAX } from '../limits.ts';
 import { TrialFate } from '../parts/trial-fate.tsx';
+import { perform } from '../repeated-acts.ts';
 import { placeOf } from '../rule-fields.ts';
-import { agent, attempt, refresh } from '../store.ts';
+import { agent, refresh } from '../store.ts';
 import { number, words } from '../words/words.ts';
 
 const PASSES = 5;
 
 async function answer(choice: 'go' | 'repeat' | 'abort'): Promise<void> {
-  await attempt(async () => {
-    await ask('POST', '/api/walk/answer', { answer: choice });
-  });
+  await perform('walk-answer', { answer: choice });
   await refresh();
 }
 
@@ -49,12 +47,10 @@ function Begin({ isRepeat }: { readonly isRepeat: boolean }) {
   const fine = Number.isInteger(passCount) && passCount >= 1 && passCount <= PASSES_MAX;
   if (rules.length === 0) return <Notice tone="info">{walk.none}</Notice>;
   const start = async (): Promise<void> => {
-    await attempt(async () => {
-      await ask('POST', '/api/walk/start', { rule, passes: passCount });
-      // A user who starts the test is ready for its first pass.
-      await ask('POST', '/api/walk/answer', { answer: 'go' });
-    });
+    const outcome = await perform('walk-start', { rule, passes: passCount });
     await refresh();
+    // A user who starts the test is ready for its first pass.
+    if (outcome === 'done') await answer('go');
   };
   const range = words.value.rules.range('1', String(PASSES_MAX));
   return (

@@ -81,5 +81,5 @@ export function tapped(at: PointNorm, size: StageSize): void {
 
 /** A line is thin, so its ends and middles are the targets. */
 function nearSide(points: readonly PointNorm[], at: PointNorm, size: StageSize): boolean {
-  return handleAt(points, at, size, true) !== undefined;
+  return handleAt(points, at, size, 0) !== undefined;
 }

@@ -1,7 +1,9 @@
 /** Zones screen: zones, lines and masks, drawn with a finger or with keys. */
 import { computed, signal } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
+import type { PointNorm } from '../../../contract/geometry.ts';
 import { Button, Field, Notice } from '../../../kit/controls.tsx';
-import { middles, rounded } from '../../../kit/drag-handle.ts';
+import { hasCloseCorners, middles, rounded, sidesFrom } from '../../../kit/drag-handle.ts';
 import { focusHandle, Handle } from '../../../kit/handle.tsx';
 import type { StageSize } from '../../../kit/stage.ts';
 import { change, drawing, history, problems, redo, ruleFields, selected, undo } from '../draft.ts';
@@ -20,9 +22,10 @@ import {
   withoutCorner,
   withPoints,
 } from '../drawing.ts';
-import { dragging } from '../parts/dragging.ts';
-import { Shapes } from '../parts/shapes.tsx';
+import { dragging, SIDE_PX_MIN } from '../parts/dragging.ts';
+import { middleOf, Shapes } from '../parts/shapes.tsx';
 import { Stage } from '../parts/stage.tsx';
+import { reveal } from '../picture-view.ts';
 import { watchesLine } from '../rule-fields.ts';
 import { authorisation } from '../store.ts';
 import { words } from '../words/words.ts';
@@ -35,7 +38,7 @@ export function ZonesScreen() {
   return (
     <>
       <p>{zones.intro}</p>
-      <Stage pointer={pointer}>
+      <Stage pointer={pointer} around={placeOfInterest()}>
         {(size) => (
           <>
             <Shapes size={size} selected={selected.value} sides />
@@ -43,6 +46,7 @@ export function ZonesScreen() {
           </>
         )}
       </Stage>
+      {isCrowded.value && <p class="hint">{zones.cornersClose}</p>}
       <div class="row">
         <Button id="undo" disabled={history.value.past.length === 0} onClick={undo}>
           ↶ {zones.undo}
@@ -60,8 +64,21 @@ export function ZonesScreen() {
   );
 }
 
+/** Selected corner, or the middle of the selected shape. */
+function placeOfInterest(): PointNorm | undefined {
+  const points = selectedShape.value?.points;
+  return points === undefined ? undefined : (points[corner.value ?? -1] ?? middleOf(points));
+}
+
+/** True if two corners of the selected shape are too close for a finger. Written while the picture is drawn. */
+const isCrowded = signal(false);
+
 function Handles({ size }: { readonly size: StageSize }) {
   const shape = selectedShape.value;
+  const crowded = shape !== undefined && hasCloseCorners(shape.points, size);
+  useEffect(() => {
+    isCrowded.value = crowded;
+  }, [crowded]);
   if (shape === undefined) return null;
   const name = `${words.value.shapes[shape.kind]} ${shape.id}`;
   const { zones } = words.value;
@@ -70,9 +87,12 @@ function Handles({ size }: { readonly size: StageSize }) {
     <>
       {shape.kind !== 'line' &&
         cornerCount < CORNERS_MAX &&
-        middles(shape.points).map(([x, y], i) => (
-          <circle key={`m${i}`} class="middle" data-middle={i} cx={x * size.w} cy={y * size.h} r="6" />
-        ))}
+        sidesFrom(shape.points, size, SIDE_PX_MIN).map((i) => {
+          const [x, y] = middles(shape.points)[i] as PointNorm;
+          return (
+            <circle key={`m${i}`} class="middle" data-middle={i} cx={x * size.w} cy={y * size.h} r="6" />
+          );
+        })}
       {shape.points.map((at, i) => (
         <Handle
           key={i}
@@ -85,6 +105,7 @@ function Handles({ size }: { readonly size: StageSize }) {
           onMove={(to) => change(withPoints(drawing.value, shape, withCorner(shape, i, rounded(to))))}
           onFocus={() => {
             corner.value = i;
+            reveal(at);
           }}
           onRemove={() => removeCorner(shape, i)}
           onInsert={() => insertCorner(shape, i)}

@@ -6,6 +6,7 @@ import type { RuleKind } from '../../../contract/rule-config.ts';
 import type { ShapeKind } from '../drawing.ts';
 import type { HeightGaugeVerdict, PeopleProblem } from '../height-gauge.ts';
 import type { ProblemCode } from '../problems.ts';
+import type { ActKind } from '../repeated-acts.ts';
 import type { FieldName } from '../rule-fields.ts';
 import type { Screen } from '../screens.ts';
 
@@ -142,6 +143,20 @@ const errors: Record<string, string> = {
   unpaired: 'This phone is no longer paired. Enter the code again.',
   busy: 'Another person is changing the box. Wait a moment.',
   bad: 'The box could not read the request.',
+  'too-many': 'The phone asks too often. Wait a second.',
+  'too-many-requests': 'The phone asks too often. Wait a second.',
+  unavailable: 'A part of the box does not answer. Try again in a moment.',
+  unreadable: 'The answer of a part of the box could not be read.',
+  denied: 'The box refused the values.',
+  failed: 'The box could not do that.',
+  'walk-runs': 'A walk test is already running.',
+  'not-started': 'No walk test is running.',
+  'not-waiting': 'A pass is running: wait for its end.',
+  'nothing-to-repeat': 'No pass has been done yet.',
+  'no-such-rule': 'This rule does not run on the box.',
+  shadow: 'This rule is counted only and raises no alert, so it cannot be walked.',
+  off: 'The rule’s schedule is off at this time.',
+  'not-confirmed': 'The box could not take this view as its reference.',
 };
 
 export const EN = {
@@ -160,6 +175,25 @@ export const EN = {
   enrolment,
   walkLast,
   errors,
+  reasons: {
+    crosses: 'Sides cross, or no area',
+    noLength: 'No length',
+    outside: 'Outside the authorised outline',
+  },
+  picture: { zoom: 'Zoom', zoomIn: 'Zoom in', zoomOut: 'Zoom out' },
+  unsent: {
+    title: 'Not sent yet:',
+    note: 'The page sends it when the box answers.',
+    clear: 'Do not send',
+    acts: {
+      try: 'Test',
+      keep: 'Apply',
+      revert: 'Roll back now',
+      'walk-start': 'Start of the walk test',
+      'walk-answer': 'Answer in the walk test',
+      'confirm-view': 'Confirmation of the view',
+    } satisfies Record<ActKind, string>,
+  },
   language: 'Français',
   title: (box: string) => `Vigie · ${box}`,
   step: (n: number, of: number) => `Step ${n} of ${of}`,
@@ -170,11 +204,14 @@ export const EN = {
   loading: 'Asking the box…',
   refusal: 'The box refused.',
   close: 'Close',
+  detail: 'Technical detail',
+  inEnglish: (text: string) => text,
   pair: {
     intro: 'Enter the setup code that is printed on the label of the card. It works once.',
     code: 'Setup code',
     hint: '16 letters and digits; dashes and upper case are optional.',
     go: 'Pair',
+    unsent: 'Not sent yet. The page tries again.',
     triesLeft: (n: number) =>
       n === 1 ? 'One attempt left, then pairing is locked for a while.' : `${n} attempts left.`,
     wait: (clock: string) => `Try again in ${clock}.`,
@@ -235,6 +272,7 @@ export const EN = {
     place: (x: number, y: number) => `${x} % from the left, ${y} % from the top`,
     keys: 'Keyboard: Tab to a corner, arrows move it, with Shift further, Delete removes it, Insert adds one.',
     allowed: 'The authorisation allows this.',
+    cornersClose: 'Some corners are close together: zoom in with two fingers or with +.',
     cornersMax: 'At most 64 corners.',
     maskNote: 'Masks are black at once on this phone. The box applies them when you test them.',
     authorisationNote: 'Hatched: hidden by the authorisation. Dashed: its outlines.',
@@ -259,6 +297,7 @@ export const EN = {
     finish: 'Done',
     remove: 'Delete rule',
     always: 'Always',
+    zone: (name: string) => `Times of the site (${name}).`,
     addSpan: 'Add times',
     removeSpan: 'Remove these times',
     from: 'from',
@@ -308,6 +347,9 @@ export const EN = {
     revert: 'Roll back now',
     appliedNote: 'Applied: the box uses this configuration from now on.',
     wentBack: 'The time was up: the box has restored the previous configuration. Your draft is still here.',
+    tooLate:
+      '“Apply” did not reach the box in time: it has restored the previous configuration. Your draft is still here.',
+    endUnknown: 'The time is up. Unless the box has received “Apply”, it has rolled back.',
     reverted: 'The previous configuration is restored. Your draft is still here.',
     discard: 'Discard my changes',
     stale: 'The box’s configuration has changed since this draft was begun. Your test replaces it.',

@@ -12,7 +12,7 @@ const TABLES: Record<Language, Words> = { en: EN, fr: FR };
 export const words = computed(() => TABLES[language.value]);
 
 /** Returns a moment at the site, with its time zone in the form of stills and reports. */
-export function siteMoment(iso: string, timeZone: string | undefined): string {
+export function siteMoment(iso: string, timeZone: string): string {
   return `${moment(iso, language.value, timeZone)} ${zoneName(Date.parse(iso), timeZone)}`;
 }
 

@@ -53,7 +53,7 @@ export function pointing(size: StageSize) {
 }
 
 function grabbed(place: DrawnPlace, from: PointNorm, size: StageSize): Grab['to'] {
-  const dragHandle = handleAt(place.points, from, size, place.kind === 'area');
+  const dragHandle = handleAt(place.points, from, size, place.kind === 'area' ? 0 : undefined);
   if (dragHandle !== undefined && 'corner' in dragHandle)
     return (at, size) => withCorner(place, dragHandle.corner, snapped(at, [], size));
   if (dragHandle !== undefined) {
