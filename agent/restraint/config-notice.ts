@@ -12,7 +12,7 @@ import type { Logger } from '../base/log.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
 import type { MomentCondition } from '../contract/condition.ts';
 import type { Config } from '../contract/config.ts';
-import { CHANGED_LISTS, type ConfigChange } from '../contract/config-change.ts';
+import { CHANGED_LISTS, type ChangeOrigin, type ConfigChange } from '../contract/config-change.ts';
 import { uncovered } from '../contract/polygon.ts';
 import { isOutlined } from './authorisation.ts';
 import { WatchedFile } from './journal/watched.ts';
@@ -98,12 +98,18 @@ function uncoveredMasks(
   return authorisedMasks.length === 0 ? masksLost : uncovered(masksLost, [...masks, ...authorisedMasks]);
 }
 
+const ORIGIN_TEXTS: Readonly<Record<ChangeOrigin, string>> = {
+  technician: 'by a technician at the page',
+  order: 'by an order of the room',
+  box: 'on the box itself',
+};
+
 function maskCauseOf(masks: readonly LostMask[]): object {
   const reason = masks
-    .map(({ id, change }) => `mask ${id} ${change}`)
+    .map(({ id, change, by }) => `mask ${id} ${change} ${ORIGIN_TEXTS[by]}`)
     .join('; ')
     .slice(0, REASON_MAX);
-  return { masks: masks.map(({ id, change }) => ({ id, change })), reason };
+  return { masks: masks.map(({ id, change, by }) => ({ id, change, by })), reason };
 }
 
 const WITHOUT_PLACES: Readonly<Record<string, string>> = {
