@@ -233,6 +233,9 @@ const TERMS: Readonly<Record<EventKindName, EventTerms>> = {
   }),
   'mask-removed': conditionTerms('mask-removed', {
     masks: Type.Array(LostMask, { maxItems: 64 }),
+    removed: Type.String({ maxLength: 300, description: 'names of the removed masks' }),
+    smaller: Type.String({ maxLength: 300, description: 'names of the masks that cover less' }),
+    by: Type.Union([by, Type.Literal('several')], { description: 'origin of the change' }),
     reason: Reason,
   }),
   'update-failed': conditionTerms('update-failed', {

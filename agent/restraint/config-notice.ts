@@ -20,6 +20,8 @@ import { WatchedFile } from './journal/watched.ts';
 /** Maximum number of places in an event. */
 const PLACES_TOLD_MAX = 64;
 const REASON_MAX = 500;
+/** Maximum length of a list of names, in characters: the room shows as many. */
+const NAMES_MAX = 300;
 
 export interface ConfigNoticeOptions {
   readonly config: Config;
@@ -109,7 +111,20 @@ function maskCauseOf(masks: readonly LostMask[]): object {
     .map(({ id, change, by }) => `mask ${id} ${change} ${ORIGIN_TEXTS[by]}`)
     .join('; ')
     .slice(0, REASON_MAX);
-  return { masks: masks.map(({ id, change, by }) => ({ id, change, by })), reason };
+  const names = (wanted: LostMask['change']): string =>
+    masks
+      .filter(({ change }) => change === wanted)
+      .map(({ id }) => id)
+      .join(', ')
+      .slice(0, NAMES_MAX);
+  const [first, ...others] = new Set(masks.map(({ by }) => by));
+  return {
+    masks: masks.map(({ id, change, by }) => ({ id, change, by })),
+    removed: names('removed'),
+    smaller: names('smaller'),
+    by: others.length === 0 ? first : 'several',
+    reason,
+  };
 }
 
 const WITHOUT_PLACES: Readonly<Record<string, string>> = {

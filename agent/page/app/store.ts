@@ -66,10 +66,13 @@ export function tookReply(reply: ConfigReply): void {
   stateAtMs.value = Date.now();
 }
 
-/** Requests the state now, and repeatedly while the page is visible on a paired phone. */
+/**
+ * Requests the state now, and repeatedly while the page of a paired phone is visible or waits for the result of a pass.
+ */
 export async function refresh(): Promise<void> {
   clearTimeout(timer);
-  if (hello.value?.paired !== true || document.hidden) return;
+  const isWatching = agent.value?.walk?.phase === 'watching';
+  if (hello.value?.paired !== true || (document.hidden && !isWatching)) return;
   requestCount += 1;
   const requestNumber = requestCount;
   try {
