@@ -25,6 +25,7 @@ export const INSTALLATION = {
   lines: Count('number of lines'),
   masks: Count('number of privacy masks of the configuration'),
   rules: Text('rules with their last walk test: passes detected of passes made'),
+  reason: Text('result of the final check, in one line'),
   session: Type.String({ pattern: '^[0-9a-f]{16}$', description: 'session on the page, as in the journal' }),
 };
 

@@ -166,7 +166,7 @@ function incidentsFinding({ incidents }: HealthReport, texts: Texts): Finding {
 
 /** Returns how a condition is reported; one known only to another version needs a fix. */
 function reportFormOf(kind: string): (typeof REPORT_FORMS)[ConditionKind] {
-  return isConditionKind(kind) ? REPORT_FORMS[kind] : 'to-mend';
+  return isConditionKind(kind) ? REPORT_FORMS[kind] : 'to-fix';
 }
 
 /** Refers to the operations guide for a condition of the camera or the box. A running preview needs no fix. */

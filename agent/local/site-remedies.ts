@@ -8,45 +8,45 @@ import type { Language } from './finding-texts.ts';
 
 /**
  * Form in which an active condition is reported.
- * - `to-mend`: a failure, whose fix is in the operations guide.
+ * - `to-fix`: a failure, whose fix is in the operations guide.
  * - `known`: ok, because a person does it on purpose.
  * - `elsewhere`: expiries and the detector have their own lines, the room reviews rules that are often false, and an
- *   installation is no fault.
+ *   installation needs no fix.
  */
 export const REPORT_FORMS = {
-  'alert-limit': 'to-mend',
-  'rule-unauthorised': 'to-mend',
-  suspended: 'to-mend',
-  unauthorised: 'to-mend',
-  'stream-lost': 'to-mend',
-  frozen: 'to-mend',
-  covered: 'to-mend',
-  'too-dark': 'to-mend',
-  moved: 'to-mend',
-  'cannot-see': 'to-mend',
-  defocused: 'to-mend',
-  'detector-down': 'to-mend',
+  'alert-limit': 'to-fix',
+  'rule-unauthorised': 'to-fix',
+  suspended: 'to-fix',
+  unauthorised: 'to-fix',
+  'stream-lost': 'to-fix',
+  frozen: 'to-fix',
+  covered: 'to-fix',
+  'too-dark': 'to-fix',
+  moved: 'to-fix',
+  'cannot-see': 'to-fix',
+  defocused: 'to-fix',
+  'detector-down': 'to-fix',
   'detector-fallback': 'elsewhere',
   preview: 'known',
-  'config-refused': 'to-mend',
-  'vision-failed': 'to-mend',
-  'decoder-crashloop': 'to-mend',
-  'load-shed': 'to-mend',
-  'storage-readonly': 'to-mend',
-  'journal-down': 'to-mend',
-  'identity-conflict': 'to-mend',
+  'config-refused': 'to-fix',
+  'vision-failed': 'to-fix',
+  'decoder-crashloop': 'to-fix',
+  'load-shed': 'to-fix',
+  'storage-readonly': 'to-fix',
+  'journal-down': 'to-fix',
+  'identity-conflict': 'to-fix',
   'certificate-expiring': 'elsewhere',
   'authorisation-expiring': 'elsewhere',
   'high-false-alarm-rate': 'elsewhere',
   installed: 'elsewhere',
-  'config-changed': 'to-mend',
-  'mask-removed': 'to-mend',
-  'update-failed': 'to-mend',
-  'certificate-refused': 'to-mend',
-} as const satisfies Readonly<Record<ConditionKind, 'to-mend' | 'known' | 'elsewhere'>>;
+  'config-changed': 'to-fix',
+  'mask-removed': 'to-fix',
+  'update-failed': 'to-fix',
+  'certificate-refused': 'to-fix',
+} as const satisfies Readonly<Record<ConditionKind, 'to-fix' | 'known' | 'elsewhere'>>;
 
-type ConditionToMend = {
-  [K in ConditionKind]: (typeof REPORT_FORMS)[K] extends 'to-mend' ? K : never;
+type ConditionToFix = {
+  [K in ConditionKind]: (typeof REPORT_FORMS)[K] extends 'to-fix' ? K : never;
 }[ConditionKind];
 
 /** Failures that are not conditions. */
@@ -73,7 +73,7 @@ type Failure =
   | 'other';
 
 /** Reason for which the final check fails. `other`: known only to another version. */
-export type Remedy = Failure | ConditionToMend | `broker-${DeliveryFaultCode}`;
+export type Remedy = Failure | ConditionToFix | `broker-${DeliveryFaultCode}`;
 
 const RESTART_EN = 'Switch the box off for 10 seconds and on again.';
 const RESTART_FR = 'Coupez l’alimentation du boîtier 10 secondes, puis rallumez-le.';
@@ -209,9 +209,9 @@ export const SITE_REMEDIES: Readonly<Record<Language, Readonly<Record<Remedy, st
 
 /** Returns the remedy for a condition; one known only to another version has no table entry. */
 export function remedyFor(kind: string): Remedy {
-  return isToMend(kind) ? kind : 'other';
+  return isToFix(kind) ? kind : 'other';
 }
 
-function isToMend(kind: string): kind is ConditionToMend {
-  return (REPORT_FORMS as Readonly<Record<string, string>>)[kind] === 'to-mend';
+function isToFix(kind: string): kind is ConditionToFix {
+  return (REPORT_FORMS as Readonly<Record<string, string>>)[kind] === 'to-fix';
 }

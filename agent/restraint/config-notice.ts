@@ -117,12 +117,12 @@ function maskCauseOf(masks: readonly LostMask[]): object {
       .map(({ id }) => id)
       .join(', ')
       .slice(0, NAMES_MAX);
-  const [first, ...others] = new Set(masks.map(({ by }) => by));
+  const [firstOrigin, ...otherOrigins] = new Set(masks.map(({ by }) => by));
   return {
     masks: masks.map(({ id, change, by }) => ({ id, change, by })),
     removed: names('removed'),
     smaller: names('smaller'),
-    by: others.length === 0 ? first : 'several',
+    by: otherOrigins.length === 0 ? firstOrigin : 'several',
     reason,
   };
 }

@@ -22,8 +22,9 @@ export function installationOf(sources: InstallationSources): Installation {
   const { report, journal } = status;
   const failures = findings.filter(({ state }) => state !== 'ok');
   const mayRun = report.mode === 'active' && authorisation?.installation !== true && !isOnTrial;
+  const passed = mayRun && failures.every(({ state }) => state !== 'failed');
   return {
-    passed: mayRun && failures.every(({ state }) => state !== 'failed'),
+    passed,
     problems: listText(failures.map(({ name }) => name)),
     order: (authorisation?.order ?? '').slice(0, INSTALLATION_TEXT_MAX),
     ...(authorisation !== undefined && { orderUntil: authorisation.notAfter }),
@@ -34,6 +35,7 @@ export function installationOf(sources: InstallationSources): Installation {
     lines: config.lines.length,
     masks: config.masks.length,
     rules: listText(config.rules.map(({ id }) => `${id} ${walkText(status, id)}`)),
+    reason: `the final check has ${passed ? 'passed' : 'failed'}`,
     session,
   };
 }

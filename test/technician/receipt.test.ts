@@ -126,8 +126,8 @@ t.test(
     );
     t.match(agent.report().counters, { receipts_issued: 1, receipts_refused: 0 });
 
-    const again = Array.from({ length: 3 }, () => page.ask({ op: 'receipt' }));
-    t.strictSame(await Promise.all(again), [null, 'receipt-waits', 'receipt-waits']);
+    const attempts = Array.from({ length: 3 }, () => page.ask({ op: 'receipt' }));
+    t.strictSame(await Promise.all(attempts), [null, 'receipt-waits', 'receipt-waits']);
     await issued(t, agent, 2);
     t.equal(agent.report().counters['receipts_refused'], 2);
   },

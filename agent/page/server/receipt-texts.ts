@@ -31,7 +31,7 @@ export interface ReceiptTexts {
   readonly entries: (count: number) => string;
   readonly notKnown: string;
   readonly code: string;
-  readonly sent: string;
+  readonly sentToRoom: string;
   readonly still: string;
   readonly noStill: string;
 }
@@ -68,7 +68,7 @@ export const RECEIPT_TEXTS: Readonly<Record<Language, ReceiptTexts>> = {
     entries: (count) => `${count} entrées, empreinte racine`,
     notKnown: 'inconnu',
     code: 'Le code contient les mêmes données, abrégées.',
-    sent: 'Envoyé au CSU',
+    sentToRoom: 'Envoyé au CSU',
     still: 'Image caviardée, SHA-256',
     noStill: 'aucune image',
   },
@@ -102,7 +102,7 @@ export const RECEIPT_TEXTS: Readonly<Record<Language, ReceiptTexts>> = {
     entries: (count) => `${count} entries, root`,
     notKnown: 'unknown',
     code: 'The code contains the same data in short form.',
-    sent: 'Sent to the room',
+    sentToRoom: 'Sent to the room',
     still: 'Redacted still, SHA-256',
     noStill: 'no still',
   },

@@ -143,11 +143,11 @@ function drawProof(doc: PDFKit.PDFDocument, { agent, config }: ReceiptInput, tex
 
 /** Draws the still below everything else. It moves to a second page if too little of the first one is left. */
 function drawStill(doc: PDFKit.PDFDocument, { agent, still }: ReceiptInput, texts: ReceiptTexts): void {
-  const { receipt: sent } = agent;
-  if (sent === null) return;
+  const { receipt: issued } = agent;
+  if (issued === null) return;
   doc.moveDown(0.6);
-  field(doc, texts.sent, `${timeText(Date.parse(sent.time), agent.timeZone)}, ${sent.id}`);
-  field(doc, texts.still, sent.still ?? `${texts.noStill}: ${sent.absent ?? ''}`);
+  field(doc, texts.sentToRoom, `${timeText(Date.parse(issued.time), agent.timeZone)}, ${issued.id}`);
+  field(doc, texts.still, issued.still ?? `${texts.noStill}: ${issued.absent ?? ''}`);
   if (still === undefined) return;
   doc.moveDown(0.5);
   const leftPt = (): number => doc.page.height - BOTTOM_PT - doc.y;

@@ -90,11 +90,11 @@ export class WatchedFile {
   }
 
   /**
-   * Stores the present configuration, and a change to report if it differs from the journal's state. Durable on return.
+   * Stores the present configuration, and a change to report, with its origin `by`, if it differs from the journal's
+   * state. Durable on return.
    * Throws AgentError `unavailable`.
    *
    * @param before the journal's newest entry of an earlier start; undefined at the very first start
-   * @param by origin of a change
    * @returns redrawn places for the journal, in parts that fit an entry each
    */
   take(

@@ -1,5 +1,5 @@
 /**
- * Draws the labels of a box, 62 × 29 mm each: one with its name, its address for a phone and its codes, and one with the
+ * Draws the labels of a box, 62 × 29 mm each. One has its name, its address for a phone and its codes. The other has the
  * code by which a phone joins its Wi-Fi.
  */
 import { existsSync, mkdirSync } from 'node:fs';

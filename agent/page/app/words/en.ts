@@ -128,7 +128,7 @@ const enrolment: Record<EnrolmentView['state'], string> = {
   refused: 'The control room has refused the box.',
   enrolled: 'The box has its certificate.',
 };
-/** What to do on site; empty if there is nothing. */
+/** Action on site; empty if there is none. */
 const enrolmentFix: Record<EnrolmentView['state'], string> = {
   none: '',
   waiting:
