@@ -5,7 +5,7 @@
  *     ▲                                                                            ▲
  *     └────────── ack + evidence requests ◀── start of an incident ── RedactedJpeg ┘
  *
- *   accept: outbox, with its notes ─▶ journal ─▶ archive ─▶ accuracy ─▶ delivery ─▶ bridges ─▶ local view
+ *   accept: outbox, with its notes ─▶ journal ─▶ archive ─▶ accuracy ─▶ delivery ─▶ bridges ─▶ local view ─▶ receipt
  *
  * INVARIANTS:
  * - Events reach the sink in the order in which they arose.
@@ -170,8 +170,21 @@ export class AgentFlow {
   }
 
   /** Reports a momentary occurrence on the box; durable on return. */
-  happened(kind: MomentCondition, cause: Condition['cause']): void {
+  happened(kind: Exclude<MomentCondition, 'installed'>, cause: Condition['cause']): void {
     this.#add(this.#conditions.happened(kind, cause, this.#time.nowAtMs()));
+  }
+
+  /**
+   * Reports the receipt of an installation, at the moment of the last frame; durable on return. Returns the picture that
+   * it requires.
+   */
+  installed(cause: Condition['cause']): EvidenceRequest[] {
+    return this.#add(this.#conditions.happened('installed', cause, this.#time.last.atMs));
+  }
+
+  /** Records that requested pictures cannot be made. */
+  noEvidence(requests: readonly EvidenceRequest[], reason: string): void {
+    for (const { request } of requests) this.#queue.noSnapshot(request, reason);
   }
 
   /** Reports the current reminders, in the same way as `conditionsAre`. */
@@ -267,6 +280,8 @@ export interface Acceptance {
   readonly delivery: { wake(): void } | undefined;
   readonly bridges: { accepted(event: UnnumberedEvent, pictures: readonly EventPicture[]): void };
   readonly view: { committing(): Stopwatch; accepted(event: VigieEvent): void };
+  /** Newest receipt of an installation. */
+  readonly receipts: { accepted(event: VigieEvent, pictures: readonly EventPicture[]): void };
   snapshotsDays(): number;
 }
 
@@ -277,7 +292,7 @@ export interface Acceptance {
  * there before delivery is woken. After a crash in between, `completeAccepted` writes it.
  */
 export function acceptInto(parts: Acceptance): EventSink {
-  const { site, box, outbox, journal, archive, accuracy, delivery, bridges, view } = parts;
+  const { site, box, outbox, journal, archive, accuracy, delivery, bridges, view, receipts } = parts;
   return {
     remember: (notes) => void outbox.append([], notes),
     accept: (event, pictures, notes) => {
@@ -292,6 +307,7 @@ export function acceptInto(parts: Acceptance): EventSink {
         delivery?.wake();
         bridges.accepted(event, pictures);
         view.accepted(accepted);
+        receipts.accepted(accepted, pictures);
       } finally {
         committing.stop();
       }

@@ -3,6 +3,7 @@
  * one. Each part receives only parts above it. Constructors only assign; main.ts starts and stops.
  */
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { AccuracyRecord, watchingOf } from './accuracy/record.ts';
 import { oftenFalse } from './accuracy/reminder.ts';
@@ -20,6 +21,7 @@ import { CommandDispatcher, commandHandlers } from './command/dispatcher.ts';
 import { ReplayGuard } from './command/replay-guard.ts';
 import { CommandVerifier } from './command/verifier.ts';
 import type { Config, MaskConfig } from './contract/config.ts';
+import { previousFile } from './contract/config-trial.ts';
 import { Retention } from './contract/retention.ts';
 import { isOnAt } from './contract/schedule.ts';
 import { topicsOf } from './contract/topics.ts';
@@ -42,10 +44,12 @@ import { JournalRecorder } from './restraint/journal/recorder.ts';
 import { VisionStatus } from './supervisor/status.ts';
 import { VisionSupervisor } from './supervisor/supervisor.ts';
 import { requestHotspot } from './technician/hotspot-request.ts';
+import { NewestReceipt } from './technician/newest-receipt.ts';
 import { TechnicianPage } from './technician/technician.ts';
 import { TrackHandler } from './tracks/handler.ts';
 import { TrackLogStatus } from './tracks/status.ts';
 import { TrackLog } from './tracks/track-log.ts';
+import { changeOrigin } from './update/change-origin.ts';
 import { type RootSources, Updates } from './update/updates.ts';
 
 export interface AgentOptions extends DiagnosisSources, RootSources {
@@ -140,6 +144,7 @@ export function makeParts(options: AgentOptions) {
     config,
     configFile,
     stateDir,
+    changeOrigin: () => changeOrigin(configFile, options.updateDir),
     alertsDays: () => retention.eventsDays(),
     boot,
     clock,
@@ -185,6 +190,8 @@ export function makeParts(options: AgentOptions) {
     retention,
   });
 
+  const receipts = new NewestReceipt({ outbox, clock });
+
   // From vision's observations to events, and the permission for analysis.
   const acceptance: Acceptance = {
     site,
@@ -196,6 +203,7 @@ export function makeParts(options: AgentOptions) {
     delivery,
     bridges,
     view: activity,
+    receipts,
     snapshotsDays: () => retention.snapshotsDays(),
   };
   const flow = new AgentFlow({
@@ -299,6 +307,9 @@ export function makeParts(options: AgentOptions) {
     flow,
     accuracy,
     view,
+    receipts,
+    isOnTrial: () => configFile !== undefined && existsSync(previousFile(configFile)),
+    shownSha256: () => options.configCopy?.().sha256,
     isOn: (rule) => isOnAt(rule, config, clock.wallMs()),
     masksOnDisk: () => options.masksOnDisk(),
   });

@@ -99,6 +99,7 @@ const CONDITION_TOPICS: Readonly<Record<ConditionKind, string | null>> = {
   'certificate-expiring': null,
   'authorisation-expiring': null,
   'high-false-alarm-rate': null,
+  installed: null,
   'config-changed': null,
   'mask-removed': null,
   'update-failed': null,

@@ -38,20 +38,30 @@ interface ConditionFacts {
   readonly listsPlaces: boolean;
   /** The source reports the current state at each start, or as soon as it can. */
   readonly toldAtStart: boolean;
+  /** Its event has a redacted still of its moment. */
+  readonly hasPicture: boolean;
 }
 
 function picture<E extends 'blind' | 'degraded'>(title: string, effect: E) {
   const listsPlaces = effect === 'blind';
-  return { title, raisedBy: 'vision', form: 'state', effect, listsPlaces, toldAtStart: false } as const;
+  return {
+    title,
+    raisedBy: 'vision',
+    form: 'state',
+    effect,
+    listsPlaces,
+    toldAtStart: false,
+    hasPicture: false,
+  } as const;
 }
 
 function box<F extends ConditionForm, E extends ConditionEffect>(
   form: F,
   title: string,
   effect: E,
-  { listsPlaces = false, toldAtStart = false } = {},
+  { listsPlaces = false, toldAtStart = false, hasPicture = false } = {},
 ) {
-  return { title, raisedBy: 'box', form, effect, listsPlaces, toldAtStart } as const;
+  return { title, raisedBy: 'box', form, effect, listsPlaces, toldAtStart, hasPicture } as const;
 }
 
 /** Condition whose source reports at each start. */
@@ -125,6 +135,9 @@ export const CONDITIONS = {
     'none',
     AT_START,
   ),
+  installed: box('moment', 'a technician has issued the receipt of the installation', 'none', {
+    hasPicture: true,
+  }),
   'config-changed': box('moment', 'the configuration is another than at the start before', 'none'),
   'mask-removed': box(
     'moment',

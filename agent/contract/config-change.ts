@@ -7,6 +7,15 @@ const Id = Type.String({ pattern: '^[a-z0-9-]{1,32}$' });
 const literals = <const T extends readonly string[]>(values: T) =>
   Type.Union(values.map((value: T[number]) => Type.Literal(value)));
 
+/**
+ * Origin of a change, as the agent sees it when it starts.
+ * - `technician`: on trial by the technician's page.
+ * - `order`: on trial by a configuration that the room has ordered.
+ * - `box`: changed in another way on the box, for example by an editor.
+ */
+export const CHANGE_ORIGINS = ['technician', 'order', 'box'] as const;
+export type ChangeOrigin = (typeof CHANGE_ORIGINS)[number];
+
 /** Listed in the order of reporting. */
 export const CHANGED_LISTS = ['camera', 'zones', 'lines', 'masks', 'rules'] as const;
 
@@ -26,7 +35,12 @@ export const ConfigChange = Type.Object(
     /** Previous masks of which a part is no longer black, through a change of the configuration alone. */
     masksLost: Type.Array(
       Type.Object(
-        { id: Id, change: literals(['removed', 'smaller']), polygon: MaskConfig.properties.polygon },
+        {
+          id: Id,
+          change: literals(['removed', 'smaller']),
+          by: literals(CHANGE_ORIGINS),
+          polygon: MaskConfig.properties.polygon,
+        },
         strict,
       ),
       { maxItems: 64 },

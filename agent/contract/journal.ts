@@ -197,6 +197,17 @@ export type JournalEntry =
       readonly why: string;
       readonly frames: number;
     }
+  /**
+   * A technician has issued the receipt of the installation. `id`: its event. `picture`: SHA-256 of its redacted still;
+   * null if there is none. `order`: number of the authorisation, or empty.
+   */
+  | {
+      readonly type: 'receipt';
+      readonly id: string;
+      readonly session: string;
+      readonly order: string;
+      readonly picture: string | null;
+    }
   /** Keys that the box obeys from now on: fingerprints of the authority's keys. */
   | { readonly type: 'authority'; readonly before: string | null; readonly after: string }
   /** Entries that could not be written because of a disk error. */

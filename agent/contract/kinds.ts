@@ -8,6 +8,7 @@ import { CONDITIONS, type ConditionKind, type ReminderCondition } from './condit
 import { ConfigChange } from './config-change.ts';
 import { PRESENT_AT_START, type Severity } from './event.ts';
 import { XyxyNorm } from './geometry.ts';
+import { INSTALLATION } from './installation.ts';
 import { LabelSchema } from './label.ts';
 import { type RuleKind, ruleSchema } from './rule-config.ts';
 import { TIME_PATTERN } from './time.ts';
@@ -114,9 +115,9 @@ const ChangedPlace = Type.Object(
   strict,
 );
 
-const { id, change } = ConfigChange.properties.masksLost.items.properties;
+const { id, change, by } = ConfigChange.properties.masksLost.items.properties;
 /** Mask of which a part is no longer black. */
-const LostMask = Type.Object({ id, change }, strict);
+const LostMask = Type.Object({ id, change, by }, strict);
 
 const OfRule = Type.String({ description: 'the rule’s own kind' });
 
@@ -223,6 +224,7 @@ const TERMS: Readonly<Record<EventKindName, EventTerms>> = {
     },
     { remedy: Remedy },
   ),
+  installed: conditionTerms('installed', INSTALLATION),
   'config-changed': conditionTerms('config-changed', {
     lists: ConfigChange.properties.lists,
     changed: Type.Array(ChangedPlace, { maxItems: 64 }),
@@ -231,6 +233,9 @@ const TERMS: Readonly<Record<EventKindName, EventTerms>> = {
   }),
   'mask-removed': conditionTerms('mask-removed', {
     masks: Type.Array(LostMask, { maxItems: 64 }),
+    removed: Type.String({ maxLength: 300, description: 'names of the removed masks' }),
+    smaller: Type.String({ maxLength: 300, description: 'names of the masks that cover less' }),
+    by: Type.Union([by, Type.Literal('several')], { description: 'origin of the change' }),
     reason: Reason,
   }),
   'update-failed': conditionTerms('update-failed', {

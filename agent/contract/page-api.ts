@@ -17,6 +17,8 @@
  * | POST /api/view/confirm | {} → {} |
  * | POST /api/cameras | {} → {cameras: FoundCamera[]}: ONVIF devices on the same network |
  * | POST /api/cameras/stream | {address, user, password} → CameraStreams: a camera’s streams by ONVIF |
+ * | POST /api/receipt | {} → {}: issues the receipt of the installation and sends it to the room |
+ * | GET /api/receipt.jpg | → image/jpeg: redacted still of the newest receipt |
  * | GET /api/receipt.pdf?language=fr | → application/pdf |
  *
  * `attempt` is a random number of the phone, 32 hexadecimal digits. A phone that got no answer sends the same again.

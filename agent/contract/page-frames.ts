@@ -13,8 +13,13 @@ export function encodeFromPage(message: FromPage): Buffer {
   return frameUp(message, new Uint8Array(0));
 }
 
-export function encodeToPage(message: Exclude<ToPage, PagePicture>): Buffer {
+export function encodeToPage(message: Exclude<ToPage, { kind: 'picture' | 'still' }>): Buffer {
   return frameUp(message, new Uint8Array(0));
+}
+
+/** Encodes the still of a receipt. The type admits only a redacted one. */
+export function encodePageStill(request: number, { bytes }: RedactedJpeg): Buffer {
+  return frameUp({ kind: 'still', request } satisfies ToPage, bytes);
 }
 
 /** Encodes a picture. The type admits only a redacted one. */

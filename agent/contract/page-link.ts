@@ -103,6 +103,23 @@ export const WalkView = Type.Object(
 );
 export type WalkView = Static<typeof WalkView>;
 
+/** Newest receipt of the installation. */
+export const ReceiptView = Type.Object(
+  {
+    /** Id of its event. */
+    id: Type.String({ maxLength: 64 }),
+    time: Time,
+    passed: Type.Boolean(),
+    /** SHA-256 of its redacted still; null if there is none, with the reason in `absent`. */
+    still: Type.Union([Type.String({ pattern: '^[0-9a-f]{64}$' }), Type.Null()]),
+    absent: Type.Union([Text, Type.Null()]),
+    /** The control room has received it. */
+    delivered: Type.Boolean(),
+  },
+  strict,
+);
+export type ReceiptView = Static<typeof ReceiptView>;
+
 export const Verdict = Type.Union([Type.Literal('ok'), Type.Literal('failed'), Type.Literal('unknown')]);
 /** One line of the final check, in the requested language. */
 export const PageFinding = Type.Object(
@@ -141,6 +158,10 @@ export const AgentView = Type.Object(
       strict,
     ),
     walk: Type.Union([WalkView, Type.Null()]),
+    /** Null before the first one since the start of the agent. */
+    receipt: Type.Union([ReceiptView, Type.Null()]),
+    /** A receipt waits for its still. */
+    receiptWaits: Type.Boolean(),
     findings: Type.Array(PageFinding, { maxItems: 64 }),
     status: LocalStatus,
   },
@@ -168,6 +189,10 @@ export const PageAsk = Type.Union([
   ),
   /** Confirms that a camera that had moved shows the right view. */
   Type.Object({ op: Type.Literal('confirm-view') }, strict),
+  /** Issues the receipt of the installation, and sends it to the room. */
+  Type.Object({ op: Type.Literal('receipt') }, strict),
+  /** Requests the still of the newest receipt; a message `still` precedes the answer. */
+  Type.Object({ op: Type.Literal('receipt-still') }, strict),
 ]);
 export type PageAsk = Static<typeof PageAsk>;
 
@@ -199,6 +224,8 @@ export const ToPage = Type.Union([
     },
     strict,
   ),
+  /** Still of the newest receipt; the JPEG is the binary part. */
+  Type.Object({ kind: Type.Literal('still'), request: Type.Integer({ minimum: 1 }) }, strict),
   /** Sent to all viewers; the JPEG is the binary part. */
   Type.Object(
     {

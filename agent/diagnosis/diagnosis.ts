@@ -55,7 +55,7 @@ export interface DiagnosisOptions extends DiagnosisSources {
   readonly stateDir: string;
   readonly clock: Clock;
   /** Findings of the agent about itself. */
-  readonly view: { statusWithFindings(language: 'en'): { readonly findings: readonly Finding[] } };
+  readonly view: { findings(): readonly Finding[] };
 }
 
 export class Diagnosis {
@@ -96,7 +96,7 @@ export class Diagnosis {
       const { checks, view } = this.#options;
       if (checks === undefined)
         throw new CommandRefused('unavailable', 'this agent was started without its doctor');
-      const own = view.statusWithFindings('en').findings.filter(({ name }) => OF_THE_AGENT.includes(name));
+      const own = view.findings().filter(({ name }) => OF_THE_AGENT.includes(name));
       const findings = [...(await checked(checks)), ...own];
       return { checks: findings.slice(0, CHECKS_MAX).map(checkOf) };
     });

@@ -12,6 +12,7 @@
 import type { Clock } from '../base/clock.ts';
 import type { Counters } from '../base/counters.ts';
 import type { Logger } from '../base/log.ts';
+import { CONDITIONS, isConditionKind } from '../contract/condition.ts';
 import type { Evidence, Moment } from '../contract/event.ts';
 import type { EventPicture, EventSink, UnnumberedEvent } from '../contract/event-sink.ts';
 import type { EvidenceRequest, Focus } from '../contract/link.ts';
@@ -96,8 +97,7 @@ export class EvidenceQueue {
   }
 
   /**
-   * Adds the transitions of one moment, in order; durable on return. Start events from the street wait for their
-   * pictures. Returns the requests for these.
+   * Adds the transitions of one moment, in order; durable on return. Start events that show a picture wait for it. Returns the requests for these.
    */
   add(happenings: readonly Happening[], circumstances: Circumstances): EvidenceRequest[] {
     const { site, box, boot } = this.#options;
@@ -191,14 +191,15 @@ export class EvidenceQueue {
   }
 
   /** Builds one request for the event's own moment, and one for each earlier moment that belongs to it. */
-  #ask({ zone, line }: EventSubject, { situation, atMs }: Transition): AskedPicture[] {
+  #ask({ zone, line, severity }: EventSubject, { situation, atMs }: Transition): AskedPicture[] {
     const still = { velocityNormPerS: [0, 0] as [number, number] };
     const focus =
       situation.focus?.map((xyxyNorm) => ({ xyxyNorm, ...still })) ?? situation.objects.map(focusOf);
     const moments = [{ moment: 'snapshot' as const, atMs }, ...(situation.moments ?? [])];
     return moments.map(({ moment, atMs }) => {
       this.#requests += 1;
-      const seal = moment === 'snapshot';
+      // A sealed still is evidence of the street, not of an installation.
+      const seal = moment === 'snapshot' && severity !== 'system';
       const place = { ...(zone && { zone: zone.id }), ...(line && { line: line.id }) };
       return { moment, request: { request: this.#requests, atMs, focus, ...place, seal } };
     });
@@ -248,9 +249,10 @@ export class EvidenceQueue {
   }
 }
 
-/** Reports whether the event shows a picture: only starts in the street, not reports of the box about itself. */
-function isShown({ severity }: EventSubject, { phase }: Transition): boolean {
-  return phase === 'start' && severity !== 'system';
+/** Reports whether the event shows a picture: starts in the street, and conditions of the box that have one. */
+function isShown({ severity, rule: { kind } }: EventSubject, { phase }: Transition): boolean {
+  if (phase !== 'start') return false;
+  return severity !== 'system' || (isConditionKind(kind) && CONDITIONS[kind].hasPicture);
 }
 
 function focusOf({ xyxyNorm, velocityNormPerS, id: track, group, label }: ObservedTrack): Focus {

@@ -3,6 +3,7 @@ import { type Finding, failed, ok } from '../contract/finding.ts';
 import { placementOf } from '../contract/letterbox.ts';
 import type { ViewReport } from '../contract/view-report.ts';
 import type { FindingTexts } from './finding-texts.ts';
+import { TERMINAL_FIXES } from './terminal-fixes.ts';
 
 /** Minimum number of sightings; fewer contain no information about the view. */
 const SIGHTINGS_MIN = 20;
@@ -43,14 +44,14 @@ export function viewFindings(
     const percent = (norm: number): number => Math.round(100 * norm);
     details.push(texts.viewHeights(percent(heightTenthNorm), percent(heightHalfNorm), Math.round(tenthPx)));
     const better = betterInput(view, settings.input);
-    if (better === WIDE_INPUT) fixes.push(texts.viewSmall(...WIDE_INPUT));
-    else if (better !== undefined) fixes.push(texts.viewTall);
+    if (better === WIDE_INPUT) fixes.push(TERMINAL_FIXES.smallPeople(...WIDE_INPUT));
+    else if (better !== undefined) fixes.push(TERMINAL_FIXES.tallPeople);
   }
   if (moving >= SIGHTINGS_MIN && view.fps !== null && settings.fps !== null) {
     const step = (stepNineTenths * view.fps) / settings.fps;
     details.push(texts.viewSteps(Number(step.toPrecision(2))));
     const fps = Math.min(FPS_MAX, Math.ceil((settings.fps * step) / STEP_MAX));
-    if (step > STEP_MAX && settings.fps < FPS_MAX) fixes.push(texts.viewFast(fps));
+    if (step > STEP_MAX && settings.fps < FPS_MAX) fixes.push(TERMINAL_FIXES.fastObjects(fps));
   }
   if (details.length === 0) return [];
   const detail = details.join('; ');

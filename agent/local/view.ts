@@ -66,10 +66,15 @@ export class LocalView {
     return this.#server.stop();
   }
 
-  /** Returns the status for the technician's page, with the actions for a person. */
+  /** Returns the status for the technician's page, with the actions for a person on site. */
   statusWithFindings(language: Language): { status: LocalStatus; findings: readonly Finding[] } {
     const status = this.#status();
-    return { status, findings: statusFindings(status, language) };
+    return { status, findings: statusFindings(status, language, 'site') };
+  }
+
+  /** Returns the findings for a person with a shell. */
+  findings(): readonly Finding[] {
+    return statusFindings(this.#status());
   }
 
   #metrics(): Page {

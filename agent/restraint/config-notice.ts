@@ -12,7 +12,7 @@ import type { Logger } from '../base/log.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
 import type { MomentCondition } from '../contract/condition.ts';
 import type { Config } from '../contract/config.ts';
-import { CHANGED_LISTS, type ConfigChange } from '../contract/config-change.ts';
+import { CHANGED_LISTS, type ChangeOrigin, type ConfigChange } from '../contract/config-change.ts';
 import { uncovered } from '../contract/polygon.ts';
 import { isOutlined } from './authorisation.ts';
 import { WatchedFile } from './journal/watched.ts';
@@ -20,6 +20,8 @@ import { WatchedFile } from './journal/watched.ts';
 /** Maximum number of places in an event. */
 const PLACES_TOLD_MAX = 64;
 const REASON_MAX = 500;
+/** Maximum length of a list of names, in characters: the room shows as many. */
+const NAMES_MAX = 300;
 
 export interface ConfigNoticeOptions {
   readonly config: Config;
@@ -98,12 +100,31 @@ function uncoveredMasks(
   return authorisedMasks.length === 0 ? masksLost : uncovered(masksLost, [...masks, ...authorisedMasks]);
 }
 
+const ORIGIN_TEXTS: Readonly<Record<ChangeOrigin, string>> = {
+  technician: 'by a technician at the page',
+  order: 'by an order of the room',
+  box: 'on the box itself',
+};
+
 function maskCauseOf(masks: readonly LostMask[]): object {
   const reason = masks
-    .map(({ id, change }) => `mask ${id} ${change}`)
+    .map(({ id, change, by }) => `mask ${id} ${change} ${ORIGIN_TEXTS[by]}`)
     .join('; ')
     .slice(0, REASON_MAX);
-  return { masks: masks.map(({ id, change }) => ({ id, change })), reason };
+  const names = (wanted: LostMask['change']): string =>
+    masks
+      .filter(({ change }) => change === wanted)
+      .map(({ id }) => id)
+      .join(', ')
+      .slice(0, NAMES_MAX);
+  const [firstOrigin, ...otherOrigins] = new Set(masks.map(({ by }) => by));
+  return {
+    masks: masks.map(({ id, change, by }) => ({ id, change, by })),
+    removed: names('removed'),
+    smaller: names('smaller'),
+    by: otherOrigins.length === 0 ? firstOrigin : 'several',
+    reason,
+  };
 }
 
 const WITHOUT_PLACES: Readonly<Record<string, string>> = {

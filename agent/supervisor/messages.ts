@@ -46,6 +46,8 @@ export interface VisionMessagesOptions {
 export class VisionMessages {
   readonly #options: VisionMessagesOptions;
   #framesSeen = 0;
+  /** Last acknowledged frame of the running vision process. */
+  #newestFrame = 0;
   /** `vision-failed` may be active, also from an earlier run of the agent. */
   #mayBeFailed = true;
 
@@ -106,9 +108,18 @@ export class VisionMessages {
     }
   }
 
+  /** Requests pictures of a past frame, outside the acknowledgement of a new one. Returns false without vision. */
+  requestEvidence(evidence: EvidenceRequest[]): boolean {
+    const { view, send } = this.#options;
+    if (!send({ kind: 'ack', frame: this.#newestFrame, evidence })) return false;
+    view.recordRequests(evidence);
+    return true;
+  }
+
   /** Handles the end of the vision process, requested or not. */
   onVisionEnd(): void {
     const { status, previews, accuracy, flow } = this.#options;
+    this.#newestFrame = 0;
     status.onVisionEnd();
     previews.onVisionEnd();
     accuracy.sees(false);
@@ -125,6 +136,7 @@ export class VisionMessages {
     trackLog.observe(observation);
     accuracy.sees(!flow.blind);
     const ofView = cameraView.observe(observation);
+    this.#newestFrame = observation.frame;
     send({ kind: 'ack', frame: observation.frame, evidence: [...evidence, ...ofView] });
     if (this.#mayBeFailed) flow.condition('vision-failed', false, {});
     this.#mayBeFailed = false;

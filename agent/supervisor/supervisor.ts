@@ -6,7 +6,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Counters } from '../base/counters.ts';
 import type { Logger } from '../base/log.ts';
 import type { CameraConfig, Config } from '../contract/config.ts';
-import type { PreviewAnswer, ToVision, VisionSettings } from '../contract/link.ts';
+import type { EvidenceRequest, PreviewAnswer, ToVision, VisionSettings } from '../contract/link.ts';
 import type { CapturePermit } from '../contract/permit.ts';
 import { CameraView, type CameraViewOptions } from './camera-view.ts';
 import { CameraConnection, type CameraConnectionOptions } from './connection.ts';
@@ -135,6 +135,11 @@ export class VisionSupervisor {
   /** Returns one present redacted picture for a technician; no one stores it. Never rejects; one call at a time. */
   preview(): Promise<PreviewAnswer> {
     return this.#previews.ask();
+  }
+
+  /** Requests pictures of the newest frames for an event. Returns false if there is no vision process. */
+  requestEvidence(requests: EvidenceRequest[]): boolean {
+    return this.#messages.requestEvidence(requests);
   }
 
   /**

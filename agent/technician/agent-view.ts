@@ -16,7 +16,7 @@ export interface RulingWithAuthorisation extends Ruling {
 }
 
 export interface AgentViewSources
-  extends Pick<AgentView, 'preview' | 'walk' | 'configSha256'>,
+  extends Pick<AgentView, 'preview' | 'walk' | 'receipt' | 'receiptWaits' | 'configSha256'>,
     Pick<Config, 'site' | 'box' | 'detector' | 'timeZone' | 'zones' | 'lines' | 'masks'> {
   /** Undefined before the first ruling. */
   readonly ruled: RulingWithAuthorisation | undefined;
@@ -26,7 +26,7 @@ export interface AgentViewSources
 
 export function agentView(sources: AgentViewSources): AgentView {
   const { site, box, detector, timeZone, zones, lines, masks, ruled, status, findings } = sources;
-  const { preview, walk, configSha256 } = sources;
+  const { preview, walk, receipt, receiptWaits, configSha256 } = sources;
   const refusedRules = [...(ruled?.refusals ?? [])].slice(0, LIST_MAX);
   return {
     site,
@@ -36,6 +36,8 @@ export function agentView(sources: AgentViewSources): AgentView {
     configSha256,
     preview,
     walk,
+    receipt,
+    receiptWaits,
     status,
     mode: ruled?.mode ?? 'unauthorised',
     reason: ruled === undefined ? 'starting' : (ruled.reason?.slice(0, TEXT_MAX) ?? null),

@@ -5,23 +5,28 @@
  * INVARIANTS:
  * - Whatever the page sends, the agent keeps running.
  * - No request changes what the box analyses.
- * LIMITS: those of page-server.ts, preview.ts and walk.ts.
+ * LIMITS: those of page-server.ts, preview.ts and walk.ts; RECEIPTS.
  */
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import type { Counters } from '../base/counters.ts';
-import { messageOf } from '../base/errors.ts';
+import { messageOf, rethrowBug } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { TokenBucket } from '../base/token-bucket.ts';
 import { CommandRefused } from '../contract/command.ts';
 import type { Config, MaskConfig } from '../contract/config.ts';
 import type { Finding } from '../contract/finding.ts';
 import type { CameraReport, DetectorReport } from '../contract/health.ts';
+import type { Installation } from '../contract/installation.ts';
+import type { EvidenceRequest } from '../contract/link.ts';
 import type { LocalStatus } from '../contract/local-status.ts';
-import { encodeToPage } from '../contract/page-frames.ts';
+import { encodePageStill, encodeToPage } from '../contract/page-frames.ts';
 import { type FromPage, PAGE_SOCKET, type PageAsk } from '../contract/page-link.ts';
 import type { RuleConfig } from '../contract/rule-config.ts';
 import { agentView, type RulingWithAuthorisation } from './agent-view.ts';
+import { installationOf } from './installation.ts';
 import { Masks } from './masks.ts';
+import type { NewestReceipt } from './newest-receipt.ts';
 import { PageServer } from './page-server.ts';
 import { type Forbidden, Preview, type PreviewOptions, type Refusal, type Screen } from './preview.ts';
 import { PreviewUse } from './preview-use.ts';
@@ -33,6 +38,8 @@ const USE_FILE = 'preview-use.json';
 const [OWN_MODE, GROUP_MODE] = [0o600, 0o660];
 /** Time for which a state is reused, ms, because each phone requests it. */
 const VIEW_REUSED_MS = 500;
+/** Limit on receipts: each sends an event with a still to the room, which a faulty page must not flood. */
+const RECEIPTS = { burst: 5, perS: 1 / 600 } as const;
 /** Limit of the contract on a line of text. */
 const TEXT_MAX = 1000;
 
@@ -53,13 +60,26 @@ export interface TechnicianPageOptions {
     readonly camera: CameraReport;
     readonly detector: DetectorReport | null;
   };
-  readonly supervisor: PreviewOptions['supervisor'] & { confirmView(by: string): string | undefined };
+  readonly supervisor: PreviewOptions['supervisor'] & {
+    confirmView(by: string): string | undefined;
+    requestEvidence(requests: EvidenceRequest[]): boolean;
+  };
+  readonly receipts: NewestReceipt;
   readonly journal: PreviewOptions['journal'];
-  readonly flow: PreviewOptions['flow'];
+  readonly flow: PreviewOptions['flow'] & {
+    installed(cause: Installation): EvidenceRequest[];
+    noEvidence(requests: readonly EvidenceRequest[], reason: string): void;
+  };
   readonly accuracy: { walkTest: WalkOptions['walkTest'] };
   /** State of the box as shown to a person on site. */
   readonly view: { statusWithFindings(language: Language): LocalView };
   isOn(rule: RuleConfig): boolean;
+  /** The configuration is on trial. */
+  isOnTrial(): boolean;
+  /**
+   * SHA-256 of the configuration without logins; undefined if it is not known. Throws AgentError if it cannot be read.
+   */
+  shownSha256(): string | undefined;
   /** Masks of the configuration on the disk. Throws AgentError if they cannot be read. */
   masksOnDisk(): readonly MaskConfig[];
 }
@@ -71,6 +91,8 @@ export class TechnicianPage {
   readonly #preview: Preview;
   readonly #walk: Walk;
   readonly #masks: Masks;
+  readonly #receiptLimit: TokenBucket;
+  #receiptRefusals = 0;
   readonly #views = new Map<Language, { readonly localView: LocalView; readonly atMs: number }>();
 
   constructor(options: TechnicianPageOptions) {
@@ -78,6 +100,7 @@ export class TechnicianPage {
     const { config, stateDir, pageSocket, clock, log, accuracy, masksOnDisk } = options;
     const { masks: running, timeZone } = config;
     this.#masks = new Masks({ running, onDisk: masksOnDisk, clock });
+    this.#receiptLimit = new TokenBucket(RECEIPTS, clock);
     this.#use = new PreviewUse({ file: join(stateDir, USE_FILE), timeZone, clock, log });
     const { isOn } = options;
     this.#walk = new Walk({ clock, isOn, walkTest: (test) => accuracy.walkTest(test) });
@@ -102,7 +125,11 @@ export class TechnicianPage {
   }
 
   get counters(): Counters {
-    return { ...this.#server.counters, ...this.#preview.counters };
+    const receipts = {
+      receipts_issued: this.#options.receipts.issued,
+      receipts_refused: this.#receiptRefusals,
+    };
+    return { ...this.#server.counters, ...this.#preview.counters, ...receipts };
   }
 
   async start(): Promise<void> {
@@ -129,6 +156,7 @@ export class TechnicianPage {
     let state = null;
     try {
       if (ask.op === 'state') state = this.#state(ask.language);
+      else if (ask.op === 'receipt-still') refusal = this.#sendStill(request, screen);
       else refusal = this.#do(ask, session, screen);
     } catch (error) {
       this.#options.log.error({ err: error, op: ask.op }, 'an answer for the page could not be made');
@@ -139,7 +167,11 @@ export class TechnicianPage {
   }
 
   /** Returns the reason for a refusal, or undefined. */
-  #do(ask: Exclude<PageAsk, { op: 'state' }>, session: string, screen: Screen): Refusal | undefined {
+  #do(
+    ask: Exclude<PageAsk, { op: 'state' | 'receipt-still' }>,
+    session: string,
+    screen: Screen,
+  ): Refusal | undefined {
     switch (ask.op) {
       case 'preview-start':
         return this.#preview.start(screen, ask.viewer, session);
@@ -153,7 +185,48 @@ export class TechnicianPage {
         const reason = this.#options.supervisor.confirmView(`page ${session}`);
         return reason === undefined ? undefined : { code: 'not-confirmed', reason };
       }
+      case 'receipt': {
+        const refusal = this.#issueReceipt(session);
+        if (refusal !== undefined) this.#receiptRefusals += 1;
+        return refusal;
+      }
     }
+  }
+
+  /** Reports the installation as an event, whose still is made and sent like that of an alert. */
+  #issueReceipt(session: string): Refusal | undefined {
+    const { config, restraint, flow, supervisor, receipts, isOnTrial } = this.#options;
+    if (receipts.isWaiting) return { code: 'receipt-waits', reason: 'a receipt is being issued already' };
+    const waitS = this.#receiptLimit.take();
+    if (waitS > 0) return { code: 'too-often', reason: `issued too often; again in ${Math.ceil(waitS)} s` };
+    const { authorisation } = restraint.ruled ?? {};
+    const shownSha256 = this.#shownSha256();
+    const own = { config, authorisation, shownSha256, isOnTrial: isOnTrial(), session };
+    const no = this.#forbidden();
+    receipts.awaits();
+    const requests = flow.installed(installationOf({ ...own, ...this.#tell('en') }));
+    if (no !== undefined) flow.noEvidence(requests, no.reason);
+    else if (!supervisor.requestEvidence(requests)) flow.noEvidence(requests, 'there is no vision process');
+    return undefined;
+  }
+
+  #shownSha256(): string | undefined {
+    try {
+      return this.#options.shownSha256();
+    } catch (error) {
+      rethrowBug(error);
+      return undefined;
+    }
+  }
+
+  /** Sends the still of the newest receipt, unless the box is suspended or without an authorisation now. */
+  #sendStill(request: number, screen: Screen): Refusal | undefined {
+    const no = this.#forbidden();
+    if (no?.code === 'suspended' || no?.code === 'unauthorised') return no;
+    const { still } = this.#options.receipts;
+    if (still === undefined) return { code: 'no-still', reason: 'there is no receipt with a still' };
+    screen.tell(encodePageStill(request, still));
+    return undefined;
   }
 
   #startWalk(id: string, passes: number): Refusal | undefined {
@@ -185,7 +258,13 @@ export class TechnicianPage {
 
   #state(language: Language): ReturnType<typeof agentView> {
     const { config, restraint } = this.#options;
-    const screenState = { preview: this.#preview.view, walk: this.#walk.view };
+    const { receipts } = this.#options;
+    const screenState = {
+      preview: this.#preview.view,
+      walk: this.#walk.view,
+      receipt: receipts.view,
+      receiptWaits: receipts.isWaiting,
+    };
     const own = { ...screenState, configSha256: this.#options.configSha256 ?? null, ruled: restraint.ruled };
     return agentView({ ...config, ...own, ...this.#tell(language) });
   }

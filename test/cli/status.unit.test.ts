@@ -9,6 +9,7 @@ import { LOCAL_SOCKET, LocalStatus, STATUS_PATH } from '../../agent/contract/loc
 import { FINDING_TEXTS, type FindingTexts } from '../../agent/local/finding-texts.ts';
 import { clockText, durationText, statusFindings } from '../../agent/local/findings.ts';
 import { LocalServer } from '../../agent/local/local-server.ts';
+import { SITE_REMEDIES } from '../../agent/local/site-remedies.ts';
 import { EVENT as event, STATUS as WELL } from '../lib/local-status.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
@@ -130,6 +131,12 @@ void t.test('each problem is named with a remedy, and no healthy part is', async
     const wrong = statusFindings(changedStatus(change)).filter(({ state }) => state === 'failed');
     t.equal(wrong.length, 1, `${name}: one thing`);
     t.match(wrong[0], { name, detail, fix: /\w/ });
+    for (const language of ['en', 'fr'] as const) {
+      const onSite = statusFindings(changedStatus(change), language, 'site').find(
+        ({ state }) => state === 'failed',
+      );
+      t.ok(Object.values(SITE_REMEDIES[language]).includes(onSite?.fix ?? ''), `${name}: from the table`);
+    }
   }
   const newStatus = changedStatus(({ report }) => {
     report.uptimeS = 5;
@@ -151,6 +158,18 @@ void t.test('each problem is named with a remedy, and no healthy part is', async
     [],
     'a suspended box is as ordered',
   );
+});
+
+void t.test('no action on site is a command or a file', async (t) => {
+  const { en, fr } = SITE_REMEDIES;
+  t.strictSame(Object.keys(fr), Object.keys(en));
+  for (const remedies of [en, fr]) {
+    for (const [reason, text] of Object.entries(remedies)) {
+      t.notMatch(text, /sudo|ctl|vigie|doctor|docs\/|\.md|`|\w+\.\w+:/, reason);
+      t.match(text, /^[A-Z].*\.$/, `${reason}: whole sentences`);
+    }
+  }
+  for (const reason of Object.keys(en) as (keyof typeof en)[]) t.not(fr[reason], en[reason], reason);
 });
 
 void t.test('every text has a French version with the same figures', async (t) => {
@@ -179,12 +198,12 @@ void t.test('every text has a French version with the same figures', async (t) =
     report.camera = { ...report.camera, state: 'lost', reason: 'no route' };
     openEvents.push({ ...event, kind: 'preview', severity: 'system' });
   });
-  const findings = statusFindings(status, 'fr');
+  const findings = statusFindings(status, 'fr', 'site');
   const findingOf = (name: string) => findings.find((finding) => finding.name === name);
   t.match(findingOf('mode'), {
     state: 'failed',
     detail: /^sans autorisation, démarré depuis/,
-    fix: /^le boîtier/,
+    fix: /^Appelez le CSU/,
   });
   t.match(findingOf('preview'), { state: 'ok', detail: /^un technicien regarde/ });
   t.strictSame(

@@ -196,6 +196,7 @@ async function atThePole(t: Test, phone: Phone, took: (step: string) => void): P
   await phone.untilTrue('the next step', 'document.querySelector("[data-screen=walk]") !== null');
   await phone.type('input[type=number]', '1');
   typed += 1;
+  await phone.page.select('[name=walk-delay]', '0');
   await tap('#walk-start');
   await phone.untilTrue('seen', 'document.querySelector("#walk[data-phase=done]") !== null', PATIENCE_MS);
   await check('walk');

@@ -459,7 +459,7 @@ void t.test('a stick is written, and a label for a lost code', async (t) => {
     /warning: no --room.*\n.*files in .*stick; the stick’s label must be VIGIE/,
   );
   t.match(findFiles(join(stick, 'vigie')), { problems: [], strays: [] });
-  t.strictSame(readdirSync(join(dir, 'labels')).sort(), ['label.pdf', 'label.png']);
+  t.strictSame(readdirSync(join(dir, 'labels')).sort(), ['label-wifi.png', 'label.pdf', 'label.png']);
   checkRefusal(t, await cardOf(setup, options), /stick\/vigie already exists/, 'a stick of another box');
   const out = join(dir, 'new');
   const result = await attempt((surroundings) =>

@@ -22,6 +22,7 @@ export function accepting(
     delivery: undefined,
     bridges: { accepted: nothing },
     view: { committing: () => ({ stop: nothing }), accepted: nothing },
+    receipts: { accepted: nothing },
     snapshotsDays: () => 7,
   };
   return { ...acceptInto(parts), completeAccepted: () => completeAccepted(parts) };

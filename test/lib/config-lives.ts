@@ -6,6 +6,7 @@ import { Value } from '@sinclair/typebox/value';
 import { TrustedClock } from '../../agent/base/trusted-clock.ts';
 import type { Authorisation } from '../../agent/contract/authorisation.ts';
 import type { Config } from '../../agent/contract/config.ts';
+import type { ChangeOrigin } from '../../agent/contract/config-change.ts';
 import type { JournalContent } from '../../agent/contract/journal.ts';
 import { EVENT_KINDS } from '../../agent/contract/kinds.ts';
 import { AgentFlow } from '../../agent/flow.ts';
@@ -64,7 +65,11 @@ export interface Lifetime {
 export function live(
   stateDir: string,
   config: Config,
-  { authorisation, isKilled = false }: { authorisation?: Authorisation; isKilled?: boolean } = {},
+  {
+    authorisation,
+    isKilled = false,
+    by = 'box',
+  }: { authorisation?: Authorisation; isKilled?: boolean; by?: ChangeOrigin } = {},
 ): Lifetime {
   const clock = new HandClock();
   const recorder = new JournalRecorder({
@@ -73,6 +78,7 @@ export function live(
     log: SILENT,
     config,
     stateDir,
+    changeOrigin: () => by,
     alertsDays: () => 30,
     publisher: undefined,
     steady: new TrustedClock(clock, () => true),

@@ -15,6 +15,7 @@ export class Page {
   readonly pictures: { readonly header: PagePicture; readonly jpeg: Uint8Array; readonly atMs: number }[] =
     [];
   unlocks = 0;
+  readonly stills: Buffer[] = [];
   readonly noPictures: Extract<ToPage, { kind: 'no-picture' }>[] = [];
   readonly answers = new Map<number, Answer>();
   closed = false;
@@ -87,6 +88,7 @@ export class Page {
     if (message.kind === 'answer') this.answers.set(message.request, message);
     else if (message.kind === 'no-picture') this.noPictures.push(message);
     else if (message.kind === 'unlock-pairing') this.unlocks += 1;
+    else if (message.kind === 'still') this.stills.push(Buffer.from(binary));
     else this.pictures.push({ header: message, jpeg: binary, atMs: performance.now() });
   }
 }

@@ -40,6 +40,8 @@ export const VIEW: AgentView = {
   configSha256: 'a'.repeat(64),
   preview: { running: false, leftS: 600, leftTodayS: 3600, viewers: 0 },
   walk: null,
+  receipt: null,
+  receiptWaits: false,
   findings: [{ name: 'camera', verdict: 'ok', detail: '25 frames a second', fix: null }],
   status: STATUS,
 };

@@ -450,6 +450,7 @@ t.test('latencies include nested stages and the way to the broker', async (t) =>
     delivery: undefined,
     bridges: { accepted: nothing },
     view: { committing: () => latencies.begin('commit'), accepted: nothing },
+    receipts: { accepted: nothing },
     snapshotsDays: () => 7,
   });
   const alert = JSON.parse(eventText({ id: 'full', seq: 1 }));

@@ -149,6 +149,8 @@ export function cannedAgent(language: 'fr' | 'en', brokerFails: boolean): AgentV
     configSha256: null,
     preview: { running: true, leftS: 500, leftTodayS: 3000, viewers: 1 },
     walk: null,
+    receipt: null,
+    receiptWaits: false,
     findings: [
       ...FINDINGS[language],
       ...(brokerFails ? [{ name: 'broker', verdict: 'failed', ...BROKER[language] } as const] : []),

@@ -22,6 +22,8 @@ const PATHS = [
     '/style.css',
     '/api/hello',
     '/api/state?language=fr',
+    '/api/receipt',
+    '/api/receipt.jpg',
     '/api/receipt.pdf',
     '/api/preview',
   ],

@@ -14,7 +14,7 @@ import type {
   PageState,
   PreviewHeader,
 } from '../../agent/contract/page-api.ts';
-import type { AuthorisationView, NoPicture, WalkView } from '../../agent/contract/page-link.ts';
+import type { AuthorisationView, NoPicture, ReceiptView, WalkView } from '../../agent/contract/page-link.ts';
 import type { Proposable, Proposal } from '../../agent/contract/proposal.ts';
 import { ROOT } from '../lib/paths.ts';
 import { AUTHORISATION, CAMERA, cannedAgent, cannedTracks, INSTALLED } from './canned.ts';
@@ -54,6 +54,8 @@ export class StandIn {
   problems: ConfigReply['problems'] = [];
   installed: Proposable = INSTALLED;
   walk: WalkView | null = null;
+  receipt: ReceiptView | null = null;
+  receiptWaits = false;
   /** Method, path and body of each request except those for the state. */
   readonly requests: string[] = [];
   readonly proposals: Proposal[] = [];
@@ -137,6 +139,11 @@ export class StandIn {
       this.#send(response);
       return;
     }
+    if (pathname === '/api/receipt.jpg') {
+      response.setHeader('content-type', 'image/jpeg');
+      response.end(this.#jpeg);
+      return;
+    }
     if (pathname === '/api/receipt.pdf') {
       response.setHeader('content-type', 'application/pdf');
       response.end('%PDF-1.4\n');
@@ -178,6 +185,9 @@ export class StandIn {
         return [200, { cameras: CAMERAS }];
       case '/api/cameras/stream':
         return [200, streamsAt((body as FoundCamera).address.split(':')[0] ?? '')];
+      case '/api/receipt':
+        this.receiptWaits = true;
+        return [200, {}];
       case '/api/walk/start':
         this.#walkStart(body as { rule: string; passes: number });
         return [200, {}];
@@ -217,7 +227,15 @@ export class StandIn {
       return { agent: null, agentReason: 'the agent has not answered in 5 s', ...parts };
     }
     return {
-      agent: { ...agent, status, order: this.authorisation, walk: this.walk, configSha256: config.sha256 },
+      agent: {
+        ...agent,
+        status,
+        order: this.authorisation,
+        walk: this.walk,
+        receipt: this.receipt,
+        receiptWaits: this.receiptWaits,
+        configSha256: config.sha256,
+      },
       agentReason: null,
       ...parts,
     };

@@ -46,7 +46,11 @@ t.test('a mask that is removed or gets smaller is an event of its own, sent at l
         { id: 'panes-2', change: 'removed' },
         { id: 'garden', change: 'smaller' },
       ],
-      reason: 'mask panes-1 removed; mask panes-2 removed; mask garden smaller',
+      removed: 'panes-1, panes-2',
+      smaller: 'garden',
+      by: 'box',
+      reason:
+        'mask panes-1 removed on the box itself; mask panes-2 removed on the box itself; mask garden smaller on the box itself',
     },
   ]);
   t.strictSame(removalsOf(less), [], 'and once');
@@ -70,4 +74,18 @@ t.test('a mask that is removed or gets smaller is an event of its own, sent at l
   t.match(removalsOf(masked(mask('windows', 0.31, 0.4)), { authorisation: part }), [
     { masks: [{ id: 'windows', change: 'smaller' }] },
   ]);
+
+  live(stateDir, masked(mask('windows', 0, 0.2), mask('garden', 0.5, 0.9)), { by: 'technician' });
+  live(stateDir, masked(mask('garden', 0.5, 0.9)), { by: 'technician', isKilled: true });
+  t.match(
+    removalsOf(masked(), { by: 'order' }),
+    [
+      {
+        by: 'several',
+        reason:
+          'mask windows removed by a technician at the page; mask garden removed by an order of the room',
+      },
+    ],
+    'each with its origin, also if it is reported later',
+  );
 });

@@ -56,6 +56,7 @@ function makeBox(
     eventsDays: () => 30,
   });
   const recorder = new JournalRecorder({
+    changeOrigin: () => 'box',
     ...base,
     ...options,
     config,

@@ -43,6 +43,7 @@ t.test(
       const clock = new HandClock();
       const config = configOf({ site: 'a', box: 'b', camera: { source } }, 'replay');
       const journal = new JournalRecorder({
+        changeOrigin: () => 'box',
         boot: 'b',
         clock,
         log: SILENT,

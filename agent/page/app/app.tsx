@@ -6,6 +6,7 @@ import { startPreview } from './preview.ts';
 import { takeCode } from './setup-code.ts';
 import { start } from './store.ts';
 import { startTrial } from './trial.ts';
+import { startCues } from './walk-cues.ts';
 
 const root = document.getElementById('app');
 if (root === null) throw new Error('index.html: the element #app is missing');
@@ -13,5 +14,6 @@ takeCode();
 startDraft();
 startTrial();
 startPreview();
+startCues();
 render(<Frame />, root);
 void start();

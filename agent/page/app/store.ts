@@ -74,12 +74,13 @@ export function tookReply(reply: ConfigReply): void {
 }
 
 /**
- * Requests the state now, and repeatedly while the page is visible on a paired phone. Returns true if this request
- * brought it.
+ * Requests the state now, and repeatedly while the page of a paired phone is visible or waits for the result of a pass.
+ * Returns true if this request brought it.
  */
 export async function refresh(): Promise<boolean> {
   clearTimeout(timer);
-  if (hello.value?.paired !== true || document.hidden) return false;
+  const isWatching = agent.value?.walk?.phase === 'watching';
+  if (hello.value?.paired !== true || (document.hidden && !isWatching)) return false;
   requestCount += 1;
   const requestNumber = requestCount;
   try {

@@ -42,7 +42,9 @@ export interface AgentClientOptions {
 }
 
 interface Waiting {
-  resolve(answer: Answer): void;
+  /** Still that precedes the answer. */
+  still: Uint8Array | undefined;
+  resolve(answer: { readonly answer: Answer; readonly still: Uint8Array | undefined }): void;
   reject(error: AgentError): void;
   readonly timer: NodeJS.Timeout;
 }
@@ -77,7 +79,16 @@ export class AgentClient {
   }
 
   /** Rejects with `unavailable` if the agent is unreachable or silent, `exhausted` if too many requests wait. */
-  ask(session: string, ask: PageAsk): Promise<Answer> {
+  async ask(session: string, ask: PageAsk): Promise<Answer> {
+    return (await this.#request(session, ask)).answer;
+  }
+
+  /** Returns the still of the newest receipt; undefined if the agent has none. Rejects like `ask`. */
+  async receiptStill(session: string): Promise<Uint8Array | undefined> {
+    return (await this.#request(session, { op: 'receipt-still' })).still;
+  }
+
+  #request(session: string, ask: PageAsk): Promise<Parameters<Waiting['resolve']>[0]> {
     const end = this.#end;
     if (end === undefined)
       return Promise.reject(new AgentError('unavailable', `the agent does not answer: ${this.#reason}`));
@@ -90,7 +101,7 @@ export class AgentClient {
         this.#waiting.delete(request);
         reject(new AgentError('unavailable', `the agent has not answered in ${ANSWER_WITHIN_MS / 1000} s`));
       }, ANSWER_WITHIN_MS);
-      this.#waiting.set(request, { resolve, reject, timer });
+      this.#waiting.set(request, { still: undefined, resolve, reject, timer });
       if (end.send(encodeFromPage({ kind: 'ask', request, session, ask }))) return;
       clearTimeout(timer);
       this.#waiting.delete(request);
@@ -119,13 +130,17 @@ export class AgentClient {
     if (message.kind === 'picture') events.onPicture(message, binary);
     if (message.kind === 'no-picture') events.onNoPicture(message);
     if (message.kind === 'unlock-pairing') events.onUnlock();
-    if (message.kind !== 'answer') return;
+    if (message.kind !== 'answer' && message.kind !== 'still') return;
     const waiting = this.#waiting.get(message.request);
     // An answer that came too late was already timed out.
     if (waiting === undefined) return;
+    if (message.kind === 'still') {
+      waiting.still = Buffer.from(binary);
+      return;
+    }
     clearTimeout(waiting.timer);
     this.#waiting.delete(message.request);
-    waiting.resolve(message);
+    waiting.resolve({ answer: message, still: waiting.still });
   }
 
   #closed(error: Error | undefined): void {

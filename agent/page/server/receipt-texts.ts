@@ -31,6 +31,9 @@ export interface ReceiptTexts {
   readonly entries: (count: number) => string;
   readonly notKnown: string;
   readonly code: string;
+  readonly sentToRoom: string;
+  readonly still: string;
+  readonly noStill: string;
 }
 
 export const RECEIPT_TEXTS: Readonly<Record<Language, ReceiptTexts>> = {
@@ -65,6 +68,9 @@ export const RECEIPT_TEXTS: Readonly<Record<Language, ReceiptTexts>> = {
     entries: (count) => `${count} entrées, empreinte racine`,
     notKnown: 'inconnu',
     code: 'Le code contient les mêmes données, abrégées.',
+    sentToRoom: 'Envoyé au CSU',
+    still: 'Image caviardée, SHA-256',
+    noStill: 'aucune image',
   },
   en: {
     title: 'Installation receipt',
@@ -96,5 +102,8 @@ export const RECEIPT_TEXTS: Readonly<Record<Language, ReceiptTexts>> = {
     entries: (count) => `${count} entries, root`,
     notKnown: 'unknown',
     code: 'The code contains the same data in short form.',
+    sentToRoom: 'Sent to the room',
+    still: 'Redacted still, SHA-256',
+    noStill: 'no still',
   },
 };

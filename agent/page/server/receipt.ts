@@ -2,7 +2,7 @@
  * Creates the technician's receipt: one A4 page on the box's identity, authorisation and state, with the values by
  * which anyone can check it later.
  *
- * LIMITS: one page. Rows beyond ROWS_MAX and text beyond its field are cut, and marked so. The fonts of PDF cover the
+ * LIMITS: one page, and a second one for a still that does not fit. Rows beyond ROWS_MAX and text beyond its field are cut, and marked so. The fonts of PDF cover the
  * letters of western Europe; others are shown as `?`.
  */
 import PDFDocument from 'pdfkit';
@@ -15,6 +15,9 @@ const MARGIN_PT = 50;
 const WIDTH_PT = 495;
 const QR_PT = 120;
 const LABEL_PT = 120;
+const BOTTOM_PT = 20;
+/** Height in which a still is worth looking at, and the most it takes. */
+const [STILL_PT_MIN, STILL_PT_MAX] = [150, 300];
 const ROWS_MAX = 16;
 const FINDINGS_MAX = 8;
 const COLUMNS_PT = [120, 130, 115, 130] as const;
@@ -22,6 +25,8 @@ const COLUMNS_PT = [120, 130, 115, 130] as const;
 export interface ReceiptInput {
   readonly agent: AgentView;
   readonly config: ConfigReply;
+  /** Redacted still of the newest receipt that was sent to the room; undefined if there is none. */
+  readonly still: Uint8Array | undefined;
   readonly language: Language;
   readonly nowMs: number;
 }
@@ -31,7 +36,7 @@ export function receipt(input: ReceiptInput): Promise<Buffer> {
   const texts = RECEIPT_TEXTS[language];
   const doc = new PDFDocument({
     size: 'A4',
-    margins: { top: MARGIN_PT, left: MARGIN_PT, right: MARGIN_PT, bottom: 20 },
+    margins: { top: MARGIN_PT, left: MARGIN_PT, right: MARGIN_PT, bottom: BOTTOM_PT },
     lang: language,
     info: { Title: `${texts.title} ${agent.box}`, CreationDate: new Date(nowMs) },
   });
@@ -45,6 +50,7 @@ export function receipt(input: ReceiptInput): Promise<Buffer> {
   drawVerdict(doc, input, texts);
   drawRules(doc, input, texts);
   drawProof(doc, input, texts);
+  drawStill(doc, input, texts);
   drawCode(doc, codeText(input));
   doc.end();
   return pdf;
@@ -133,6 +139,21 @@ function drawProof(doc: PDFKit.PDFDocument, { agent, config }: ReceiptInput, tex
   field(doc, texts.journal, head);
   doc.moveDown(0.5);
   doc.font('Helvetica').fontSize(8).text(latin(texts.code), MARGIN_PT);
+}
+
+/** Draws the still below everything else. It moves to a second page if too little of the first one is left. */
+function drawStill(doc: PDFKit.PDFDocument, { agent, still }: ReceiptInput, texts: ReceiptTexts): void {
+  const { receipt: issued } = agent;
+  if (issued === null) return;
+  doc.moveDown(0.6);
+  field(doc, texts.sentToRoom, `${timeText(Date.parse(issued.time), agent.timeZone)}, ${issued.id}`);
+  field(doc, texts.still, issued.still ?? `${texts.noStill}: ${issued.absent ?? ''}`);
+  if (still === undefined) return;
+  doc.moveDown(0.5);
+  const leftPt = (): number => doc.page.height - BOTTOM_PT - doc.y;
+  if (leftPt() < STILL_PT_MIN) doc.addPage();
+  const fit: [number, number] = [WIDTH_PT, Math.min(STILL_PT_MAX, leftPt())];
+  doc.image(Buffer.from(still), MARGIN_PT, doc.y, { fit });
 }
 
 /** Returns the machine-readable text: the same in every language, one line for each item. */

@@ -99,6 +99,8 @@ export class Routes {
       ['POST /api/view/confirm', (context, session) => this.#confirm(context, session)],
       ['POST /api/cameras', (context) => this.#cameras(context)],
       ['POST /api/cameras/stream', (context) => this.#stream(context)],
+      ['POST /api/receipt', (context, session) => this.#issueReceipt(context, session)],
+      ['GET /api/receipt.jpg', (_, session) => this.#receiptStill(session)],
       ['GET /api/receipt.pdf', (context, session) => this.#receipt(context, session)],
     ]);
   }
@@ -223,13 +225,25 @@ export class Routes {
     return json(await this.#parts.cameras.streams(await bodyOf(request, Camera)));
   }
 
+  async #issueReceipt({ request }: RequestContext, session: Session): Promise<Reply> {
+    await bodyOf(request, Nothing);
+    return this.#askAgent(session, { op: 'receipt' });
+  }
+
+  async #receiptStill(session: Session): Promise<Reply> {
+    const still = await this.#parts.agent.receiptStill(session.id);
+    if (still === undefined) throw new RefusalError(404, { error: 'no-still' });
+    return { status: 200, type: 'image/jpeg', body: Buffer.from(still) };
+  }
+
   async #receipt({ query }: RequestContext, session: Session): Promise<Reply> {
     const language = languageOf(query);
-    const [agent, config] = await Promise.all([
+    const [agent, config, still] = await Promise.all([
       this.#agentView(session.id, language),
       this.#parts.config.read(),
+      this.#parts.agent.receiptStill(session.id),
     ]);
-    const pdf = await receipt({ agent, config, language, nowMs: this.#parts.clock.wallMs() });
+    const pdf = await receipt({ agent, config, still, language, nowMs: this.#parts.clock.wallMs() });
     const name = `attachment; filename="vigie-${agent.box}.pdf"`;
     return { status: 200, type: 'application/pdf', body: pdf, headers: { 'Content-Disposition': name } };
   }

@@ -3,6 +3,7 @@ import { createHash, createHmac } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../../contract/config.ts';
+import type { ChangeOrigin } from '../../contract/config-change.ts';
 import type { ChangedBy, JournalEntry, Running } from '../../contract/journal.ts';
 import { JOURNAL_KEY_FILE, readJournalKey } from './key.ts';
 import { WatchedFile, watchedHash } from './watched.ts';
@@ -28,6 +29,8 @@ export interface Configured {
   readonly config: Config;
   readonly configFile?: string | undefined;
   readonly stateDir: string;
+  /** Origin of a change of the configuration that is found at this start. */
+  changeOrigin(): ChangeOrigin;
 }
 
 /**
@@ -37,9 +40,9 @@ export interface Configured {
 export function changesBetween(
   before: Running | undefined,
   now: Running,
-  { config, configFile, stateDir }: Configured,
+  { config, configFile, stateDir, changeOrigin }: Configured,
 ): readonly JournalEntry[] {
-  const redrawnPlaces = new WatchedFile(stateDir).take(config, now, before);
+  const redrawnPlaces = new WatchedFile(stateDir).take(config, now, before, changeOrigin());
   if (before === undefined) return [];
   const changes: JournalEntry[] = [];
   if (JSON.stringify(before.versions) !== JSON.stringify(now.versions))

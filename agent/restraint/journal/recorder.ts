@@ -15,7 +15,6 @@ import { AgentError, rethrowBug } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { programVersion } from '../../base/package-root.ts';
 import type { TrustedClock } from '../../base/trusted-clock.ts';
-import type { Config } from '../../contract/config.ts';
 import type { VigieEvent } from '../../contract/event.ts';
 import type { DetectorReport, FramesReport } from '../../contract/health.ts';
 import type { JournalContent, JournalEntry, Running } from '../../contract/journal.ts';
@@ -25,10 +24,11 @@ import type { TrackLogReport } from '../../contract/track-log.ts';
 import type { RestraintFolder } from '../../orders/restraint-folder.ts';
 import { folderHash } from '../folder.ts';
 import { assertFirstJournal } from '../pin.ts';
-import { changesBetween, hashesOf } from './changes.ts';
+import { type Configured, changesBetween, hashesOf } from './changes.ts';
 import { Journal } from './journal.ts';
 import { JOURNAL_DIR } from './key.ts';
 import { CHECKPOINT } from './layout.ts';
+import { receiptEntry } from './receipt-entry.ts';
 import { isSummary, RestraintState } from './restraint-state.ts';
 import { JournalRetention } from './retention.ts';
 
@@ -46,11 +46,7 @@ const PENDING_MAX = 300;
 const WRITE_BATCH = 64;
 const RECORDS_BATCH = 100;
 
-export interface JournalRecorderOptions {
-  readonly config: Config;
-  /** Path of the configuration file. */
-  readonly configFile?: string | undefined;
-  readonly stateDir: string;
+export interface JournalRecorderOptions extends Configured {
   /** Retention of the contents of alerts, in days. */
   alertsDays(): number;
   readonly boot: string;
@@ -162,10 +158,12 @@ export class JournalRecorder {
     this.#publish();
   }
 
-  /** Must be called for each event in its published form; alerts become entries. */
+  /** Must be called for each event in its published form; alerts and receipts of an installation become entries. */
   event(event: VigieEvent): void {
-    if (event.data.severity !== 'alert') return;
-    const { id, sequence } = event;
+    const { id, sequence, data } = event;
+    const receipt = receiptEntry(event);
+    if (receipt !== undefined) this.#note(() => receipt);
+    if (data.severity !== 'alert') return;
     const sha256 = createHash('sha256').update(JSON.stringify(event)).digest('hex');
     this.#note(() => ({ type: 'alert', id, sequence, sha256 }));
   }

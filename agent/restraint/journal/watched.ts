@@ -20,7 +20,7 @@ import { AgentError, messageOf } from '../../base/errors.ts';
 import { jsonOf } from '../../base/json.ts';
 import { cameraAddress } from '../../contract/camera-address.ts';
 import { type CameraConfig, Config } from '../../contract/config.ts';
-import { CHANGED_LISTS, ConfigChange } from '../../contract/config-change.ts';
+import { CHANGED_LISTS, type ChangeOrigin, ConfigChange } from '../../contract/config-change.ts';
 import type { RedrawnPlace, Running } from '../../contract/journal.ts';
 import { notAmong, uncovered } from '../../contract/polygon.ts';
 
@@ -90,19 +90,27 @@ export class WatchedFile {
   }
 
   /**
-   * Stores the present configuration, and a change to report if it differs from the journal's state. Durable on return.
+   * Stores the present configuration, and a change to report, with its origin `by`, if it differs from the journal's
+   * state. Durable on return.
    * Throws AgentError `unavailable`.
    *
    * @param before the journal's newest entry of an earlier start; undefined at the very first start
    * @returns redrawn places for the journal, in parts that fit an entry each
    */
-  take(config: Config, now: Running, before: Running | undefined): readonly RedrawnPlace[][] {
+  take(
+    config: Config,
+    now: Running,
+    before: Running | undefined,
+    by: ChangeOrigin,
+  ): readonly RedrawnPlace[][] {
     const watched = watchedOf(config);
     const stored = this.#read();
     const previous = stored?.known.find((candidate) => hashOf(candidate) === before?.watched);
     const redrawn = before !== undefined && before.zones !== now.zones;
     const same = before === undefined || before.config === now.config;
-    const untold = same ? stored?.untold : merged(stored?.untold, changeOf(previous, watched, before, now));
+    const untold = same
+      ? stored?.untold
+      : merged(stored?.untold, changeOf(previous, watched, { before, after: now, by }));
     const knownConfigs =
       previous === undefined || hashOf(previous) === hashOf(watched) ? [watched] : [watched, previous];
     this.#write({ version: 1, known: knownConfigs, untold: untold ?? null });
@@ -162,8 +170,11 @@ function bounded(file: string): string {
 function changeOf(
   previous: Watched | undefined,
   now: Watched,
-  before: Running | undefined,
-  after: Running,
+  {
+    before,
+    after,
+    by,
+  }: { readonly before: Running | undefined; readonly after: Running; readonly by: ChangeOrigin },
 ): ConfigChange {
   if (previous === undefined) {
     const drawnLists = before?.zones === after.zones ? [] : (['zones', 'lines', 'masks'] as const);
@@ -176,16 +187,21 @@ function changeOf(
   const lists = CHANGED_LISTS.filter((list) =>
     list === 'camera' ? isCameraChanged : places.some((place) => place.list === list),
   );
-  const masksLost = masksLostOf(previous.masks, now.masks);
+  const masksLost = masksLostOf(previous.masks, now.masks, by);
   return { lists: lists.length === 0 ? ['other'] : lists, places, masksLost };
 }
 
 /** Returns the masks that the present ones do not cover, singly or together. A renamed mask counts as the same. */
-function masksLostOf(previous: Watched['masks'], now: Watched['masks']): ConfigChange['masksLost'] {
+function masksLostOf(
+  previous: Watched['masks'],
+  now: Watched['masks'],
+  by: ChangeOrigin,
+): ConfigChange['masksLost'] {
   const compared =
     [...previous, ...now].reduce((sum, { polygon }) => sum + polygon.length, 0) <= CORNERS_COMPARED;
   return (compared ? uncovered(previous, now) : notAmong(previous, now)).map(({ id, polygon }) => ({
     id,
+    by,
     polygon,
     change: now.some((mask) => mask.id === id) ? ('smaller' as const) : ('removed' as const),
   }));

@@ -1,4 +1,7 @@
-/** Draws the label of a box, 62 × 29 mm: its name, its addresses for a phone, and its codes. */
+/**
+ * Draws the labels of a box, 62 × 29 mm each. One has its name, its address for a phone and its codes. The other has the
+ * code by which a phone joins its Wi-Fi.
+ */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import PdfDocument from 'pdfkit';
@@ -41,22 +44,38 @@ const FONTS = {
   code: 'DejaVuSansMono-Bold.ttf',
 } as const;
 
-/** Writes label.pdf and label.png into `dir`, readable only by their owner, because they hold the codes. */
+/**
+ * Writes label.pdf and its pages as label.png and label-wifi.png into `dir`. They are readable only by their owner,
+ * because they hold the codes.
+ */
 export async function writeLabel(label: Label, dir: string): Promise<string[]> {
   mkdirSync(dir, { recursive: true });
   const pdf = await pdfOf(label);
-  // Made from the PDF itself, so that screen and printer show the same.
-  const png = await tool('pdftoppm', ['-png', '-r', String(PNG_DPI), '-singlefile', '-'], { input: pdf });
-  return (
-    [
-      ['label.pdf', pdf],
-      ['label.png', png],
-    ] as const
-  ).map(([name, content]) => {
+  const files: [string, Buffer][] = [
+    ['label.pdf', pdf],
+    ['label.png', await pngOf(pdf, 1)],
+  ];
+  if (label.hotspotKey !== undefined) files.push(['label-wifi.png', await pngOf(pdf, 2)]);
+  return files.map(([name, content]) => {
     const file = join(dir, name);
     writeAtomically(file, content, 0o600);
     return file;
   });
+}
+
+/** Makes the picture of a page from the PDF itself, so that screen and printer show the same. */
+function pngOf(pdf: Buffer, page: number): Promise<Buffer> {
+  const only = ['-f', String(page), '-l', String(page)];
+  return tool('pdftoppm', ['-png', '-r', String(PNG_DPI), ...only, '-singlefile', '-'], { input: pdf });
+}
+
+/**
+ * Returns the text by which a phone joins a WPA network (github.com/zxing/zxing/wiki/Barcode-Contents). A backslash
+ * escapes the signs of the format.
+ */
+export function wifiCode(name: string, passphrase: string): string {
+  const escaped = (text: string): string => text.replace(/[\\;,:"]/g, '\\$&');
+  return `WIFI:T:WPA;S:${escaped(name)};P:${escaped(passphrase)};;`;
 }
 
 /** Returns the hash of a certificate in groups of four, for comparison by a person. @throws AgentError `config` */
@@ -83,7 +102,19 @@ async function pdfOf(label: Label): Promise<Buffer> {
   doc.on('data', (piece: Buffer) => pieces.push(piece));
   const pdfEnd = new Promise((resolve) => doc.once('end', resolve));
   drawQr(doc, `https://${label.box}.local/#${label.setupCode}`);
-  drawText(doc, label);
+  drawText(doc, textOf(label));
+  const { box, site, hotspotKey } = label;
+  if (hotspotKey !== undefined) {
+    const name = hotspotName(box);
+    doc.addPage();
+    drawQr(doc, wifiCode(name, hotspotKey));
+    drawText(doc, [
+      ['bold', 10, 'Wi-Fi'],
+      ['plain', 8, name],
+      ['mono', 6.5, hotspotKey],
+      ['plain', 6, site],
+    ]);
+  }
   doc.end();
   await pdfEnd;
   return Buffer.concat(pieces);
@@ -103,9 +134,12 @@ function drawQr(doc: Doc, text: string): void {
   doc.fill('black');
 }
 
-function drawText(doc: Doc, { site, box, setupCode, hotspotKey, pageFingerprint }: Label): void {
+/** Font, size in points, and text. */
+type Line = readonly [font: keyof typeof FONTS, size: number, text: string];
+
+function textOf({ site, box, setupCode, hotspotKey, pageFingerprint }: Label): Line[] {
   const groups = (pageFingerprint ?? '').match(/.{4}/g) ?? [];
-  const lines: [keyof typeof FONTS, number, string][] = [
+  return [
     ['bold', 10, box],
     ['plain', 6, site],
     ['plain', 6, `https://${box}.local`],
@@ -115,12 +149,15 @@ function drawText(doc: Doc, { site, box, setupCode, hotspotKey, pageFingerprint 
       : ([
           ['plain', 6, `Wi-Fi ${hotspotName(box)}`],
           ['mono', 6.5, hotspotKey],
-        ] as [keyof typeof FONTS, number, string][])),
-    ...(groups.length === 0 ? [] : ([['plain', 4.5, 'SHA-256']] as [keyof typeof FONTS, number, string][])),
+        ] satisfies Line[])),
+    ...(groups.length === 0 ? [] : ([['plain', 4.5, 'SHA-256']] satisfies Line[])),
     ...[0, 4, 8, 12]
       .filter((at) => at < groups.length)
-      .map((at): [keyof typeof FONTS, number, string] => ['mono', 4.5, groups.slice(at, at + 4).join(' ')]),
+      .map((at): Line => ['mono', 4.5, groups.slice(at, at + 4).join(' ')]),
   ];
+}
+
+function drawText(doc: Doc, lines: readonly Line[]): void {
   const width = TEXT_WIDTH_MM * POINTS_A_MM;
   let y = TOP_MM * POINTS_A_MM;
   for (const [font, size, text] of lines) {

@@ -10,13 +10,13 @@ import { siteMoment, words } from '../words/words.ts';
 const SIGNS: Readonly<Record<PageFinding['verdict'], string>> = { ok: '✓', failed: '✗', unknown: '?' };
 
 /** One failed finding decides; without any finding the result is unknown. */
-function verdictOf(findings: readonly PageFinding[]): PageFinding['verdict'] {
+export function verdictOf(findings: readonly PageFinding[]): PageFinding['verdict'] {
   if (findings.some(({ verdict }) => verdict === 'failed')) return 'failed';
   return findings.length > 0 && findings.every(({ verdict }) => verdict === 'ok') ? 'ok' : 'unknown';
 }
 
 export function GoScreen() {
-  const { go, agentUnavailable } = words.value;
+  const { go, agentUnavailable, agentFix } = words.value;
   const state = agent.value;
   if (state === null)
     return (
@@ -26,6 +26,9 @@ export function GoScreen() {
           {agentUnavailable}
           <Detail text={page.value?.agentReason} />
         </Notice>
+        <p>
+          <strong>{go.fix}</strong> {agentFix}
+        </p>
         <Enrolment />
       </>
     );
@@ -70,7 +73,7 @@ function worstFirst(a: PageFinding, b: PageFinding): number {
 }
 
 function Enrolment() {
-  const { go, enrolment: texts } = words.value;
+  const { go, enrolment: texts, enrolmentFix } = words.value;
   const enrolment = page.value?.enrolment;
   if (enrolment === undefined) return null;
   const { state, reason, notAfter } = enrolment;
@@ -81,6 +84,11 @@ function Enrolment() {
         {texts[state]} {notAfter !== null && go.validUntil(siteMoment(notAfter, siteZone.value))}
         <Detail text={reason} />
       </Notice>
+      {enrolmentFix[state] !== '' && (
+        <p>
+          <strong>{go.fix}</strong> {enrolmentFix[state]}
+        </p>
+      )}
     </section>
   );
 }

@@ -1,11 +1,69 @@
-/** Receipt screen: downloads the PDF, issues a code for another phone, and ends the session. */
+/** Receipt screen: issues the receipt and sends it to the control room, downloads the PDF, issues a code for another phone, and ends the session. */
 import { useSignal } from '@preact/signals';
 import { Button, Notice } from '../../../kit/controls.tsx';
 import { hoursAndMinutes } from '../../../kit/time.ts';
 import { language } from '../../../kit/words.ts';
 import { ask } from '../api.ts';
-import { agent, attempt, hello, page, show, trouble } from '../store.ts';
-import { words } from '../words/words.ts';
+import { agent, attempt, hello, page, refresh, show, trouble } from '../store.ts';
+import { siteMoment, words } from '../words/words.ts';
+import { verdictOf } from './go.tsx';
+
+/** Issues the receipt. The state reports when the still is made. */
+function Issue() {
+  const { receipt: texts } = words.value;
+  const { receipt, receiptWaits = false, findings = [], mode } = agent.value ?? {};
+  const isPassed = mode === 'active' && verdictOf(findings) !== 'failed';
+  const issue = async (): Promise<void> => {
+    await attempt(async () => {
+      await ask('POST', '/api/receipt', {});
+    });
+    await refresh();
+  };
+  return (
+    <>
+      {!isPassed && <Notice tone="warn">{texts.notPassed}</Notice>}
+      <Button
+        id="issue"
+        tone={receipt == null ? 'main' : 'plain'}
+        disabled={agent.value === null || receiptWaits}
+        onClick={() => void issue()}
+      >
+        {receiptWaits ? texts.issuing : receipt == null ? texts.issue : texts.issueAgain}
+      </Button>
+    </>
+  );
+}
+
+function Issued() {
+  const { receipt: texts } = words.value;
+  const receipt = agent.value?.receipt ?? null;
+  return (
+    <div role="status" id="issued">
+      {receipt !== null && (
+        <>
+          <p>
+            <strong>{texts.issuedAt(siteMoment(receipt.time, agent.value?.timeZone))}</strong>
+            {' · '}
+            {receipt.passed ? texts.passed.yes : texts.passed.no}
+          </p>
+          {receipt.still === null ? (
+            <Notice tone="warn">{texts.noStill(receipt.absent ?? '')}</Notice>
+          ) : (
+            <img
+              class="still"
+              key={receipt.id}
+              src={`/api/receipt.jpg?id=${receipt.id}`}
+              alt={texts.stillAlt}
+            />
+          )}
+          <Notice tone={receipt.delivered ? 'good' : 'info'}>
+            {receipt.delivered ? texts.delivered : texts.notDelivered}
+          </Notice>
+        </>
+      )}
+    </div>
+  );
+}
 
 export function ReceiptScreen() {
   const { receipt } = words.value;
@@ -29,6 +87,8 @@ export function ReceiptScreen() {
   return (
     <>
       <p>{receipt.intro}</p>
+      <Issue />
+      <Issued />
       <a
         class="button main"
         id="download"

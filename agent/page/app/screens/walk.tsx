@@ -2,17 +2,22 @@
 import { signal } from '@preact/signals';
 import type { WalkView } from '../../../contract/page-link.ts';
 import { Button, Choice, Field, Notice } from '../../../kit/controls.tsx';
+import { cancelCountdown, countdownS, DELAYS_S, startCountdown } from '../countdown.ts';
 import { changes, installed } from '../draft.ts';
 import { PASSES_MAX } from '../limits.ts';
 import { TrialFate } from '../parts/trial-fate.tsx';
 import { perform } from '../repeated-acts.ts';
 import { placeOf } from '../rule-fields.ts';
 import { agent, refresh } from '../store.ts';
+import { allowSound, give } from '../walk-cues.ts';
 import { number, words } from '../words/words.ts';
 
 const PASSES = 5;
+/** Default delay before a pass, in s. */
+const DELAY_S = 10;
 
 async function answer(choice: 'go' | 'repeat' | 'abort'): Promise<void> {
+  cancelCountdown();
   await perform('walk-answer', { answer: choice });
   await refresh();
 }
@@ -20,6 +25,18 @@ async function answer(choice: 'go' | 'repeat' | 'abort'): Promise<void> {
 /** The selection stays while the box is unreachable for a moment and the screen is created again. */
 const chosenRule = signal<string | undefined>(undefined);
 const passes = signal(String(PASSES));
+const delayS = signal(String(DELAY_S));
+
+/** Starts the next pass after the chosen delay. Must be called in a tap. */
+function startPass(): void {
+  allowSound();
+  const begin = async (): Promise<void> => {
+    await answer('go');
+    give('begin');
+  };
+  if (delayS.value === '0') void begin();
+  else startCountdown(Number(delayS.value), () => void begin());
+}
 
 export function WalkScreen() {
   const { walk } = words.value;
@@ -47,10 +64,11 @@ function Begin({ isRepeat }: { readonly isRepeat: boolean }) {
   const fine = Number.isInteger(passCount) && passCount >= 1 && passCount <= PASSES_MAX;
   if (rules.length === 0) return <Notice tone="info">{walk.none}</Notice>;
   const start = async (): Promise<void> => {
+    allowSound();
     const outcome = await perform('walk-start', { rule, passes: passCount });
-    await refresh();
     // A user who starts the test is ready for its first pass.
-    if (outcome === 'done') await answer('go');
+    if (outcome === 'done') startPass();
+    await refresh();
   };
   const range = words.value.rules.range('1', String(PASSES_MAX));
   return (
@@ -77,10 +95,45 @@ function Begin({ isRepeat }: { readonly isRepeat: boolean }) {
           passes.value = text;
         }}
       />
+      <Delay />
+      <p class="hint">{walk.cues}</p>
       <Button id="walk-start" tone="main" disabled={!fine} onClick={() => void start()}>
         {walk.start}
       </Button>
     </section>
+  );
+}
+
+function Delay() {
+  const { walk } = words.value;
+  return (
+    <Choice
+      label={walk.delay}
+      name="walk-delay"
+      value={delayS.value}
+      options={DELAYS_S.map((s) => [String(s), s === 0 ? walk.atOnce : walk.afterS(String(s))])}
+      onChoose={(s) => {
+        delayS.value = s;
+      }}
+    />
+  );
+}
+
+/** Seconds until the pass begins, readable from the place where the scene is acted. */
+function Countdown({ secondsLeft }: { readonly secondsLeft: number }) {
+  const { walk } = words.value;
+  return (
+    <div id="countdown">
+      <p>
+        <strong>{walk.goThere}</strong>
+      </p>
+      <p class="countdown" role="timer" aria-label={walk.startsIn(String(secondsLeft))}>
+        {secondsLeft}
+      </p>
+      <Button id="countdown-stop" onClick={cancelCountdown}>
+        {walk.stopCountdown}
+      </Button>
+    </div>
   );
 }
 
@@ -103,6 +156,7 @@ function Test({ test }: { readonly test: WalkView }) {
           </li>
         ))}
       </ol>
+      {phase === 'ready' && countdownS.value !== undefined && <Countdown secondsLeft={countdownS.value} />}
       {phase === 'watching' && (
         <>
           <p>
@@ -137,10 +191,13 @@ function Answers({ test: { phase, outcomes } }: { readonly test: WalkView }) {
   if (phase === 'kept' || phase === 'over') return null;
   return (
     <>
-      {phase === 'ready' && (
-        <Button id="walk-go" tone="main" onClick={() => void answer('go')}>
-          {walk.go}
-        </Button>
+      {phase === 'ready' && countdownS.value === undefined && (
+        <>
+          <Delay />
+          <Button id="walk-go" tone="main" onClick={startPass}>
+            {walk.go}
+          </Button>
+        </>
       )}
       {phase === 'done' && (
         <Button id="walk-keep" tone="main" onClick={() => void answer('go')}>
@@ -148,7 +205,7 @@ function Answers({ test: { phase, outcomes } }: { readonly test: WalkView }) {
         </Button>
       )}
       <div class="row">
-        {phase !== 'watching' && outcomes.length > 0 && (
+        {phase !== 'watching' && countdownS.value === undefined && outcomes.length > 0 && (
           <Button id="walk-repeat" onClick={() => void answer('repeat')}>
             {walk.repeat}
           </Button>

@@ -9,6 +9,7 @@ import type { ProblemCode } from '../problems.ts';
 import type { ActKind } from '../repeated-acts.ts';
 import type { FieldName } from '../rule-fields.ts';
 import type { Screen } from '../screens.ts';
+import { RECEIPT_EN } from './receipt-en.ts';
 
 export type Day = 'mon' | 'tue' | 'wed' | 'thu' | 'fri' | 'sat' | 'sun' | 'holiday';
 
@@ -128,6 +129,15 @@ const enrolment: Record<EnrolmentView['state'], string> = {
   refused: 'The control room has refused the box.',
   enrolled: 'The box has its certificate.',
 };
+/** Action on site; empty if there is none. */
+const enrolmentFix: Record<EnrolmentView['state'], string> = {
+  none: '',
+  waiting:
+    'Check the network cable and the modem, and wait two minutes. Call the control room if this stays.',
+  pending: 'Call the control room: it has to accept the box.',
+  refused: 'Call the control room and read this line to it.',
+  enrolled: '',
+};
 const walkLast: Record<NonNullable<WalkView['last']>['code'], string> = {
   seen: 'Detected.',
   missed: 'Not detected.',
@@ -173,6 +183,7 @@ export const EN = {
   heightGauge,
   people,
   enrolment,
+  enrolmentFix,
   walkLast,
   errors,
   reasons: {
@@ -365,6 +376,13 @@ export const EN = {
     start: 'Start the test',
     pass: (n: number, of: number) => `Pass ${n} of ${of}`,
     go: 'Start this pass',
+    delay: 'Time to walk there',
+    atOnce: 'start at once',
+    afterS: (s: string) => `${s} s`,
+    cues: 'Put the phone in your pocket: two rising tones mean detected, one long low tone not detected. It vibrates if it can.',
+    goThere: 'Go to the place.',
+    startsIn: (s: string) => `The pass starts in ${s} s`,
+    stopCountdown: 'Stop the countdown',
     watching: 'Act the scene now.',
     time: (passed: string, of: string) => `${passed} of ${of} s`,
     outcome: { seen: 'detected', missed: 'not detected' },
@@ -393,19 +411,10 @@ export const EN = {
     confirmed: 'The box now uses this view as its reference.',
     walkOpen: 'A test is still running: apply it or roll back.',
   },
-  receipt: {
-    intro: 'A PDF with the installation, its authorisation and the head of the journal.',
-    download: 'Download the receipt (PDF)',
-    more: 'One more phone',
-    moreGo: 'Create a new code',
-    code: (code: string, minutes: number) => `${code} – valid once, for ${minutes} minutes`,
-    leave: 'Sign out',
-    leaveNote: 'Ends this phone’s session. The box keeps running.',
-    leaveGo: 'Unpair this phone',
-    sessionLeft: (clock: string) => `This session ends automatically in ${clock}.`,
-    bye: 'This phone is no longer paired. You can close the page.',
-  },
+  receipt: RECEIPT_EN,
   agentUnavailable: 'The agent does not answer.',
+  agentFix:
+    'Wait two minutes. Then switch the box off for 10 seconds and on again. Call the control room if this stays.',
   configUnavailable: 'The configuration cannot be read.',
 };
 

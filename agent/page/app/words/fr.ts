@@ -1,5 +1,6 @@
 /** Tout ce que dit la page, en français. */
 import type { Words } from './en.ts';
+import { RECEIPT_FR } from './receipt-fr.ts';
 
 export const FR: Words = {
   screens: {
@@ -114,6 +115,14 @@ export const FR: Words = {
     pending: 'Le CSU n’a pas encore accepté le boîtier.',
     refused: 'Le CSU a refusé le boîtier.',
     enrolled: 'Le boîtier a son certificat.',
+  },
+  enrolmentFix: {
+    none: '',
+    waiting:
+      'Vérifiez le câble réseau et le modem, puis attendez deux minutes. Appelez le CSU si cela continue.',
+    pending: 'Appelez le CSU : il doit accepter le boîtier.',
+    refused: 'Appelez le CSU et lisez-lui cette ligne.',
+    enrolled: '',
   },
   walkLast: {
     seen: 'Détecté.',
@@ -336,6 +345,13 @@ export const FR: Words = {
     start: 'Commencer le test',
     pass: (n, of) => `Passage ${n} sur ${of}`,
     go: 'Démarrer ce passage',
+    delay: 'Temps pour s’y rendre',
+    atOnce: 'tout de suite',
+    afterS: (s) => `${s} s`,
+    cues: 'Mettez le téléphone dans la poche : deux notes montantes veulent dire détecté, une longue note grave non détecté. Il vibre s’il le peut.',
+    goThere: 'Allez sur place.',
+    startsIn: (s) => `Le passage commence dans ${s} s`,
+    stopCountdown: 'Arrêter le décompte',
     watching: 'Jouez la scène maintenant.',
     time: (passed, of) => `${passed} sur ${of} s`,
     outcome: { seen: 'détecté', missed: 'non détecté' },
@@ -364,18 +380,9 @@ export const FR: Words = {
     confirmed: 'Le boîtier prend cette vue comme référence.',
     walkOpen: 'Un test est encore en cours : validez-le ou rétablissez la configuration.',
   },
-  receipt: {
-    intro: 'L’installation, l’arrêté qui l’autorise et la tête du journal, en PDF.',
-    download: 'Télécharger le procès-verbal (PDF)',
-    more: 'Un téléphone de plus',
-    moreGo: 'Créer un nouveau code',
-    code: (code, minutes) => `${code} – valable une fois, pendant ${minutes} minutes`,
-    leave: 'Se déconnecter',
-    leaveNote: 'Termine la session de ce téléphone. Le boîtier reste en service.',
-    leaveGo: 'Dissocier ce téléphone',
-    sessionLeft: (clock) => `Cette session se termine automatiquement dans ${clock}.`,
-    bye: 'Ce téléphone n’est plus associé. Vous pouvez fermer la page.',
-  },
+  receipt: RECEIPT_FR,
   agentUnavailable: 'L’agent ne répond pas.',
+  agentFix:
+    'Attendez deux minutes, puis coupez l’alimentation du boîtier 10 secondes et rallumez-le. Appelez le CSU si cela continue.',
   configUnavailable: 'La configuration ne peut pas être lue.',
 };

@@ -321,6 +321,8 @@ export function changeText(content: JournalContent, time: SiteTime): string | un
       return `a technician started a preview of redacted pictures under the authorisation ${content.order} (session ${content.session})`;
     case 'preview-ended':
       return `the preview ended (session ${content.session}; ${content.why}): ${counted(content.frames, 'picture', 'pictures')}`;
+    case 'receipt':
+      return `a technician issued the receipt of the installation (session ${content.session}, event ${content.id})${content.picture === null ? ', without a picture' : `, with a redacted still, SHA-256 ${short(content.picture)}`}`;
     case 'mode':
       return `mode ${content.mode}${content.reason === null ? '' : `: ${content.reason}`}`;
     default:
@@ -348,6 +350,7 @@ const HANDLED = new Set([
   'view-confirmed',
   'preview-started',
   'preview-ended',
+  'receipt',
   'purge',
   'erase',
   'clock-step',

@@ -93,6 +93,7 @@ const FORMS: Readonly<Record<JournalContent['type'], TSchema>> = {
   'view-confirmed': Type.Object({ movedSince: Text, by: orNull(Text) }),
   'preview-started': Type.Object({ session: Text, order: Text }),
   'preview-ended': Type.Object({ session: Text, why: Text, frames: Count }),
+  receipt: Type.Object({ id: Text, session: Text, order: Text, picture: orNull(Text) }),
   missed: Type.Object({ count: Count }),
   erase: Type.Object({ entries: Type.Array(Count), why: Text, what: Type.Optional(Text) }),
 };

@@ -3,6 +3,7 @@ import { TypeCompiler } from '@sinclair/typebox/compiler';
 import type { IPublishPacket } from 'mqtt';
 import { VigieEvent } from '../../../../agent/contract/event.ts';
 import { GapEvent, LANES, type Lane } from '../../../../agent/contract/outbox.ts';
+import { SNAPSHOT_BYTES_MAX } from '../../../../agent/contract/redacted-jpeg.ts';
 import { TIME_RULE } from '../../../../agent/contract/time.ts';
 import { isTime, openSchema } from '../contract/open-schema.ts';
 
@@ -92,6 +93,8 @@ export function arrivalOf({ topic, payload, properties, retain }: IPublishPacket
   if (typeof epoch !== 'string' || epoch === '') throw new Error('the user property epoch is missing');
   if (first > seq) throw new Error(`number ${seq} is below ${first}, the first that the box holds`);
   const place = { site, box, epoch: storable(epoch), lane, from: seq, seq, first };
+  if (branch === 'snap' && bytes.length > SNAPSHOT_BYTES_MAX)
+    throw new Error(`a picture of ${bytes.length} bytes; at most ${SNAPSHOT_BYTES_MAX} are stored`);
   if (branch === 'snap') return { kind: 'snapshot', place, name: rest.join('/'), jpeg: bytes };
   if (branch === 'evt') return eventIn(storable(bytes.toString()), place, nowMs);
   throw new Error('neither an event nor a snapshot');

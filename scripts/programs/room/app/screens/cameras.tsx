@@ -19,6 +19,7 @@ import {
   unlistedCount,
   watchFleet,
 } from '../views/fleet.ts';
+import { Installation } from '../views/installation.tsx';
 import { useLoad } from '../views/load.ts';
 import { Csv, Head, incidentPath, Link, LoadState, Shape } from '../views/parts.tsx';
 import { Tiles } from '../views/tiles.tsx';
@@ -280,6 +281,7 @@ function Details({ camera }: { readonly camera: Camera }) {
           <Link to="/plan">{cameras.onPlan}</Link>
         </p>
       )}
+      {may('see-incidents') && <Installation key={`installation ${keyOf(camera)}`} camera={camera} />}
       {may('see-incidents') && <Incidents key={keyOf(camera)} camera={camera} />}
     </>
   );

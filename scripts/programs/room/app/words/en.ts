@@ -39,6 +39,7 @@ const kinds: Readonly<Record<EventKindName, string>> = {
   'certificate-expiring': 'Certificate expires soon',
   'authorisation-expiring': 'Authorisation expires soon',
   'high-false-alarm-rate': 'High false-alarm rate',
+  installed: 'Installation receipt',
   'config-changed': 'Configuration changed',
   'mask-removed': 'Privacy mask removed',
   'update-failed': 'Update failed',

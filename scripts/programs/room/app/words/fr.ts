@@ -45,6 +45,7 @@ export const FR: Words = {
     'certificate-expiring': 'Le certificat expire bientôt',
     'authorisation-expiring': 'L’autorisation expire bientôt',
     'high-false-alarm-rate': 'Taux élevé de faux positifs',
+    installed: 'Procès-verbal d’installation',
     'config-changed': 'Configuration modifiée',
     'mask-removed': 'Masque de confidentialité retiré',
     'update-failed': 'Mise à jour échouée',
