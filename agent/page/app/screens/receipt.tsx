@@ -36,13 +36,14 @@ function Issue() {
 
 function Issued() {
   const { receipt: texts } = words.value;
-  const receipt = agent.value?.receipt ?? null;
+  const view = agent.value;
+  const receipt = view?.receipt ?? null;
   return (
     <div role="status" id="issued">
-      {receipt !== null && (
+      {view !== undefined && receipt !== null && (
         <>
           <p>
-            <strong>{texts.issuedAt(siteMoment(receipt.time, agent.value?.timeZone))}</strong>
+            <strong>{texts.issuedAt(siteMoment(receipt.time, view.timeZone))}</strong>
             {' · '}
             {receipt.passed ? texts.passed.yes : texts.passed.no}
           </p>
