@@ -65,6 +65,17 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.same(heardOf(receiver, kept), ['received new', 'changed new'], 'in the state before the open actions');
     t.same([heardOf(receiver, entry.no), sent], [[], []], 'nothing else leaves');
 
+    const claimed = await addIncident(db, startMs, { episode: 'revoked' });
+    await anna.claim(claimed);
+    await changeIncident(db, claimed, {
+      state: 'closed',
+      closed_reason: 'box-revoked',
+      closed_at: iso(startMs),
+    });
+    await waitUntil(t, 'what the room closes itself is sent at once', () =>
+      heardOf(receiver, claimed).includes('closed closed'),
+    );
+
     await anna.undo(undo.acts);
     await supervisor.undo(entry.undo.acts);
     const second = await supervisor.reopen(old, { revision: 0, key: 'r-2' });
