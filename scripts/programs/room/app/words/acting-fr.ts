@@ -19,6 +19,7 @@ export const ACTING_FR: ActingWords = {
     bar: 'Actions sur la sélection',
     selected: (count) => `${count} ${count > 1 ? 'sélectionnés' : 'sélectionné'}`,
     unseen: (count) => `(dont ${count} ${count > 1 ? 'non consultés' : 'non consulté'})`,
+    full: 'Maximum pour un verdict groupé.',
     clear: 'Tout désélectionner',
     leave: 'Les laisser',
     done: (count, verdict) => `${count} ${count > 1 ? 'clôturés' : 'clôturé'}, ${verdict}.`,
@@ -26,7 +27,6 @@ export const ACTING_FR: ActingWords = {
       `${refused} sur ${all} ${refused > 1 ? 'non clôturés' : 'non clôturé'}, voir leurs lignes. ${first}`,
   },
   undo: {
-    act: 'Annuler',
     byKey: 'Annuler (z)',
     hint: (seconds) => `Annuler avec z pendant ${seconds} s.`,
     done: (action) => `Annulé. ${action}`,
