@@ -34,7 +34,7 @@ export interface Person {
 }
 
 export const handlersOf = (db: Sql): RoomHandlers =>
-  dataHandlers(db, { timeZone: TIME_ZONE, people: async () => PEOPLE, plan: undefined });
+  dataHandlers(db, { timeZone: TIME_ZONE, people: async () => PEOPLE, plan: undefined, patrols: [] });
 
 /** A person whose clock starts at `startMs`. */
 export function personIn(db: Sql, name: string, startMs: number): Person {

@@ -5,8 +5,8 @@ import { iso, type Queries, type Sql } from '../database/sql.ts';
 import { type Change, claimOwnerOf, conflict, mustBeAsSeen, mustBeOpen, runAction } from './acting.ts';
 import { addStatistics, type Sums } from './day-figure.ts';
 import { type Call, CallError } from './handler.ts';
-import { patrolAsked } from './patrols.ts';
 import type { Patrol } from './patrol-settings.ts';
+import { patrolAsked } from './patrols.ts';
 import { textAsked } from './request-params.ts';
 import type { IncidentRow } from './rows.ts';
 

@@ -41,7 +41,8 @@ export function patrolsIn(
   return patrols.map(({ name, sites = [], webhook }, index) => {
     const isSame = (other: { readonly name: string }): boolean =>
       other.name.trim().toLowerCase() === name.trim().toLowerCase();
-    if (patrols.findIndex(isSame) !== index) throw wrong(`patrols.${index}.name: two patrols are called ${name}`);
+    if (patrols.findIndex(isSame) !== index)
+      throw wrong(`patrols.${index}.name: two patrols are called ${name}`);
     if (webhook !== undefined && !webhooks.some((one) => one.name === webhook))
       throw wrong(`patrols.${index}.webhook: no webhook is called ${webhook}; use a name of \`webhooks\``);
     return { name: name.trim(), sites, webhook };

@@ -286,10 +286,7 @@ export class Pump {
   }
 
   /** Only the last event carries the id: a client that is cut off earlier receives all events again. */
-  #textOf(
-    { rev, incidents, cameras, removedCameras, suppressions }: Changes,
-    sinceRev: number,
-  ): string {
+  #textOf({ rev, incidents, cameras, removedCameras, suppressions }: Changes, sinceRev: number): string {
     const changedIncidents = incidents.filter((incident) => incident.rev > sinceRev && incident.rev <= rev);
     if (incidents.length > ROWS_MAX || cameras.length + removedCameras.length > ROWS_MAX)
       return this.#resetText(rev);

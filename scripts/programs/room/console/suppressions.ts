@@ -21,8 +21,7 @@ import { type Account, type Call, CallError } from './handler.ts';
 import { noAsked, textAsked } from './request-params.ts';
 import { actorOf } from './rows.ts';
 
-const COLUMNS =
-  'no, site, box, rule, reason, account, started_at, until, ended_at, ended_by, incidents';
+const COLUMNS = 'no, site, box, rule, reason, account, started_at, until, ended_at, ended_by, incidents';
 
 interface SuppressionRow {
   readonly no: number;
@@ -155,10 +154,9 @@ export function unsuppress(db: Sql, call: Call<'unsuppress'>): Promise<ActedSupp
   const no = noAsked('suppression', params.no);
   return db.transaction(async (transaction) => {
     await next(transaction, 'rev');
-    const [row] = await transaction.all<SuppressionRow>(
-      `SELECT ${COLUMNS} FROM suppression WHERE no = $1`,
-      [no],
-    );
+    const [row] = await transaction.all<SuppressionRow>(`SELECT ${COLUMNS} FROM suppression WHERE no = $1`, [
+      no,
+    ]);
     if (row === undefined)
       throw new CallError(404, `suppression ${no} does not exist, or is no longer stored`);
     if (row.ended_at !== null) return { ...suppressionOf(row), undo: nothingToUndo(nowMs) };
@@ -247,14 +245,21 @@ async function end(
 }
 
 /** Returns the suppression that runs for the same subject, or for its whole camera. */
-function runningFor(running: readonly SuppressionRow[], { site, box, rule }: Subject): SuppressionRow | undefined {
+function runningFor(
+  running: readonly SuppressionRow[],
+  { site, box, rule }: Subject,
+): SuppressionRow | undefined {
   return running.find(
     (other) => other.site === site && other.box === box && (other.rule === '' || other.rule === rule),
   );
 }
 
 /** Undoes the start of suppressions: they end, and their open incidents enter the queue. */
-export async function undoSuppress(transaction: Queries, nos: readonly number[], nowMs: number): Promise<void> {
+export async function undoSuppress(
+  transaction: Queries,
+  nos: readonly number[],
+  nowMs: number,
+): Promise<void> {
   for (const no of nos) {
     const [row] = await transaction.all<SuppressionRow>(
       `SELECT ${COLUMNS} FROM suppression WHERE no = $1 AND ended_at IS NULL`,
@@ -276,7 +281,9 @@ export async function undoProblems(
   const running = await rowsRunning(transaction, nowMs);
   const problems = new Map<number, string>();
   for (const no of nos) {
-    const [row] = await transaction.all<SuppressionRow>(`SELECT ${COLUMNS} FROM suppression WHERE no = $1`, [no]);
+    const [row] = await transaction.all<SuppressionRow>(`SELECT ${COLUMNS} FROM suppression WHERE no = $1`, [
+      no,
+    ]);
     const other = row === undefined ? undefined : runningFor(running, row);
     if (row === undefined || row.until <= iso(nowMs)) problems.set(no, `suppression ${no}: its hour is over`);
     else if (other !== undefined)

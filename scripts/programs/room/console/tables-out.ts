@@ -37,7 +37,19 @@ export const CAMERAS: Table<Camera> = {
 };
 
 export const STATISTICS: Table<Statistics['rows'][number]> = {
-  columns: ['key', 'alerts', 'confirmed', 'falseAlarms', 'unclear', 'share', 'low', 'high', 'meanClaimS', 'meanArrivalS', 'suppressed'],
+  columns: [
+    'key',
+    'alerts',
+    'confirmed',
+    'falseAlarms',
+    'unclear',
+    'share',
+    'low',
+    'high',
+    'meanClaimS',
+    'meanArrivalS',
+    'suppressed',
+  ],
   rowOf: (row) => row,
 };
 

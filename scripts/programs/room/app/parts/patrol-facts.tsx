@@ -19,7 +19,9 @@ export function PatrolFacts({ incident, timeZone }: PatrolFactsProps) {
   const answer = patrolAnswer === null ? texts.unanswered : texts.answered[patrolAnswer];
   const at = patrolAnswerAt === null ? '' : `, ${siteTimeText(patrolAnswerAt, timeZone)}`;
   const tookMs =
-    arrivedAt === null || dispatchedAt === null ? undefined : Date.parse(arrivedAt) - Date.parse(dispatchedAt);
+    arrivedAt === null || dispatchedAt === null
+      ? undefined
+      : Date.parse(arrivedAt) - Date.parse(dispatchedAt);
   return (
     <>
       <dt>{texts.name}</dt>

@@ -113,7 +113,8 @@ function Listed({ suppression: { no, incidents: count } }: { readonly suppressio
               }}
             >
               <Mark incident={incident} isLate={false} />
-              <span>{siteTimeText(incident.received, null)}</span> <b>{kindText(incident.kind, words.value)}</b>{' '}
+              <span>{siteTimeText(incident.received, null)}</span>{' '}
+              <b>{kindText(incident.kind, words.value)}</b>{' '}
               <span class="quiet">{stateText(incident, false)}</span>
             </a>
           </li>
