@@ -16,9 +16,7 @@ let seq = 0;
 /** First event of a new incident, with the next number of its box. */
 export function alertOf({ site = 'lyon', box, kind, rule }: AlertSource, atMs: number): Arrival {
   seq += 1;
-  const event = JSON.parse(
-    eventText({ site, box, id: `e1-${seq}`, seq, time: iso(atMs) }),
-  ) as VigieEvent;
+  const event = JSON.parse(eventText({ site, box, id: `e1-${seq}`, seq, time: iso(atMs) })) as VigieEvent;
   event.data.episode = `ep-${seq}`;
   event.data.phase = 'start';
   event.data.rule = { ...event.data.rule, id: rule, kind: kind as VigieEvent['data']['rule']['kind'] };

@@ -146,7 +146,12 @@ t.test('every incident is on exactly one line, or in one storm', async (t) => {
 
 t.test('the queue’s rows are bounded, current and unique', async (t) => {
   const rows = new Rows();
-  rows.reset({ rev: 10, incidents: [incidentOf(1, { rev: 3 }), incidentOf(2, { rev: 9 })], more: 0, suppressions: [] });
+  rows.reset({
+    rev: 10,
+    incidents: [incidentOf(1, { rev: 3 }), incidentOf(2, { rev: 9 })],
+    more: 0,
+    suppressions: [],
+  });
   t.strictSame(rows.apply([incidentOf(3, { rev: 8 })]), [], 'from before the queue was loaded');
   t.equal(rows.apply([incidentOf(3, { rev: 11 }), incidentOf(3, { rev: 11 })]).length, 1);
   rows.settle(incidentOf(1, { rev: 14, state: 'closed' }));
@@ -202,7 +207,12 @@ t.test('every kind has texts in both languages, and an unknown one shows its own
 
 t.test('a box that floods the room does not displace alerts of others', async (t) => {
   const rows = new Rows();
-  rows.reset({ rev: 1, incidents: [incidentOf(1, { box: 'quiet', priority: 2, rev: 1 })], more: 0, suppressions: [] });
+  rows.reset({
+    rev: 1,
+    incidents: [incidentOf(1, { box: 'quiet', priority: 2, rev: 1 })],
+    more: 0,
+    suppressions: [],
+  });
   const flood = Array.from({ length: LOADED_MAX + 500 }, (_, at) =>
     incidentOf(10 + at, { box: 'mad', priority: 1, rev: 2 + at }),
   );

@@ -48,7 +48,12 @@ interface Question {
 
 /** The first three limits are the console's own; the others are acceptable waits of a screen. */
 function questionsOf(db: Sql): Question[] {
-  const handlers = dataHandlers(db, { timeZone: TIME_ZONE, people: async () => [], plan: undefined, patrols: [] });
+  const handlers = dataHandlers(db, {
+    timeZone: TIME_ZONE,
+    people: async () => [],
+    plan: undefined,
+    patrols: [],
+  });
   const anna = <N extends 'queue' | 'incidents' | 'cameras'>(parts = {}) => callOf<N>('anna', NOW, parts);
   const week = (round: number) => {
     const fromMs = NOW - (7 + (round % 23)) * DAY_MS;
@@ -187,7 +192,12 @@ async function checkComplete(t: Test, db: Sql): Promise<void> {
   t.equal(indexes.length, 16, 'with all the keys and indexes of the tables');
   const [event] = await db.all<{ bytes: number }>('SELECT length(body::text) AS bytes FROM event LIMIT 1');
   t.ok((event?.bytes ?? 0) > 900, `an event has ${event?.bytes} bytes`);
-  const handlers = dataHandlers(db, { timeZone: TIME_ZONE, people: async () => [], plan: undefined, patrols: [] });
+  const handlers = dataHandlers(db, {
+    timeZone: TIME_ZONE,
+    people: async () => [],
+    plan: undefined,
+    patrols: [],
+  });
   const { incidents } = await handlers.queue(callOf<'queue'>('anna', NOW));
   t.ok(incidents.length > SIZE.open / 2 && incidents.length < SIZE.open, `${incidents.length} are open`);
   const busy = { site: siteOf(7), box: boxOf(7), from: iso(NOW - 7 * DAY_MS), to: iso(NOW), limit: 500 };

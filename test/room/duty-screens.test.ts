@@ -57,22 +57,26 @@ async function problemsOf(page: Page, name: string, look: Look, { width }: typeo
 
 const FOCUSED = 'document.activeElement.getAttribute("role") ?? document.activeElement.tagName';
 
-t.test('suppressions and patrols work in a browser', { skip: browserMissing(), timeout: 240_000 }, async (t) => {
-  const browser = await openBrowser(join(scratch(t), 'profile'));
-  t.teardown(() => browser.close());
-  await t.test('an operator suppresses a storm, and its incidents return after an hour', (t) =>
-    checkSuppression(t, browser, { look: ['en', 'light'], size: DESK }),
-  );
-  await t.test('the strip fits a phone, and ends a suppression', (t) =>
-    checkPhone(t, browser, { look: ['fr', 'dark'], size: PHONE }),
-  );
-  await t.test('a patrol is dispatched and answers, by digits and by arrows', (t) =>
-    checkPatrol(t, browser, { look: ['fr', 'light'], size: DESK }),
-  );
-  await t.test('the chooser fits a phone', (t) =>
-    checkPhoneChooser(t, browser, { look: ['en', 'dark'], size: PHONE }),
-  );
-});
+t.test(
+  'suppressions and patrols work in a browser',
+  { skip: browserMissing(), timeout: 240_000 },
+  async (t) => {
+    const browser = await openBrowser(join(scratch(t), 'profile'));
+    t.teardown(() => browser.close());
+    await t.test('an operator suppresses a storm, and its incidents return after an hour', (t) =>
+      checkSuppression(t, browser, { look: ['en', 'light'], size: DESK }),
+    );
+    await t.test('the strip fits a phone, and ends a suppression', (t) =>
+      checkPhone(t, browser, { look: ['fr', 'dark'], size: PHONE }),
+    );
+    await t.test('a patrol is dispatched and answers, by digits and by arrows', (t) =>
+      checkPatrol(t, browser, { look: ['fr', 'light'], size: DESK }),
+    );
+    await t.test('the chooser fits a phone', (t) =>
+      checkPhoneChooser(t, browser, { look: ['en', 'dark'], size: PHONE }),
+    );
+  },
+);
 
 type Screen = Pick<Opening, 'look' | 'size'>;
 
@@ -109,7 +113,9 @@ async function checkSuppression(t: Test, browser: Browser, { look, size }: Scree
   await page.waitForSelector('.suppressed-list .near');
   problems.push(...(await problemsOf(page, 'suppressed', look, size)));
   await page.click('.suppressed-list .near');
-  await waitUntil('document.querySelector(".incident .notice.info")?.textContent.includes("Suppressed until")');
+  await waitUntil(
+    'document.querySelector(".incident .notice.info")?.textContent.includes("Suppressed until")',
+  );
   await keyboard.press('Escape');
   await room.db.run("UPDATE suppression SET until = '2026-01-01T00:00:00.000Z'");
   await waitUntil('document.querySelector(".suppression") === null', 15_000);
@@ -186,7 +192,9 @@ async function checkPatrol(t: Test, browser: Browser, { look, size }: Screen): P
   await page.waitForSelector('dialog[open] .option');
   await keyboard.press('2');
   await waitUntil(`${FACTS}.includes("Équipage de nuit, pas encore de réponse")`);
-  await waitUntil('document.querySelector(".toasts")?.textContent.includes("Engagement de Équipage de nuit")');
+  await waitUntil(
+    'document.querySelector(".toasts")?.textContent.includes("Engagement de Équipage de nuit")',
+  );
   const report = { patrol: 'Équipage de nuit', answer: 'arrived' };
   t.equal((await room.postAs('Omar', '/api/incidents/1/patrol', report)).status, 200);
   await waitUntil(`/Équipage de nuit, sur place.*Délai d’arrivée\\d+ s/.test(${FACTS})`);

@@ -180,7 +180,12 @@ void t.test('one box alone does not fill the screen', { timeout: 120_000 }, asyn
 void t.test('another site in an operator’s browser gets no answer', async (t) => {
   const { address } = await DATABASES.sqlite(t);
   const db = await roomDatabase(t, address);
-  const handlers = dataHandlers(db, { timeZone: TIME_ZONE, people: async () => [], plan: undefined, patrols: [] });
+  const handlers = dataHandlers(db, {
+    timeZone: TIME_ZONE,
+    people: async () => [],
+    plan: undefined,
+    patrols: [],
+  });
   const { url } = await startConsole(t, db, { handlers });
   const headers = { cookie: await enter(url, 'operator'), 'sec-fetch-site': 'same-site' };
   for (const path of ['/api/queue', '/%61pi/queue', '/api/%71ueue', '/%61pi/incidents/1/stills/snapshot']) {
@@ -229,7 +234,12 @@ void t.test('a camera that falls silent while a screen reconnects is reported', 
 void t.test('a truncated audit log with a reset counter is detected', async (t) => {
   const { address } = await DATABASES.sqlite(t);
   const db = await roomDatabase(t, address, NOW);
-  const handlers = dataHandlers(db, { timeZone: TIME_ZONE, people: async () => [], plan: undefined, patrols: [] });
+  const handlers = dataHandlers(db, {
+    timeZone: TIME_ZONE,
+    people: async () => [],
+    plan: undefined,
+    patrols: [],
+  });
   const page = (): Promise<AuditPage> => handlers.audit(callOf<'audit'>('aud', NOW));
   const handOver = (): Promise<HandOver> =>
     handlers.handOver(
@@ -247,7 +257,12 @@ void t.test('a truncated audit log with a reset counter is detected', async (t) 
   await db.run('DELETE FROM audit WHERE no > 5');
   await db.run("UPDATE counter SET value = 5 WHERE name = 'audit'");
   t.match(await page(), { isIntact: false, fault: /entry 8/ }, 'a console that has seen them says so');
-  const later = dataHandlers(db, { timeZone: TIME_ZONE, people: async () => [], plan: undefined, patrols: [] });
+  const later = dataHandlers(db, {
+    timeZone: TIME_ZONE,
+    people: async () => [],
+    plan: undefined,
+    patrols: [],
+  });
   t.match(
     await later.audit(callOf<'audit'>('aud', NOW)),
     { isIntact: true, head: { no: 5 } },

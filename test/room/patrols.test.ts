@@ -53,52 +53,55 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const db = await roomDatabase(t, address, NOW);
     const { claimed, dispatched, reported } = roomOf(db);
 
-    await t.test('a patrol is dispatched, answers and arrives, and the time to arrival is stored', async (t) => {
-      const no = await addIncident(db, NOW - 5000, { rule: 'r-arrival' });
-      const sent = await dispatched(no, await claimed(no), NORTH);
-      t.ok(Value.Check(ActedIncident, sent), 'as the contract says');
-      t.match(sent, { state: 'dispatched', patrol: NORTH, patrolAnswer: null, arrivedAt: null });
-      t.same(
-        (await patrolsOf(db, PATROLS)).map(({ name: patrol, open }) => [patrol, open]),
-        [
-          [NORTH, 1],
-          [SOUTH, 0],
-        ],
-      );
-      const accepted = await reported(no, NORTH, 'accepted', 20);
-      t.match(accepted, { patrolAnswer: 'accepted', patrolAnswerAt: iso(NOW + 20_000), arrivedAt: null });
-      t.match(
-        await reported(no, NORTH, 'accepted', 25),
-        { rev: accepted.rev, undo: { acts: [] } },
-        'the same report again has no effect',
-      );
-      const arrived = await reported(no, NORTH, 'arrived', 300);
-      t.match(arrived, { patrolAnswer: 'arrived', arrivedAt: iso(NOW + 300_000), state: 'dispatched' });
-      const late = await refusalOf(reported(no, NORTH, 'declined', 310));
-      t.equal(late.status, 409);
-      t.match(late.message, /Patrol north has arrived; declined does not follow that/);
-      const { rows } = await statisticsOf(
-        db,
-        { from: iso(NOW - 60_000), to: iso(NOW + 60_000), by: 'rule' },
-        TIME_ZONE,
-      );
-      t.match(
-        rows.find(({ key }) => key === 'lyon/b-1/r-arrival'),
-        { meanArrivalS: 300 },
-      );
-      const audit = await db.all<{ account: string; act: string; more: string }>(
-        "SELECT account, act, more FROM audit WHERE incident = $1 AND act <> 'claim' ORDER BY no",
-        [no],
-      );
-      t.same(
-        audit.map(({ account, act, more }) => [account, act, JSON.parse(more)]),
-        [
-          ['ada', 'dispatch', { patrol: NORTH }],
-          ['ben', 'patrol-answer', { patrol: NORTH, answer: 'accepted' }],
-          ['ben', 'patrol-answer', { patrol: NORTH, answer: 'arrived' }],
-        ],
-      );
-    });
+    await t.test(
+      'a patrol is dispatched, answers and arrives, and the time to arrival is stored',
+      async (t) => {
+        const no = await addIncident(db, NOW - 5000, { rule: 'r-arrival' });
+        const sent = await dispatched(no, await claimed(no), NORTH);
+        t.ok(Value.Check(ActedIncident, sent), 'as the contract says');
+        t.match(sent, { state: 'dispatched', patrol: NORTH, patrolAnswer: null, arrivedAt: null });
+        t.same(
+          (await patrolsOf(db, PATROLS)).map(({ name: patrol, open }) => [patrol, open]),
+          [
+            [NORTH, 1],
+            [SOUTH, 0],
+          ],
+        );
+        const accepted = await reported(no, NORTH, 'accepted', 20);
+        t.match(accepted, { patrolAnswer: 'accepted', patrolAnswerAt: iso(NOW + 20_000), arrivedAt: null });
+        t.match(
+          await reported(no, NORTH, 'accepted', 25),
+          { rev: accepted.rev, undo: { acts: [] } },
+          'the same report again has no effect',
+        );
+        const arrived = await reported(no, NORTH, 'arrived', 300);
+        t.match(arrived, { patrolAnswer: 'arrived', arrivedAt: iso(NOW + 300_000), state: 'dispatched' });
+        const late = await refusalOf(reported(no, NORTH, 'declined', 310));
+        t.equal(late.status, 409);
+        t.match(late.message, /Patrol north has arrived; declined does not follow that/);
+        const { rows } = await statisticsOf(
+          db,
+          { from: iso(NOW - 60_000), to: iso(NOW + 60_000), by: 'rule' },
+          TIME_ZONE,
+        );
+        t.match(
+          rows.find(({ key }) => key === 'lyon/b-1/r-arrival'),
+          { meanArrivalS: 300 },
+        );
+        const audit = await db.all<{ account: string; act: string; more: string }>(
+          "SELECT account, act, more FROM audit WHERE incident = $1 AND act <> 'claim' ORDER BY no",
+          [no],
+        );
+        t.same(
+          audit.map(({ account, act, more }) => [account, act, JSON.parse(more)]),
+          [
+            ['ada', 'dispatch', { patrol: NORTH }],
+            ['ben', 'patrol-answer', { patrol: NORTH, answer: 'accepted' }],
+            ['ben', 'patrol-answer', { patrol: NORTH, answer: 'arrived' }],
+          ],
+        );
+      },
+    );
 
     await t.test('after a patrol has declined, another one can be dispatched', async (t) => {
       const no = await addIncident(db, NOW);
@@ -133,7 +136,11 @@ for (const name of ['sqlite', 'postgres'] as const) {
         { meanArrivalS: null },
         'the arrival does not count',
       );
-      const late = undo(db, callOf<'undo'>('ada', NOW + 65_000, { body: { acts: sent.undo.acts } }), TIME_ZONE);
+      const late = undo(
+        db,
+        callOf<'undo'>('ada', NOW + 65_000, { body: { acts: sent.undo.acts } }),
+        TIME_ZONE,
+      );
       t.equal((await refusalOf(late)).status, 409, 'the time of the dispatch is over');
       const again = await addIncident(db, NOW);
       const undoable = await dispatched(again, await claimed(again), SOUTH);
@@ -167,7 +174,7 @@ const settingsWith = (t: Test, lines: string): ReturnType<typeof readSettings> =
 
 void t.test('the list of patrols in the settings is validated with one line for each error', async (t) => {
   t.same(settingsWith(t, '').patrols, [], 'a room needs no list');
-  const { patrols } = settingsWith(t, "patrols: [{ name: Équipage n° 2 }, { name: North, sites: [lyon] }]\n");
+  const { patrols } = settingsWith(t, 'patrols: [{ name: Équipage n° 2 }, { name: North, sites: [lyon] }]\n');
   t.same(patrols, [
     { name: 'Équipage n° 2', sites: [], webhook: undefined },
     { name: 'North', sites: ['lyon'], webhook: undefined },
@@ -175,10 +182,12 @@ void t.test('the list of patrols in the settings is validated with one line for 
   const refusals: Readonly<Record<string, RegExp>> = {
     'patrols: []': /patrols/,
     'patrols: [{ name: North }, { name: north }]': /patrols\.1\.name: two patrols are called north$/,
-    'patrols: [{ name: North, webhook: none }]': /patrols\.0\.webhook: no webhook is called none; use a name of/,
+    'patrols: [{ name: North, webhook: none }]':
+      /patrols\.0\.webhook: no webhook is called none; use a name of/,
     'patrols: [{ name: "" }]': /patrols\.0\.name must be a function as “Patrol north”, 1 to 40 letters/,
     'patrols: [{ name: North, sites: [Lyon] }]': /patrols\.0\.sites\.0/,
-    'patrols: [{ name: North, phone: 17 }]': /patrols\.0\.phone is not known here; known: name, sites, webhook/,
+    'patrols: [{ name: North, phone: 17 }]':
+      /patrols\.0\.phone is not known here; known: name, sites, webhook/,
   };
   for (const [lines, expected] of Object.entries(refusals)) {
     try {

@@ -94,7 +94,10 @@ for (const name of ['sqlite', 'postgres'] as const) {
         ],
         'and listed',
       );
-      await db.run("UPDATE incident SET state = 'closed', closed_at = $2 WHERE no = $1", [closed, iso(nowMs)]);
+      await db.run("UPDATE incident SET state = 'closed', closed_at = $2 WHERE no = $1", [
+        closed,
+        iso(nowMs),
+      ]);
       await endExpired(db, NOW + HOUR_MS - 1);
       t.same(await queued('b-1'), [other, shown]);
       const { rev } = await changesSince(db, 0, nowMs);
@@ -197,25 +200,28 @@ for (const name of ['sqlite', 'postgres'] as const) {
       t.equal(refusal.message, 'lyon/b-6 square: ben has suppressed it again since');
     });
 
-    await t.test('a second suppression of the same subject and the one beyond the limit are refused', async (t) => {
-      for (const { no } of await runningOf(db)) await ended(db, 'ada', no);
-      await addIncident(db, NOW, { box: 'b-5', rule: 'r-5' });
-      await suppressed(db, 'ada', { box: 'b-5', rule: 'r-5' });
-      const again = await refusalOf(suppressed(db, 'ben', { box: 'b-5', rule: 'r-5' }));
-      t.equal(again.status, 409);
-      t.equal(again.message, 'lyon/b-5 r-5: ada has suppressed it until 13:00:00 UTC');
-      t.equal((await refusalOf(suppressed(db, 'ben', { box: 'b-5', reason: '  a ' }))).status, 400);
-      const tries = await Promise.allSettled(
-        Array.from({ length: SUPPRESSIONS_MAX + 1 }, async (_, index) => {
-          await addIncident(db, NOW, { box: `c-${index}` });
-          return suppressed(db, 'ben', { box: `c-${index}` });
-        }),
-      );
-      const refusals = tries.filter(({ status }) => status === 'rejected');
-      t.equal(refusals.length, 2);
-      const [first] = refusals as PromiseRejectedResult[];
-      t.match(String(first?.reason), /suppressions: 20 run, which is the most; end one first/);
-      t.equal((await runningOf(db)).length, SUPPRESSIONS_MAX);
-    });
+    await t.test(
+      'a second suppression of the same subject and the one beyond the limit are refused',
+      async (t) => {
+        for (const { no } of await runningOf(db)) await ended(db, 'ada', no);
+        await addIncident(db, NOW, { box: 'b-5', rule: 'r-5' });
+        await suppressed(db, 'ada', { box: 'b-5', rule: 'r-5' });
+        const again = await refusalOf(suppressed(db, 'ben', { box: 'b-5', rule: 'r-5' }));
+        t.equal(again.status, 409);
+        t.equal(again.message, 'lyon/b-5 r-5: ada has suppressed it until 13:00:00 UTC');
+        t.equal((await refusalOf(suppressed(db, 'ben', { box: 'b-5', reason: '  a ' }))).status, 400);
+        const tries = await Promise.allSettled(
+          Array.from({ length: SUPPRESSIONS_MAX + 1 }, async (_, index) => {
+            await addIncident(db, NOW, { box: `c-${index}` });
+            return suppressed(db, 'ben', { box: `c-${index}` });
+          }),
+        );
+        const refusals = tries.filter(({ status }) => status === 'rejected');
+        t.equal(refusals.length, 2);
+        const [first] = refusals as PromiseRejectedResult[];
+        t.match(String(first?.reason), /suppressions: 20 run, which is the most; end one first/);
+        t.equal((await runningOf(db)).length, SUPPRESSIONS_MAX);
+      },
+    );
   });
 }

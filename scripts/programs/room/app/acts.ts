@@ -163,7 +163,9 @@ export async function dispatch(incident: Incident, patrol: string | undefined): 
       patrolAnswer: null,
       patrolAnswerAt: null,
     },
-    send: (revision) => post<ActedIncident>(`/api/incidents/${no}/dispatch`,
+    send: (revision) =>
+      post<ActedIncident>(
+        `/api/incidents/${no}/dispatch`,
         { revision, ...(patrol !== undefined && { patrol }) },
         { key },
       ),
@@ -172,7 +174,8 @@ export async function dispatch(incident: Incident, patrol: string | undefined): 
   if (!(dispatching instanceof ApiProblem)) {
     const undos = claiming === undefined ? [dispatching.undo] : [claiming.undo, dispatching.undo];
     const name = incidentName(dispatching);
-    const text = patrol === undefined ? success.dispatch(name) : words.value.patrol.dispatched(plain(patrol), name);
+    const text =
+      patrol === undefined ? success.dispatch(name) : words.value.patrol.dispatched(plain(patrol), name);
     offerUndo(text, undos, [no]);
     return true;
   }

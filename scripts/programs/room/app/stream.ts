@@ -156,9 +156,7 @@ function listen(): void {
   });
   on('cameras', (data) => both({ type: 'cameras', cameras: JSON.parse(data) as Camera[] }));
   on('removed', (data) => both({ type: 'removed', removals: JSON.parse(data) as RemovedCamera[] }));
-  on('suppressions', (data) =>
-    both({ type: 'suppressions', list: JSON.parse(data) as Suppression[] }),
-  );
+  on('suppressions', (data) => both({ type: 'suppressions', list: JSON.parse(data) as Suppression[] }));
   on('reset', () => {
     tell({ type: 'reset' });
     void load().then(listen);

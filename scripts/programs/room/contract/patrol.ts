@@ -30,7 +30,8 @@ export const PATROL_ROUTES = {
   patrol: {
     method: 'POST',
     path: '/api/incidents/:no/patrol',
-    summary: 'report what the dispatched patrol has answered, or its arrival; the same report again has no effect',
+    summary:
+      'report what the dispatched patrol has answered, or its arrival; the same report again has no effect',
     action: 'dispatch',
     params: Type.Object({ no: Type.Integer({ minimum: 1 }) }, strict),
     body: PatrolReport,

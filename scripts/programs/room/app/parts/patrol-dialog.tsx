@@ -108,7 +108,9 @@ function Chooser({ incident, options }: ChooserProps) {
               data-digit={option.digit}
               onClick={() => take(option)}
             >
-              <kbd aria-hidden="true">{option.digit}</kbd>
+              <span class="kbd" aria-hidden="true">
+                {option.digit}
+              </span>
               <span>{option.text}</span>
               <span class="quiet">{option.hint}</span>
             </div>

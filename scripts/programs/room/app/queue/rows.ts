@@ -72,8 +72,7 @@ export class Rows {
   #count(incident: Incident, newIncidents: Incident[]): void {
     // One that a suppression kept out of the queue was not counted there.
     const wasListed = incident.suppression === null && (incident.events > 1 || incident.revision > 0);
-    if (wasListed)
-      this.#unloadedCount = Math.max(0, this.#unloadedCount - 1);
+    if (wasListed) this.#unloadedCount = Math.max(0, this.#unloadedCount - 1);
     else if (incident.state === 'new') newIncidents.push(incident);
   }
 

@@ -1,8 +1,8 @@
 /** French texts of the console: frame, queue and incident. */
 
 import { ACTING_FR } from './acting-fr.ts';
-import { DUTY_FR } from './duty-fr.ts';
 import type { Subject } from './cause.ts';
+import { DUTY_FR } from './duty-fr.ts';
 import type { Words } from './en.ts';
 
 const has = (subject: Subject, one: string, several: string) => (subject.isPlural ? several : one);
