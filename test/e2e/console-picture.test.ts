@@ -85,10 +85,10 @@ t.test(
     t.ok(rows >= 3, `${rows} lines`);
     t.equal(await screen.page.evaluate(hasPicture), true, 'the picture is shown');
     const { timeZone } = JSON.parse((await screen.request('/api/session')).text) as Session;
-    const opened = (await screen.page.evaluate(
+    const detail = (await screen.page.evaluate(
       `fetch('/api' + location.pathname).then((answer) => answer.json())`,
     )) as IncidentDetail;
-    t.equal(opened.timeZone, timeZone, 'the still has the time zone of the screen');
+    t.equal(detail.timeZone, timeZone, 'the still has the time zone of the screen');
     const isInDoubt = output.includes('clock is not set by the network');
     t.equal((await screen.page.$('.demo-clock')) !== null, isInDoubt, 'the head states a clock in doubt');
     const incidentText = String(await screen.page.evaluate(`document.querySelector('.work').textContent`));

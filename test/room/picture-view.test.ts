@@ -167,7 +167,7 @@ async function checkPhone(t: Test, browser: Browser, room: AppRoom, language: 'e
   t.strictSame(pageErrors, []);
 }
 
-interface Shown {
+interface Drawing {
   readonly scale: number;
   readonly x: number;
   readonly y: number;
@@ -175,7 +175,7 @@ interface Shown {
 }
 
 /** Place and factor of the picture in the open dialog. */
-async function shown(page: Page): Promise<Shown> {
+async function drawingOf(page: Page): Promise<Drawing> {
   return (await page.evaluate(`(() => {
     const stage = document.querySelector('.picture-stage').getBoundingClientRect();
     const image = document.querySelector('.picture-stage canvas');
@@ -184,7 +184,7 @@ async function shown(page: Page): Promise<Shown> {
       scale: width / image.width, x: left - stage.left, y: top - stage.top,
       stage: { width: stage.width, height: stage.height },
     };
-  })()`)) as Shown;
+  })()`)) as Drawing;
 }
 
 const FULL = `document.querySelector('.picture-dialog[open] .picture-stage canvas')?.style.visibility === 'visible'`;
@@ -196,22 +196,22 @@ async function checkKeys(t: Test, browser: Browser, room: AppRoom): Promise<void
   await keyboard.press('v');
   await waitUntil(FULL);
   await savePicture(page, join(SCREENS_DIR, 'picture-full-desk.png'));
-  const first = await shown(page);
+  const first = await drawingOf(page);
   t.equal(first.scale, 1, 'natural size');
   t.ok(first.stage.height < STILL.height, 'the stage is smaller than the still');
   await keyboard.press('+');
-  const larger = await shown(page);
+  const larger = await drawingOf(page);
   t.equal(larger.scale, 1.5);
   await keyboard.press('ArrowRight');
-  t.ok((await shown(page)).x < larger.x, 'an arrow moves the view to the right');
+  t.ok((await drawingOf(page)).x < larger.x, 'an arrow moves the view to the right');
   await keyboard.press('0');
-  t.equal((await shown(page)).scale, 1);
+  t.equal((await drawingOf(page)).scale, 1);
   for (let at = 0; at < 9; at += 1) await keyboard.press('-');
-  const least = await shown(page);
+  const least = await drawingOf(page);
   t.ok(least.scale * STILL.height <= least.stage.height + 0.5, 'the smallest size shows the whole picture');
   t.ok(least.x > 0, 'in the middle');
   for (let at = 0; at < 12; at += 1) await keyboard.press('+');
-  t.equal((await shown(page)).scale, 8, 'the largest size');
+  t.equal((await drawingOf(page)).scale, 8, 'the largest size');
   await keyboard.press('b');
   await waitUntil(
     `document.querySelector('.picture-bar .picture-note').textContent.includes('only this picture')`,
@@ -227,8 +227,12 @@ async function checkKeys(t: Test, browser: Browser, room: AppRoom): Promise<void
   await keyboard.press('v');
   await waitUntil(FULL_GONE);
   t.match(await page.evaluate('document.activeElement.outerHTML'), /^<button[^>]*pictures snapshot/);
-  const asked = requestedPaths.slice(requestedPaths.lastIndexOf(`GET /incidents/${ONE}`));
-  t.equal(asked.filter((path) => path.includes('/stills/')).length, 1, 'the full size is no second viewing');
+  const requests = requestedPaths.slice(requestedPaths.lastIndexOf(`GET /incidents/${ONE}`));
+  t.equal(
+    requests.filter((path) => path.includes('/stills/')).length,
+    1,
+    'the full size counts as the same viewing',
+  );
   t.strictSame(posts, [], 'no key of the full size is a verdict');
   t.strictSame(pageErrors, []);
 }
@@ -237,26 +241,26 @@ async function checkMouse(t: Test, browser: Browser, room: AppRoom): Promise<voi
   const { page, waitUntil, pageErrors } = await open(t, browser, room, { no: ONE });
   await page.click('.pictures');
   await waitUntil(FULL);
-  const { stage } = await shown(page);
+  const { stage } = await drawingOf(page);
   const top = DESK.height - stage.height;
   const at = { x: 300, y: 200 };
-  const pointIn = ({ x, y, scale }: Shown) => [(at.x - x) / scale, (at.y - y) / scale].map(Math.round);
+  const pointIn = ({ x, y, scale }: Drawing) => [(at.x - x) / scale, (at.y - y) / scale].map(Math.round);
   await page.mouse.move(at.x, top + at.y);
-  const before = pointIn(await shown(page));
+  const before = pointIn(await drawingOf(page));
   await page.mouse.wheel({ deltaY: -300 });
   await page.waitForFunction(`document.querySelector('.picture-title').textContent.includes('182')`);
-  t.strictSame(pointIn(await shown(page)), before, 'the point under the mouse stays');
-  const from = await shown(page);
+  t.strictSame(pointIn(await drawingOf(page)), before, 'the point under the mouse stays');
+  const from = await drawingOf(page);
   await page.mouse.down();
   await page.mouse.move(at.x - 80, top + at.y - 50, { steps: 4 });
   await page.mouse.up();
-  const to = await shown(page);
+  const to = await drawingOf(page);
   t.strictSame([to.x - from.x, to.y - from.y].map(Math.round), [-80, -50], 'a drag moves the picture');
   await page.mouse.click(at.x, top + at.y);
-  const whole = await shown(page);
-  t.ok(whole.scale * STILL.height <= stage.height + 0.5, 'a click shows the whole picture');
+  const smallest = await drawingOf(page);
+  t.ok(smallest.scale * STILL.height <= stage.height + 0.5, 'a click shows the whole picture');
   await page.mouse.click(at.x, top + at.y);
-  t.equal((await shown(page)).scale, 1, 'and the next one its natural size');
+  t.equal((await drawingOf(page)).scale, 1, 'and the next one its natural size');
   await page.click('.picture-bar .main');
   await waitUntil(FULL_GONE);
   t.strictSame(pageErrors, []);
@@ -267,13 +271,13 @@ async function spread(
   devtools: CDPSession,
   { x, y }: { readonly x: number; readonly y: number },
 ): Promise<void> {
-  const fingers = (apart: number) => [-1, 1].map((side, id) => ({ x: x + (side * apart) / 2, y, id }));
+  const fingers = (gapPx: number) => [-1, 1].map((side, id) => ({ x: x + (side * gapPx) / 2, y, id }));
   const send = (
     type: 'touchStart' | 'touchMove' | 'touchEnd',
     touchPoints: { x: number; y: number; id: number }[],
   ) => devtools.send('Input.dispatchTouchEvent', { type, touchPoints });
   await send('touchStart', fingers(40));
-  for (let apart = 60; apart <= 160; apart += 20) await send('touchMove', fingers(apart));
+  for (let gapPx = 60; gapPx <= 160; gapPx += 20) await send('touchMove', fingers(gapPx));
   await send('touchEnd', []);
 }
 
@@ -287,13 +291,13 @@ async function checkFingers(t: Test, browser: Browser, room: AppRoom): Promise<v
   await spread(devtools, middle);
   await waitUntil(FULL);
   t.equal(await page.evaluate('visualViewport.scale'), 1, 'the page itself is not zoomed');
-  const before = await shown(page);
+  const before = await drawingOf(page);
   t.equal(before.scale, 1, 'natural size');
   const centre = (before.stage.width / 2 - before.x) / STILL.width;
   t.ok(Math.abs(centre - 0.85) < 0.01, `the alert is in the middle: ${centre}`);
   await spread(devtools, { x: 195, y: 450 });
   await waitUntil(`!document.querySelector('.picture-title').textContent.includes('100')`);
-  const after = await shown(page);
+  const after = await drawingOf(page);
   t.ok(Math.abs(after.scale - 4) < 0.1, `two fingers zoom: ${after.scale}`);
   t.equal(await page.evaluate('visualViewport.scale'), 1);
   t.strictSame(pageErrors, []);
@@ -308,21 +312,21 @@ async function checkMoments(t: Test, browser: Browser, room: AppRoom): Promise<v
     'a picture that is not shown is not requested, and so not audited',
   );
   const pressed = () => page.$eval('.moments [aria-pressed=true]', ({ textContent }) => textContent);
-  const seen = [await pressed()];
+  const titles = [await pressed()];
   for (const moment of ['before', 'deposit', 'snapshot']) {
     await page.keyboard.press('b');
     await waitUntil(`document.querySelector('.pictures.${moment} img:not([hidden])')?.naturalWidth > 0`);
-    seen.push(await pressed());
+    titles.push(await pressed());
   }
   const time = String.raw`(\d+ \w+ \d{4}, )?\d\d:\d\d:\d\d GMT\+4$`;
   const names = ['At the alert', 'Before', 'When it appeared', 'At the alert'];
-  for (const [at, name] of names.entries()) t.match(seen[at], new RegExp(`^${name} ${time}`));
+  for (const [at, name] of names.entries()) t.match(titles[at], new RegExp(`^${name} ${time}`));
   await page.keyboard.press('v');
   await waitUntil(FULL);
   await page.keyboard.press('+');
   await page.keyboard.press('b');
   await waitUntil(`/^Before /.test(document.querySelector('.picture-title').textContent)`);
-  t.equal((await shown(page)).scale, 1.5, 'the next picture keeps the zoom, to compare');
+  t.equal((await drawingOf(page)).scale, 1.5, 'the next picture keeps the zoom, to compare');
   await page.keyboard.press('Escape');
   await waitUntil(FULL_GONE);
   await page.goto(`${room.home}/incidents/${ONE}`);
@@ -337,11 +341,11 @@ async function checkMoments(t: Test, browser: Browser, room: AppRoom): Promise<v
 async function checkZone(t: Test, browser: Browser, room: AppRoom): Promise<void> {
   const { page, text, pageErrors } = await open(t, browser, room);
   const clock = /\d\d:\d\d:\d\d/g;
-  const told = (await text('.told')) + (await text('.moments [aria-pressed=true]'));
-  t.ok((told.match(clock)?.length ?? 0) >= 6, 'times');
+  const timesText = (await text('.told')) + (await text('.moments [aria-pressed=true]'));
+  t.ok((timesText.match(clock)?.length ?? 0) >= 6, 'times');
   t.strictSame(
-    told.match(clock)?.length,
-    told.match(/\d\d:\d\d:\d\d GMT\+4/g)?.length,
+    timesText.match(clock)?.length,
+    timesText.match(/\d\d:\d\d:\d\d GMT\+4/g)?.length,
     'each names the zone of the site',
   );
   t.match(

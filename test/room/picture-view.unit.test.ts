@@ -2,7 +2,7 @@
 import t from 'tap';
 import {
   type Frame,
-  moved,
+  movedBy,
   natural,
   scaled,
   wholeScale,
@@ -40,7 +40,7 @@ t.test('a zoom ends at the whole picture and at eight times its size', async (t)
 
 t.test('a picture cannot be moved out of the stage', async (t) => {
   const place = scaled(natural(LARGE), LARGE, 2, { x: 640, y: 360 });
-  t.strictSame(moved(place, LARGE, 9999, 9999), { scale: 2, x: 0, y: 0 });
-  t.strictSame(moved(place, LARGE, -9999, -9999), { scale: 2, x: 1280 - 2560, y: 720 - 1920 });
-  t.strictSame(moved(natural(SMALL), SMALL, 50, -50), natural(SMALL), 'a smaller one stays in the middle');
+  t.strictSame(movedBy(place, LARGE, 9999, 9999), { scale: 2, x: 0, y: 0 });
+  t.strictSame(movedBy(place, LARGE, -9999, -9999), { scale: 2, x: 1280 - 2560, y: 720 - 1920 });
+  t.strictSame(movedBy(natural(SMALL), SMALL, 50, -50), natural(SMALL), 'a smaller one stays in the middle');
 });

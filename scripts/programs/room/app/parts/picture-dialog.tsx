@@ -7,7 +7,7 @@ import { percent, words } from '../words/words.ts';
 import { useHand } from './picture-hand.ts';
 import {
   type Frame,
-  moved,
+  movedBy,
   natural,
   type Placement,
   type Point,
@@ -66,7 +66,7 @@ export function PictureDialog({ image, alt, title, centre, nextTitle, note, onNe
   const showNatural = (): void => place((now, of) => scaled(now, of, 1, middle()));
   useHand(stage, {
     zoom,
-    move: (dx, dy) => place((now, of) => moved(now, of, dx, dy)),
+    move: (dx, dy) => place((now, of) => movedBy(now, of, dx, dy)),
     // A click is the way without a drag: from the whole picture to a place in it, and back.
     click: (at) =>
       place((now, of) => scaled(now, of, now.scale > wholeScale(of) ? 0 : wholeScale(of) < 1 ? 1 : 2, at)),
@@ -88,7 +88,7 @@ export function PictureDialog({ image, alt, title, centre, nextTitle, note, onNe
     // The screen below must not take the key that closes the dialog.
     event.stopPropagation();
     if (act !== undefined) act();
-    else place((now, of) => moved(now, of, dx * of.stage.width, dy * of.stage.height));
+    else place((now, of) => movedBy(now, of, dx * of.stage.width, dy * of.stage.height));
   };
   const { scale, x, y } = placement.value ?? { scale: 1, x: 0, y: 0 };
   return (
@@ -147,11 +147,11 @@ function usePlacement(image: HTMLImageElement | undefined, centre: Point | undef
   const stage = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const frame = useSignal<Frame | undefined>(undefined);
-  const chosen = useSignal<Placement | undefined>(undefined);
+  const chosenPlacement = useSignal<Placement | undefined>(undefined);
   const placement = useComputed(() =>
     frame.value === undefined
       ? undefined
-      : moved(chosen.value ?? natural(frame.value, centre), frame.value, 0, 0),
+      : movedBy(chosenPlacement.value ?? natural(frame.value, centre), frame.value, 0, 0),
   );
   useLayoutEffect(() => {
     const [element, drawing] = [stage.current, canvas.current];
@@ -174,7 +174,7 @@ function usePlacement(image: HTMLImageElement | undefined, centre: Point | undef
   }, [image, frame]);
   const place = (change: (now: Placement, of: Frame) => Placement): void => {
     if (frame.value !== undefined && placement.value !== undefined)
-      chosen.value = change(placement.value, frame.value);
+      chosenPlacement.value = change(placement.value, frame.value);
   };
   return { stage, canvas, frame, placement, place };
 }

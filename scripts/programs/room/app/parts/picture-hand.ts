@@ -55,8 +55,8 @@ export function useHand(element: RefObject<HTMLElement>, hand: Hand): void {
       }
       const [from, to] = [middle(before, other), middle(now, other)];
       current.current.move(to.x - from.x, to.y - from.y);
-      const apart = distance(before, other);
-      if (apart > 0) current.current.zoom(distance(now, other) / apart, to);
+      const distancePx = distance(before, other);
+      if (distancePx > 0) current.current.zoom(distance(now, other) / distancePx, to);
     };
     const release = (event: PointerEvent): void => {
       if (!pointers.delete(event.pointerId)) return;
@@ -93,16 +93,16 @@ export function useSpread(element: RefObject<HTMLElement>, isThere: boolean, onS
     const target = element.current;
     if (target === null) return undefined;
     let startPx: number | undefined;
-    const apart = ({ touches: [a, b] }: TouchEvent): number | undefined =>
+    const distanceOf = ({ touches: [a, b] }: TouchEvent): number | undefined =>
       a === undefined || b === undefined
         ? undefined
         : Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
     const press = (event: TouchEvent): void => {
-      startPx = apart(event);
+      startPx = distanceOf(event);
       if (startPx !== undefined) event.preventDefault();
     };
     const drag = (event: TouchEvent): void => {
-      const nowPx = apart(event);
+      const nowPx = distanceOf(event);
       if (startPx === undefined || nowPx === undefined) return;
       event.preventDefault();
       if (nowPx < startPx * SPREAD) return;

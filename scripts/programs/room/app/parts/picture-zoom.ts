@@ -50,7 +50,7 @@ export function scaled(placement: Placement, frame: Frame, scale: number, at: Po
   return bounded({ scale: next, x, y }, frame);
 }
 
-export function moved(placement: Placement, frame: Frame, dx: number, dy: number): Placement {
+export function movedBy(placement: Placement, frame: Frame, dx: number, dy: number): Placement {
   return bounded({ scale: placement.scale, x: placement.x + dx, y: placement.y + dy }, frame);
 }
 

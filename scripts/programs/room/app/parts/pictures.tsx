@@ -38,7 +38,7 @@ export function Pictures({ detail }: { readonly detail: IncidentDetail }) {
 
 interface GalleryProps {
   readonly detail: IncidentDetail;
-  /** In order of time. */
+  /** Sorted by time. */
   readonly stills: readonly Still[];
   readonly newest: Still;
 }
@@ -48,7 +48,7 @@ function Gallery({ detail, stills, newest }: GalleryProps) {
   const { incident, timeZone, location } = detail;
   const chosenMoment = useSignal<Moment>(newest.moment);
   /** Pictures that this person has seen; a picture is requested, and its viewing audited, when it is shown. */
-  const shown = useSignal<ReadonlyMap<string, HTMLImageElement>>(new Map());
+  const loadedImages = useSignal<ReadonlyMap<string, HTMLImageElement>>(new Map());
   const broken = useSignal<ReadonlySet<string>>(new Set());
   const isFull = useSignal(false);
   const note = useSignal('');
@@ -77,7 +77,8 @@ function Gallery({ detail, stills, newest }: GalleryProps) {
     `${kindText(incident.kind, words.value)}, ${texts.moments[moment]}`;
   const urlOf = ({ moment }: Still): string => `/api/incidents/${incident.no}/stills/${moment}`;
   const mounted = stills.filter(
-    (one) => one.isStored && !broken.value.has(keyOf(one)) && (one === still || shown.value.has(keyOf(one))),
+    (one) =>
+      one.isStored && !broken.value.has(keyOf(one)) && (one === still || loadedImages.value.has(keyOf(one))),
   );
   return (
     <section class="gallery" aria-label={texts.pictures}>
@@ -117,7 +118,7 @@ function Gallery({ detail, stills, newest }: GalleryProps) {
                 alt={altOf(one)}
                 hidden={one !== still}
                 onLoad={({ currentTarget }) => {
-                  shown.value = new Map([...shown.value, [keyOf(one), currentTarget]]);
+                  loadedImages.value = new Map([...loadedImages.value, [keyOf(one), currentTarget]]);
                   noteSeen(incident.no, one.name);
                 }}
                 onError={() => {
@@ -141,7 +142,7 @@ function Gallery({ detail, stills, newest }: GalleryProps) {
       </p>
       {isFull.value && isVisible && (
         <PictureDialog
-          image={shown.value.get(keyOf(still))}
+          image={loadedImages.value.get(keyOf(still))}
           alt={altOf(still)}
           title={momentText(still, timeZone)}
           centre={centreOf(location)}
