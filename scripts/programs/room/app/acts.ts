@@ -259,8 +259,18 @@ export async function reopen({ no, revision }: Incident): Promise<void> {
     offerUndo(words.value.success.reopen(entry.no), [undo], [no]);
     go(`/incidents/${entry.no}`);
   } catch (error) {
-    tell('bad', explain(error));
+    tell('bad', notReopened(error, no, revision));
   }
+}
+
+/** Explains why a closed incident was not reopened. Both states that it may have are closed ones. */
+function notReopened(error: unknown, no: number, revision: number): string {
+  if (!(error instanceof ApiProblem) || error.incident === undefined) return explain(error);
+  const { conflict } = words.value;
+  const { incident } = error;
+  if (incident.no !== no) return conflict.head + conflict.reopened(incident.no);
+  if (incident.state !== 'closed') return explain(error);
+  return conflict.head + (incident.revision === revision ? conflict.boxRevoked : conflict.otherChange);
 }
 
 function claimed(no: number): Promise<ActedIncident> {

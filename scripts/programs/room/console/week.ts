@@ -65,7 +65,7 @@ export async function weekOf(
   const [oldest] = await db.all<{ received: string }>(
     'SELECT received FROM incident ORDER BY received, no LIMIT 1',
   );
-  const outOfOrder = await outOfOrderOf(db, span, nowMs);
+  const outOfService = await outOfServiceOf(db, span, nowMs);
   return {
     from,
     to,
@@ -75,9 +75,9 @@ export async function weekOf(
     rules: byAlerts.slice(0, WEEK_ROWS_MAX),
     moreRules: Math.max(0, rules.length - WEEK_ROWS_MAX),
     ...(await durationsOf(db, span)),
-    outOfOrder: outOfOrder.slice(0, WEEK_ROWS_MAX),
-    moreOutOfOrder: Math.max(0, outOfOrder.length - WEEK_ROWS_MAX),
-    outOfOrderS: outOfOrder.reduce((sum, { s }) => sum + s, 0),
+    outOfService: outOfService.slice(0, WEEK_ROWS_MAX),
+    moreOutOfService: Math.max(0, outOfService.length - WEEK_ROWS_MAX),
+    outOfServiceS: outOfService.reduce((sum, { s }) => sum + s, 0),
     storedFrom: oldest?.received ?? null,
     sumsFrom: dayHourOf(nowMs - STATISTICS_DAYS * DAY_MS, timeZone).day,
   };
@@ -160,7 +160,11 @@ async function durationsOf(
 }
 
 /** Returns the cameras that had no usable picture, the longest time first. */
-async function outOfOrderOf(db: Queries, { fromMs, toMs }: Span, nowMs: number): Promise<Week['outOfOrder']> {
+async function outOfServiceOf(
+  db: Queries,
+  { fromMs, toMs }: Span,
+  nowMs: number,
+): Promise<Week['outOfService']> {
   const rows = await db.all<{ site: string; box: string; conditions: string }>(
     'SELECT site, box, conditions FROM camera',
   );

@@ -23,7 +23,7 @@ export const REPORT_ROUTES = {
   week: {
     method: 'GET',
     path: '/api/week',
-    summary: 'a week: alerts, verdicts, times to claim and to close, cameras out of order',
+    summary: 'a week: alerts, verdicts, times to claim and to close, cameras out of service',
     action: 'see-figures',
     query: WeekQuery,
     gives: Week,

@@ -1,4 +1,4 @@
-/** Defines the report of a week: alerts, verdicts, times to claim and to close, and cameras out of order. */
+/** Defines the report of a week: alerts, verdicts, times to claim and to close, and cameras out of service. */
 import { type Static, Type } from '@sinclair/typebox';
 import { Precision } from './incident.ts';
 import { Count, Name, Nullable, strict, Text, Time } from './schema.ts';
@@ -49,7 +49,7 @@ export const Week = Type.Object(
     moreRules: { ...Count, description: 'further rules; the table has all' },
     claim: { ...Durations, description: 'from the arrival of an alert to its first claim' },
     close: { ...Durations, description: 'from the arrival of an alert to its verdict' },
-    outOfOrder: Type.Array(
+    outOfService: Type.Array(
       Type.Object(
         { site: Name, box: Name, s: { ...Count, description: 'seconds without a usable picture' } },
         strict,
@@ -60,8 +60,8 @@ export const Week = Type.Object(
           'cameras that reported no usable picture, the longest time first; time without a connection is not stored',
       },
     ),
-    moreOutOfOrder: { ...Count, description: 'further cameras' },
-    outOfOrderS: { ...Count, description: 'seconds of all cameras' },
+    moreOutOfService: { ...Count, description: 'further cameras' },
+    outOfServiceS: { ...Count, description: 'seconds of all cameras' },
     storedAlerts: {
       ...Count,
       description: 'alerts of the week that are still stored; the times are computed from these',

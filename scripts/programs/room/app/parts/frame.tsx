@@ -179,8 +179,10 @@ function Screen() {
   }, [now, isOpen]);
   if (now !== 'queue') {
     const isAllowed = session.value !== undefined && placesOf(session.value).includes(now);
+    // The list of closed incidents has the layout of the queue, with an incident beside it.
+    const layout = now === 'closed' ? (isOpen ? 'work opened' : 'work') : 'screen';
     return (
-      <main id="content" class="screen" tabIndex={-1}>
+      <main id="content" class={layout} tabIndex={-1}>
         {isAllowed ? <View key={now} of={now} /> : <Notice tone="info">{words.value.frame.noPlace}</Notice>}
       </main>
     );

@@ -6,7 +6,8 @@ import { may } from '../session.ts';
 import { type Interval, IntervalFields, lastHours, queryOf } from '../views/interval.tsx';
 import { useLoad } from '../views/load.ts';
 import { Csv, Head, LoadState, Scroll } from '../views/parts.tsx';
-import { count, FEW_VERDICTS, kindText, lasting, plain, ratioText, timeText } from '../views/view-texts.ts';
+import { PrecisionBar, reviewedCount } from '../views/precision.tsx';
+import { count, FEW_VERDICTS, kindText, lasting, plain, timeText } from '../views/view-texts.ts';
 import { viewWords } from '../words/views.ts';
 import { words } from '../words/words.ts';
 
@@ -76,10 +77,6 @@ function Loaded({ query }: { readonly query: string }) {
   );
 }
 
-function reviewedCount(row: Row): number {
-  return row.confirmed + row.falseAlarms;
-}
-
 /** Sorts hours and days by time, all others by number of alerts. */
 function sorted(rows: readonly Row[]): Row[] {
   if (by.value === 'hour' || by.value === 'day') return [...rows].sort((a, b) => (a.key < b.key ? -1 : 1));
@@ -123,7 +120,7 @@ function Rows({ rows }: { readonly rows: readonly Row[] }) {
                 <th scope="row">{keyText(row.key)}</th>
                 <td class="d-n">{count(row.alerts)}</td>
                 <td class="d-precision-cell">
-                  <Precision row={row} />
+                  <PrecisionBar of={row} />
                 </td>
                 <td class="d-n">{count(reviewedCount(row))}</td>
                 <td class="d-n">{count(row.confirmed)}</td>
@@ -146,30 +143,6 @@ function keyText(key: string): string {
   // Noon has the same date in every zone within 11 h of UTC.
   if (by.value === 'day' && /^\d{4}-\d{2}-\d{2}$/.test(key)) return timeText(`${key}T12:00:00.000Z`, 'day');
   return plain(key);
-}
-
-/** Bar of the ratio, with a whisker for its interval; pale if there are few verdicts. */
-function Precision({ row }: { readonly row: Row }) {
-  const { statistics } = viewWords.value;
-  const { share: right, low, high } = row;
-  if (right === null || low === null || high === null)
-    return <span class="quiet">{statistics.noVerdict}</span>;
-  const isFew = reviewedCount(row) < FEW_VERDICTS;
-  const label = statistics.range(ratioText(right), ratioText(low), ratioText(high));
-  return (
-    <div class={isFew ? 'd-precision d-few' : 'd-precision'}>
-      <svg viewBox="0 0 100 14" preserveAspectRatio="none" role="img" aria-label={label}>
-        <rect class="d-way" width="100" height="8" y="3" />
-        <rect class="d-share" width={100 * right} height="8" y="3" />
-        <path class="d-whisker" d={`M${100 * low} 2V12M${100 * low} 7H${100 * high}M${100 * high} 2V12`} />
-      </svg>
-      <strong>{ratioText(right)}</strong>
-      <span class="quiet">
-        {ratioText(low)}–{ratioText(high)}
-        {isFew && `, ${statistics.small}`}
-      </span>
-    </div>
-  );
 }
 
 function Suppressed({ muted: suppressedRules }: Pick<Statistics, 'muted'>) {

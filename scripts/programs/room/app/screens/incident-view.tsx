@@ -17,7 +17,7 @@ import { Pictures } from '../parts/pictures.tsx';
 import { GiveTo, Sealed } from '../parts/requests.tsx';
 import { isEscalated } from '../queue/lines.ts';
 import { rowOf } from '../queue/store.ts';
-import { go } from '../router.ts';
+import { go, listPath, place } from '../router.ts';
 import { may, nowMs, tick } from '../session.ts';
 import { age, isKnown, kindText, sentence } from '../words/sentence.ts';
 import { words } from '../words/words.ts';
@@ -71,7 +71,7 @@ export function IncidentScreen({ no }: { readonly no: number }) {
   const holds = incident !== undefined && incident.state === 'claimed' && isMine(incident);
   const current = useRef(incident);
   current.current = incident;
-  useKeys({ Escape: () => go('/queue'), ...actionKeys(incident) });
+  useKeys({ Escape: () => go(listPath.value), ...actionKeys(incident) });
   // Moves the focus to the title before the next key press, so that screen readers announce the change.
   useLayoutEffect(() => title.current?.focus(), [no]);
   // The title is replaced after loading. A person who is already in a field stays there.
@@ -140,13 +140,13 @@ function Head({ incident, title }: HeadProps) {
     <header class="incident-head">
       <a
         class="back"
-        href="/queue"
+        href={listPath.value}
         onClick={(event) => {
           event.preventDefault();
-          go('/queue');
+          go(listPath.value);
         }}
       >
-        ← {texts.backToQueue} <kbd>Esc</kbd>
+        ← {place.value === 'closed' ? words.value.places.closed : texts.backToQueue} <kbd>Esc</kbd>
       </a>
       <p class="state">
         <Mark incident={incident} isLate={isLate} />

@@ -11,12 +11,14 @@ type LazyPlace = Exclude<Place, 'queue'>;
 
 const LOADERS: Readonly<Record<LazyPlace, () => Promise<ComponentType>>> = {
   audit: async () => (await import('./audit.tsx')).AuditScreen,
+  closed: async () => (await import('./closed.tsx')).ClosedScreen,
   cameras: async () => (await import('./cameras.tsx')).CamerasScreen,
   figures: async () => (await import('./figures.tsx')).StatisticsScreen,
   'hand-over': async () => (await import('./hand-over.tsx')).HandOverScreen,
   plan: async () => (await import('./plan.tsx')).PlanScreen,
   search: async () => (await import('./search.tsx')).SearchScreen,
   tracks: async () => (await import('./tracks.tsx')).TracksScreen,
+  week: async () => (await import('./week.tsx')).WeekScreen,
 };
 
 const STYLES = '/views.css';

@@ -106,11 +106,13 @@ export const EN = {
   placeKinds: { zone: 'zone', line: 'line', camera: 'the camera’s view' } as Readonly<Record<string, string>>,
   places: {
     queue: 'Queue',
+    closed: 'Closed',
     cameras: 'Cameras',
     plan: 'Plan',
     search: 'Search',
     tracks: 'Passages',
     figures: 'Statistics',
+    week: 'Week',
     'hand-over': 'Shift report',
     audit: 'Audit log',
   },
@@ -222,6 +224,8 @@ export const EN = {
     claimed: (user: string) => `${user} has claimed it.`,
     dispatched: (user: string) => `${user} has dispatched a patrol.`,
     closed: (verdict: string) => `it is closed as ${verdict}.`,
+    reopened: (no: number) => `it was reopened as incident ${no}.`,
+    boxRevoked: 'its box was revoked; enrol it again first.',
     otherChange: 'it has changed in the meantime; check it again.',
   },
   incident: {

@@ -96,11 +96,13 @@ export const FR: Words = {
   placeKinds: { zone: 'la zone', line: 'la ligne', camera: 'la vue de la caméra' },
   places: {
     queue: 'Signalements',
+    closed: 'Clôturés',
     cameras: 'Caméras',
     plan: 'Plan',
     search: 'Recherche',
     tracks: 'Passages',
     figures: 'Statistiques',
+    week: 'Semaine',
     'hand-over': 'Relève',
     audit: 'Journal d’audit',
   },
@@ -218,6 +220,8 @@ export const FR: Words = {
     claimed: (user) => `${user} l’a pris en charge.`,
     dispatched: (user) => `${user} a engagé une patrouille.`,
     closed: (verdict) => `il est clôturé, ${verdict}.`,
+    reopened: (no) => `déjà rouvert sous le n° ${no}.`,
+    boxRevoked: 'son boîtier est révoqué ; il faut d’abord l’enrôler de nouveau.',
     otherChange: 'l’incident a changé entre-temps ; vérifiez-le.',
   },
   incident: {

@@ -1,0 +1,205 @@
+/** Tests of the week's report: the same numbers on SQLite and PostgreSQL, and its screen in a browser. */
+import { join } from 'node:path';
+import { Value as Schema } from '@sinclair/typebox/value';
+import type { Browser } from 'puppeteer-core';
+import t, { type Test } from 'tap';
+import { weekOf, weekRows } from '../../scripts/programs/room/console/week.ts';
+import { Week } from '../../scripts/programs/room/contract/week.ts';
+import { dayHourOf } from '../../scripts/programs/room/database/day-hour.ts';
+import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
+import { browserMissing } from '../lib/browser.ts';
+import { ask, enter, roomDatabase, TIME_ZONE } from '../lib/console.ts';
+import { refusalOf } from '../lib/console-room.ts';
+import { addIncidents, type Columns, insert, putCamera } from '../lib/console-rows.ts';
+import { DATABASES } from '../lib/databases.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+import { appRoom, contextOf, tabOf } from '../lib/room-browser.ts';
+import { violations } from '../page/in-page.ts';
+import { type Look, openBrowser, savePicture } from '../page/phone.ts';
+
+const SCREENS_DIR = join(ROOT, '.cache/room-desk-screens');
+/** A Sunday, the last of the week from Monday 26 October 2026; the clocks change on the Sunday before. */
+const NOW = Date.parse('2026-11-01T20:00:00.000Z');
+const MONDAY_MS = Date.parse('2026-10-25T23:00:00.000Z');
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+const WHEN = { timeZone: TIME_ZONE, nowMs: NOW };
+
+interface Sums {
+  readonly alerts: number;
+  readonly confirmed?: number;
+  readonly falseAlarms?: number;
+}
+
+async function addSums(
+  db: Sql,
+  atMs: number,
+  rule: string,
+  { alerts, confirmed = 0, falseAlarms = 0 }: Sums,
+): Promise<void> {
+  const { day, hour } = dayHourOf(atMs, TIME_ZONE);
+  await insert(db, 'day_figure', {
+    ...{ day, hour, site: 'lyon', box: 'b-1', rule, kind: 'loitering', alerts, confirmed },
+    ...{ false_alarms: falseAlarms, unclear: 0, claims: 2, claim_s: 30 },
+  });
+}
+
+/** Ten alerts taken after 10, 20 … 100 s and closed after twice the time, and what does not belong to them. */
+async function fillWeek(db: Sql, startMs: number): Promise<void> {
+  await addSums(db, startMs - DAY_MS, 'r-1', { alerts: 100 });
+  await addSums(db, startMs, 'r-1', { alerts: 8, confirmed: 3, falseAlarms: 1 });
+  await addSums(db, startMs + 6 * DAY_MS, 'r-2', { alerts: 4, confirmed: 0, falseAlarms: 4 });
+  const alert = (index: number, more: Columns = {}): Columns => {
+    const receivedMs = startMs + index * HOUR_MS;
+    const takenMs = receivedMs + (index + 1) * 10_000;
+    return {
+      ...{ received: iso(receivedMs), state: 'closed', verdict: 'confirmed', claimed_first: iso(takenMs) },
+      ...{ closed_at: iso(receivedMs + (index + 1) * 20_000), ...more },
+    };
+  };
+  await addIncidents(db, [
+    ...Array.from({ length: 10 }, (_, index) => alert(index)),
+    { received: iso(startMs + HOUR_MS), state: 'new' },
+    alert(900, { reopens: 1, received: iso(startMs), entry: 2 }),
+    alert(500, { received: iso(startMs), verdict: null, claimed_first: null, closed_reason: 'box-revoked' }),
+    alert(0, { received: iso(startMs - 1) }),
+  ]);
+  await putCamera(db, 'b-1', startMs, { conditions: '["covered"]' });
+  const condition = (fromMs: number, toMs: number | null, more: Columns = {}): Columns => ({
+    ...{ severity: 'system', kind: 'stream-lost', received: iso(fromMs), started_at: iso(fromMs) },
+    ...{ ended_at: toMs === null ? null : iso(toMs), ...more },
+  });
+  await addIncidents(db, [
+    condition(startMs - 5 * HOUR_MS, startMs + 2 * HOUR_MS),
+    condition(startMs + HOUR_MS, startMs + 3 * HOUR_MS, { kind: 'covered' }),
+    condition(startMs, startMs + 9 * HOUR_MS, { kind: 'load-shed' }),
+    condition(startMs - 9 * HOUR_MS, startMs - 8 * HOUR_MS, { box: 'b-2' }),
+    condition(startMs + 4 * DAY_MS, startMs + 4 * DAY_MS + 10 * HOUR_MS, { box: 'b-3' }),
+  ]);
+}
+
+for (const name of ['sqlite', 'postgres'] as const) {
+  t.test(`a week has its alerts, verdicts, times and cameras: ${name}`, async (t) => {
+    const db = await roomDatabase(t, (await DATABASES[name](t)).address);
+    await fillWeek(db, MONDAY_MS);
+    const week = await weekOf(db, {}, WHEN);
+    t.ok(Schema.Check(Week, week));
+    t.match(week, {
+      from: '2026-10-26',
+      to: '2026-11-01',
+      total: {
+        alerts: 12,
+        confirmed: 3,
+        falseAlarms: 5,
+        share: 0.375,
+        low: 0.137,
+        high: 0.694,
+        meanClaimS: 15,
+      },
+      days: [
+        { day: '2026-10-26', alerts: 8 },
+        ...Array.from({ length: 5 }, () => ({ alerts: 0, share: null })),
+        { day: '2026-11-01', alerts: 4 },
+      ],
+      rules: [
+        { site: 'lyon', box: 'b-1', rule: 'r-1', kind: 'loitering', alerts: 8, confirmed: 3, share: 0.75 },
+        { rule: 'r-2', alerts: 4, share: 0, low: 0, high: 0.49 },
+      ],
+      moreRules: 0,
+      claim: { count: 10, medianS: 50, p90S: 90 },
+      close: { count: 10, medianS: 100, p90S: 180 },
+      outOfService: [
+        { site: 'lyon', box: 'b-3', s: 36_000 },
+        { site: 'lyon', box: 'b-1', s: 10_800 },
+      ],
+      outOfServiceS: 46_800,
+      storedAlerts: 12,
+      storedFrom: iso(MONDAY_MS - 9 * HOUR_MS),
+      sumsFrom: '2025-10-31',
+    });
+    t.equal((await weekOf(db, { day: '2026-10-29' }, WHEN)).from, '2026-10-26', 'any day names its week');
+    t.match(await weekOf(db, { day: '2026-10-25' }, WHEN), {
+      from: '2026-10-19',
+      total: { alerts: 100 },
+      storedAlerts: 1,
+    });
+    t.match(
+      await weekOf(db, { day: '2026-11-02' }, WHEN),
+      { total: { alerts: 0 }, outOfService: [] },
+      'a coming week',
+    );
+    t.match(await refusalOf(weekOf(db, { day: '2026-02-30' }, WHEN)), { status: 400, message: /^day: / });
+    t.strictSame(
+      (await weekRows(db, {}, WHEN)).map(({ rule }) => rule),
+      ['r-1', 'r-2'],
+    );
+    await db.run("DELETE FROM incident WHERE severity = 'alert' AND received < $1", [
+      iso(MONDAY_MS + 5 * HOUR_MS),
+    ]);
+    t.match(
+      await weekOf(db, {}, WHEN),
+      { total: { alerts: 12 }, storedAlerts: 5, claim: { count: 5 } },
+      'the sums outlive the incidents, and the answer says so',
+    );
+  });
+}
+
+t.test('the week is read in a browser', { skip: browserMissing(), timeout: 90_000 }, async (t) => {
+  const browser = await openBrowser(join(scratch(t), 'profile'));
+  t.teardown(() => browser.close());
+  await t.test('on a desk, by keyboard', (t) =>
+    checkScreen(t, browser, ['en', 'light'], { width: 1280, height: 800 }),
+  );
+  await t.test('on a phone', (t) => checkScreen(t, browser, ['fr', 'dark'], { width: 390, height: 844 }));
+});
+
+async function checkScreen(
+  t: Test,
+  browser: Browser,
+  look: Look,
+  view: { width: number; height: number },
+): Promise<void> {
+  // Monday of the current week in the room, whose clock is the machine's.
+  const today = dayHourOf(Date.now(), TIME_ZONE).day;
+  const noonMs = Date.parse(`${today}T12:00:00.000Z`);
+  const mondayMs = noonMs - ((new Date(noonMs).getUTCDay() + 6) % 7) * DAY_MS - 7 * DAY_MS;
+  const monday = iso(mondayMs).slice(0, 10);
+  const room = await appRoom(t, {
+    fill: async (db) => {
+      await fillWeek(db, mondayMs);
+      await db.run('DELETE FROM incident WHERE received < $1', [iso(mondayMs + 3 * HOUR_MS)]);
+    },
+  });
+  const context = await contextOf(t, browser, room.home, 'Omar');
+  const { page, pageErrors, waitUntil, text } = await tabOf(context, room.home, { look, path: '/queue' });
+  await page.setViewport(view);
+  const isFrench = look[0] === 'fr';
+  await page.keyboard.press('g');
+  await page.keyboard.press('w');
+  await waitUntil('document.querySelector(".d-week-sums") !== null');
+  await page.keyboard.press('ArrowLeft');
+  await waitUntil(`location.search === '?day=${monday}' && document.querySelector('.d-precision') !== null`);
+  await savePicture(page, join(SCREENS_DIR, `week-${view.width}-${look.join('-')}.png`));
+  t.strictSame(await violations(page), []);
+  t.ok(await page.evaluate('document.querySelector("main").scrollWidth <= innerWidth'), 'nothing is cut off');
+  const shown = await text('.d-week');
+  t.match(shown, isFrench ? /Semaine \d+/ : /Week \d+/);
+  t.match(shown, isFrench ? /sur 8 levées de doute/ : /of 8 reviewed/);
+  t.match(shown, isFrench ? /7 alertes sur 12 sont encore conservées/ : /7 of 12 alerts are still stored/);
+  t.match(shown, isFrench ? /n = 7/ : /n = 7/);
+  const path = await page.$eval('a[download]', (link) => link.getAttribute('href') ?? '');
+  t.equal(path, `/api/week.csv?day=${monday}`);
+  const host = { host: new URL(room.home).host };
+  const { text: table } = await ask(`${room.console.url}${path}`, {
+    headers: { ...host, cookie: await enter(room.home, 'Omar') },
+  });
+  t.match(table, /^\ufefffrom,to,site,box,rule,kind,alerts.*\r\n/);
+  t.equal(table.trim().split('\r\n').length, 3);
+  await page.keyboard.press('ArrowRight');
+  await waitUntil(`document.querySelector('.d-precision') === null`);
+  await page.keyboard.press('ArrowLeft');
+  await page.goto(`${room.home}/week?day=2020-01-01`);
+  await waitUntil('document.querySelector("main .notice") !== null');
+  t.match(await text('main .notice'), isFrench ? 'ne sont plus conservés' : 'no longer stored');
+  t.strictSame(pageErrors, []);
+}
