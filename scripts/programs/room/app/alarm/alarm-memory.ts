@@ -43,7 +43,7 @@ export function isUrgent({ priority, severity }: Incident): boolean {
 
 /**
  * Considers all held incidents. Without a memory, the alarm has just been switched on: everything that is held counts
- * as previous.
+ * as considered.
  */
 export function alarmOf(
   incidents: readonly Incident[],

@@ -19,7 +19,7 @@ export function hasNotices(): boolean {
   return 'Notification' in window && Notification.permission === 'granted';
 }
 
-/** Asks for the permission, which a browser grants only after a click. Resolves with true if notifications are noticesByNo. */
+/** Asks for the permission, which a browser grants only after a click. True if they are shown. */
 export async function askForNotices(): Promise<boolean> {
   if ('Notification' in window && Notification.permission === 'default')
     await Notification.requestPermission();
