@@ -138,7 +138,7 @@ async function checkAlarm(t: Test, browser: Browser): Promise<void> {
   await waitUntil(isOn(true));
   await waitUntil('tones === 2');
   await settled();
-  t.same(await page.evaluate('[tones, notices.length]'), [2, 0], 'it is heard once, and 10 is known');
+  t.same(await page.evaluate('[tones, notices.length]'), [2, 0], 'it is counts once, and 10 is known');
 
   await urgent([11], { box: 'cam-bourse-3' });
   await waitUntil('tones === 4');
@@ -182,16 +182,16 @@ async function checkTwice(t: Test, browser: Browser): Promise<void> {
   const second = await open({ look: ['fr', 'dark'] });
   await second.waitUntil(isOn(true));
   await second.page.click('#content');
-  const heard = async (): Promise<unknown> => {
+  const counts = async (): Promise<unknown> => {
     // The timers of a hidden tab run once a second.
     for (let time = 0; time < 3; time += 1) await settled();
-    const counts = [];
-    for (const { page } of [first, second]) counts.push(await page.evaluate('tones + 100 * notices.length'));
-    return counts;
+    const all = [];
+    for (const { page } of [first, second]) all.push(await page.evaluate('tones + 100 * notices.length'));
+    return all;
   };
   await urgent([20]);
   await second.waitUntil(row(20));
-  t.same(await heard(), [104, 0], 'one tab sounds');
+  t.same(await counts(), [104, 0], 'one tab sounds');
 
   room.link.cutConnections();
   room.link.hold(true, true);
@@ -199,16 +199,16 @@ async function checkTwice(t: Test, browser: Browser): Promise<void> {
   await first.waitUntil('document.querySelector(".link-disconnected") !== null', 20_000);
   room.link.hold(false, false);
   await first.waitUntil(row(21), 20_000);
-  t.same(await heard(), [206, 0], 'an alert that came meanwhile sounds once');
+  t.same(await counts(), [206, 0], 'an alert that came meanwhile sounds once');
 
   await first.page.reload();
   await first.waitUntil(LIVE);
   await first.waitUntil(row(21));
-  t.same(await heard(), [0, 0], 'a reload sounds nothing again');
+  t.same(await counts(), [0, 0], 'a reload sounds nothing again');
   t.notOk(await first.page.$('#enable-sound'), 'the other tab has taken over');
   await urgent([22], { box: 'cam-22' });
   await second.waitUntil('tones === 2');
-  const [ofFirst, ofSecond] = (await heard()) as [number, number];
+  const [ofFirst, ofSecond] = (await counts()) as [number, number];
   t.equal(ofFirst + ofSecond, 102);
   t.strictSame(errorsOf(first, second), []);
 }
@@ -237,7 +237,7 @@ async function checkBlocked(t: Test, browser: Browser): Promise<void> {
         await page.evaluate(`(${IN_VIEW})(document.querySelector('${selector}'))`),
         `${selector} is in view`,
       );
-    t.notOk(await page.evaluate('document.documentElement.scrollWidth > innerWidth'), 'nothing is too wide');
+    t.notOk(await page.evaluate('document.documentElement.scrollWidth > innerWidth'), 'it fits the screen');
     t.strictSame(await violations(page), []);
     await savePicture(page, join(SCREENS_DIR, `7-blocked-${language}.png`));
     await page.click('#enable-sound');

@@ -12,14 +12,21 @@ const NOW_MS = Date.parse('2026-06-01T12:00:00.000Z');
 function alertOf(no: number, atS: number, overrides: Partial<Incident> = {}): Incident {
   const at = new Date(NOW_MS + atS * 1000).toISOString();
   const incident: Partial<Incident> = {
-    ...{ no, rev: no, site: 'centre', box: `cam-${no}`, rule: 'one-way', kind: 'wrong-way' },
-    ...{ severity: 'alert', priority: 1, state: 'new', received: at, startedAt: at },
+    no,
+    site: 'centre',
+    box: `cam-${no}`,
+    rule: 'one-way',
+    kind: 'wrong-way',
+    severity: 'alert',
+    priority: 1,
+    state: 'new',
+    received: at,
     ...overrides,
   };
   return incident as Incident;
 }
 
-/** Considers the steps one after the other, as the stream brings them. Returns what sounded and what was shown. */
+/** Considers the steps in sequence, as the stream brings them. Returns what sounded and what was shown. */
 function played(steps: readonly (readonly Incident[])[], isSeen: (no: number) => boolean = () => false) {
   let memory: AlarmMemory | undefined = alarmOf([], undefined, isSeen).memory;
   let sounds = 0;

@@ -72,7 +72,7 @@ const AREAS: Readonly<Record<string, readonly Point[]>> = {
     [-330, -290],
   ],
 };
-/** At the corner of the square, where the street clip could have been taken. */
+/** A corner of the square, where the street clip could have been taken. */
 const CAMERA: Point = [138, 40];
 
 /** Returns the map in WGS 84 (RFC 7946), as a city supplies it. */

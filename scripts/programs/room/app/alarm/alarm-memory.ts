@@ -14,7 +14,7 @@ import type { Incident } from '../../contract/incident.ts';
 const SERIES_GAP_MS = 60_000;
 /** Incidents of one kind that sound in a series: the same kind at several places may be several emergencies. */
 const OF_A_KIND_MAX = 3;
-/** Minimum time between two sounds in ms. Whoever has just been called looks at the queue. */
+/** Minimum time between two sounds in ms. A person who has just been called looks at the queue. */
 const SOUND_GAP_MS = 5000;
 
 interface Series {
@@ -43,7 +43,7 @@ export function isUrgent({ priority, severity }: Incident): boolean {
 
 /**
  * Considers all held incidents. Without a memory, the alarm has just been switched on: everything that is held counts
- * as known.
+ * as considered.
  */
 export function alarmOf(
   incidents: readonly Incident[],
@@ -75,9 +75,9 @@ export function alarmOf(
 
 /** Adds an incident to its series, or starts one. Returns the number of incidents in it. */
 function extended(series: Map<string, Series>, key: string, atMs: number): number {
-  const known = series.get(key);
-  const continues = known !== undefined && Math.abs(atMs - known.newestMs) <= SERIES_GAP_MS;
-  const count = continues ? known.count + 1 : 1;
-  series.set(key, { newestMs: continues ? Math.max(known.newestMs, atMs) : atMs, count });
+  const previous = series.get(key);
+  const continues = previous !== undefined && Math.abs(atMs - previous.newestMs) <= SERIES_GAP_MS;
+  const count = continues ? previous.count + 1 : 1;
+  series.set(key, { newestMs: continues ? Math.max(previous.newestMs, atMs) : atMs, count });
   return count;
 }

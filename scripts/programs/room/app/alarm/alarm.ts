@@ -27,20 +27,20 @@ const CHECK_MS = 2000;
 /** Time in ms without alerts, because of a lost connection or a session that has ended, after which the alarm says so. */
 const DEAF_MS = 30_000;
 /** Number of opened incidents that are remembered. They matter only until the stream has reported them. */
-const SEEN_MAX = 200;
+const OPENED_MAX = 200;
 
 const DECIDING = 'vigie-alarm';
 const PLAYING = 'vigie-alarm-sound';
 
 export const isAlarmOn = signal(false);
-/** Whether notifications are allowed; a browser reports no change of that. */
+/** True if notifications are allowed; a browser reports no change of that. */
 export const showsNotices = signal(false);
 /** Undefined until it is known whether a tab may play. */
 const isPlayable = signal<boolean | undefined>(undefined);
 export const isSoundBlocked = computed(() => isAlarmOn.value && isPlayable.value === false);
 
 const channel = new BroadcastChannel(DECIDING);
-const seen = new Set<number>();
+const openedNos = new Set<number>();
 let decides = false;
 let plays = false;
 let stopPlaying: (() => void) | undefined;
@@ -115,10 +115,10 @@ function take(message: Message): void {
     if (plays) void play();
     return;
   }
-  seen.delete(message.no);
-  seen.add(message.no);
-  const [oldest] = seen;
-  if (seen.size > SEEN_MAX && oldest !== undefined) seen.delete(oldest);
+  openedNos.delete(message.no);
+  openedNos.add(message.no);
+  const [oldest] = openedNos;
+  if (openedNos.size > OPENED_MAX && oldest !== undefined) openedNos.delete(oldest);
   closeNotice(message.no);
 }
 
@@ -144,7 +144,7 @@ function decide(): void {
   if (!isAlarmOn.value) return;
   const stored = localStorage.getItem(memoryKey());
   const before = stored === null ? undefined : (JSON.parse(stored) as AlarmMemory);
-  const { sounds, notices, memory } = alarmOf(incidents, before, (no) => seen.has(no));
+  const { sounds, notices, memory } = alarmOf(incidents, before, (no) => openedNos.has(no));
   localStorage.setItem(memoryKey(), JSON.stringify(memory));
   for (const incident of notices) showNotice(incident);
   if (sounds) both({ type: 'sound' });

@@ -12,14 +12,14 @@ import { words } from '../words/words.ts';
 /** Number of notifications that a desktop shows side by side. */
 const NOTICES_MAX = 3;
 
-const shown = new Map<number, Notification>();
+const noticesByNo = new Map<number, Notification>();
 let deafNotice: Notification | undefined;
 
 export function hasNotices(): boolean {
   return 'Notification' in window && Notification.permission === 'granted';
 }
 
-/** Asks for the permission, which a browser grants only after a click. Resolves with true if notifications are shown. */
+/** Asks for the permission, which a browser grants only after a click. True if they are shown. */
 export async function askForNotices(): Promise<boolean> {
   if ('Notification' in window && Notification.permission === 'default')
     await Notification.requestPermission();
@@ -37,11 +37,11 @@ export function showNotice(incident: Incident): void {
     notice.close();
   };
   notice.onclose = () => {
-    if (shown.get(no) === notice) shown.delete(no);
+    if (noticesByNo.get(no) === notice) noticesByNo.delete(no);
   };
-  shown.set(no, notice);
-  const [oldest] = shown.keys();
-  if (shown.size > NOTICES_MAX && oldest !== undefined) closeNotice(oldest);
+  noticesByNo.set(no, notice);
+  const [oldest] = noticesByNo.keys();
+  if (noticesByNo.size > NOTICES_MAX && oldest !== undefined) closeNotice(oldest);
 }
 
 /** Says that no alerts reach this screen, until they do. */
@@ -53,12 +53,12 @@ export function showDeafness(isDeaf: boolean): void {
 
 /** Closes the notifications of all incidents that no longer wait. */
 export function closeNotices(isWaiting: (no: number) => boolean): void {
-  for (const no of [...shown.keys()]) if (!isWaiting(no)) closeNotice(no);
+  for (const no of [...noticesByNo.keys()]) if (!isWaiting(no)) closeNotice(no);
 }
 
 export function closeNotice(no: number): void {
-  shown.get(no)?.close();
-  shown.delete(no);
+  noticesByNo.get(no)?.close();
+  noticesByNo.delete(no);
 }
 
 /** The tones are the only sound. Phones have the class but refuse it outside of a service worker. */

@@ -11,11 +11,11 @@ export function holdName(name: string, onHeld: () => void): () => void {
     letGo = resolve;
   });
   const waiting = new AbortController();
-  const held = navigator.locks.request(name, { signal: waiting.signal }, () => {
+  const request = navigator.locks.request(name, { signal: waiting.signal }, () => {
     onHeld();
     return isOver;
   });
-  held.catch((error: unknown) => {
+  request.catch((error: unknown) => {
     if (!waiting.signal.aborted) throw error;
   });
   return () => {

@@ -4,7 +4,7 @@
  * A browser allows sound only after a click or a key in the tab, unless its settings allow it.
  */
 
-/** Pitches of the two tones in Hz; a rising pair is told apart from a telephone. */
+/** Pitches of the two tones in Hz; a rising pair does not sound like a telephone. */
 const TONES_HZ = [784, 1175] as const;
 /** Duration of one tone in s, and of the pause after it. */
 const TONE_S = 0.18;

@@ -48,15 +48,15 @@ export function MapButton() {
 function Pane({ map }: { readonly map: CityMap }) {
   useEffect(watchFleet, []);
   const { mapOf, hint, unplaced } = alarmWords.value;
-  const chosen = chosenCameras.value;
+  const chosenKeys = chosenCameras.value;
   const count = unplacedCount(map);
   useEffect(() => {
-    const [first] = chosen;
+    const [first] = chosenKeys;
     if (first !== undefined) near(first);
-  }, [chosen]);
+  }, [chosenKeys]);
   return (
     <section class="desk queue-map" aria-label={mapOf} hidden={!isMapShown.value}>
-      <MapView map={map} open={openAt.value} chosen={chosen} onPick={pick} />
+      <MapView map={map} open={openAt.value} chosenKeys={chosenKeys} onPick={pick} />
       <p class="d-map-line" role="status">
         <PointedCamera idle={count === 0 ? hint : unplaced(count)} />
       </p>
@@ -66,13 +66,13 @@ function Pane({ map }: { readonly map: CityMap }) {
 
 /** Selects the line of a camera, and shows its incident if one is open. */
 function pick(key: string): void {
-  const found =
+  const target =
     lines.value.find((line) => line.type === 'incident' && keyOf(line.incident) === key) ??
     lines.value.find((line) => camerasOf(line).includes(key));
-  if (found === undefined) return;
-  choose(keyOfLine(found));
-  if (openNo.value !== undefined && found.type === 'incident')
-    go(`/incidents/${found.incident.no}`, { replaces: true });
+  if (target === undefined) return;
+  choose(keyOfLine(target));
+  if (openNo.value !== undefined && target.type === 'incident')
+    go(`/incidents/${target.incident.no}`, { replaces: true });
 }
 
 /** Number of open alerts whose camera is not on the map; the list has them. */

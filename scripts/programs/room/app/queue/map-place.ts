@@ -33,7 +33,7 @@ export const isMapShown = computed(
     (openNo.value === undefined ? !isHidden.value : replacesPicture.value),
 );
 
-/** Beside the list, shows or hides the map. With an open incident, switches between picture and map. */
+/** Shows or hides the map. With an open incident, switches between its picture and the map. */
 export function toggleMap(): void {
   if (openNo.value !== undefined) {
     replacesPicture.value = !replacesPicture.value;

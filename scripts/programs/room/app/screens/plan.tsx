@@ -40,7 +40,7 @@ export function PlanScreen() {
       {map !== undefined && (
         <div class="desk-split">
           <div class="desk-main">
-            <MapView map={map} open={openAt.value} chosen={NONE} onPick={pick} />
+            <MapView map={map} open={openAt.value} chosenKeys={NONE} onPick={pick} />
             <p class="d-map-line" role="status">
               <PointedCamera idle={plan.hover} />
             </p>

@@ -63,11 +63,11 @@ interface Props {
   readonly map: CityMap;
   readonly open: OpenAt;
   /** Marked cameras: those of the selected line. */
-  readonly chosen: ReadonlySet<string>;
+  readonly chosenKeys: ReadonlySet<string>;
   readonly onPick: (key: string) => void;
 }
 
-export function MapView({ map: cityPlan, open, chosen, onPick }: Props) {
+export function MapView({ map: cityPlan, open, chosenKeys, onPick }: Props) {
   const { plan } = viewWords.value;
   const svg = useRef<SVGSVGElement>(null);
   useEffect(() => {
@@ -96,7 +96,7 @@ export function MapView({ map: cityPlan, open, chosen, onPick }: Props) {
         <Ground map={cityPlan} />
         {view.value.width * NAMES_FROM <= fullView.value.width && <Names map={cityPlan} />}
         <Markers cameras={cityPlan.cameras} open={open} />
-        <ChosenMarks cameras={cityPlan.cameras} chosen={chosen} />
+        <ChosenMarks cameras={cityPlan.cameras} chosenKeys={chosenKeys} />
       </svg>
       <div class="d-map-zoom">
         <button type="button" class="button d-small" aria-label={plan.zoomIn} onClick={() => by(ZOOM_STEP)}>
@@ -130,8 +130,8 @@ interface Size {
 }
 
 /** Returns map units per pixel, for parts whose size is independent of the zoom. */
-function unit(seen: View, { width, height }: Size): number {
-  return Math.max(seen.width / width, seen.height / height);
+function unit(part: View, { width, height }: Size): number {
+  return Math.max(part.width / width, part.height / height);
 }
 
 /** Returns the size of the drawing in pixels. */
@@ -228,14 +228,14 @@ function AlertCount({ count }: { readonly count: number }) {
 
 interface ChosenProps {
   readonly cameras: readonly MapCamera[];
-  readonly chosen: ReadonlySet<string>;
+  readonly chosenKeys: ReadonlySet<string>;
 }
 
-function ChosenMarks({ cameras, chosen }: ChosenProps) {
+function ChosenMarks({ cameras, chosenKeys }: ChosenProps) {
   return (
     <g class="d-chosen">
       {cameras
-        .filter(({ key }) => chosen.has(key))
+        .filter(({ key }) => chosenKeys.has(key))
         .map(({ key, x, y }) => (
           <g key={key} transform={`translate(${x} ${y})`} class="d-here" data-chosen={key}>
             <circle r="16" />
