@@ -38,8 +38,8 @@ export function Picture(props: PictureProps) {
     return () => observer.disconnect();
   }, [size]);
   const { w, h } = size.value;
-  const whole: StageSize = { w: w * view.zoom, h: h * view.zoom };
-  const [left, top] = [view.x * whole.w, view.y * whole.h];
+  const wholeSize: StageSize = { w: w * view.zoom, h: h * view.zoom };
+  const [left, top] = [view.x * wholeSize.w, view.y * wholeSize.h];
   const box = `${left - GUTTER_PX} ${top - GUTTER_PX} ${w + 2 * GUTTER_PX} ${h + 2 * GUTTER_PX}`;
   const isEmpty = url === undefined;
   return (
@@ -56,11 +56,11 @@ export function Picture(props: PictureProps) {
         )}
         {w > 0 && (
           // biome-ignore lint/a11y/useSemanticElements: nothing but SVG can draw it
-          <svg class="stage-shapes" viewBox={box} role="group" aria-label={label} {...pointer?.(whole)}>
-            {children(whole)}
+          <svg class="stage-shapes" viewBox={box} role="group" aria-label={label} {...pointer?.(wholeSize)}>
+            {children(wholeSize)}
           </svg>
         )}
-        {w > 0 && overlay?.(whole)}
+        {w > 0 && overlay?.(wholeSize)}
         <p class="stage-message" role="status">
           {isEmpty ? message : ''}
         </p>

@@ -18,7 +18,7 @@ const LOOKS: readonly Look[] = [
 ];
 const TRIAL = 'document.querySelector(".trial") !== null';
 const UNSENT = 'document.querySelector("#unsent") !== null';
-const SENT = 'document.querySelector("#unsent") === null';
+const ALL_SENT = 'document.querySelector("#unsent") === null';
 
 t.test('the app works on site', { skip: browserMissing(), timeout: 180_000 }, async (t) => {
   const jpeg = await sharp(join(ROOT, 'docs/alert.jpg')).jpeg({ quality: 60 }).toBuffer();
@@ -205,7 +205,7 @@ async function actOffline(t: Test, phone: Phone, box: StandIn, button: string, p
   await phone.untilTrue(`${path} is not sent`, UNSENT);
   t.equal(arrivals(box, path), before);
   await phone.setOffline(false);
-  await phone.untilTrue(`${path} is sent`, SENT);
+  await phone.untilTrue(`${path} is sent`, ALL_SENT);
   t.equal(arrivals(box, path), before + 1, path);
 }
 
@@ -240,7 +240,7 @@ async function testOfflineSteps(t: Test, parts: Parts): Promise<void> {
   await phone.untilTrue('not sent', UNSENT);
   t.same(await phone.check('38-unsent'), []);
   await phone.tap('#clear-acts');
-  await phone.untilTrue('cleared', SENT);
+  await phone.untilTrue('cleared', ALL_SENT);
   await phone.setOffline(false);
   await phone.untilTrue('reached', answers);
   t.equal(arrivals(box, 'config/keep'), 0, 'a cleared act is not sent');
@@ -274,7 +274,7 @@ async function testLostAnswers(t: Test, parts: Parts): Promise<void> {
     box.lostAnswers = 1;
     await phone.tap(button);
     await phone.untilTrue(path, effect);
-    await phone.untilTrue('nothing is open', `${SENT} && sessionStorage.getItem("acts") === null`);
+    await phone.untilTrue('no act is open', `${ALL_SENT} && sessionStorage.getItem("acts") === null`);
     t.equal(arrivals(box, path), before + 1, `${path} arrives once`);
   };
   await phone.go('zones');

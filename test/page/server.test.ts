@@ -420,6 +420,24 @@ void t.test('one address cannot use all requests and connections', async (t) => 
   t.equal((await page.raw()).destroyed, true, 'nor come again and again');
 });
 
+void t.test('a phone that lost the answer to its pairing repeats it, and no other phone can', async (t) => {
+  const page = await openPage(t);
+  const attempt = '0123456789abcdef'.repeat(2);
+  const body = { code: page.code, attempt };
+  const [first, again, stranger] = [page.phone(), page.phone(), page.phone()];
+  t.match(await first.post('/api/pair', body), { status: 200 });
+  t.match(await stranger.pair(), { status: 401, json: { error: 'used' } }, 'a code works once');
+  const otherAttempt = { ...body, attempt: 'f'.repeat(32) };
+  t.match(await stranger.post('/api/pair', otherAttempt), { status: 401, json: { error: 'used' } });
+  t.match(await stranger.post('/api/pair', { ...body, code: WRONG }), { status: 401 });
+  t.match(await again.post('/api/pair', body), { status: 200 });
+  t.match(await again.get('/api/state'), { status: 200 });
+  t.match(await first.get('/api/state'), { status: 401 }, 'one code gives one session');
+  page.clock.advance(5 * 60_000);
+  t.match(await page.phone().post('/api/pair', body), { status: 401, json: { error: 'used' } }, 'too late');
+  t.notMatch(page.lines.join(), attempt, 'not in the log');
+});
+
 void t.test('no secret is in any line of the log', async (t) => {
   const page = await openPage(t);
   const phone = page.phone();

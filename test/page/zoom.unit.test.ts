@@ -44,7 +44,7 @@ t.test('a pinch keeps the place under the fingers and stays within the picture',
   );
 });
 
-t.test('of two close corners the nearest is taken, and no middle lies between them', async (t) => {
+t.test('a finger takes the nearest of two close corners, between which no middle lies', async (t) => {
   t.ok(hasCloseCorners(CLOSE, SIZE));
   t.notOk(hasCloseCorners(CLOSE, { w: 3 * SIZE.w, h: 3 * SIZE.h }), 'zoom sets them apart');
   t.same(sidesFrom(CLOSE, SIZE, 2 * TARGET_PX), [0, 2, 3]);
@@ -75,8 +75,8 @@ t.test('a sign lies next to its shape, inside the frame, and apart from other si
   t.equal(area(sign('free', 100, 50, 80, 60)).top, 122, 'below it');
   const above = area(sign('at the lower edge', 0, 110, 312, 124));
   t.ok(above.top + above.h < 110, 'above it');
-  const whole = area(sign('whole picture', 0, 0, 312, 234));
-  t.ok(whole.top >= 0 && whole.top + whole.h <= 234);
+  const wholeArea = area(sign('whole picture', 0, 0, 312, 234));
+  t.ok(wholeArea.top >= 0 && wholeArea.top + wholeArea.h <= 234);
   const placed = placedSigns([sign('a', 10, 50, 80, 60), sign('b', 12, 52, 80, 60)], frame);
   const [a, b] = placed.map((one) => one.area) as [Area, Area];
   t.ok(a.top + a.h <= b.top || b.top + b.h <= a.top);

@@ -22,8 +22,8 @@ export function reveal([x, y]: PointNorm): void {
   if (!isVisible(x, view.x) || !isVisible(y, view.y)) pictureView.value = zoomedAround(view.zoom, [x, y]);
 }
 
-export function zoomIn(around: PointNorm): void {
-  pictureView.value = zoomedAround(pictureView.value.zoom * STEP, around);
+export function zoomIn(place: PointNorm): void {
+  pictureView.value = zoomedAround(pictureView.value.zoom * STEP, place);
 }
 
 export function zoomOut(): void {

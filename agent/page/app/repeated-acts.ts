@@ -12,6 +12,7 @@
  */
 import { computed, effect, signal } from '@preact/signals';
 import type { ConfigReply } from '../../contract/config-trial.ts';
+import { type ActKind, PATHS } from './act-kinds.ts';
 import { ask, RefusalError } from './api.ts';
 import { agent, config, explain, hello, refresh, trial, trouble } from './store.ts';
 
@@ -20,16 +21,6 @@ const AGAIN_MS = 1000;
 /** Time for an answer, after which the act counts as not sent. A trial waits for a check of the configuration. */
 const WITHIN_MS = 10_000;
 const TRY_WITHIN_MS = 60_000;
-
-const PATHS = {
-  try: '/api/config/try',
-  keep: '/api/config/keep',
-  revert: '/api/config/revert',
-  'walk-start': '/api/walk/start',
-  'walk-answer': '/api/walk/answer',
-  'confirm-view': '/api/view/confirm',
-} as const;
-export type ActKind = keyof typeof PATHS;
 
 type Subject = 'trial' | 'decision' | 'walk' | 'view';
 const SUBJECTS: Readonly<Record<ActKind, Subject>> = {

@@ -41,13 +41,20 @@ export function placedSigns(signs: readonly Sign[], frame: Area): PlacedSign[] {
     const w = Math.max(...lines.map(({ length }) => length)) * LETTER_PX + 2 * PADDING_PX;
     const h = lines.length * LINE_PX + 6;
     const left = limited(about.left + about.w / 2 - w / 2, frame.left, frame.w - w);
-    const below = about.top + about.h + GAP_PX;
-    const above = about.top - GAP_PX - h;
-    const tops = [below, above, below + h + 4, above - h - 4, below - h - 2 * GAP_PX, above + h + 2 * GAP_PX];
+    const lowerTop = about.top + about.h + GAP_PX;
+    const upperTop = about.top - GAP_PX - h;
+    const tops = [
+      lowerTop,
+      upperTop,
+      lowerTop + h + 4,
+      upperTop - h - 4,
+      lowerTop - h - 2 * GAP_PX,
+      upperTop + h + 2 * GAP_PX,
+    ];
     const areas = tops.map((top): Area => ({ left, top, w, h }));
     const inFrame = areas.filter(({ top }) => top >= frame.top && top + h <= frame.top + frame.h);
     const isFree = (area: Area): boolean => !placed.some((other) => overlap(other.area, area));
-    const lowest: Area = { left, top: limited(below, frame.top, frame.h - h), w, h };
+    const lowest: Area = { left, top: limited(lowerTop, frame.top, frame.h - h), w, h };
     const area = inFrame.find(isFree) ?? inFrame[0] ?? lowest;
     placed.push({ name, lines, area, linePx: LINE_PX });
   }

@@ -121,11 +121,11 @@ function pinch(pointer: number, before: PointNorm, spot: PointNorm): void {
   const other = [...fingers].find(([id]) => id !== pointer)?.[1];
   fingers.set(pointer, spot);
   if (other === undefined) return;
-  const factor = apart(spot, other) / Math.max(apart(before, other), 0.01);
+  const factor = distance(spot, other) / Math.max(distance(before, other), 0.01);
   pictureView.value = zoomed(pictureView.value, factor, middleOf(before, other), middleOf(spot, other));
 }
 
-function apart([ax, ay]: PointNorm, [bx, by]: PointNorm): number {
+function distance([ax, ay]: PointNorm, [bx, by]: PointNorm): number {
   return Math.hypot(ax - bx, ay - by);
 }
 

@@ -15,11 +15,11 @@ import { Loupe } from './loupe.tsx';
 interface StageProps {
   readonly pointer?: ReturnType<typeof dragging>;
   /** Place around which the zoom buttons enlarge; the middle of the visible part by default. */
-  readonly around?: PointNorm | undefined;
+  readonly zoomPlace?: PointNorm | undefined;
   readonly children: (size: StageSize) => ComponentChildren;
 }
 
-export function Stage({ pointer, around, children }: StageProps) {
+export function Stage({ pointer, zoomPlace, children }: StageProps) {
   const drawing = pointer && { pointer, overlay: (size: StageSize) => <Loupe size={size} /> };
   useEffect(() => releaseFingers, []);
   return (
@@ -35,7 +35,7 @@ export function Stage({ pointer, around, children }: StageProps) {
       >
         {children}
       </Picture>
-      {pointer !== undefined && <Zoom around={around} />}
+      {pointer !== undefined && <Zoom zoomPlace={zoomPlace} />}
       {hasEnded.value && (
         <Button id="look-again" onClick={restartPreview}>
           {words.value.retry}
@@ -46,7 +46,7 @@ export function Stage({ pointer, around, children }: StageProps) {
 }
 
 /** Buttons for those who cannot use two fingers. */
-function Zoom({ around }: Pick<StageProps, 'around'>) {
+function Zoom({ zoomPlace }: Pick<StageProps, 'zoomPlace'>) {
   const { picture } = words.value;
   const { zoom } = pictureView.value;
   return (
@@ -60,7 +60,7 @@ function Zoom({ around }: Pick<StageProps, 'around'>) {
         id="zoom-in"
         aria-label={picture.zoomIn}
         disabled={zoom >= ZOOM_MAX}
-        onClick={() => zoomIn(around ?? placeAt(pictureView.value, [0.5, 0.5]))}
+        onClick={() => zoomIn(zoomPlace ?? placeAt(pictureView.value, [0.5, 0.5]))}
       >
         +
       </Button>

@@ -38,7 +38,7 @@ export function ZonesScreen() {
   return (
     <>
       <p>{zones.intro}</p>
-      <Stage pointer={pointer} around={placeOfInterest()}>
+      <Stage pointer={pointer} zoomPlace={placeOfInterest()}>
         {(size) => (
           <>
             <Shapes size={size} selected={selected.value} sides />

@@ -6,10 +6,10 @@ import type { RuleKind } from '../../../contract/rule-config.ts';
 import type { ShapeKind } from '../drawing.ts';
 import type { HeightGaugeVerdict, PeopleProblem } from '../height-gauge.ts';
 import type { ProblemCode } from '../problems.ts';
-import type { ActKind } from '../repeated-acts.ts';
 import type { FieldName } from '../rule-fields.ts';
 import type { Screen } from '../screens.ts';
 import { RECEIPT_EN } from './receipt-en.ts';
+import { EN_ERRORS, EN_UNSENT } from './refusals-en.ts';
 
 export type Day = 'mon' | 'tue' | 'wed' | 'thu' | 'fri' | 'sat' | 'sun' | 'holiday';
 
@@ -147,28 +147,6 @@ const walkLast: Record<NonNullable<WalkView['last']>['code'], string> = {
   'given-up': 'The test was cancelled; nothing was saved.',
   'no-agent': 'The agent restarted; nothing was saved.',
 };
-/** Refusals of the server that need more than its English line. */
-const errors: Record<string, string> = {
-  unreachable: 'The box does not answer. Is the phone still connected to it?',
-  unpaired: 'This phone is no longer paired. Enter the code again.',
-  busy: 'Another person is changing the box. Wait a moment.',
-  bad: 'The box could not read the request.',
-  'too-many': 'The phone asks too often. Wait a second.',
-  'too-many-requests': 'The phone asks too often. Wait a second.',
-  unavailable: 'A part of the box does not answer. Try again in a moment.',
-  unreadable: 'The answer of a part of the box could not be read.',
-  denied: 'The box refused the values.',
-  failed: 'The box could not do that.',
-  'walk-runs': 'A walk test is already running.',
-  'not-started': 'No walk test is running.',
-  'not-waiting': 'A pass is running: wait for its end.',
-  'nothing-to-repeat': 'No pass has been done yet.',
-  'no-such-rule': 'This rule does not run on the box.',
-  shadow: 'This rule is counted only and raises no alert, so it cannot be walked.',
-  off: 'The rule’s schedule is off at this time.',
-  'not-confirmed': 'The box could not take this view as its reference.',
-};
-
 export const EN = {
   screens,
   kinds,
@@ -185,26 +163,14 @@ export const EN = {
   enrolment,
   enrolmentFix,
   walkLast,
-  errors,
+  errors: EN_ERRORS,
   reasons: {
     crosses: 'Sides cross, or no area',
     noLength: 'No length',
     outside: 'Outside the authorised outline',
   },
   picture: { zoom: 'Zoom', zoomIn: 'Zoom in', zoomOut: 'Zoom out' },
-  unsent: {
-    title: 'Not sent yet:',
-    note: 'The page sends it when the box answers.',
-    clear: 'Do not send',
-    acts: {
-      try: 'Test',
-      keep: 'Apply',
-      revert: 'Roll back now',
-      'walk-start': 'Start of the walk test',
-      'walk-answer': 'Answer in the walk test',
-      'confirm-view': 'Confirmation of the view',
-    } satisfies Record<ActKind, string>,
-  },
+  unsent: EN_UNSENT,
   language: 'Français',
   title: (box: string) => `Vigie · ${box}`,
   step: (n: number, of: number) => `Step ${n} of ${of}`,
