@@ -9,6 +9,7 @@ import { EVENT_KINDS } from '../../agent/contract/kinds.ts';
 import { problemOf } from '../../scripts/programs/room/console/fault.ts';
 import { timeAsked } from '../../scripts/programs/room/console/request-params.ts';
 import { SettingsFile } from '../../scripts/programs/room/console/settings.ts';
+import { ACTION_ROUTES } from '../../scripts/programs/room/contract/action-routes.ts';
 import { ROUTES, type Route } from '../../scripts/programs/room/contract/api.ts';
 import { WEBHOOK_EXAMPLES } from '../../scripts/programs/room/contract/examples.ts';
 import { openApi } from '../../scripts/programs/room/contract/openapi.ts';
@@ -84,8 +85,10 @@ void t.test('every path and method in the guide is in the OpenAPI document', asy
 
 void t.test('the guide’s table of actions is complete, and its bodies are accepted', async (t) => {
   const rows = [...GUIDE.matchAll(/^\| `POST (\S+)` \| `(.*)` \| (needed )?\|$/gm)];
-  const actions = Object.values<Route>(ROUTES).filter(({ path }) => path.startsWith('/api/incidents/:no/'));
-  const posts = actions.filter(({ method }) => method === 'POST');
+  const posts: Route[] = [
+    ...Object.values(ACTION_ROUTES),
+    ...[ROUTES.patrol, ROUTES.suppress, ROUTES.unsuppress, ROUTES.sealed],
+  ];
   t.strictSame(
     rows.map(([, path, , key]) => [path, key !== undefined]).sort(),
     posts.map(({ path, idempotent }) => [path.replace(':no', '{no}'), idempotent === true]).sort(),

@@ -199,7 +199,7 @@ async function nearbyOf(
   const on = (side: '<' | '>', untilMs: number): Promise<IncidentRow[]> => {
     const [bound, order] = side === '<' ? ['>=', 'DESC'] : ['<=', 'ASC'];
     return db.all<IncidentRow>(
-      `SELECT ${INCIDENT_COLUMNS} FROM incident WHERE site = $1 AND box = $2
+      `SELECT ${INCIDENT_COLUMNS} FROM incident WHERE site = $1 AND box = $2 AND entry > 0
        AND (received, no) ${side} ($3, $4) AND received ${bound} $5
        ORDER BY received ${order}, no ${order} LIMIT ${NEARBY_MAX}`,
       [site, box, received, no, iso(untilMs)],
@@ -223,7 +223,7 @@ async function nearCount(
   { site, box, atMs }: { readonly site: string; readonly box: string; readonly atMs: number },
 ): Promise<number> {
   const [row] = await db.all<{ n: number }>(
-    'SELECT count(*) AS n FROM incident WHERE site = $1 AND box = $2 AND received BETWEEN $3 AND $4',
+    'SELECT count(*) AS n FROM incident WHERE site = $1 AND box = $2 AND entry > 0 AND received BETWEEN $3 AND $4',
     [site, box, iso(atMs - NEARBY_MS), iso(atMs + NEARBY_MS)],
   );
   return (row?.n ?? 1) - 1;

@@ -5,6 +5,7 @@
  * - An action is in no change before its window is closed. The closing gives the incident a new `rev`, so its final
  *   state follows.
  * - A box's events are not delayed: an incident with an open window is in the changes, in the state before the action.
+ * - An incident that the room itself has closed is in the changes at once: no action on it can be undone any more.
  * - A new entry is in no change while its reopening can be undone, nor after it was undone.
  */
 import type { Queries } from '../database/sql.ts';
@@ -34,7 +35,7 @@ export function finalChangesSince(db: Queries, rev: number, nowMs: number): Prom
 }
 
 function finalRow(row: IncidentRow, windows: readonly OpenWindow[]): IncidentRow | undefined {
-  if (row.closed_reason === 'reopening-undone') return undefined;
+  if (row.closed_reason !== null) return row.closed_reason === 'reopening-undone' ? undefined : row;
   let final = row;
   for (const { name, former } of windows) {
     if (name === 'reopen') return undefined;
