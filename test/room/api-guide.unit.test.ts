@@ -85,7 +85,10 @@ void t.test('every path and method in the guide is in the OpenAPI document', asy
 
 void t.test('the guide’s table of actions is complete, and its bodies are accepted', async (t) => {
   const rows = [...GUIDE.matchAll(/^\| `POST (\S+)` \| `(.*)` \| (needed )?\|$/gm)];
-  const posts: Route[] = [...Object.values(ACTION_ROUTES), ROUTES.sealed];
+  const posts: Route[] = [
+    ...Object.values(ACTION_ROUTES),
+    ...[ROUTES.patrol, ROUTES.suppress, ROUTES.unsuppress, ROUTES.sealed],
+  ];
   t.strictSame(
     rows.map(([, path, , key]) => [path, key !== undefined]).sort(),
     posts.map(({ path, idempotent }) => [path.replace(':no', '{no}'), idempotent === true]).sort(),

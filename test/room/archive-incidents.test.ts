@@ -212,7 +212,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const db = database.sql();
     await db.run("UPDATE setting SET value = '2' WHERE name = 'version'");
     const remedy = 'run the program that made it, or name another database';
-    const message = `the database has tables of version 2, this program knows 5; ${remedy}`;
+    const message = `the database has tables of version 2, this program knows 6; ${remedy}`;
     await t.rejects(
       database.open(() => NOW),
       { message },

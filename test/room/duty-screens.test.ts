@@ -83,8 +83,8 @@ type Screen = Pick<Opening, 'look' | 'size'>;
 const storm = Array.from({ length: 5 }, () => NOISY);
 
 async function checkSuppression(t: Test, browser: Browser, { look, size }: Screen): Promise<void> {
-  const opened = await openRoom(t, browser, { look, size, alerts: [...storm, URGENT] });
-  const { page, room, archive, pageErrors, waitUntil } = opened;
+  const openedRoom = await openRoom(t, browser, { look, size, alerts: [...storm, URGENT] });
+  const { page, room, archive, pageErrors, waitUntil } = openedRoom;
   const { keyboard } = page;
   await page.waitForSelector('.row.storm');
   await keyboard.press('j');
@@ -199,7 +199,7 @@ async function checkPatrol(t: Test, browser: Browser, { look, size }: Screen): P
   t.equal((await room.postAs('Omar', '/api/incidents/1/patrol', report)).status, 200);
   await waitUntil(`/Équipage de nuit, sur place.*Délai d’arrivée\\d+ s/.test(${FACTS})`);
   problems.push(...(await problemsOf(page, 'arrived', look, size)));
-  t.equal(await page.$('.incident .act.answer'), null, 'nothing is left to report');
+  t.equal(await page.$('.incident .act.answer'), null, 'no answer is left to report');
   t.match(
     posts.map(({ path, body }) => [path.replace('/api/incidents/1/', ''), body]),
     [

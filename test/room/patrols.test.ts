@@ -57,9 +57,9 @@ for (const name of ['sqlite', 'postgres'] as const) {
       'a patrol is dispatched, answers and arrives, and the time to arrival is stored',
       async (t) => {
         const no = await addIncident(db, NOW - 5000, { rule: 'r-arrival' });
-        const sent = await dispatched(no, await claimed(no), NORTH);
-        t.ok(Value.Check(ActedIncident, sent), 'as the contract says');
-        t.match(sent, { state: 'dispatched', patrol: NORTH, patrolAnswer: null, arrivedAt: null });
+        const dispatchAnswer = await dispatched(no, await claimed(no), NORTH);
+        t.ok(Value.Check(ActedIncident, dispatchAnswer), 'as the contract says');
+        t.match(dispatchAnswer, { state: 'dispatched', patrol: NORTH, patrolAnswer: null, arrivedAt: null });
         t.same(
           (await patrolsOf(db, PATROLS)).map(({ name: patrol, open }) => [patrol, open]),
           [
@@ -93,7 +93,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
           [no],
         );
         t.same(
-          audit.map(({ account, act, more }) => [account, act, JSON.parse(more)]),
+          audit.map(({ account, act, more: details }) => [account, act, JSON.parse(details)]),
           [
             ['ada', 'dispatch', { patrol: NORTH }],
             ['ben', 'patrol-answer', { patrol: NORTH, answer: 'accepted' }],
@@ -103,22 +103,26 @@ for (const name of ['sqlite', 'postgres'] as const) {
       },
     );
 
-    await t.test('after a patrol has declined, another one can be dispatched', async (t) => {
+    await t.test('another patrol can be dispatched after one has declined', async (t) => {
       const no = await addIncident(db, NOW);
-      const sent = await dispatched(no, await claimed(no), NORTH);
-      t.equal((await refusalOf(dispatched(no, sent.revision, SOUTH, 5))).status, 409, 'no answer yet');
+      const dispatchAnswer = await dispatched(no, await claimed(no), NORTH);
+      t.equal(
+        (await refusalOf(dispatched(no, dispatchAnswer.revision, SOUTH, 5))).status,
+        409,
+        'no answer yet',
+      );
       const declined = await reported(no, NORTH, 'declined', 10);
       t.equal(declined.state, 'dispatched');
       t.equal((await patrolsOf(db, PATROLS))[0]?.open, 1, 'it is free of this one');
-      const again = await dispatched(no, declined.revision, SOUTH, 30);
-      t.match(again, { patrol: SOUTH, patrolAnswer: null, dispatchedAt: iso(NOW + 30_000) });
+      const second = await dispatched(no, declined.revision, SOUTH, 30);
+      t.match(second, { patrol: SOUTH, patrolAnswer: null, dispatchedAt: iso(NOW + 30_000) });
       const wrong = await refusalOf(reported(no, NORTH, 'arrived', 40));
       t.match([wrong.status, wrong.message], [409, /Patrol south is dispatched, not another patrol/]);
     });
 
     await t.test('a dispatch and a wrong answer can be undone for ten seconds', async (t) => {
       const no = await addIncident(db, NOW, { rule: 'r-undo' });
-      const sent = await dispatched(no, await claimed(no), NORTH);
+      const dispatchAnswer = await dispatched(no, await claimed(no), NORTH);
       const wrong = await reported(no, NORTH, 'arrived', 60);
       const answer = await undo(
         db,
@@ -138,18 +142,18 @@ for (const name of ['sqlite', 'postgres'] as const) {
       );
       const late = undo(
         db,
-        callOf<'undo'>('ada', NOW + 65_000, { body: { acts: sent.undo.acts } }),
+        callOf<'undo'>('ada', NOW + 65_000, { body: { acts: dispatchAnswer.undo.acts } }),
         TIME_ZONE,
       );
       t.equal((await refusalOf(late)).status, 409, 'the time of the dispatch is over');
-      const again = await addIncident(db, NOW);
-      const undoable = await dispatched(again, await claimed(again), SOUTH);
-      const back = await undo(
+      const otherNo = await addIncident(db, NOW);
+      const undoable = await dispatched(otherNo, await claimed(otherNo), SOUTH);
+      const undoAnswer = await undo(
         db,
         callOf<'undo'>('ada', NOW + 5000, { body: { acts: undoable.undo.acts } }),
         TIME_ZONE,
       );
-      t.match(back.results, [{ incident: { state: 'claimed', patrol: null, dispatchedAt: null } }]);
+      t.match(undoAnswer.results, [{ incident: { state: 'claimed', patrol: null, dispatchedAt: null } }]);
     });
 
     await t.test('a patrol outside the list is refused, and a dispatch needs no name', async (t) => {
@@ -157,8 +161,8 @@ for (const name of ['sqlite', 'postgres'] as const) {
       const revision = await claimed(no);
       const unknown = await refusalOf(dispatched(no, revision, 'Officer Martin'));
       t.match([unknown.status, unknown.message], [400, /patrol: is not in the list of this room/]);
-      const sent = await roomOf(db, []).dispatched(no, revision, undefined);
-      t.match(sent, { state: 'dispatched', patrol: null });
+      const dispatchAnswer = await roomOf(db, []).dispatched(no, revision, undefined);
+      t.match(dispatchAnswer, { state: 'dispatched', patrol: null });
       t.equal((await refusalOf(reported(no, NORTH, 'accepted', 10))).status, 409, 'no named patrol answers');
       t.same(await patrolsOf(db, []), []);
     });

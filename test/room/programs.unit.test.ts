@@ -179,13 +179,9 @@ void t.test('the interface is described as OpenAPI 3.1', async (t) => {
   const operations = Object.values(document.paths).flatMap((path) => Object.values(path));
   t.strictSame(operations.map(({ operationId }) => operationId).sort(), Object.keys(ROUTES).sort());
   t.strictSame(Object.keys(document.webhooks), [...WEBHOOK_TYPES]);
-  t.match(Object.keys(document.components.schemas), [
-    'AuditEntry',
-    'Camera',
-    'Incident',
-    'Problem',
-    'RemovedCamera',
-  ]);
+  const schemas = Object.keys(document.components.schemas);
+  for (const name of ['AuditEntry', 'Camera', 'Incident', 'Problem', 'RemovedCamera', 'Suppression'])
+    t.ok(schemas.includes(name), name);
   t.notMatch(JSON.stringify(document), /"\$id"|"additionalItems"/);
   const text = JSON.stringify(document);
   for (const [, name = ''] of text.matchAll(/"#\/components\/schemas\/(\w+)"/g))
@@ -269,6 +265,8 @@ void t.test('an export of incidents as Parquet keeps its types', async (t) => {
       startedAt: time,
       received: time,
       dispatchedAt: time,
+      patrolAnswerAt: time,
+      arrivedAt: time,
     }))(one),
   );
   t.match(rows[1], { no: 1n, endedAt: time, verdict: 'confirmed', reopens: 5n });

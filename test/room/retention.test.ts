@@ -188,7 +188,9 @@ for (const name of ['sqlite', 'postgres'] as const) {
     );
     // 366 days before noon of 27 November in Paris.
     for (const day of ['2025-11-25', '2025-11-26']) {
-      await db.run("INSERT INTO day_figure VALUES ($1, 0, 's', 'b', 'r', 'k', 1, 0, 0, 0, 0, 0)", [day]);
+      await db.run("INSERT INTO day_figure VALUES ($1, 0, 's', 'b', 'r', 'k', 1, 0, 0, 0, 0, 0, 0, 0, 0)", [
+        day,
+      ]);
     }
 
     const lines = await purgeAt(t, db, NOW, { folder });

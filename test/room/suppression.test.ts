@@ -36,7 +36,7 @@ interface Subject {
 
 const suppressed = (db: Sql, user: string, { reason = 'Low sun', ...subject }: Subject, atMs = NOW) =>
   suppress(db, callOf<'suppress'>(user, atMs, { body: { site: 'lyon', reason, ...subject } }));
-const ended = (db: Sql, user: string, no: number, atMs = NOW) =>
+const endedBy = (db: Sql, user: string, no: number, atMs = NOW) =>
   unsuppress(db, callOf<'unsuppress'>(user, atMs, { params: { no } }));
 
 const undone = (db: Sql, user: string, acts: readonly number[], atMs: number) =>
@@ -65,7 +65,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       (await queueOf(db)).incidents.filter((incident) => incident.box === box).map(({ no }) => no);
 
     await t.test('new incidents of a suppressed rule stay out of the queue for an hour', async (t) => {
-      const shown = await store('b-1', 'illegal-parking', 'bay');
+      const shownNo = await store('b-1', 'illegal-parking', 'bay');
       const before = (await changesSince(db, 0, nowMs)).rev;
       const answer = await suppressed(db, 'ada', { box: 'b-1', rule: 'bay', reason: '  Low sun ' });
       t.ok(Value.Check(ActedSuppression, answer), 'as the contract says');
@@ -82,7 +82,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       const hidden = await store('b-1', 'illegal-parking', 'bay');
       const closed = await store('b-1', 'illegal-parking', 'bay');
       const other = await store('b-1', 'loitering', 'square');
-      t.same(await queued('b-1'), [other, shown], 'one that was there, and another rule');
+      t.same(await queued('b-1'), [other, shownNo], 'one that was there, and another rule');
       const [running] = await runningOf(db);
       t.equal(running?.incidents, 2, 'they are counted');
       const list = await pageOf(db, { suppression: suppression.no });
@@ -99,11 +99,11 @@ for (const name of ['sqlite', 'postgres'] as const) {
         iso(nowMs),
       ]);
       await endExpired(db, NOW + HOUR_MS - 1);
-      t.same(await queued('b-1'), [other, shown]);
+      t.same(await queued('b-1'), [other, shownNo]);
       const { rev } = await changesSince(db, 0, nowMs);
       await endExpired(db, NOW + HOUR_MS);
       await endExpired(db, NOW + HOUR_MS);
-      t.same(await queued('b-1'), [other, hidden, shown], 'the open one enters the queue');
+      t.same(await queued('b-1'), [other, hidden, shownNo], 'the open one enters the queue');
       const changes = await changesSince(db, rev, NOW + HOUR_MS);
       t.same(changes.suppressions, [], 'none runs any more');
       t.same(
@@ -145,7 +145,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       await store('b-2', 'wrong-way', 'lane');
       const refusal = await refusalOf(suppressed(db, 'ben', { box: 'b-3', rule: 'lane' }));
       t.equal(refusal.status, 404);
-      await ended(db, 'ada', camera.no);
+      await endedBy(db, 'ada', camera.no);
       const urgentRule = await refusalOf(suppressed(db, 'ben', { box: 'b-2', rule: 'lane' }));
       t.equal(urgentRule.status, 400);
       t.equal(urgentRule.message, 'lyon/b-2 lane: its alerts have priority 1, which is never suppressed');
@@ -162,12 +162,12 @@ for (const name of ['sqlite', 'postgres'] as const) {
       t.match((await changesSince(db, rev, nowMs)).incidents, [{ no, isSuppressed: false }]);
       await release(db, callOf<'release'>('ben', NOW, { params: { no } }));
       t.notOk((await queued('b-4')).includes(no), 'released, it is suppressed again');
-      const done = await ended(db, 'ben', suppression, NOW + 1000);
-      t.match(done, { endedAt: iso(NOW + 1000), endedBy: 'ben', incidents: 1 });
+      const endAnswer = await endedBy(db, 'ben', suppression, NOW + 1000);
+      t.match(endAnswer, { endedAt: iso(NOW + 1000), endedBy: 'ben', incidents: 1 });
       t.ok((await queued('b-4')).includes(no));
-      const again = await ended(db, 'ada', suppression, NOW + 2000);
-      t.match([again.endedBy, again.undo.acts], ['ben', []], 'ending it again has no effect');
-      t.equal((await refusalOf(ended(db, 'ada', 999_999))).status, 404);
+      const secondEnd = await endedBy(db, 'ada', suppression, NOW + 2000);
+      t.match([secondEnd.endedBy, secondEnd.undo.acts], ['ben', []], 'ending it again has no effect');
+      t.equal((await refusalOf(endedBy(db, 'ada', 999_999))).status, 404);
       const [, , , last] = await auditLines(db, 'b-4');
       t.equal(last, 'ben (operator) unsuppress');
     });
@@ -184,17 +184,17 @@ for (const name of ['sqlite', 'postgres'] as const) {
       t.notOk((await runningOf(db)).some(({ box }) => box === 'b-6'));
       const { no } = await suppressed(db, 'ada', subject);
       const second = await store('b-6', 'loitering', 'square');
-      const taken = await store('b-6', 'loitering', 'square');
-      const end = await ended(db, 'ada', no);
-      await claim(db, callOf<'claim'>('ben', NOW, { params: { no: taken } }), TIME_ZONE);
+      const claimedNo = await store('b-6', 'loitering', 'square');
+      const end = await endedBy(db, 'ada', no);
+      await claim(db, callOf<'claim'>('ben', NOW, { params: { no: claimedNo } }), TIME_ZONE);
       const { rev } = await changesSince(db, 0, nowMs);
       await undone(db, 'ada', end.undo.acts, NOW + 5000);
       t.notOk((await queued('b-6')).includes(second), 'it runs again');
-      t.ok((await queued('b-6')).includes(taken), 'what someone has claimed stays');
+      t.ok((await queued('b-6')).includes(claimedNo), 'what someone has claimed stays');
       const { incidents, suppressions } = await changesSince(db, rev, nowMs);
       t.match(incidents, [{ no: second, isSuppressed: true, revision: 1 }], 'screens hear that it leaves');
       t.ok(suppressions?.some((running) => running.no === no && running.until === iso(NOW + HOUR_MS)));
-      const last = await ended(db, 'ada', no, NOW + 6000);
+      const last = await endedBy(db, 'ada', no, NOW + 6000);
       await suppressed(db, 'ben', subject, NOW + 7000);
       const refusal = await refusalOf(undone(db, 'ada', last.undo.acts, NOW + 8000));
       t.equal(refusal.message, 'lyon/b-6 square: ben has suppressed it again since');
@@ -203,12 +203,12 @@ for (const name of ['sqlite', 'postgres'] as const) {
     await t.test(
       'a second suppression of the same subject and the one beyond the limit are refused',
       async (t) => {
-        for (const { no } of await runningOf(db)) await ended(db, 'ada', no);
+        for (const { no } of await runningOf(db)) await endedBy(db, 'ada', no);
         await addIncident(db, NOW, { box: 'b-5', rule: 'r-5' });
         await suppressed(db, 'ada', { box: 'b-5', rule: 'r-5' });
-        const again = await refusalOf(suppressed(db, 'ben', { box: 'b-5', rule: 'r-5' }));
-        t.equal(again.status, 409);
-        t.equal(again.message, 'lyon/b-5 r-5: ada has suppressed it until 13:00:00 UTC');
+        const refusal = await refusalOf(suppressed(db, 'ben', { box: 'b-5', rule: 'r-5' }));
+        t.equal(refusal.status, 409);
+        t.equal(refusal.message, 'lyon/b-5 r-5: ada has suppressed it until 13:00:00 UTC');
         t.equal((await refusalOf(suppressed(db, 'ben', { box: 'b-5', reason: '  a ' }))).status, 400);
         const tries = await Promise.allSettled(
           Array.from({ length: SUPPRESSIONS_MAX + 1 }, async (_, index) => {

@@ -29,10 +29,10 @@ export async function patrolsOf(db: Queries, patrols: readonly Patrol[]): Promis
  */
 export function patrolAsked(name: string | undefined, patrols: readonly Patrol[]): string | null {
   if (name === undefined) return null;
-  const asked = textAsked('patrol', name);
-  if (!patrols.some((patrol) => patrol.name === asked))
+  const patrolName = textAsked('patrol', name);
+  if (!patrols.some((patrol) => patrol.name === patrolName))
     throw new CallError(400, 'patrol: is not in the list of this room; use a name of GET /api/patrols');
-  return asked;
+  return patrolName;
 }
 
 /**

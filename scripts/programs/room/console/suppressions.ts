@@ -102,21 +102,21 @@ export async function suppress(db: Sql, call: Call<'suppress'>): Promise<ActedSu
     const running = await rowsRunning(transaction, nowMs);
     const same = runningFor(running, { site, box, rule });
     if (same !== undefined) {
-      const end = same.until.slice(11, 19);
-      throw new CallError(409, `${nameOf(same)}: ${same.account} has suppressed it until ${end} UTC`);
+      const clock = same.until.slice(11, 19);
+      throw new CallError(409, `${nameOf(same)}: ${same.account} has suppressed it until ${clock} UTC`);
     }
     if (running.length >= SUPPRESSIONS_MAX)
       throw new CallError(409, `suppressions: ${SUPPRESSIONS_MAX} run, which is the most; end one first`);
-    const until = iso(nowMs + SUPPRESSION_S * 1000);
+    const endTime = iso(nowMs + SUPPRESSION_S * 1000);
     const [row] = await transaction.all<SuppressionRow>(
       `INSERT INTO suppression (rev, site, box, rule, reason, account, started_at, until)
        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING ${COLUMNS}`,
-      [rev, site, box, rule, reason, account.name, iso(nowMs), until],
+      [rev, site, box, rule, reason, account.name, iso(nowMs), endTime],
     );
     if (row === undefined) throw new Error('the database returned no row of the new suppression');
     // The reason is stored with the suppression, and deleted with it.
-    const more = { suppression: row.no, rule: rule || null, until, characters: reason.length };
-    const undo = await recordUndoable(transaction, db, { account, act: 'suppress', row, more, nowMs });
+    const details = { suppression: row.no, rule: rule || null, until: endTime, characters: reason.length };
+    const undo = await recordUndoable(transaction, db, { account, act: 'suppress', row, details, nowMs });
     await tell(transaction, db);
     return { ...suppressionOf(row), undo };
   });
@@ -140,7 +140,7 @@ async function mustBeSuppressible(transaction: Queries, subject: Subject): Promi
     [site, box, rule],
   );
   if (newest === undefined)
-    throw new CallError(404, `${nameOf(subject)}: has no stored alert; name a rule or camera that has one`);
+    throw new CallError(404, `${nameOf(subject)}: unknown rule or camera; name one with a stored alert`);
   if (rule !== '' && newest.priority === 1)
     throw new CallError(400, `${nameOf(subject)}: its alerts have priority 1, which is never suppressed`);
 }
@@ -160,20 +160,20 @@ export function unsuppress(db: Sql, call: Call<'unsuppress'>): Promise<ActedSupp
     if (row === undefined)
       throw new CallError(404, `suppression ${no} does not exist, or is no longer stored`);
     if (row.ended_at !== null) return { ...suppressionOf(row), undo: nothingToUndo(nowMs) };
-    const { ended, entered } = await end(transaction, row, account.name, nowMs);
-    const { rule, incidents } = ended;
-    const more = { suppression: no, rule: rule || null, incidents, entered };
-    const undo = await recordUndoable(transaction, db, { account, act: 'unsuppress', row, more, nowMs });
+    const { suppression, entered } = await endOne(transaction, row, account.name, nowMs);
+    const { rule, incidents } = suppression;
+    const details = { suppression: no, rule: rule || null, incidents, entered };
+    const undo = await recordUndoable(transaction, db, { account, act: 'unsuppress', row, details, nowMs });
     await tell(transaction, db);
-    return { ...suppressionOf(ended), undo };
+    return { ...suppressionOf(suppression), undo };
   });
 }
 
-interface Done {
+interface RecordedAction {
   readonly account: Account;
   readonly act: 'suppress' | 'unsuppress';
   readonly row: SuppressionRow;
-  readonly more: AuditDraft['more'] & object;
+  readonly details: AuditDraft['more'] & object;
   readonly nowMs: number;
 }
 
@@ -181,10 +181,10 @@ interface Done {
 async function recordUndoable(
   transaction: Queries,
   { dialect }: Sql,
-  { account, act: name, row, more, nowMs }: Done,
+  { account, act: name, row, details, nowMs }: RecordedAction,
 ): Promise<Undo> {
   const { no, site, box } = row;
-  const act = await record(transaction, { ...actorOf(account), act: name, site, box, more }, nowMs);
+  const act = await record(transaction, { ...actorOf(account), act: name, site, box, more: details }, nowMs);
   const { name: user, isProgram } = account;
   const former = { rows: { suppression: no } };
   const window = { act, name, account: user, isProgram, incident: null, revision: null, former };
@@ -206,23 +206,23 @@ export async function endExpired(db: Sql, nowMs: number): Promise<void> {
         [no],
       );
       if (row === undefined) return;
-      const { ended, entered } = await end(transaction, row, null, nowMs);
-      const { site, box, rule, incidents } = ended;
-      const more = { suppression: no, rule: rule || null, incidents, entered };
+      const { suppression, entered } = await endOne(transaction, row, null, nowMs);
+      const { site, box, rule, incidents } = suppression;
+      const details = { suppression: no, rule: rule || null, incidents, entered };
       const actor = { account: 'room', role: 'room' } as const;
-      await record(transaction, { ...actor, act: 'suppression-ended', site, box, more }, nowMs);
+      await record(transaction, { ...actor, act: 'suppression-ended', site, box, more: details }, nowMs);
       await tell(transaction, db);
     });
   }
 }
 
 /** Ends a suppression, and lets its open incidents enter the queue. The counter `rev` must be locked. */
-async function end(
+async function endOne(
   transaction: Queries,
   { no }: Pick<SuppressionRow, 'no'>,
   endedBy: string | null,
   nowMs: number,
-): Promise<{ readonly ended: SuppressionRow; readonly entered: number }> {
+): Promise<{ readonly suppression: SuppressionRow; readonly entered: number }> {
   const [counted] = await transaction.all<{ n: number }>(
     "SELECT count(*) AS n FROM incident WHERE suppression = $1 AND is_suppressed AND state <> 'closed'",
     [no],
@@ -236,12 +236,12 @@ async function end(
      WHERE incident.no = entering.no`,
     [no, first],
   );
-  const [ended] = await transaction.all<SuppressionRow>(
+  const [suppression] = await transaction.all<SuppressionRow>(
     `UPDATE suppression SET ended_at = $2, ended_by = $3, rev = $4 WHERE no = $1 RETURNING ${COLUMNS}`,
     [no, iso(nowMs), endedBy, first],
   );
-  if (ended === undefined) throw new Error(`suppression ${no} has left the table while it was locked`);
-  return { ended, entered };
+  if (suppression === undefined) throw new Error(`suppression ${no} has left the table while it was locked`);
+  return { suppression, entered };
 }
 
 /** Returns the suppression that runs for the same subject, or for its whole camera. */
@@ -265,7 +265,7 @@ export async function undoSuppress(
       `SELECT ${COLUMNS} FROM suppression WHERE no = $1 AND ended_at IS NULL`,
       [no],
     );
-    if (row !== undefined) await end(transaction, row, row.account, nowMs);
+    if (row !== undefined) await endOne(transaction, row, row.account, nowMs);
   }
 }
 
@@ -294,7 +294,7 @@ export async function undoProblems(
   return problems;
 }
 
-/** Undoes the end of suppressions: they run again until their hour is over, and their waiting incidents leave the queue. */
+/** Undoes the end of suppressions. They run again until their hour is over, and waiting incidents leave the queue. */
 export async function undoUnsuppress(transaction: Queries, nos: readonly number[]): Promise<void> {
   for (const no of nos) {
     const [counted] = await transaction.all<{ n: number }>(

@@ -42,6 +42,6 @@ export function PatrolFacts({ incident, timeZone }: PatrolFactsProps) {
 export function SuppressedNotice({ incident }: { readonly incident: Incident }) {
   if (!incident.isSuppressed) return null;
   const suppression = suppressions.value.find(({ no }) => no === incident.suppression);
-  const until = suppression === undefined ? '' : siteTimeText(suppression.until, null);
-  return <Notice tone="info">{words.value.suppression.notice(until)}</Notice>;
+  const endText = suppression === undefined ? '' : siteTimeText(suppression.until, null);
+  return <Notice tone="info">{words.value.suppression.notice(endText)}</Notice>;
 }

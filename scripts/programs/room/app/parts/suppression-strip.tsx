@@ -44,7 +44,7 @@ function Line({ suppression }: { readonly suppression: Suppression }) {
         <b>{subjectName(suppression)}</b> {plain(reason)}
         <span class="quiet">
           {' '}
-          · {plain(account)}, {texts.until(siteTimeText(until, null))} <Left until={until} />
+          · {plain(account)}, {texts.until(siteTimeText(until, null))} <Left endTime={until} />
         </span>
       </p>
       <button
@@ -70,20 +70,20 @@ function Line({ suppression }: { readonly suppression: Suppression }) {
         </button>
       )}
       <div id={id} class="suppressed-list">
-        {isOpen.value && <Listed suppression={suppression} />}
+        {isOpen.value && <IncidentList suppression={suppression} />}
       </div>
     </li>
   );
 }
 
 /** A separate component, so that each second redraws only the remaining time. */
-function Left({ until }: { readonly until: string }) {
+function Left({ endTime }: { readonly endTime: string }) {
   void tick.value;
-  return <span>({age(Date.parse(until) - nowMs(), words.value)})</span>;
+  return <span>({age(Date.parse(endTime) - nowMs(), words.value)})</span>;
 }
 
 /** Loads the list again when another incident has arrived. */
-function Listed({ suppression: { no, incidents: count } }: { readonly suppression: Suppression }) {
+function IncidentList({ suppression: { no, incidents: count } }: { readonly suppression: Suppression }) {
   const { suppression: texts } = words.value;
   const incidents = useSignal<readonly Incident[]>([]);
   useEffect(() => {
