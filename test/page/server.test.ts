@@ -424,14 +424,14 @@ void t.test('a phone that lost the answer to its pairing repeats it, and no othe
   const page = await openPage(t);
   const attempt = '0123456789abcdef'.repeat(2);
   const body = { code: page.code, attempt };
-  const [first, again, stranger] = [page.phone(), page.phone(), page.phone()];
+  const [first, repeated, stranger] = [page.phone(), page.phone(), page.phone()];
   t.match(await first.post('/api/pair', body), { status: 200 });
   t.match(await stranger.pair(), { status: 401, json: { error: 'used' } }, 'a code works once');
   const otherAttempt = { ...body, attempt: 'f'.repeat(32) };
   t.match(await stranger.post('/api/pair', otherAttempt), { status: 401, json: { error: 'used' } });
   t.match(await stranger.post('/api/pair', { ...body, code: WRONG }), { status: 401 });
-  t.match(await again.post('/api/pair', body), { status: 200 });
-  t.match(await again.get('/api/state'), { status: 200 });
+  t.match(await repeated.post('/api/pair', body), { status: 200 });
+  t.match(await repeated.get('/api/state'), { status: 200 });
   t.match(await first.get('/api/state'), { status: 401 }, 'one code gives one session');
   page.clock.advance(5 * 60_000);
   t.match(await page.phone().post('/api/pair', body), { status: 401, json: { error: 'used' } }, 'too late');
