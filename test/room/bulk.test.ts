@@ -141,7 +141,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       for (const [index, line] of [
         [1, /has not opened its picture/],
         [3, /ben has it/],
-        [4, /has changedNo since it was displayed/],
+        [4, /has changed since it was displayed/],
         [5, /it is closed/],
         [6, /incident 987654 does not exist/],
       ] as const)
