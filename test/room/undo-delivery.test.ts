@@ -23,7 +23,7 @@ const WRITER = fileURLToPath(new URL('../lib/webhook-writer.js', import.meta.url
 const NEVER = 1e9;
 
 const hooks = ({ url }: Receiver): WebhookSettings[] => [
-  { name: 'city', url, secret: SECRET, types: WEBHOOK_TYPES },
+  { name: 'city', url, secret: SECRET, types: WEBHOOK_TYPES, patrols: undefined },
 ];
 
 /** Ends all windows, as ten seconds would. */
