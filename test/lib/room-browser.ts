@@ -51,7 +51,7 @@ export async function appRoom(t: Test, { fill, settings, handlers, address }: Se
   await link.start();
   t.teardown(() => link.stop());
   const home = `http://127.0.0.1:${link.port}`;
-  const own = { listen: { host: '127.0.0.1', port }, origin: home, accounts: PEOPLE };
+  const own = { listen: { host: '127.0.0.1', port }, origin: home, accounts: PEOPLE, patrols: [] };
   const streams = streamsOf(t, port);
   const server = await fullConsole(t, db, { ...own, ...settings }, handlers);
   const postAs = async (user: string, path: string, body: unknown, key?: string): Promise<Reply> => {

@@ -268,6 +268,7 @@ const BUTTONS: Readonly<Record<string, Action>> = {
   'false-alarm': 'judge',
   unclear: 'judge',
   note: 'note',
+  suppress: 'suppress',
 };
 const KEYS = {
   claim: 'c',
@@ -276,6 +277,7 @@ const KEYS = {
   'false-alarm': 'f',
   unclear: 'u',
   note: 'n',
+  suppress: 's',
 } as const;
 
 async function checkRoles(t: Test, browser: Browser): Promise<void> {

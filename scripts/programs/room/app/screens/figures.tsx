@@ -85,6 +85,7 @@ function sorted(rows: readonly Row[]): Row[] {
 
 function Rows({ rows }: { readonly rows: readonly Row[] }) {
   const { statistics } = viewWords.value;
+  const { patrol, suppression } = words.value;
   const hasFew = rows.some((row) => reviewedCount(row) < FEW_VERDICTS);
   return (
     <>
@@ -112,6 +113,12 @@ function Rows({ rows }: { readonly rows: readonly Row[] }) {
               <th scope="col" class="d-n" title={statistics.claimHint}>
                 {statistics.claim}
               </th>
+              <th scope="col" class="d-n" title={patrol.arrivalHint}>
+                {patrol.arrival}
+              </th>
+              <th scope="col" class="d-n" title={suppression.countHint}>
+                {suppression.strip}
+              </th>
             </tr>
           </thead>
           <tbody>
@@ -127,6 +134,8 @@ function Rows({ rows }: { readonly rows: readonly Row[] }) {
                 <td class="d-n">{count(row.falseAlarms)}</td>
                 <td class="d-n">{count(row.unclear)}</td>
                 <td class="d-n">{row.meanClaimS === null ? '–' : lasting(row.meanClaimS)}</td>
+                <td class="d-n">{row.meanArrivalS === null ? '–' : lasting(row.meanArrivalS)}</td>
+                <td class="d-n">{count(row.suppressed)}</td>
               </tr>
             ))}
           </tbody>

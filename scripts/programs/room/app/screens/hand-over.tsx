@@ -7,6 +7,7 @@ import { CONDITIONS } from '../../contract/terms.ts';
 import { type Interval, IntervalFields, lastHours, queryOf } from '../views/interval.tsx';
 import { useLoad } from '../views/load.ts';
 import { Head, incidentPath, Link, LoadState, Shape } from '../views/parts.tsx';
+import { SuppressionList } from '../views/suppression-list.tsx';
 import { count, kindText, placeText, plain, reasonText, timeText } from '../views/view-texts.ts';
 import { viewWords } from '../words/views.ts';
 import { words } from '../words/words.ts';
@@ -47,7 +48,7 @@ export function HandOverScreen() {
 
 function Report({ data, isOld }: { readonly data: HandOver; readonly isOld: boolean }) {
   const { handOver } = viewWords.value;
-  const { verdicts } = words.value;
+  const { verdicts, suppression } = words.value;
   const [open, dispatched] = [alertsIn(data.open), alertsIn(data.dispatched)];
   return (
     <article aria-busy={isOld}>
@@ -74,6 +75,9 @@ function Report({ data, isOld }: { readonly data: HandOver; readonly isOld: bool
       {data.more > 0 && <p class="d-loud">{handOver.more(count(data.more))}</p>}
       <Part title={handOver.notes} none={handOver.notesNone} total={data.notes.length}>
         <Notes notes={data.notes} />
+      </Part>
+      <Part title={suppression.strip} none={suppression.none} total={data.suppressions.length}>
+        <SuppressionList suppressions={data.suppressions} />
       </Part>
       <Part title={handOver.cameras} none={handOver.camerasNone} total={data.camerasDown.length}>
         <Down cameras={data.camerasDown} />
