@@ -221,6 +221,8 @@ function agentEnvironment(url: string, pair: KeyPair, ca: string, stateDir: stri
     VIGIE_STATE_DIR: stateDir,
     VIGIE_CAMERA_SOURCE: source,
     VIGIE_BOX: BOX,
+    // The zone of the room, so that picture and screen show one time.
+    VIGIE_TIME_ZONE: localTimeZone(),
     VIGIE_MQTT_URL: url,
     VIGIE_MQTT_CA: ca,
     VIGIE_MQTT_CERT: pair.cert,
