@@ -79,7 +79,7 @@ async function openList(
 }
 
 const COUNT = 'document.querySelectorAll(".closed-list .row").length';
-const CHOSEN = 'document.querySelector(".closed-list [aria-selected=true]")?.dataset.no';
+const CHOSEN_NO = 'document.querySelector(".closed-list [aria-selected=true]")?.dataset.no';
 const PICTURE = 'document.querySelector(".incident img")?.complete === true';
 
 async function checkDesk(t: Test, browser: Browser, jpeg: Buffer): Promise<void> {
@@ -92,7 +92,7 @@ async function checkDesk(t: Test, browser: Browser, jpeg: Buffer): Promise<void>
   t.equal(await page.evaluate('document.activeElement.tagName'), 'H1');
   t.match(await text('.closed-list .row'), /Graffiti.*Nadia.*confirmed/s);
   await keyboard.press('j');
-  await waitUntil(`${CHOSEN} === "${LAST_NO}"`);
+  await waitUntil(`${CHOSEN_NO} === "${LAST_NO}"`);
   await savePicture(page, join(SCREENS_DIR, 'closed-en-light.png'));
   t.strictSame(await violations(page), []);
 
@@ -112,9 +112,9 @@ async function checkDesk(t: Test, browser: Browser, jpeg: Buffer): Promise<void>
   t.equal(await page.evaluate('location.search'), '?verdict=false-alarm&kind=illegal-parking');
   await keyboard.press('k');
   for (let line = 0; line < 50; line += 1) await keyboard.press('j');
-  await waitUntil(`${CHOSEN} === "51"`);
+  await waitUntil(`${CHOSEN_NO} === "51"`);
   await keyboard.press('k');
-  await waitUntil(`${CHOSEN} === "50"`);
+  await waitUntil(`${CHOSEN_NO} === "50"`);
   await page.reload();
   await waitUntil(
     `${COUNT} === 50 && document.querySelector('select[name=verdict]').value === 'false-alarm'`,
@@ -151,7 +151,10 @@ async function checkPhone(t: Test, browser: Browser, jpeg: Buffer): Promise<void
   t.match(await text('.closed-list h1'), 'Signalements clôturés');
   await savePicture(page, join(SCREENS_DIR, 'closed-phone-fr-dark.png'));
   t.strictSame(await violations(page), []);
-  t.ok(await page.evaluate('document.documentElement.scrollWidth <= innerWidth'), 'nothing is cut off');
+  t.ok(
+    await page.evaluate('document.documentElement.scrollWidth <= innerWidth'),
+    'the screen is as wide as the phone',
+  );
   t.equal(await page.$eval('.closed-filters summary', (summary) => summary.textContent), 'Filtres (1) /');
   await page.click('.closed-filters summary');
   await page.type('input[name=camera]', '!');
@@ -169,7 +172,7 @@ async function checkRefusals(t: Test, browser: Browser, jpeg: Buffer): Promise<v
   const { page, room, waitUntil, text } = await openList(t, browser, jpeg, { path: '/closed' });
   await waitUntil(`${COUNT} === 50`);
   await page.keyboard.press('j');
-  await waitUntil(`${CHOSEN} === "${LAST_NO}"`);
+  await waitUntil(`${CHOSEN_NO} === "${LAST_NO}"`);
   const { json } = await room.postAs('Omar', `/api/incidents/${LAST_NO}/reopen`, { revision: 0 }, 'k-1');
   await page.keyboard.press('o');
   await waitUntil('document.querySelector(".toast.bad") !== null');
@@ -179,7 +182,7 @@ async function checkRefusals(t: Test, browser: Browser, jpeg: Buffer): Promise<v
   await waitUntil('document.querySelector(".closed-list .tag.doubt") !== null');
   t.equal(await text('.closed-list .tag.doubt'), `reopened as ${json.no}`);
   await page.keyboard.press('j');
-  await waitUntil(`${CHOSEN} === "${LAST_NO}"`);
+  await waitUntil(`${CHOSEN_NO} === "${LAST_NO}"`);
   t.equal(await page.$('.closed-bar [aria-keyshortcuts=o]'), null, 'it is not offered again');
 
   await page.keyboard.press('j');

@@ -23,7 +23,7 @@ import { slowness } from '../lib/slowness.ts';
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const NOW = Date.parse('2026-11-27T12:00:00.000Z');
 /** Closed incidents of the measurement. */
-const MANY = FULL ? 1_000_000 : 20_000;
+const INCIDENTS = FULL ? 1_000_000 : 20_000;
 /** Maximum time of a page in ms, whatever the filter. */
 const PAGE_MS_MAX = 100;
 /** Rows of an export that is stopped, many times what a socket takes. */
@@ -95,16 +95,16 @@ async function checkPages(t: Test, db: Sql): Promise<void> {
     db,
     Array.from({ length: 120 }, (_, index) => closedAt(Math.floor(index / 7), 'nadia')),
   );
-  const seen: number[] = [];
+  const listedNos: number[] = [];
   for (let cursor: string | undefined; ; ) {
     const page = await closedPage(db, cursor === undefined ? {} : { cursor }, OMAR);
-    seen.push(...page.incidents.map(({ no }) => no));
+    listedNos.push(...page.incidents.map(({ no }) => no));
     if (page.next === null) break;
     t.equal(page.incidents.length, 50);
     cursor = page.next;
-    await addIncidents(db, [closedAt(500 + seen.length, 'ben')]);
+    await addIncidents(db, [closedAt(500 + listedNos.length, 'ben')]);
   }
-  t.strictSame(seen, nos.toReversed(), 'each once, although others were closed meanwhile');
+  t.strictSame(listedNos, nos.toReversed(), 'each once, although others were closed meanwhile');
 }
 
 async function checkReopening(t: Test, db: Sql): Promise<void> {
@@ -115,12 +115,12 @@ async function checkReopening(t: Test, db: Sql): Promise<void> {
     callOf<'judge'>('nadia', NOW, { params: { no }, body: { revision: 0, verdict: 'confirmed' } }),
     TIME_ZONE,
   );
-  const again = (key: string) =>
+  const reopenAgain = (key: string) =>
     reopen(db, callOf<'reopen'>('omar', NOW, { params: { no }, body: { revision: 1 }, key }));
-  const { no: entry } = await again('k-1');
+  const { no: entry } = await reopenAgain('k-1');
   t.match(await closedPage(db, {}, OMAR), { incidents: [{ no, reopenedAs: entry, closedBy: 'nadia' }] });
   t.match(
-    await refusalOf(again('k-2')),
+    await refusalOf(reopenAgain('k-2')),
     {
       status: 409,
       message: `incident ${no}: it was reopened already, as incident ${entry}`,
@@ -164,9 +164,9 @@ function fillSql(db: Sql, { count, first, last }: Filling): string {
 }
 
 async function checkSpeed(t: Test, db: Sql): Promise<void> {
-  await fill(db, MANY);
+  await fill(db, INCIDENTS);
   await db.run('ANALYZE');
-  const middle = iso(NOW - (MANY / 2) * 30_000);
+  const middle = iso(NOW - (INCIDENTS / 2) * 30_000);
   const queries: Readonly<Record<string, ClosedQuery>> = {
     newest: {},
     'the middle': { cursor: `${middle}_999999999` },
@@ -174,7 +174,7 @@ async function checkSpeed(t: Test, db: Sql): Promise<void> {
     'a rare kind': { kind: 'graffiti' },
     'a rare person': { closedBy: 'zoe' },
     'a rare verdict': { verdict: 'unclear' },
-    'a verdict nobody gave': { verdict: 'none' },
+    'an unused verdict': { verdict: 'none' },
     'a day long ago': { from: middle, to: iso(Date.parse(middle) + 3_600_000) },
     'two filters': { kind: 'loitering', closedBy: 'zoe' },
   };
@@ -192,7 +192,7 @@ async function checkSpeed(t: Test, db: Sql): Promise<void> {
     times.push(quickest);
   }
   const limitMs = FULL ? PAGE_MS_MAX : PAGE_MS_MAX * slowness();
-  t.ok(Math.max(...times) <= limitMs, `${MANY} incidents: ${Math.max(...times).toFixed(1)} ms at most`);
+  t.ok(Math.max(...times) <= limitMs, `${INCIDENTS} incidents: ${Math.max(...times).toFixed(1)} ms at most`);
 }
 
 t.test('the table of closed incidents is audited, and is read no faster than it is sent', async (t) => {

@@ -23,7 +23,7 @@ const NOW = Date.parse('2026-11-01T20:00:00.000Z');
 const MONDAY_MS = Date.parse('2026-10-25T23:00:00.000Z');
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
-const WHEN = { timeZone: TIME_ZONE, nowMs: NOW };
+const CLOCK = { timeZone: TIME_ZONE, nowMs: NOW };
 
 interface Sums {
   readonly alerts: number;
@@ -39,9 +39,43 @@ async function addSums(
 ): Promise<void> {
   const { day, hour } = dayHourOf(atMs, TIME_ZONE);
   await insert(db, 'day_figure', {
-    ...{ day, hour, site: 'lyon', box: 'b-1', rule, kind: 'loitering', alerts, confirmed },
-    ...{ false_alarms: falseAlarms, unclear: 0, claims: 2, claim_s: 30 },
+    day,
+    hour,
+    site: 'lyon',
+    box: 'b-1',
+    rule,
+    kind: 'loitering',
+    alerts,
+    confirmed,
+    false_alarms: falseAlarms,
+    unclear: 0,
+    claims: 2,
+    claim_s: 30,
   });
+}
+
+/** An alert that was taken after 10 s for each hour since the week began, and closed after twice the time. */
+function closedAlert(startMs: number, hours: number, change: Columns = {}): Columns {
+  const receivedMs = startMs + hours * HOUR_MS;
+  return {
+    received: iso(receivedMs),
+    state: 'closed',
+    verdict: 'confirmed',
+    claimed_first: iso(receivedMs + (hours + 1) * 10_000),
+    closed_at: iso(receivedMs + (hours + 1) * 20_000),
+    ...change,
+  };
+}
+
+function condition(fromMs: number, toMs: number, change: Columns = {}): Columns {
+  return {
+    severity: 'system',
+    kind: 'stream-lost',
+    received: iso(fromMs),
+    started_at: iso(fromMs),
+    ended_at: iso(toMs),
+    ...change,
+  };
 }
 
 /** Ten alerts taken after 10, 20 … 100 s and closed after twice the time, and what does not belong to them. */
@@ -49,26 +83,15 @@ async function fillWeek(db: Sql, startMs: number): Promise<void> {
   await addSums(db, startMs - DAY_MS, 'r-1', { alerts: 100 });
   await addSums(db, startMs, 'r-1', { alerts: 8, confirmed: 3, falseAlarms: 1 });
   await addSums(db, startMs + 6 * DAY_MS, 'r-2', { alerts: 4, confirmed: 0, falseAlarms: 4 });
-  const alert = (index: number, more: Columns = {}): Columns => {
-    const receivedMs = startMs + index * HOUR_MS;
-    const takenMs = receivedMs + (index + 1) * 10_000;
-    return {
-      ...{ received: iso(receivedMs), state: 'closed', verdict: 'confirmed', claimed_first: iso(takenMs) },
-      ...{ closed_at: iso(receivedMs + (index + 1) * 20_000), ...more },
-    };
-  };
+  const revoked = { verdict: null, claimed_first: null, closed_reason: 'box-revoked' };
   await addIncidents(db, [
-    ...Array.from({ length: 10 }, (_, index) => alert(index)),
+    ...Array.from({ length: 10 }, (_, index) => closedAlert(startMs, index)),
     { received: iso(startMs + HOUR_MS), state: 'new' },
-    alert(900, { reopens: 1, received: iso(startMs), entry: 2 }),
-    alert(500, { received: iso(startMs), verdict: null, claimed_first: null, closed_reason: 'box-revoked' }),
-    alert(0, { received: iso(startMs - 1) }),
+    closedAlert(startMs, 900, { reopens: 1, received: iso(startMs), entry: 2 }),
+    closedAlert(startMs, 500, { received: iso(startMs), ...revoked }),
+    closedAlert(startMs, 0, { received: iso(startMs - 1) }),
   ]);
   await putCamera(db, 'b-1', startMs, { conditions: '["covered"]' });
-  const condition = (fromMs: number, toMs: number | null, more: Columns = {}): Columns => ({
-    ...{ severity: 'system', kind: 'stream-lost', received: iso(fromMs), started_at: iso(fromMs) },
-    ...{ ended_at: toMs === null ? null : iso(toMs), ...more },
-  });
   await addIncidents(db, [
     condition(startMs - 5 * HOUR_MS, startMs + 2 * HOUR_MS),
     condition(startMs + HOUR_MS, startMs + 3 * HOUR_MS, { kind: 'covered' }),
@@ -82,7 +105,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
   t.test(`a week has its alerts, verdicts, times and cameras: ${name}`, async (t) => {
     const db = await roomDatabase(t, (await DATABASES[name](t)).address);
     await fillWeek(db, MONDAY_MS);
-    const week = await weekOf(db, {}, WHEN);
+    const week = await weekOf(db, {}, CLOCK);
     t.ok(Schema.Check(Week, week));
     t.match(week, {
       from: '2026-10-26',
@@ -117,27 +140,27 @@ for (const name of ['sqlite', 'postgres'] as const) {
       storedFrom: iso(MONDAY_MS - 9 * HOUR_MS),
       sumsFrom: '2025-10-31',
     });
-    t.equal((await weekOf(db, { day: '2026-10-29' }, WHEN)).from, '2026-10-26', 'any day names its week');
-    t.match(await weekOf(db, { day: '2026-10-25' }, WHEN), {
+    t.equal((await weekOf(db, { day: '2026-10-29' }, CLOCK)).from, '2026-10-26', 'any day names its week');
+    t.match(await weekOf(db, { day: '2026-10-25' }, CLOCK), {
       from: '2026-10-19',
       total: { alerts: 100 },
       storedAlerts: 1,
     });
     t.match(
-      await weekOf(db, { day: '2026-11-02' }, WHEN),
+      await weekOf(db, { day: '2026-11-02' }, CLOCK),
       { total: { alerts: 0 }, outOfService: [] },
       'a coming week',
     );
-    t.match(await refusalOf(weekOf(db, { day: '2026-02-30' }, WHEN)), { status: 400, message: /^day: / });
+    t.match(await refusalOf(weekOf(db, { day: '2026-02-30' }, CLOCK)), { status: 400, message: /^day: / });
     t.strictSame(
-      (await weekRows(db, {}, WHEN)).map(({ rule }) => rule),
+      (await weekRows(db, {}, CLOCK)).map(({ rule }) => rule),
       ['r-1', 'r-2'],
     );
     await db.run("DELETE FROM incident WHERE severity = 'alert' AND received < $1", [
       iso(MONDAY_MS + 5 * HOUR_MS),
     ]);
     t.match(
-      await weekOf(db, {}, WHEN),
+      await weekOf(db, {}, CLOCK),
       { total: { alerts: 12 }, storedAlerts: 5, claim: { count: 5 } },
       'the sums outlive the incidents, and the answer says so',
     );
@@ -147,10 +170,12 @@ for (const name of ['sqlite', 'postgres'] as const) {
 t.test('the week is read in a browser', { skip: browserMissing(), timeout: 90_000 }, async (t) => {
   const browser = await openBrowser(join(scratch(t), 'profile'));
   t.teardown(() => browser.close());
-  await t.test('on a desk, by keyboard', (t) =>
+  await t.test('the week fits a desk and turns by keys', (t) =>
     checkScreen(t, browser, ['en', 'light'], { width: 1280, height: 800 }),
   );
-  await t.test('on a phone', (t) => checkScreen(t, browser, ['fr', 'dark'], { width: 390, height: 844 }));
+  await t.test('the week fits a phone', (t) =>
+    checkScreen(t, browser, ['fr', 'dark'], { width: 390, height: 844 }),
+  );
 });
 
 async function checkScreen(
@@ -181,12 +206,18 @@ async function checkScreen(
   await waitUntil(`location.search === '?day=${monday}' && document.querySelector('.d-precision') !== null`);
   await savePicture(page, join(SCREENS_DIR, `week-${view.width}-${look.join('-')}.png`));
   t.strictSame(await violations(page), []);
-  t.ok(await page.evaluate('document.querySelector("main").scrollWidth <= innerWidth'), 'nothing is cut off');
-  const shown = await text('.d-week');
-  t.match(shown, isFrench ? /Semaine \d+/ : /Week \d+/);
-  t.match(shown, isFrench ? /sur 8 levées de doute/ : /of 8 reviewed/);
-  t.match(shown, isFrench ? /7 alertes sur 12 sont encore conservées/ : /7 of 12 alerts are still stored/);
-  t.match(shown, isFrench ? /n = 7/ : /n = 7/);
+  t.ok(
+    await page.evaluate('document.querySelector("main").scrollWidth <= innerWidth'),
+    'the screen is as wide as the phone',
+  );
+  const shownText = await text('.d-week');
+  t.match(shownText, isFrench ? /Semaine \d+/ : /Week \d+/);
+  t.match(shownText, isFrench ? /sur 8 levées de doute/ : /of 8 reviewed/);
+  t.match(
+    shownText,
+    isFrench ? /7 alertes sur 12 sont encore conservées/ : /7 of 12 alerts are still stored/,
+  );
+  t.match(shownText, /n = 7/);
   const path = await page.$eval('a[download]', (link) => link.getAttribute('href') ?? '');
   t.equal(path, `/api/week.csv?day=${monday}`);
   const host = { host: new URL(room.home).host };

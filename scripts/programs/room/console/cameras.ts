@@ -256,16 +256,16 @@ interface BlindSpan {
 
 /**
  * Returns the intervals without a usable picture by site/box, where they touch the span. `cameras` tells which
- * conditions are active; the query covers the `named` cameras, or all if there are none.
+ * conditions are active; the query covers the `queriedCameras`, or all if there are none.
  */
 export async function blindnessOf(
   db: Queries,
   cameras: readonly Pick<CameraRow, 'site' | 'box' | 'conditions'>[],
   { fromMs, toMs, nowMs }: BlindSpan,
-  named: readonly Pick<CameraRow, 'site' | 'box'>[] = [],
+  queriedCameras: readonly Pick<CameraRow, 'site' | 'box'>[] = [],
 ): Promise<Map<string, Interval[]>> {
   const values: Value[] = [iso(fromMs), iso(toMs)];
-  const ofBoxes = named.map(({ site, box }) => {
+  const ofBoxes = queriedCameras.map(({ site, box }) => {
     values.push(site, box);
     return `(site = $${values.length - 1} AND box = $${values.length})`;
   });

@@ -33,7 +33,7 @@ interface Span {
 }
 
 /**
- * Returns the seven days of the week of a day, by default today, and their time span in the room's time zone.
+ * Returns the week that contains a day, by default today, in the room's time zone.
  * @throws {CallError} 400 for a day that does not exist
  */
 function spanOf({ day }: WeekQuery, timeZone: string, nowMs: number): Span {

@@ -1,4 +1,4 @@
-/** Screen of closed incidents: filters in the URL, pages of fifty, and the chosen incident beside the list. */
+/** Screen of closed incidents: filters in the URL, pages of fifty, and the chosenIncident incident beside the list. */
 import { signal, useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { Button } from '../../../../../agent/kit/controls.tsx';
@@ -47,7 +47,7 @@ export function ClosedScreen() {
   const page = load.data.value;
   const incidents = page?.incidents ?? [];
   const at = incidents.findIndex(({ no }) => no === chosenNo.value);
-  const chosen = incidents[at];
+  const chosenIncident = incidents[at];
 
   const choose = (incident: ClosedIncident | undefined, opens = openNo.value !== undefined): void => {
     if (incident === undefined) return;
@@ -71,9 +71,10 @@ export function ClosedScreen() {
     ArrowUp: () => move(-1),
     PageDown: () => move(PAGE),
     PageUp: () => move(-PAGE),
-    Enter: () => choose(chosen, true),
+    Enter: () => choose(chosenIncident, true),
     '/': toFilters,
-    ...(chosen !== undefined && canReopen(chosen) && { o: () => void reopen(chosen) }),
+    ...(chosenIncident !== undefined &&
+      canReopen(chosenIncident) && { o: () => void reopen(chosenIncident) }),
   });
   useEffect(() => {
     const { enters } = place.value;
@@ -124,13 +125,13 @@ export function ClosedScreen() {
           </div>
         )}
         <footer class="bar closed-bar">
-          {chosen === undefined ? (
+          {chosenIncident === undefined ? (
             <p class="quiet">{closed.choose}</p>
           ) : (
             <div class="acts">
-              <Act name={closed.open} keyName="Enter" onClick={() => choose(chosen, true)} />
-              {canReopen(chosen) && (
-                <Act name={closed.reopen} keyName="o" onClick={() => void reopen(chosen)} />
+              <Act name={closed.open} keyName="Enter" onClick={() => choose(chosenIncident, true)} />
+              {canReopen(chosenIncident) && (
+                <Act name={closed.reopen} keyName="o" onClick={() => void reopen(chosenIncident)} />
               )}
             </div>
           )}

@@ -39,8 +39,8 @@ export function closedQuery(search: string): URLSearchParams {
     from: startOf(from, 0),
     to: startOf(to, 1),
   };
-  const given = Object.entries(values).filter((entry): entry is [string, string] => entry[1] !== undefined);
-  return new URLSearchParams(given);
+  const entries = Object.entries(values).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  return new URLSearchParams(entries);
 }
 
 /** Returns the start of a day in the room's time zone, or of one `later` days after it. */
