@@ -39,8 +39,10 @@ const ZOOM_STEP = 1.5;
 const WHEEL_RATIO = 0.003;
 /** Movement in px that still counts as a click. */
 const CLICK_PX = 4;
-/** Zoom factor from which names are drawn; below it they would overlap. */
+/** Zoom factor from which many names are drawn; below it they would overlap. */
 const NAMES_FROM = 1.4;
+/** Number of names that do not overlap in the whole map. */
+const NAMES_FEW = 12;
 
 /** Shapes as in desk.css, in units of about a pixel around the centre. */
 const FORMS: Readonly<Record<Condition, string>> = {
@@ -94,7 +96,7 @@ export function MapView({ map: cityPlan, open, chosenKeys, onPick }: Props) {
         }}
       >
         <Ground map={cityPlan} />
-        {view.value.width * NAMES_FROM <= fullView.value.width && <Names map={cityPlan} />}
+        {hasNames(cityPlan) && <Names map={cityPlan} />}
         <Markers cameras={cityPlan.cameras} open={open} />
         <ChosenMarks cameras={cityPlan.cameras} chosenKeys={chosenKeys} />
       </svg>
@@ -161,6 +163,10 @@ function Ground({ map: { areas, lines } }: { readonly map: CityMap }) {
     ),
     [areas, lines],
   );
+}
+
+function hasNames({ names }: CityMap): boolean {
+  return names.length <= NAMES_FEW || view.value.width * NAMES_FROM <= fullView.value.width;
 }
 
 function Names({ map: { names } }: { readonly map: CityMap }) {
