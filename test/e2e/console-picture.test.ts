@@ -1,4 +1,6 @@
-/** Tests the console as the demo shows it, and takes the picture of README; WRITE_SCREENS=1 writes that file. */
+/**
+ * Tests that the demo has what it prints to try, and takes the picture of README; WRITE_SCREENS=1 writes that file.
+ */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,6 +8,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import t from 'tap';
+import type { SearchState } from '../../scripts/programs/room/contract/api.ts';
+import type { ClosedPage } from '../../scripts/programs/room/contract/closed.ts';
 import type { Incident, IncidentDetail, Queue } from '../../scripts/programs/room/contract/incident.ts';
 import type { Session } from '../../scripts/programs/room/contract/session.ts';
 import { browserMissing } from '../lib/browser.ts';
@@ -21,7 +25,7 @@ const PICTURE_BYTES_MAX = 300_000;
 const skip = browserMissing() || (existsSync(STREET_CLIP) ? false : 'no clip: scripts/setup fetches it');
 
 t.test(
-  'the console shows the demo’s queue with one incident open beside it',
+  'the demo has a storm, a map, patrols, closed incidents, a search and a rule for the alarm',
   { skip, timeout: 120_000 },
   async (t) => {
     let output = '';
@@ -48,7 +52,10 @@ t.test(
     const browser = await openBrowser(join(scratch(t), 'profile'));
     t.teardown(() => browser.close());
     const screen = await ConsoleScreen.open(browser, consoleEntry, 'operator');
-    await screen.waitUntil('lines', `document.querySelectorAll('.row').length >= 2`);
+    await screen.waitUntil('a storm', `document.querySelector('.row .fold') !== null`);
+    const cameraOnMap = `document.querySelector('.queue-map svg')?.textContent.includes('square-1')`;
+    await screen.waitUntil('the map', cameraOnMap);
+    t.match(await screen.request('/api/patrols'), { text: /Night patrol/ });
     const hasPicture = `document.querySelector('.pictures img')?.naturalWidth > 0`;
     // A colleague has claimed one incident and dispatched someone to another.
     const colleague = await ConsoleScreen.open(browser, consoleEntry, 'operator-2');
@@ -94,6 +101,37 @@ t.test(
     const incidentText = String(await screen.page.evaluate(`document.querySelector('.work').textContent`));
     t.notMatch(incidentText, /clock/i, 'no incident repeats it');
     t.equal(await screen.page.$eval('html', (html) => html.getAttribute('lang')), 'en');
+    t.same(await searchMatches(screen), [BOX], 'the box answers a search');
+    const closed = await firstClosed(screen);
+    const { incident, notes } = await detailOf(screen, closed.no);
+    t.ok(incident.verdict, 'the demo has closed an incident');
+    t.match(notes, [{ account: 'demo-program', text: /no person judged it/ }], 'it is marked');
+    t.match(readFileSync(DEMO_CONFIG, 'utf8'), 'kind: crowd-gathering', 'a rule has priority 1');
     t.same(screen.pageErrors, []);
   },
 );
+
+/** Names of the boxes with a match, from a search as the screen sends it. */
+async function searchMatches(screen: ConsoleScreen): Promise<string[]> {
+  const [from, to] = [-3_600_000, 60_000].map((ms) => new Date(Date.now() + ms).toISOString());
+  const body = { case: 'demo/1', reason: 'a test', from, to };
+  let state = JSON.parse((await screen.request('/api/searches', body)).text) as SearchState;
+  while (!state.isDone) {
+    await sleep(200);
+    state = JSON.parse((await screen.request(`/api/searches/${state.id}`)).text) as SearchState;
+  }
+  return [...new Set(state.matches.map(({ box }) => box))];
+}
+
+async function firstClosed(screen: ConsoleScreen): Promise<Incident> {
+  for (;;) {
+    const { incidents } = JSON.parse((await screen.request('/api/closed')).text) as ClosedPage;
+    const [first] = incidents;
+    if (first !== undefined) return first;
+    await sleep(200);
+  }
+}
+
+async function detailOf(screen: ConsoleScreen, no: number): Promise<IncidentDetail> {
+  return JSON.parse((await screen.request(`/api/incidents/${no}`)).text) as IncidentDetail;
+}

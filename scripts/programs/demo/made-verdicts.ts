@@ -1,0 +1,102 @@
+/**
+ * Closes the first alerts of the demo, so that its list of closed incidents has entries. It acts over the console's
+ * interface with a token, as any program of a room, and a note with each incident says so.
+ *
+ * LIMITS: VERDICTS.length incidents, at the pace of EVERY_MS. Incidents that a person has claimed are left alone.
+ */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Incident, IncidentDetail, Queue } from '../room/contract/incident.ts';
+import type { ActedIncident } from '../room/contract/undo.ts';
+
+/** Interval of the attempts in ms; a person can follow each verdict on the screen. */
+const EVERY_MS = 3000;
+/** Time in ms that an incident stays in the queue at least, so that a person sees it arrive. */
+const SHOWN_MS = 5000;
+/** Maximum time of a request in ms. */
+const ANSWER_WITHIN_MS = 10_000;
+const VERDICTS = ['confirmed', 'false-alarm', 'confirmed', 'unclear'] as const;
+type Verdict = (typeof VERDICTS)[number];
+export const MADE_VERDICTS = VERDICTS.length;
+/** Both languages of the console, because a note is shown as it is stored. */
+const NOTE =
+  'Closed by the demo’s program; no person judged it. / Clôturé par le programme de la démonstration, sans levée de doute humaine.';
+
+export class MadeVerdicts {
+  readonly #origin: string;
+  readonly #token: string;
+  readonly #signal: AbortSignal;
+
+  /** `origin` is the console's address; `signal` ends the work early. */
+  constructor(origin: string, token: string, signal: AbortSignal) {
+    this.#origin = origin;
+    this.#token = token;
+    this.#signal = signal;
+  }
+
+  /** Resolves when all verdicts are given, or at the signal. Throws if the console refuses a request. */
+  async give(): Promise<void> {
+    const closedRules = new Set<string>();
+    let given = 0;
+    try {
+      for (;;) {
+        await sleep(EVERY_MS, undefined, { signal: this.#signal });
+        const verdict = VERDICTS[given];
+        if (verdict === undefined) return;
+        const incident = chosen((await this.#get<Queue>('/api/queue')).incidents, closedRules);
+        if (incident === undefined || !(await this.#close(incident, verdict))) continue;
+        closedRules.add(incident.rule);
+        given += 1;
+      }
+    } catch (error) {
+      if (!this.#signal.aborted) throw error;
+    }
+  }
+
+  /** Claims the incident, opens its picture, adds the note, and judges it. False if a person was faster. */
+  async #close({ no, still }: Incident, verdict: Verdict): Promise<boolean> {
+    const { stills } = await this.#get<IncidentDetail>(`/api/incidents/${no}`);
+    const shown = stills.find(({ name, isStored }) => name === still && isStored);
+    if (shown === undefined) return false;
+    const claimed = await this.#post(`/api/incidents/${no}/claim`, {});
+    if (claimed === undefined) return false;
+    await this.#ask(`/api/incidents/${no}/stills/${shown.moment}`).then((answer) => answer.arrayBuffer());
+    const noted = await this.#post(`/api/incidents/${no}/note`, { text: NOTE });
+    const { revision } = noted ?? claimed;
+    return (await this.#post(`/api/incidents/${no}/verdict`, { revision, verdict })) !== undefined;
+  }
+
+  async #get<Answer>(path: string): Promise<Answer> {
+    return (await (await this.#ask(path)).json()) as Answer;
+  }
+
+  /** Returns the incident after the action, or undefined if another person has acted on it. */
+  async #post(path: string, body: object): Promise<ActedIncident | undefined> {
+    const answer = await this.#ask(path, body);
+    return answer.status === 409 ? undefined : ((await answer.json()) as ActedIncident);
+  }
+
+  async #ask(path: string, body?: object): Promise<Response> {
+    const answer = await fetch(`${this.#origin}${path}`, {
+      method: body === undefined ? 'GET' : 'POST',
+      headers: {
+        authorization: `Bearer ${this.#token}`,
+        ...(body !== undefined && { 'content-type': 'application/json', 'idempotency-key': randomUUID() }),
+      },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      signal: AbortSignal.any([this.#signal, AbortSignal.timeout(ANSWER_WITHIN_MS)]),
+    });
+    if (!answer.ok && answer.status !== 409)
+      throw new Error(`${path}: ${answer.status} ${(await answer.text()).slice(0, 200)}`);
+    return answer;
+  }
+}
+
+/** Returns the oldest one with a picture that waits, of a rule that has no closed incident yet if there is one. */
+function chosen(incidents: readonly Incident[], closedRules: ReadonlySet<string>): Incident | undefined {
+  const candidates = incidents
+    .filter(({ state, still, priority }) => state === 'new' && still !== null && priority > 1)
+    .filter(({ received }) => Date.now() - Date.parse(received) >= SHOWN_MS)
+    .sort((a, b) => a.no - b.no);
+  return candidates.find(({ rule }) => !closedRules.has(rule)) ?? candidates[0];
+}
