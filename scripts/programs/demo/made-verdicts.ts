@@ -1,6 +1,6 @@
 /**
  * Closes the first alerts of the demo, so that its list of closed incidents has entries. It acts over the console's
- * interface with a token, as any program of a room, and a note with each incident says so.
+ * interface with a token, as any program of a room, and says so in a note.
  *
  * LIMITS: VERDICTS.length incidents, at the pace of EVERY_MS. Incidents that a person has claimed are left alone.
  */
@@ -34,23 +34,20 @@ export class MadeVerdicts {
     this.#signal = signal;
   }
 
-  /** Resolves when all verdicts are given, or at the signal. Throws if the console refuses a request. */
-  async give(): Promise<void> {
-    const closedRules = new Set<string>();
+  /** Resolves with the number of given verdicts, when it has all or at the signal. Throws if the console refuses. */
+  async give(): Promise<number> {
     let given = 0;
     try {
-      for (;;) {
+      while (given < VERDICTS.length) {
         await sleep(EVERY_MS, undefined, { signal: this.#signal });
-        const verdict = VERDICTS[given];
-        if (verdict === undefined) return;
-        const incident = chosen((await this.#get<Queue>('/api/queue')).incidents, closedRules);
-        if (incident === undefined || !(await this.#close(incident, verdict))) continue;
-        closedRules.add(incident.rule);
-        given += 1;
+        const incident = chosen((await this.#get<Queue>('/api/queue')).incidents);
+        const verdict = VERDICTS[given] ?? 'unclear';
+        if (incident !== undefined && (await this.#close(incident, verdict))) given += 1;
       }
     } catch (error) {
       if (!this.#signal.aborted) throw error;
     }
+    return given;
   }
 
   /** Claims the incident, opens its picture, adds the note, and judges it. False if a person was faster. */
@@ -92,11 +89,11 @@ export class MadeVerdicts {
   }
 }
 
-/** Returns the oldest one with a picture that waits, of a rule that has no closed incident yet if there is one. */
-function chosen(incidents: readonly Incident[], closedRules: ReadonlySet<string>): Incident | undefined {
-  const candidates = incidents
-    .filter(({ state, still, priority }) => state === 'new' && still !== null && priority > 1)
-    .filter(({ received }) => Date.now() - Date.parse(received) >= SHOWN_MS)
-    .sort((a, b) => a.no - b.no);
-  return candidates.find(({ rule }) => !closedRules.has(rule)) ?? candidates[0];
+/** Returns the oldest one that waits and has a picture. The newest of each rule stays in the queue. */
+function chosen(incidents: readonly Incident[]): Incident | undefined {
+  const waiting = incidents.filter(({ state, priority }) => state === 'new' && priority > 1);
+  return waiting
+    .filter(({ still, received }) => still !== null && Date.now() - Date.parse(received) >= SHOWN_MS)
+    .filter(({ no, rule }) => waiting.some((other) => other.rule === rule && other.no > no))
+    .sort((a, b) => a.no - b.no)[0];
 }

@@ -12,18 +12,19 @@ export interface Offer {
 /** Returns at most eight lines. */
 export function tryLines({ tracks, isOwnClip }: Offer): string[] {
   const closed = isOwnClip
-    ? `: the demo’s program closes the first ${MADE_VERDICTS} by itself, marked by a note`
-    : ', once you have judged one';
+    ? `; the demo’s program closes ${MADE_VERDICTS} as examples, and says so in a note`
+    : ', once you have given a verdict';
+  const rows = isOwnClip
+    ? 'on “… × Line crossed”: a storm in one row, x selects it'
+    : 'on a row: its picture';
   return [
-    ...(isOwnClip
-      ? ['Enter   on the row “… × Line crossed”: a storm in one row; x selects all of it']
-      : ['Enter   on a row: the incident, with its picture']),
-    't f u   verdict: confirmed, false alarm, unclear; z takes back your last action for 10 s',
+    `Enter   ${rows}`,
+    't f u   verdict: confirmed, false alarm, unclear; z undoes your last action',
     'm       map beside the queue: a made-up town with this camera',
-    'd       after c (claim): dispatches one of three made-up patrols',
+    'c d     claim, then dispatch one of three made-up patrols',
     `g l     closed incidents${closed}`,
-    'g s     search in the box’s archive: any case number and reason, then Search',
+    'g s     search in the box’s archive, under any case number and reason',
     ...(tracks === undefined ? [] : [`g t     passages: an hour of ${tracks} tracks, made from the clip`]),
-    `buttons Français changes the language; Alarm sounds for priority 1${isOwnClip ? ': a group of three' : ''}`,
+    `buttons Français: the other language; Alarm: a sound at priority 1${isOwnClip ? ', here two people together' : ''}`,
   ];
 }

@@ -3,6 +3,7 @@ import { computed, effect, signal } from '@preact/signals';
 import { ApiProblem, get } from '../api.ts';
 import { openNo } from '../router.ts';
 import { session } from '../session.ts';
+import { loadViewStyles } from '../view-styles.ts';
 import { type CityMap, cityMap } from '../views/geo.ts';
 
 /** Narrower screens have room for the list only; there the map is a screen of its own. */
@@ -44,12 +45,16 @@ export function toggleMap(): void {
   else localStorage.removeItem(HIDDEN);
 }
 
-/** Loads the map, once. After a failure, the next call tries again. */
+/** Loads the map and its styles, once. After a failure, the next call tries again. */
 export async function loadQueueMap(): Promise<void> {
   if (queueMap.value !== undefined) return;
+  const styles = loadViewStyles().then(
+    () => true,
+    () => false,
+  );
   try {
     const map = cityMap(await get<unknown>('/api/plan'));
-    if (typeof map !== 'string') queueMap.value = map;
+    if ((await styles) && typeof map !== 'string') queueMap.value = map;
   } catch (error) {
     if (!(error instanceof ApiProblem)) throw error;
   }
