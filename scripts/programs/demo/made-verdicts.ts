@@ -6,6 +6,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { withDeadline } from '../../../agent/base/deadline.ts';
 import type { Incident, IncidentDetail, Queue } from '../room/contract/incident.ts';
 import type { ActedIncident } from '../room/contract/undo.ts';
 
@@ -36,28 +37,28 @@ export class MadeVerdicts {
 
   /** Resolves with the number of given verdicts, when it has all or at the signal. Throws if the console refuses. */
   async give(): Promise<number> {
-    let given = 0;
+    let count = 0;
     try {
-      while (given < VERDICTS.length) {
+      while (count < VERDICTS.length) {
         await sleep(EVERY_MS, undefined, { signal: this.#signal });
-        const incident = chosen((await this.#get<Queue>('/api/queue')).incidents);
-        const verdict = VERDICTS[given] ?? 'unclear';
-        if (incident !== undefined && (await this.#close(incident, verdict))) given += 1;
+        const incident = oldestWaiting((await this.#get<Queue>('/api/queue')).incidents);
+        const verdict = VERDICTS[count] ?? 'unclear';
+        if (incident !== undefined && (await this.#close(incident, verdict))) count += 1;
       }
     } catch (error) {
       if (!this.#signal.aborted) throw error;
     }
-    return given;
+    return count;
   }
 
   /** Claims the incident, opens its picture, adds the note, and judges it. False if a person was faster. */
-  async #close({ no, still }: Incident, verdict: Verdict): Promise<boolean> {
+  async #close({ no, still: stillName }: Incident, verdict: Verdict): Promise<boolean> {
     const { stills } = await this.#get<IncidentDetail>(`/api/incidents/${no}`);
-    const shown = stills.find(({ name, isStored }) => name === still && isStored);
-    if (shown === undefined) return false;
+    const still = stills.find(({ name, isStored }) => name === stillName && isStored);
+    if (still === undefined) return false;
     const claimed = await this.#post(`/api/incidents/${no}/claim`, {});
     if (claimed === undefined) return false;
-    await this.#ask(`/api/incidents/${no}/stills/${shown.moment}`).then((answer) => answer.arrayBuffer());
+    await this.#ask(`/api/incidents/${no}/stills/${still.moment}`).then((answer) => answer.arrayBuffer());
     const noted = await this.#post(`/api/incidents/${no}/note`, { text: NOTE });
     const { revision } = noted ?? claimed;
     return (await this.#post(`/api/incidents/${no}/verdict`, { revision, verdict })) !== undefined;
@@ -81,7 +82,7 @@ export class MadeVerdicts {
         ...(body !== undefined && { 'content-type': 'application/json', 'idempotency-key': randomUUID() }),
       },
       ...(body !== undefined && { body: JSON.stringify(body) }),
-      signal: AbortSignal.any([this.#signal, AbortSignal.timeout(ANSWER_WITHIN_MS)]),
+      signal: withDeadline(ANSWER_WITHIN_MS, this.#signal),
     });
     if (!answer.ok && answer.status !== 409)
       throw new Error(`${path}: ${answer.status} ${(await answer.text()).slice(0, 200)}`);
@@ -90,7 +91,7 @@ export class MadeVerdicts {
 }
 
 /** Returns the oldest one that waits and has a picture. The newest of each rule stays in the queue. */
-function chosen(incidents: readonly Incident[]): Incident | undefined {
+function oldestWaiting(incidents: readonly Incident[]): Incident | undefined {
   const waiting = incidents.filter(({ state, priority }) => state === 'new' && priority > 1);
   return waiting
     .filter(({ still, received }) => still !== null && Date.now() - Date.parse(received) >= SHOWN_MS)

@@ -191,9 +191,9 @@ async function showConsole(roomSigner: RoomSigner): Promise<RunningConsole> {
 /** Gives the list of closed incidents its first entries. */
 async function closeFirstAlerts({ origin, token }: RunningConsole): Promise<void> {
   try {
-    const given = await new MadeVerdicts(origin, token, isEnding.signal).give();
+    const count = await new MadeVerdicts(origin, token, isEnding.signal).give();
     if (!isEnding.signal.aborted)
-      say(`         the demo’s program has closed ${given} alerts, as examples for g l`);
+      say(`         the demo’s program has closed ${count} alerts, as examples for g l`);
   } catch (error) {
     say(`         no alert could be closed as an example: ${printable(messageOf(error), 300)}`);
   }

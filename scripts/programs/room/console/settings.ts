@@ -227,7 +227,7 @@ export function demoSettings(database: string, listen: string, entryToken = newE
     origin: undefined,
     database,
     oidc: undefined,
-    // Who has the link may enter every account, so its token may also be that of a program.
+    // Anyone who has the link can use every account, so a program may act with its token.
     tokens: [{ name: DEMO_PROGRAM, role: 'operator', sha256: sha256Of(entryToken) }],
     plan: undefined,
     webhooks: [],
