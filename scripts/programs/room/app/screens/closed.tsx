@@ -183,7 +183,7 @@ interface RowProps {
 
 function ClosedRow({ at, incident, isChosen, onTake }: RowProps) {
   const { closed } = reportWords.value;
-  const { no, kind, site, box, closedAt, closedBy, closedReason, verdict, reopenedAs } = incident;
+  const { no, kind, site, box, closedAt, closedBy, closedReason, reopenedAs } = incident;
   const isMe = closedBy !== null && closedBy === session.value?.user;
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: the list has the keys (aria-activedescendant)
