@@ -123,8 +123,7 @@ async function checkLooking(t: Test, browser: Browser, jpeg: Buffer): Promise<vo
   await waitUntil('document.querySelector(".row") !== null');
   await keyboard.press('j');
   await keyboard.press('Enter');
-  await keyboard.press('j');
-  await keyboard.press('f');
+  for (const key of ['j', 'j', 'f'] as const) await keyboard.press(key);
   await page.waitForSelector('dialog[open]');
   await keyboard.down('Shift');
   await keyboard.press('Tab');
@@ -133,7 +132,7 @@ async function checkLooking(t: Test, browser: Browser, jpeg: Buffer): Promise<vo
   await waitUntil('document.querySelector(".toast.good") !== null');
   t.same(await judgements(room.db), [
     [2, false],
-    [20, true],
+    [21, true],
   ]);
   await page.goto(`${room.home}/incidents/3`);
   await page.waitForSelector('.incident .no-picture');
@@ -157,7 +156,7 @@ async function checkStorm(t: Test, browser: Browser, jpeg: Buffer): Promise<void
   await keyboard.press('z');
   await waitUntil(isOpen(23));
   await waitUntil(TITLE_FOCUSED);
-  await waitUntil('document.querySelector(".incident .mark.closed") === null');
+  await waitUntil('document.querySelector(".incident-head .mark.closed") === null');
   t.same(
     (await verdictsOf(room.db)).filter(({ verdict }) => verdict !== null).map(({ no }) => no),
     [21, 22],

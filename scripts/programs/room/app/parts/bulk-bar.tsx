@@ -1,4 +1,5 @@
 /** Buttons and keys for one verdict on all selected incidents. */
+import { BULK_MAX } from '../../contract/terms.ts';
 import { judge } from '../looking.ts';
 import { isSeen } from '../queue/seen-pictures.ts';
 import { refusals, selectedIncidents, selectOnly } from '../queue/selection.ts';
@@ -31,6 +32,7 @@ export function BulkBar() {
     <div class="bulk" role="toolbar" aria-label={bulk.bar}>
       <p class="bulk-count" role="status">
         <b>{bulk.selected(incidents.length)}</b> {unseenCount > 0 && bulk.unseen(unseenCount)}
+        {incidents.length === BULK_MAX && ` ${bulk.full}`}
       </p>
       {VERDICT_NAMES.map((verdict) => (
         <button

@@ -1,4 +1,7 @@
-/** Messages about actions, with their undo. They never take the focus, and a screen reader reads each once. */
+/**
+ * Messages about actions, with their undo. They never take the focus, and a screen reader reads each once. Of the
+ * actions that can be undone, only the newest is shown, so that fast work does not cover the screen.
+ */
 import { useEffect, useRef } from 'preact/hooks';
 import { Button } from '../../../../../agent/kit/controls.tsx';
 import { useKeys } from '../keys.ts';
@@ -10,10 +13,13 @@ import { words } from '../words/words.ts';
 
 export function Toasts() {
   useKeys({ z: () => void undo() });
+  const shownToasts = toasts.value.filter(
+    ({ id, undoUntilMs }) => undoUntilMs === undefined || id === newestToast.value,
+  );
   return (
     <>
       <div class="toasts">
-        {toasts.value.map((toast) => (
+        {shownToasts.map((toast) => (
           <Message key={toast.id} toast={toast} />
         ))}
       </div>
@@ -51,15 +57,9 @@ function Message({ toast }: { readonly toast: Toast }) {
 function Undo({ id, untilMs }: { readonly id: number; readonly untilMs: number }) {
   void tick.value;
   const { undo: texts, units } = words.value;
-  const isNewest = newestToast.value === id;
   return (
-    <button
-      type="button"
-      class="act undo"
-      aria-keyshortcuts={isNewest ? 'z' : undefined}
-      onClick={() => void undo(id)}
-    >
-      {isNewest ? texts.byKey : texts.act}{' '}
+    <button type="button" class="act undo" aria-keyshortcuts="z" onClick={() => void undo(id)}>
+      {texts.byKey}{' '}
       <span class="left" aria-hidden="true">
         {secondsTo(untilMs)} {units.s}
       </span>

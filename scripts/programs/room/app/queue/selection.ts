@@ -2,9 +2,11 @@
  * Selection of several incidents of the queue, for one verdict on all of them.
  *
  * INVARIANTS: only open incidents that this browser holds count as selected.
+ * LIMITS: BULK_MAX incidents, the number that one verdict takes; further ones are not selected.
  */
 import { computed, signal } from '@preact/signals';
 import type { Incident } from '../../contract/incident.ts';
+import { BULK_MAX } from '../../contract/terms.ts';
 import { keyOf, type Line } from './lines.ts';
 import { incidentsOf } from './next.ts';
 import { lines, rowOf } from './store.ts';
@@ -74,7 +76,7 @@ export function selectOnly(nos: readonly number[]): void {
 }
 
 function select(nos: ReadonlySet<number>): void {
-  selectedNos.value = nos;
+  selectedNos.value = new Set([...nos].slice(0, BULK_MAX));
   refusals.value = new Map();
 }
 

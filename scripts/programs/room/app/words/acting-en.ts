@@ -2,7 +2,7 @@
 export const ACTING_EN = {
   look: {
     title: 'Give a verdict without looking?',
-    one: 'You have not opened the picture of this incident.',
+    one: 'You have not opened the picture of this incident in this tab.',
     several: (unseen: number, all: number) =>
       `You have not opened the pictures of ${unseen} of the ${all} selected incidents.`,
     audited: 'The audit log marks a verdict without looking.',
@@ -15,7 +15,8 @@ export const ACTING_EN = {
     bar: 'Actions on the selection',
     selected: (count: number) => `${count} selected`,
     unseen: (count: number) => `(${count} unseen)`,
-    clear: 'Clear the selection',
+    full: 'One verdict takes no more.',
+    clear: 'Deselect all',
     leave: 'Leave them',
     done: (count: number, verdict: string) =>
       count === 1 ? `Closed as ${verdict}: 1 incident.` : `Closed as ${verdict}: ${count} incidents.`,
@@ -23,7 +24,6 @@ export const ACTING_EN = {
       `Not closed: ${refused} of ${all}, see their rows. ${first}`,
   },
   undo: {
-    act: 'Undo',
     byKey: 'Undo (z)',
     hint: (seconds: number) => `Undo with z within ${seconds} s.`,
     done: (action: string) => `Undone. ${action}`,

@@ -4,7 +4,7 @@ import type { ActingWords } from './acting-en.ts';
 export const ACTING_FR: ActingWords = {
   look: {
     title: 'Rendre un verdict sans voir l’image ?',
-    one: 'Vous n’avez pas ouvert l’image de cet incident.',
+    one: 'Vous n’avez pas ouvert l’image de cet incident dans cet onglet.',
     several: (unseen, all) =>
       unseen === 1
         ? `Vous n’avez pas ouvert l’image d’un des ${all} incidents sélectionnés.`
@@ -19,6 +19,7 @@ export const ACTING_FR: ActingWords = {
     bar: 'Actions sur la sélection',
     selected: (count) => `${count} ${count > 1 ? 'sélectionnés' : 'sélectionné'}`,
     unseen: (count) => `(dont ${count} ${count > 1 ? 'non consultés' : 'non consulté'})`,
+    full: 'Maximum pour un verdict groupé.',
     clear: 'Tout désélectionner',
     leave: 'Les laisser',
     done: (count, verdict) => `${count} ${count > 1 ? 'clôturés' : 'clôturé'}, ${verdict}.`,
@@ -26,7 +27,6 @@ export const ACTING_FR: ActingWords = {
       `${refused} sur ${all} ${refused > 1 ? 'non clôturés' : 'non clôturé'}, voir leurs lignes. ${first}`,
   },
   undo: {
-    act: 'Annuler',
     byKey: 'Annuler (z)',
     hint: (seconds) => `Annuler avec z pendant ${seconds} s.`,
     done: (action) => `Annulé. ${action}`,
