@@ -45,18 +45,18 @@ export function personIn(db: Sql, name: string, startMs: number): Person {
       body,
       key: acting.key ?? '',
     } as never) as never;
-  const seen = ({ revision = 0 }: Acting): object => ({ revision });
+  const revisionOf = ({ revision = 0 }: Acting): object => ({ revision });
   const looking = ({ withoutLooking }: Acting): object =>
     withoutLooking === undefined ? {} : { withoutLooking };
   return {
     claim: (no, acting = {}) => handlers.claim(call({ no }, acting, {})),
     release: (no, acting = {}) => handlers.release(call({ no }, acting, {})),
-    dispatch: (no, acting) => handlers.dispatch(call({ no }, acting, seen(acting))),
+    dispatch: (no, acting) => handlers.dispatch(call({ no }, acting, revisionOf(acting))),
     review: (no, verdict, acting = {}) =>
-      handlers.judge(call({ no }, acting, { verdict, ...seen(acting), ...looking(acting) })),
+      handlers.judge(call({ no }, acting, { verdict, ...revisionOf(acting), ...looking(acting) })),
     note: (no, text, acting) => handlers.note(call({ no }, acting, { text })),
-    reassign: (no, to, acting) => handlers.reassign(call({ no }, acting, { to, ...seen(acting) })),
-    reopen: (no, acting) => handlers.reopen(call({ no }, acting, seen(acting))),
+    reassign: (no, to, acting) => handlers.reassign(call({ no }, acting, { to, ...revisionOf(acting) })),
+    reopen: (no, acting) => handlers.reopen(call({ no }, acting, revisionOf(acting))),
     reviewAll: (incidents, verdict, acting = {}) =>
       handlers.verdicts(call({}, acting, { incidents, verdict, ...looking(acting) })),
     undo: (acts, acting = {}) => handlers.undo(call({}, acting, { acts })),

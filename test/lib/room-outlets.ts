@@ -1,4 +1,4 @@
-/** What leaves a room because of actions: verdicts by a stand-in broker and webhooks, until they are stopped or die. */
+/** Delivery of what leaves a room because of actions: verdicts by a stand-in broker, and webhooks. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeLogger } from '../../agent/base/log.ts';
 import { type Publisher, VerdictDelivery } from '../../scripts/programs/room/archive/verdicts.ts';
@@ -56,13 +56,13 @@ export interface Outlets {
 /**
  * Starts delivery in place of an earlier program that may have died: its leases are over.
  *
- * `sent` receives the verdicts in the form of MQTT payloads.
+ * `payloads` receives the verdicts in the form of MQTT payloads.
  */
 export async function startOutlets(
   db: Sql,
   mortal: MortalDatabase,
   settings: readonly WebhookSettings[],
-  sent: string[],
+  payloads: string[],
 ): Promise<Outlets> {
   await db.run('UPDATE webhook SET until = $1 WHERE holder IS NOT NULL', ['2020-01-01T00:00:00.000Z']);
   const own = new WatchedLease(db, 'lease-archive', 'one');
@@ -76,11 +76,11 @@ export async function startOutlets(
       _topic: string,
       payload: string,
       _options: object,
-      done: (error: undefined, packet: object) => void,
+      onAnswer: (error: undefined, packet: object) => void,
     ) => {
-      sent.push(payload);
+      payloads.push(payload);
       messageId += 1;
-      setImmediate(() => done(undefined, { messageId }));
+      setImmediate(() => onAnswer(undefined, { messageId }));
     },
   } as unknown as Publisher;
   const lease = new WatchedLease(mortal.db, 'lease-archive', 'one');
@@ -99,7 +99,7 @@ export async function startOutlets(
   };
 }
 
-/** Waits until nothing is due any more, or the program is dead. */
+/** Waits until no delivery is due any more, or the program is dead. */
 export async function settled(db: Sql, mortal: MortalDatabase): Promise<void> {
   for (const deadlineMs = performance.now() + 30_000; !mortal.isDead; await sleep(20)) {
     const [row] = await db.all<{ due: number }>(

@@ -32,7 +32,7 @@ async function pictured(db: Sql, name: string, change = {}): Promise<number> {
 
 const judgements = async (db: Sql, no: number): Promise<object[]> =>
   (
-    await db.all<{ account: string; more: string }>(
+    await db.all<Record<'account' | 'more', string>>(
       "SELECT account, more FROM audit WHERE act = 'judge' AND incident = $1 ORDER BY no",
       [no],
     )
@@ -108,33 +108,33 @@ for (const name of ['sqlite', 'postgres'] as const) {
       }
     });
 
-    await t.test('a bulk verdict does or refuses each incident by itself', async (t) => {
-      const seen = await pictured(db, 'b-1', { rule: 'r-bulk' });
-      await anna.open(seen);
-      const unseen = await pictured(db, 'b-2', { rule: 'r-bulk' });
-      const plain = await addIncident(db, NOW, { rule: 'r-bulk', severity: 'notice' });
-      const taken = await addIncident(db, NOW, { rule: 'r-bulk' });
-      await ben.claim(taken);
-      const changed = await addIncident(db, NOW, { rule: 'r-bulk' });
-      await ben.note(changed, 'wait', { key: 'wait' });
-      const closed = await addIncident(db, NOW, { rule: 'r-bulk' });
-      await ben.review(closed, 'confirmed');
-      const asked = [seen, unseen, plain, taken, changed, closed, 987_654].map((no) => ({
+    await t.test('a bulk verdict does or refuses each incident separately', async (t) => {
+      const seenNo = await pictured(db, 'b-1', { rule: 'r-bulk' });
+      await anna.open(seenNo);
+      const unseenNo = await pictured(db, 'b-2', { rule: 'r-bulk' });
+      const noticeNo = await addIncident(db, NOW, { rule: 'r-bulk', severity: 'notice' });
+      const takenNo = await addIncident(db, NOW, { rule: 'r-bulk' });
+      await ben.claim(takenNo);
+      const changedNo = await addIncident(db, NOW, { rule: 'r-bulk' });
+      await ben.note(changedNo, 'wait', { key: 'wait' });
+      const closedNo = await addIncident(db, NOW, { rule: 'r-bulk' });
+      await ben.review(closedNo, 'confirmed');
+      const request = [seenNo, unseenNo, noticeNo, takenNo, changedNo, closedNo, 987_654].map((no) => ({
         no,
-        revision: no === taken || no === closed ? 1 : 0,
+        revision: no === takenNo || no === closedNo ? 1 : 0,
       }));
       const before = await stateOf(db);
-      const answer = await anna.reviewAll(asked, 'false-alarm');
+      const answer = await anna.reviewAll(request, 'false-alarm');
       t.ok(Value.Check(VerdictsAnswer, answer), 'the answer fits its schema');
       t.same(
         answer.results.map(({ no, incident, reason }) => [no, incident?.state, reason]),
         [
-          [seen, 'closed', null],
-          [unseen, 'new', 'unseen'],
-          [plain, 'closed', null],
-          [taken, 'claimed', null],
-          [changed, 'new', null],
-          [closed, 'closed', null],
+          [seenNo, 'closed', null],
+          [unseenNo, 'new', 'unseen'],
+          [noticeNo, 'closed', null],
+          [takenNo, 'claimed', null],
+          [changedNo, 'new', null],
+          [closedNo, 'closed', null],
           [987_654, undefined, null],
         ],
       );
@@ -146,19 +146,19 @@ for (const name of ['sqlite', 'postgres'] as const) {
         [6, /incident 987654 does not exist/],
       ] as const)
         t.match(answer.results[index]?.problem, line);
-      t.same(await judgements(db, seen), [{ account: 'anna', verdict: 'false-alarm' }]);
+      t.same(await judgements(db, seenNo), [{ account: 'anna', verdict: 'false-alarm' }]);
       t.equal(answer.undo.acts.length, 2, 'one audit entry each');
       t.match(await anna.undo(answer.undo.acts, { atS: 9 }), {
         results: [{ problem: null }, { problem: null }],
       });
       t.same(await stateOf(db), before, 'one call undoes all of it');
-      const { results } = await anna.reviewAll([{ no: unseen, revision: 0 }], 'confirmed', {
+      const { results } = await anna.reviewAll([{ no: unseenNo, revision: 0 }], 'confirmed', {
         withoutLooking: true,
       });
       t.match(results, [{ incident: { state: 'closed', verdict: 'confirmed' } }]);
-      t.same(await judgements(db, unseen), [{ account: 'anna', verdict: 'confirmed', unseen: true }]);
-      const twice = [plain, plain].map((no) => ({ no, revision: 2 }));
-      t.match((await refusalOf(anna.reviewAll(twice, 'unclear'))).message, /named twice/);
+      t.same(await judgements(db, unseenNo), [{ account: 'anna', verdict: 'confirmed', unseen: true }]);
+      const repeatedNos = [noticeNo, noticeNo].map((no) => ({ no, revision: 2 }));
+      t.match((await refusalOf(anna.reviewAll(repeatedNos, 'unclear'))).message, /named twice/);
     });
 
     await t.test('the number of statements does not grow with the incidents', async (t) => {
@@ -175,7 +175,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
           'false-alarm',
           { withoutLooking: true },
         );
-        const judged = counted.statements;
+        const reviewStatements = counted.statements;
         t.equal(results.filter(({ problem }) => problem === null).length, count);
         const judgedMs = performance.now();
         await bulk.undo(undo.acts);
@@ -183,7 +183,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
           `${count}: ${Math.round(judgedMs - startMs)} ms, undo ${Math.round(performance.now() - judgedMs)} ms`,
         );
         t.match(await incidentIn(db, nos.at(-1) ?? 0), { state: 'new', verdict: null });
-        return [judged, counted.statements - judged];
+        return [reviewStatements, counted.statements - reviewStatements];
       };
       const few = await statementsFor(2);
       t.same(await statementsFor(BULK_MAX), few, `${few.join(' and ')} statements`);
@@ -200,21 +200,21 @@ void t.test('the interface refuses more incidents than the limit, and names it',
   const headers = { ...from(url), cookie: await enter(url, 'operator') };
   const post = (path: string, body: object) => ask(`${url}${path}`, { method: 'POST', headers, body });
   const incidents = Array.from({ length: BULK_MAX + 1 }, (_, index) => ({ no: index + 1, revision: 0 }));
-  const many = await post('/api/verdicts', { incidents, verdict: 'unclear' });
+  const refusal = await post('/api/verdicts', { incidents, verdict: 'unclear' });
   t.same(
-    [many.status, many.json.title],
+    [refusal.status, refusal.json.title],
     [400, `body: incidents: expected array length to be less or equal to ${BULK_MAX}`],
   );
   const no = await pictured(db, 'p-http');
   const unseen = await post(`/api/incidents/${no}/verdict`, { revision: 0, verdict: 'unclear' });
   t.match(unseen.json, { status: 409, reason: 'unseen', incident: { no } });
   t.equal((await ask(`${url}/api/incidents/${no}/stills/snapshot`, { headers })).status, 200);
-  const { json: judged } = await post(`/api/incidents/${no}/verdict`, { revision: 0, verdict: 'unclear' });
-  t.match(judged, { state: 'closed', undo: { acts: [Number] } });
-  t.match((await post('/api/undo', { acts: judged.undo.acts })).json, {
-    results: [{ act: judged.undo.acts[0], incident: { state: 'new' }, problem: null, reason: null }],
+  const { json: incident } = await post(`/api/incidents/${no}/verdict`, { revision: 0, verdict: 'unclear' });
+  t.match(incident, { state: 'closed', undo: { acts: [Number] } });
+  t.match((await post('/api/undo', { acts: incident.undo.acts })).json, {
+    results: [{ act: incident.undo.acts[0], incident: { state: 'new' }, problem: null, reason: null }],
   });
-  const over = await post('/api/undo', { acts: judged.undo.acts });
+  const over = await post('/api/undo', { acts: incident.undo.acts });
   t.match(over.json, { status: 409, reason: 'undo-over' });
   const auditor = { ...from(url), cookie: await enter(url, 'auditor') };
   for (const path of ['/api/undo', '/api/verdicts']) {

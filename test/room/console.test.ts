@@ -32,6 +32,7 @@ const QUERIES: Partial<Record<RouteName, string>> = {
   figures: `?from=${DAY.from}&to=${DAY.to}&by=rule`,
   figuresCsv: `?from=${DAY.from}&to=${DAY.to}&by=rule`,
   handOver: `?from=${DAY.from}&to=${DAY.to}`,
+  handOverCsv: `?from=${DAY.from}&to=${DAY.to}`,
 };
 const BODIES: Partial<Record<RouteName, object>> = {
   enter: { name: 'operator' },
@@ -40,6 +41,8 @@ const BODIES: Partial<Record<RouteName, object>> = {
   note: { text: 'a note' },
   reassign: { revision: 0, to: 'operator' },
   reopen: { revision: 0 },
+  verdicts: { incidents: [{ no: 1, revision: 0 }], verdict: 'unclear' },
+  undo: { acts: [1] },
   endSessions: { user: 'nobody' },
   sealed: { case: '17', reason: 'asked for' },
   search: { case: '17', reason: 'asked for', ...DAY },

@@ -52,28 +52,32 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.teardown(() => outlets.stop());
 
     const old = await addIncident(db, startMs, { episode: 'old', state: 'closed', closed_at: iso(startMs) });
-    const kept = await addIncident(db, startMs, { episode: 'kept' });
-    const undone = await addIncident(db, startMs, { episode: 'undone' });
+    const keptNo = await addIncident(db, startMs, { episode: 'kept' });
+    const undoneNo = await addIncident(db, startMs, { episode: 'undone' });
     await waitUntil(t, 'they are received', () => receiver.all.length >= 4);
-    await anna.claim(kept);
-    await anna.review(kept, 'confirmed', { revision: 1 });
-    const { undo } = await anna.review(undone, 'false-alarm');
+    await anna.claim(keptNo);
+    await anna.review(keptNo, 'confirmed', { revision: 1 });
+    const { undo } = await anna.review(undoneNo, 'false-alarm');
     const entry = await supervisor.reopen(old, { revision: 0, key: 'r-1' });
-    await changeIncident(db, kept, { ended_at: iso(startMs) });
-    await waitUntil(t, 'the box’s event is sent at once', () => heardOf(receiver, kept).length === 2);
+    await changeIncident(db, keptNo, { ended_at: iso(startMs) });
+    await waitUntil(t, 'the box’s event is sent at once', () => heardOf(receiver, keptNo).length === 2);
     await sleep(500);
-    t.same(heardOf(receiver, kept), ['received new', 'changed new'], 'in the state before the open actions');
-    t.same([heardOf(receiver, entry.no), sent], [[], []], 'nothing else leaves');
+    t.same(
+      heardOf(receiver, keptNo),
+      ['received new', 'changed new'],
+      'in the state before the open actions',
+    );
+    t.same([heardOf(receiver, entry.no), sent], [[], []], 'no action leaves');
 
-    const claimed = await addIncident(db, startMs, { episode: 'revoked' });
-    await anna.claim(claimed);
-    await changeIncident(db, claimed, {
+    const claimedNo = await addIncident(db, startMs, { episode: 'revoked' });
+    await anna.claim(claimedNo);
+    await changeIncident(db, claimedNo, {
       state: 'closed',
       closed_reason: 'box-revoked',
       closed_at: iso(startMs),
     });
     await waitUntil(t, 'what the room closes itself is sent at once', () =>
-      heardOf(receiver, claimed).includes('closed closed'),
+      heardOf(receiver, claimedNo).includes('closed closed'),
     );
 
     await anna.undo(undo.acts);
@@ -86,8 +90,8 @@ for (const name of ['sqlite', 'postgres'] as const) {
       [{ episode: 'kept', verdict: 'confirmed' }],
       'one verdict',
     );
-    t.same(heardOf(receiver, kept).at(-1), 'closed closed');
-    t.same(new Set(heardOf(receiver, undone).slice(1)), new Set(['changed new']), 'never closed');
+    t.same(heardOf(receiver, keptNo).at(-1), 'closed closed');
+    t.same(new Set(heardOf(receiver, undoneNo).slice(1)), new Set(['changed new']), 'never closed');
     t.same(heardOf(receiver, entry.no), [], 'an undone reopening is never sent');
     t.same(heardOf(receiver, second.no)[0], 'received new', 'and the next one as new');
   });
@@ -98,12 +102,12 @@ for (const name of ['sqlite', 'postgres'] as const) {
     await (await startOutlets(db, new MortalDatabase(db, NEVER), hooks(receiver), sent)).stop();
     let deaths = 0;
     for (let diesAt = 1; ; diesAt += 1) {
-      const [kept, undone] = [
+      const [keptNo, undoneNo] = [
         await addIncident(db, Date.now(), { episode: `kept-${diesAt}` }),
         await addIncident(db, Date.now(), { episode: `undone-${diesAt}` }),
       ];
-      await personIn(db, 'anna', Date.now()).review(kept, 'confirmed');
-      const { undo } = await personIn(db, 'anna', Date.now()).review(undone, 'false-alarm');
+      await personIn(db, 'anna', Date.now()).review(keptNo, 'confirmed');
+      const { undo } = await personIn(db, 'anna', Date.now()).review(undoneNo, 'false-alarm');
       await personIn(db, 'anna', Date.now()).undo(undo.acts);
       await pass(db);
       const mortal = new MortalDatabase(db, diesAt);
@@ -120,8 +124,8 @@ for (const name of ['sqlite', 'postgres'] as const) {
         count(`kept-${diesAt}`) >= 1 &&
         count(`kept-${diesAt}`) <= 2 &&
         count(`undone-${diesAt}`) === 0 &&
-        heardOf(receiver, kept).at(-1) === 'closed closed' &&
-        heardOf(receiver, undone).every((text) => text.endsWith(' new'));
+        heardOf(receiver, keptNo).at(-1) === 'closed closed' &&
+        heardOf(receiver, undoneNo).every((text) => text.endsWith(' new'));
       t.ok(isRight, `dead at statement ${diesAt}`);
       if (!mortal.isDead) break;
       deaths += 1;
@@ -154,7 +158,7 @@ void t.test('a console killed with kill -9 within a window leaves its end to the
   const closed = once(child, 'close');
   child.kill('SIGKILL');
   await closed;
-  t.notOk(heardOf(receiver, no).includes('closed closed'), 'within the window nothing is sent');
+  t.notOk(heardOf(receiver, no).includes('closed closed'), 'no verdict within the window');
   await db.run('UPDATE webhook SET holder = NULL');
   await startWriter(t, address, hooks(receiver));
   await waitUntil(t, 'it is sent', () => heardOf(receiver, no).includes('closed closed'), 20_000);

@@ -15,7 +15,7 @@ import { countOf } from '../lib/room-rows.ts';
 
 const NOW = Date.parse('2026-11-27T12:00:00.000Z');
 
-/** Each kind of action, on an incident that `prepare` leaves ready for it. Returns what was done. */
+/** Each kind of action, on an incident that `prepare` leaves ready for it. Returns the action. */
 const KINDS: Readonly<
   Record<
     string,
@@ -70,28 +70,30 @@ for (const name of ['sqlite', 'postgres'] as const) {
         const no = await addIncident(db, NOW - 12_345, { rule: `r-${kind}` });
         const act = await prepare(no, { anna, supervisor });
         const before = await stateOf(db);
-        const done = await act();
-        t.ok(Value.Check(ActedIncident, done), 'the answer fits its schema');
-        t.equal(done.undo.until, iso(NOW + 10_000));
+        const result = await act();
+        t.ok(Value.Check(ActedIncident, result), 'the answer fits its schema');
+        t.equal(result.undo.until, iso(NOW + 10_000));
         t.notSame(await stateOf(db), before, 'the action applies at once');
         const owner = kind === 'reassign' || kind === 'reopen' ? supervisor : anna;
-        const answer = await owner.undo(done.undo.acts, { atS: 9.999 });
+        const answer = await owner.undo(result.undo.acts, { atS: 9.999 });
         t.ok(Value.Check(UndoAnswer, answer), 'the answer fits its schema');
-        t.match(answer, { results: [{ act: done.undo.acts[0], problem: null, incident: { no: done.no } }] });
+        t.match(answer, {
+          results: [{ act: result.undo.acts[0], problem: null, incident: { no: result.no } }],
+        });
         t.same(await stateOf(db), before, 'all as before');
-        const [result] = answer.results;
-        t.ok((result?.incident?.rev ?? 0) > done.rev, 'screens hear of it');
+        const { incident: restoredIncident } = answer.results[0] ?? {};
+        t.ok((restoredIncident?.rev ?? 0) > result.rev, 'screens hear of it');
         t.ok(
-          (result?.incident?.revision ?? 0) > done.revision,
+          (restoredIncident?.revision ?? 0) > result.revision,
           'no one acts on the state that was taken back',
         );
         const { act: recorded, incident, more } = await lastEntry(db);
         t.same(
           [recorded, incident, JSON.parse(String(more))],
-          [...['undo', done.no], { undoes: done.undo.acts[0], action: kind }],
+          [...['undo', result.no], { undoes: result.undo.acts[0], action: kind }],
         );
-        const again = await refusalOf(owner.undo(done.undo.acts));
-        t.same([again.status, again.reason], [409, 'undo-over'], 'once');
+        const refusal = await refusalOf(owner.undo(result.undo.acts));
+        t.same([refusal.status, refusal.reason], [409, 'undo-over'], 'once');
       });
     }
 
@@ -130,7 +132,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
         `incident ${no}: someone has acted on it since, so action ${claimed.undo.acts[0]} stays`,
       );
       t.match(refusal.incident, { no, state: 'claimed', revision: noted.revision });
-      t.same(await stateOf(db), before, 'nothing is changed');
+      t.same(await stateOf(db), before, 'no row is changed');
       await ben.undo(noted.undo.acts);
       t.match(
         await anna.undo(claimed.undo.acts),
@@ -145,13 +147,13 @@ for (const name of ['sqlite', 'postgres'] as const) {
       const acts = async (revision: number): Promise<number[]> => {
         const first = await anna.claim(no);
         t.equal(first.revision, revision);
-        const sent = await anna.dispatch(no, { revision, key: `row-${revision}` });
-        const judged = await anna.review(no, 'unclear', { revision: revision + 1 });
-        return [first, sent, judged].flatMap((one) => one.undo.acts);
+        const dispatch = await anna.dispatch(no, { revision, key: `row-${revision}` });
+        const verdict = await anna.review(no, 'unclear', { revision: revision + 1 });
+        return [first, dispatch, verdict].flatMap((one) => one.undo.acts);
       };
-      const [claimed = 0, sent = 0, judged = 0] = await acts(1);
-      t.equal((await refusalOf(anna.undo([claimed]))).status, 409, 'not the first alone');
-      for (const act of [judged, sent, claimed]) await anna.undo([act]);
+      const [claimAct = 0, dispatchAct = 0, verdictAct = 0] = await acts(1);
+      t.equal((await refusalOf(anna.undo([claimAct]))).status, 409, 'not the first alone');
+      for (const act of [verdictAct, dispatchAct, claimAct]) await anna.undo([act]);
       t.same(await stateOf(db), start);
       const { revision } = await incidentIn(db, no);
       const all = await acts(revision + 1);
@@ -198,8 +200,8 @@ for (const name of ['sqlite', 'postgres'] as const) {
         const refusal = await refusalOf(supervisor.reopen(entry.no, { revision: 1, key: 'undone' }));
         t.match(refusal.message, `its reopening was undone; reopen incident ${no}`);
         t.match(await supervisor.reopen(no, { revision, key: 'once more' }), { reopens: no, state: 'new' });
-        const judged = await refusalOf(anna.undo((await closingActs(db, no)) ?? []));
-        t.match(judged.message, /it was reopened since, as incident \d+/);
+        const refusedUndo = await refusalOf(anna.undo((await closingActs(db, no)) ?? []));
+        t.match(refusedUndo.message, /it was reopened since, as incident \d+/);
       },
     );
 
@@ -211,17 +213,17 @@ for (const name of ['sqlite', 'postgres'] as const) {
       await db.run("DELETE FROM camera WHERE box = 'b-gone'");
     });
 
-    await t.test('of an undo and another person’s action at once, the second sees the first', async (t) => {
+    await t.test('the later of an undo and another person’s action sees the earlier', async (t) => {
       for (let round = 0; round < 10; round += 1) {
         const no = await addIncident(db, NOW);
         const { undo: own, revision } = await anna.claim(no);
-        const [undone, judged] = await Promise.allSettled([
+        const [undoing, review] = await Promise.allSettled([
           anna.undo(own.acts),
           supervisor.review(no, 'unclear', { revision }),
         ]);
-        t.equal([undone, judged].filter(({ status }) => status === 'fulfilled').length, 1, 'one of them');
+        t.equal([undoing, review].filter(({ status }) => status === 'fulfilled').length, 1, 'one of them');
         const { state } = await incidentIn(db, no);
-        t.equal(state, undone.status === 'fulfilled' ? 'new' : 'closed');
+        t.equal(state, undoing.status === 'fulfilled' ? 'new' : 'closed');
       }
     });
 

@@ -310,7 +310,21 @@ for (const name of ['sqlite', 'postgres'] as const) {
         report.camerasDown.map(({ box }) => box),
         ['e-1', 'e-2'],
       );
-      t.ok(report.received > 10 && report.open.length > 10);
+      const alerts = report.open.reduce((sum, { count }) => sum + count, 0);
+      t.ok(report.received > 10 && alerts > 10);
+      const causes = report.open.map(({ incident: { site, box, rule, kind, state } }) =>
+        [site, box, rule, kind, state].join(),
+      );
+      t.equal(new Set(causes).size, causes.length, 'one row for each cause');
+      t.ok(report.open.length < alerts, 'alerts of one cause share it');
+      for (const { incident, count, firstReceived, lastReceived } of report.open)
+        t.ok(incident.received === lastReceived && (count > 1 || firstReceived === lastReceived));
+      let table = '';
+      for await (const part of await handlers.handOverCsv(callOf<'handOverCsv'>('supervisor', NOW, shift)))
+        table += String(part);
+      const [head, ...lines] = table.trim().split('\r\n');
+      t.match(head, /^.?state,count,firstReceived,lastReceived,site,/);
+      t.equal(lines.length, report.open.length);
     });
 
     await t.test('the audit log is read and exported page by page', async (t) => {

@@ -41,7 +41,7 @@ export interface Change {
   /** Leaves `revision` unchanged: what a person has seen is still current. */
   readonly keepsRevision?: boolean;
   /** Entry for the audit log; absent if a screen renewed a claim automatically. It can be undone. */
-  readonly record?: { readonly act: Undoable; readonly more?: AuditDraft['more'] };
+  readonly record?: { readonly act: Undoable } & Pick<AuditDraft, 'more'>;
   /** Amounts that the action added to the statistics. */
   readonly sums?: Sums;
   /** Numbers of rows that the action created, by table. */
@@ -83,7 +83,7 @@ export function runAction(
   });
 }
 
-interface Done {
+interface CompletedChange {
   readonly account: Account;
   readonly row: IncidentRow;
   readonly updatedRow: IncidentRow;
@@ -95,12 +95,12 @@ interface Done {
 async function recordUndoable(
   transaction: Queries,
   { dialect }: Sql,
-  { account, row, updatedRow, change, nowMs }: Done,
+  { account, row, updatedRow, change, nowMs }: CompletedChange,
 ): Promise<Undo> {
   if (change.record === undefined) return nothingToUndo(nowMs);
   const { no, site, box } = row;
-  const { act: name, more = {} } = change.record;
-  const draft = Object.assign(actorOf(account), { act: name, site, box, incident: no, more });
+  const { act: name, more: details = {} } = change.record;
+  const draft = Object.assign(actorOf(account), { act: name, site, box, incident: no, more: details });
   const act = await record(transaction, draft, nowMs);
   const former: Former = {
     revision: row.revision,
@@ -122,10 +122,13 @@ export const nothingToUndo = (nowMs: number): Undo => ({ acts: [], until: iso(no
 
 /** Returns the undo of an earlier action, if it is still possible. */
 export async function undoOf(transaction: Queries, act: number | null, nowMs: number): Promise<Undo> {
-  const [window] = await transaction.all<{ until: string }>('SELECT until FROM undo_window WHERE act = $1', [
-    act,
-  ]);
-  return act === null || window === undefined ? nothingToUndo(nowMs) : { acts: [act], until: window.until };
+  const [openWindow] = await transaction.all<Pick<Undo, 'until'>>(
+    'SELECT until FROM undo_window WHERE act = $1',
+    [act],
+  );
+  return act === null || openWindow === undefined
+    ? nothingToUndo(nowMs)
+    : { acts: [act], until: openWindow.until };
 }
 
 /** Reads and locks incidents in one statement, by number. Call it while holding the change number. */

@@ -72,10 +72,10 @@ export function reopen(db: Sql, call: Call<'reopen'>): Promise<ActedIncident> {
     const { name: user, isProgram } = account;
     const former = { revision: 0, rows: { incident: newRow.no } };
     const window = { act, account: user, isProgram, incident: newRow.no, revision: 0, former };
-    const until = await openWindows(transaction, db.dialect, [{ ...window, name: 'reopen' }], nowMs);
+    const endTime = await openWindows(transaction, db.dialect, [{ ...window, name: 'reopen' }], nowMs);
     await noteDone(transaction, action, { incident: newRow.no, act, nowMs });
     await tell(transaction, db);
-    return acted(newRow, { acts: [act], until });
+    return acted(newRow, { acts: [act], until: endTime });
   });
 }
 
@@ -107,16 +107,16 @@ export async function withdrawEntries(
 ): Promise<void> {
   const rev = await next(transaction, 'rev', nos.length);
   const rows = JSON.stringify(nos.map((no, index) => ({ new_no: no, new_rev: rev + index })));
-  const asked = dialect.rows('$1', 'asked', { new_no: 'integer', new_rev: 'integer' });
+  const newRows = dialect.rows('$1', 'asked', { new_no: 'integer', new_rev: 'integer' });
   await transaction.run(
     `UPDATE incident SET rev = asked.new_rev, ${EVENT_COLUMNS.map((name) => `${name} = undone.${name}`).join(', ')}
-     FROM ${asked} JOIN incident AS undone ON undone.no = asked.new_no
+     FROM ${newRows} JOIN incident AS undone ON undone.no = asked.new_no
      WHERE incident.no = undone.reopens AND incident.events <> undone.events`,
     [rows],
   );
   await transaction.run(
     `UPDATE incident SET state = 'closed', closed_reason = 'reopening-undone', closed_at = $2, entry = -incident.no
-     FROM ${asked} WHERE incident.no = asked.new_no`,
+     FROM ${newRows} WHERE incident.no = asked.new_no`,
     [rows, iso(nowMs)],
   );
 }

@@ -72,8 +72,8 @@ export const SHIFT_LINES: Table<ShiftLine> = {
   rowOf: ({ incident, count, firstReceived, lastReceived }) => {
     const { no: newest, state, site, box, priority, kind, rule, place } = incident;
     const { claimedBy, dispatchedBy, dispatchedAt } = incident;
-    const what = { state, count, firstReceived, lastReceived, site, box, priority, kind, rule, place };
-    return Object.assign(what, { claimedBy, dispatchedBy, dispatchedAt, newest });
+    const cause = { state, count, firstReceived, lastReceived, site, box, priority, kind, rule, place };
+    return Object.assign(cause, { claimedBy, dispatchedBy, dispatchedAt, newest });
   },
 };
 

@@ -176,11 +176,11 @@ class Undoing {
   async run(open: readonly OpenAction[]): Promise<void> {
     let remaining = [...open];
     while (remaining.length > 0) {
-      const taken = new Set<number>();
+      const incidentNos = new Set<number>();
       const round = remaining.filter(({ incident }) => {
         if (incident === null) return true;
-        const isFirst = !taken.has(incident);
-        taken.add(incident);
+        const isFirst = !incidentNos.has(incident);
+        incidentNos.add(incident);
         return isFirst;
       });
       remaining = remaining.filter((action) => !round.includes(action));
@@ -210,10 +210,11 @@ class Undoing {
       }),
     );
     for (const [name, step] of this.#byKind(accepted)) await ruleOf(name).restore?.(step);
-    const asked = db.dialect.rows('$1', 'undone', { undone_act: 'integer' });
-    await transaction.run(`DELETE FROM undo_window WHERE act IN (SELECT undone.undone_act FROM ${asked})`, [
-      JSON.stringify(accepted.map(({ act }) => ({ undone_act: act }))),
-    ]);
+    const undoneActs = db.dialect.rows('$1', 'undone', { undone_act: 'integer' });
+    await transaction.run(
+      `DELETE FROM undo_window WHERE act IN (SELECT undone.undone_act FROM ${undoneActs})`,
+      [JSON.stringify(accepted.map(({ act }) => ({ undone_act: act })))],
+    );
     const revisions = await this.#rebase(accepted);
     const drafts = accepted.map(({ act, name, incident }): AuditDraft => {
       const row = incident === null ? undefined : this.#rows.get(incident);
@@ -327,15 +328,15 @@ async function deleteRows(
   table: 'note' | 'verdict_due',
 ): Promise<void> {
   const nos = actions.flatMap(({ former }) => former.rows?.[table] ?? []);
-  const asked = db.dialect.rows('$1', 'created', { created_no: 'integer' });
-  await transaction.run(`DELETE FROM ${table} WHERE no IN (SELECT created.created_no FROM ${asked})`, [
+  const createdRows = db.dialect.rows('$1', 'created', { created_no: 'integer' });
+  await transaction.run(`DELETE FROM ${table} WHERE no IN (SELECT created.created_no FROM ${createdRows})`, [
     JSON.stringify(nos.map((no) => ({ created_no: no }))),
   ]);
 }
 
 /** Returns verdicts that stay, because the incident was reopened since or its box was revoked. */
 async function finalVerdicts({ transaction, db, actions }: UndoStep): Promise<Map<number, string>> {
-  const asked = db.dialect.rows('$1', 'asked', { asked_act: 'integer', asked_no: 'integer' });
+  const verdictRows = db.dialect.rows('$1', 'asked', { asked_act: 'integer', asked_no: 'integer' });
   const rows = await transaction.all<{
     act: number;
     no: number;
@@ -347,7 +348,7 @@ async function finalVerdicts({ transaction, db, actions }: UndoStep): Promise<Ma
           AND later.site || '' = judged.site AND later.box || '' = judged.box AND later.entry > judged.entry) AS later,
        EXISTS (SELECT 1 FROM camera WHERE camera.site = judged.site AND camera.box = judged.box AND is_removed)
          AS revoked
-     FROM ${asked} JOIN incident AS judged ON judged.no = asked.asked_no`,
+     FROM ${verdictRows} JOIN incident AS judged ON judged.no = asked.asked_no`,
     [JSON.stringify(actions.map(({ act, incident }) => ({ asked_act: act, asked_no: incident })))],
   );
   return new Map(

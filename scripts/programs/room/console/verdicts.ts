@@ -2,12 +2,12 @@
  * Handlers for verdicts, which close incidents: one, or many of one cause at once.
  *
  * INVARIANTS:
- * - Each incident of a bulk verdict is judged by the same rules as a single one, and is done or refused by itself.
+ * - Each incident of a bulk verdict is judged by the same rules as a single one, and is done or refused separately.
  * - A verdict without a view of the current picture needs `withoutLooking`, and the audit log marks it `unseen`.
  * LIMITS: BULK_MAX incidents in one transaction, in a fixed number of statements.
  */
 import type { Incident } from '../contract/incident.ts';
-import type { ActedIncident, VerdictsAnswer } from '../contract/undo.ts';
+import type { ActedIncident, Undo, VerdictsAnswer } from '../contract/undo.ts';
 import { recordAll } from '../database/audit.ts';
 import { next } from '../database/counters.ts';
 import { iso, type Queries, type Sql } from '../database/sql.ts';
@@ -61,10 +61,10 @@ export function review(db: Sql, call: Call<'judge'>, timeZone: string): Promise<
   const no = noAsked('incident', params.no);
   return db.transaction(async (transaction) => {
     const request = { account, nowMs, timeZone, verdict, withoutLooking };
-    const { updated, refused, acts, until } = await judge(transaction, db, request, [{ no, revision }]);
-    const [row, refusal] = [updated.get(no), refused.get(no)];
+    const { updated, refusals, undo } = await judge(transaction, db, request, [{ no, revision }]);
+    const [row, refusal] = [updated.get(no), refusals.get(no)];
     if (row === undefined) throw refusal ?? missing(no);
-    return acted(row, { acts, until });
+    return acted(row, undo);
   });
 }
 
@@ -77,17 +77,17 @@ export async function reviewAll(
   const { incidents, verdict, withoutLooking = false } = body;
   const nos = new Set(incidents.map(({ no }) => no));
   if (nos.size < incidents.length) throw new CallError(400, 'incidents: one is named twice; name each once');
-  const known = incidents.filter(({ no }) => Number.isSafeInteger(no));
+  const safeIncidents = incidents.filter(({ no }) => Number.isSafeInteger(no));
   return db.transaction(async (transaction) => {
     const request = { account, nowMs, timeZone, verdict, withoutLooking };
-    const { updated, refused, acts, until } = await judge(transaction, db, request, known);
+    const { updated, refusals, undo } = await judge(transaction, db, request, safeIncidents);
     const results = incidents.map(({ no }) => {
       const row = updated.get(no);
       if (row !== undefined) return { no, incident: incidentOf(row), problem: null, reason: null };
-      const { message, incident = null, reason = null } = refused.get(no) ?? missing(no);
+      const { message, incident = null, reason = null } = refusals.get(no) ?? missing(no);
       return { no, incident, problem: message.slice(0, PROBLEM_CHARS_MAX), reason };
     });
-    return { results, undo: { acts, until } };
+    return { results, undo };
   });
 }
 
@@ -97,12 +97,10 @@ const PROBLEM_CHARS_MAX = 200;
 const missing = (no: number): CallError =>
   new CallError(404, `incident ${no} does not exist, or is no longer stored`);
 
-interface Judged {
+interface ReviewResult {
   readonly updated: ReadonlyMap<number, IncidentRow>;
-  readonly refused: ReadonlyMap<number, CallError>;
-  /** Audit numbers. */
-  readonly acts: number[];
-  readonly until: string;
+  readonly refusals: ReadonlyMap<number, CallError>;
+  readonly undo: Undo;
 }
 
 /** An incident that is judged now. */
@@ -119,21 +117,20 @@ async function judge(
   transaction: Queries,
   db: Sql,
   request: Review,
-  asked: readonly SeenIncident[],
-): Promise<Judged> {
+  incidents: readonly SeenIncident[],
+): Promise<ReviewResult> {
   const { account, nowMs, timeZone, verdict } = request;
   const { dialect } = db;
-  const rev = await next(transaction, 'rev', Math.max(1, asked.length));
+  const rev = await next(transaction, 'rev', Math.max(1, incidents.length));
   const rows = await lockedRows(
     transaction,
     db,
-    asked.map(({ no }) => no),
+    incidents.map(({ no }) => no),
   );
-  const refused = await refusals(transaction, db, request, { asked, rows });
-  const accepted = asked.flatMap(({ no }) => rows.get(no) ?? []).filter(({ no }) => !refused.calls.has(no));
+  const { refusals, unseen } = await refusalsOf(transaction, db, request, { incidents, rows });
+  const accepted = incidents.flatMap(({ no }) => rows.get(no) ?? []).filter(({ no }) => !refusals.has(no));
   if (accepted.length === 0) {
-    const { acts, until } = nothingToUndo(nowMs);
-    return { updated: new Map(), refused: refused.calls, acts, until };
+    return { updated: new Map(), refusals, undo: nothingToUndo(nowMs) };
   }
   const previous = await previousOf(transaction, db, accepted);
   const judgements = accepted.map((row): Judgement => {
@@ -141,7 +138,7 @@ async function judge(
     // A box accepts the later of two verdicts by its time. This one stays later even if the room's clock was set back.
     const at = iso(Math.max(nowMs, before === undefined ? nowMs : Date.parse(before.at) + 1));
     const sums = sumsOf(verdict, before?.verdict);
-    return { row, previous: before?.verdict, at, isUnseen: refused.unseen.has(row.no), sums };
+    return { row, previous: before?.verdict, at, isUnseen: unseen.has(row.no), sums };
   });
   const due = await tellBoxes(transaction, db, judgements, verdict);
   const updated = await closeRows(transaction, db, judgements, { rev, nowMs, verdict, account });
@@ -152,13 +149,13 @@ async function judge(
     judgements.map(({ row, sums }) => ({ incident: row, add: sums })),
   );
   const drafts = judgements.map(({ row, previous: former, isUnseen }) => {
-    const more = { verdict, ...(former !== undefined && { former }), ...(isUnseen && { unseen: true }) };
+    const details = { verdict, ...(former !== undefined && { former }), ...(isUnseen && { unseen: true }) };
     return Object.assign(actorOf(account), {
       act: 'judge' as const,
       site: row.site,
       box: row.box,
       incident: row.no,
-      more,
+      more: details,
     });
   });
   const acts = await recordAll(transaction, dialect, drafts, nowMs);
@@ -175,25 +172,25 @@ async function judge(
     const act = acts[index] ?? 0;
     return { act, name: 'judge' as const, account: user, isProgram, incident: row.no, revision, former };
   });
-  const until = await openWindows(transaction, dialect, windows, nowMs);
+  const endTime = await openWindows(transaction, dialect, windows, nowMs);
   await tell(transaction, db);
-  return { updated, refused: refused.calls, acts, until };
+  return { updated, refusals, undo: { acts, until: endTime } };
 }
 
-interface Asked {
-  readonly asked: readonly SeenIncident[];
+interface LockedIncidents {
+  readonly incidents: readonly SeenIncident[];
   readonly rows: ReadonlyMap<number, IncidentRow>;
 }
 
 /** Returns the refusals by incident, and the accepted incidents whose picture the account has not opened. */
-async function refusals(
+async function refusalsOf(
   transaction: Queries,
   { dialect }: Sql,
   { account, nowMs, withoutLooking }: Review,
-  { asked, rows }: Asked,
-): Promise<{ calls: Map<number, CallError>; unseen: ReadonlySet<number> }> {
-  const calls = new Map<number, CallError>();
-  for (const { no, revision } of asked) {
+  { incidents, rows }: LockedIncidents,
+): Promise<{ refusals: Map<number, CallError>; unseen: ReadonlySet<number> }> {
+  const refusals = new Map<number, CallError>();
+  for (const { no, revision } of incidents) {
     const row = rows.get(no);
     try {
       if (row === undefined) throw missing(no);
@@ -205,17 +202,17 @@ async function refusals(
       mustBeAsSeen(row, revision);
     } catch (error) {
       if (!(error instanceof CallError)) throw error;
-      calls.set(no, error);
+      refusals.set(no, error);
     }
   }
-  const left = [...rows.values()].filter(({ no }) => !calls.has(no));
+  const left = [...rows.values()].filter(({ no }) => !refusals.has(no));
   const unseen = await unseenOf(transaction, dialect, account, left);
   for (const row of withoutLooking ? [] : left) {
     if (!unseen.has(row.no)) continue;
     const line = `incident ${row.no}: ${account.name} has not opened its picture; open it, or send withoutLooking`;
-    calls.set(row.no, new CallError(409, line, incidentOf(row), 'unseen'));
+    refusals.set(row.no, new CallError(409, line, incidentOf(row), 'unseen'));
   }
-  return { calls, unseen };
+  return { refusals, unseen };
 }
 
 interface Previous {

@@ -8,7 +8,7 @@ export const STATES = ['new', 'claimed', 'dispatched', 'closed'] as const;
  * Reasons for which the room closes an incident.
  *
  * - `box-revoked`: the certificates of its box were revoked.
- * - `reopening-undone`: its reopening was taken back; the entry is in no list.
+ * - `reopening-undone`: its reopening was undone, so the entry is in no list.
  */
 export const CLOSED_REASONS = ['box-revoked', 'reopening-undone'] as const;
 export type ClosedReason = (typeof CLOSED_REASONS)[number];

@@ -57,14 +57,14 @@ export async function openWindows(
   windows: readonly UndoWindow[],
   nowMs: number,
 ): Promise<string> {
-  const until = iso(nowMs + UNDO_S * 1000);
+  const endTime = iso(nowMs + UNDO_S * 1000);
   const names = Object.keys(COLUMNS).join(', ');
   const rows = windows.map(({ act, name, account, isProgram, incident, revision, former }) => ({
     act,
     name,
     account,
     is_program: isProgram,
-    until,
+    until: endTime,
     incident,
     revision,
     verdict_due: former.rows?.['verdict_due'] ?? null,
@@ -74,7 +74,7 @@ export async function openWindows(
     `INSERT INTO undo_window (${names}) SELECT ${names} FROM ${dialect.rows('$1', 'new', COLUMNS)}`,
     [JSON.stringify(rows)],
   );
-  return until;
+  return endTime;
 }
 
 /** Times between which an open window ends. */
