@@ -273,3 +273,30 @@ t.test('a picture that does not come is counted as missed once', async (t) => {
     agentFlow.evidence({ message: { kind: 'no-snapshot', request, reason: 'late' }, binary: NO_BYTES });
   t.match(agentFlow.counters, { evidence_missed: 1 }, 'said too late');
 });
+
+void t.test('a receipt is sent with the reason for a missing picture, also after a kill', async (t) => {
+  const notes = new KeptNotes();
+  const before = flow(5, notes, 'b1');
+  before.see(0, 1000, []);
+  const requests = before.agentFlow.installed({ passed: true, session: '0123456789abcdef' });
+  t.match(
+    requests,
+    [{ atMs: 800, focus: [], seal: false }],
+    'one picture of the last frame, and none to seal',
+  );
+  t.strictSame(before.takeEvents(), [], 'it waits for its picture');
+
+  const after = flow(5, notes, 'b2');
+  const [start, end] = after.events;
+  t.match(start?.data, {
+    rule: { kind: 'installed' },
+    phase: 'start',
+    cause: { passed: true },
+    evidence: { absent: 'the agent ended before it was made' },
+  });
+  t.match(end?.data, { rule: { kind: 'installed' }, phase: 'end' });
+
+  after.events.length = 0;
+  after.agentFlow.noEvidence(after.agentFlow.installed({ passed: false }), 'suspended');
+  t.match(after.events[0]?.data, { evidence: { absent: 'suspended' } });
+});

@@ -21,7 +21,8 @@ import { type Account, type Call, CallError } from './handler.ts';
 import { noAsked, textAsked } from './request-params.ts';
 import { actorOf } from './rows.ts';
 
-const COLUMNS = 'no, site, box, rule, reason, account, started_at, until, ended_at, ended_by, incidents';
+const COLUMNS =
+  'no, site, box, rule, reason, account, started_at, until AS end_time, ended_at, ended_by, incidents';
 
 interface SuppressionRow {
   readonly no: number;
@@ -32,7 +33,7 @@ interface SuppressionRow {
   readonly reason: string;
   readonly account: string;
   readonly started_at: string;
-  readonly until: string;
+  readonly end_time: string;
   readonly ended_at: string | null;
   readonly ended_by: string | null;
   readonly incidents: number;
@@ -47,7 +48,7 @@ function suppressionOf(row: SuppressionRow): Suppression {
     reason: row.reason,
     account: row.account,
     startedAt: row.started_at,
-    until: row.until,
+    until: row.end_time,
     endedAt: row.ended_at,
     endedBy: row.ended_by,
     incidents: row.incidents,
@@ -102,7 +103,7 @@ export async function suppress(db: Sql, call: Call<'suppress'>): Promise<ActedSu
     const running = await rowsRunning(transaction, nowMs);
     const same = runningFor(running, { site, box, rule });
     if (same !== undefined) {
-      const clock = same.until.slice(11, 19);
+      const clock = same.end_time.slice(11, 19);
       throw new CallError(409, `${nameOf(same)}: ${same.account} has suppressed it until ${clock} UTC`);
     }
     if (running.length >= SUPPRESSIONS_MAX)
@@ -285,7 +286,8 @@ export async function undoProblems(
       no,
     ]);
     const other = row === undefined ? undefined : runningFor(running, row);
-    if (row === undefined || row.until <= iso(nowMs)) problems.set(no, `suppression ${no}: its hour is over`);
+    if (row === undefined || row.end_time <= iso(nowMs))
+      problems.set(no, `suppression ${no}: its hour is over`);
     else if (other !== undefined)
       problems.set(no, `${nameOf(row)}: ${other.account} has suppressed it again since`);
     else if (running.length >= SUPPRESSIONS_MAX)

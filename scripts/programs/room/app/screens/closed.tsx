@@ -5,7 +5,7 @@ import { Button } from '../../../../../agent/kit/controls.tsx';
 import type { ClosedIncident, ClosedPage } from '../../contract/closed.ts';
 import { reopen } from '../acts.ts';
 import { useKeys } from '../keys.ts';
-import { Mark } from '../parts/marks.tsx';
+import { Mark, stateText } from '../parts/marks.tsx';
 import { go, openNo, search } from '../router.ts';
 import { may, session } from '../session.ts';
 import { ClosedFilters, toFilters } from '../views/closed-filters.tsx';
@@ -183,7 +183,7 @@ interface RowProps {
 
 function ClosedRow({ at, incident, isChosen, onTake }: RowProps) {
   const { closed } = reportWords.value;
-  const { no, kind, site, box, closedAt, closedBy, closedReason, verdict, reopenedAs } = incident;
+  const { no, kind, site, box, closedAt, closedBy, closedReason, reopenedAs } = incident;
   const isMe = closedBy !== null && closedBy === session.value?.user;
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: the list has the keys (aria-activedescendant)
@@ -208,7 +208,7 @@ function ClosedRow({ at, incident, isChosen, onTake }: RowProps) {
       </span>
       <span class={isMe ? 'owner me' : 'owner'}>
         <b>{closedReason !== null ? closed.room : isMe ? closed.you : (closedBy ?? '')}</b>
-        <span>{verdict === null ? words.value.incident.boxRevoked : words.value.verdicts[verdict]}</span>
+        <span>{stateText(incident, false)}</span>
       </span>
       <span class="closed-time">{closedAt === null ? '' : siteTimeText(closedAt, null)}</span>
     </div>
