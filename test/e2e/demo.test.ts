@@ -242,6 +242,13 @@ void t.test(
     await t.rejects(enter(origin, 'supervisor'), /by the link/, 'another user of the machine');
     t.match(await enter(origin, 'supervisor', url), /^vigie=/);
     const token = new URL(url).searchParams.get('token') ?? 'none';
+    for (const [bearer, status] of [
+      [token, 200],
+      [token.replace(/.$/, '~'), 401],
+    ] as const) {
+      const answer = await fetch(`${origin}/api/queue`, { headers: { authorization: `Bearer ${bearer}` } });
+      t.equal(answer.status, status, 'a program acts with the token of the link alone');
+    }
     for (const [pid, line] of headless.processes())
       t.notOk(line.includes(token), `${pid}: seen by no other user`);
     for (const name of ['agent.log', 'console.log'])
