@@ -99,6 +99,8 @@ t.test(
     const rows = Number(await screen.page.evaluate(`document.querySelectorAll('.row').length`));
     t.ok(rows >= 3, `${rows} lines`);
     t.equal(await screen.page.evaluate(hasPicture), true, 'the picture is shown');
+    const map = `getComputedStyle(document.querySelector('.queue-map')).display`;
+    t.equal(await screen.page.evaluate(map), 'none', 'the picture takes the place of the map');
     const { timeZone } = JSON.parse((await screen.request('/api/session')).text) as Session;
     const detail = (await screen.page.evaluate(
       `fetch('/api' + location.pathname).then((answer) => answer.json())`,
