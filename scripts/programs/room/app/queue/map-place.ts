@@ -2,6 +2,7 @@
 import { computed, effect, signal } from '@preact/signals';
 import { ApiProblem, get } from '../api.ts';
 import { openNo } from '../router.ts';
+import { loadViewStyles } from '../screens/view-styles.ts';
 import { session } from '../session.ts';
 import { type CityMap, cityMap } from '../views/geo.ts';
 
@@ -49,8 +50,15 @@ export async function loadQueueMap(): Promise<void> {
   if (queueMap.value !== undefined) return;
   try {
     const map = cityMap(await get<unknown>('/api/plan'));
-    if (typeof map !== 'string') queueMap.value = map;
+    if (typeof map !== 'string' && (await hasStyles())) queueMap.value = map;
   } catch (error) {
     if (!(error instanceof ApiProblem)) throw error;
   }
+}
+
+function hasStyles(): Promise<boolean> {
+  return loadViewStyles().then(
+    () => true,
+    () => false,
+  );
 }

@@ -5,7 +5,7 @@ import { Button } from '../../../../../agent/kit/controls.tsx';
 import type { ClosedIncident, ClosedPage } from '../../contract/closed.ts';
 import { reopen } from '../acts.ts';
 import { useKeys } from '../keys.ts';
-import { Mark } from '../parts/marks.tsx';
+import { Mark, stateText } from '../parts/marks.tsx';
 import { go, openNo, search } from '../router.ts';
 import { may, session } from '../session.ts';
 import { ClosedFilters, toFilters } from '../views/closed-filters.tsx';
@@ -63,6 +63,7 @@ export function ClosedScreen() {
     if (at + step >= incidents.length && at === incidents.length - 1) turn('older', 'first');
     else if (at + step < 0 && at === 0) turn('newer', 'last');
     else choose(incidents[Math.min(incidents.length - 1, Math.max(0, at + step))]);
+    if (openNo.value === undefined) list.current?.focus({ preventScroll: true });
   };
   useKeys({
     j: () => move(1),
@@ -183,7 +184,7 @@ interface RowProps {
 
 function ClosedRow({ at, incident, isChosen, onTake }: RowProps) {
   const { closed } = reportWords.value;
-  const { no, kind, site, box, closedAt, closedBy, closedReason, verdict, reopenedAs } = incident;
+  const { no, kind, site, box, closedAt, closedBy, closedReason, reopenedAs } = incident;
   const isMe = closedBy !== null && closedBy === session.value?.user;
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: the list has the keys (aria-activedescendant)
@@ -208,7 +209,7 @@ function ClosedRow({ at, incident, isChosen, onTake }: RowProps) {
       </span>
       <span class={isMe ? 'owner me' : 'owner'}>
         <b>{closedReason !== null ? closed.room : isMe ? closed.you : (closedBy ?? '')}</b>
-        <span>{verdict === null ? words.value.incident.boxRevoked : words.value.verdicts[verdict]}</span>
+        <span>{stateText(incident, false)}</span>
       </span>
       <span class="closed-time">{closedAt === null ? '' : siteTimeText(closedAt, null)}</span>
     </div>

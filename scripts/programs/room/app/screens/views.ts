@@ -6,6 +6,7 @@
 import { signal } from '@preact/signals';
 import type { ComponentType } from 'preact';
 import type { Place } from '../router.ts';
+import { loadViewStyles } from './view-styles.ts';
 
 type LazyPlace = Exclude<Place, 'queue'>;
 
@@ -21,13 +22,10 @@ const LOADERS: Readonly<Record<LazyPlace, () => Promise<ComponentType>>> = {
   week: async () => (await import('./week.tsx')).WeekScreen,
 };
 
-const STYLES = '/views.css';
-
 /** A loaded screen, or the reason why there is none. */
 export type View = ComponentType | 'loading' | 'failed';
 
 const views = signal<Readonly<Partial<Record<LazyPlace, View>>>>({});
-let loadedStyles: Promise<void> | undefined;
 
 export function viewOf(place: LazyPlace): View {
   return views.value[place] ?? 'loading';
@@ -37,9 +35,8 @@ export function viewOf(place: LazyPlace): View {
 export async function loadView(place: LazyPlace): Promise<void> {
   if (typeof viewOf(place) === 'function') return;
   put(place, 'loading');
-  loadedStyles ??= loadStyles();
   try {
-    const [view] = await Promise.all([LOADERS[place](), loadedStyles]);
+    const [view] = await Promise.all([LOADERS[place](), loadViewStyles()]);
     put(place, view);
   } catch {
     put(place, 'failed');
@@ -62,20 +59,4 @@ export async function retryView(place: LazyPlace): Promise<void> {
 
 function put(place: LazyPlace, view: View): void {
   views.value = { ...views.value, [place]: view };
-}
-
-/** Adds the style sheet before the one of the page, which may override it. */
-async function loadStyles(): Promise<void> {
-  const link = document.createElement('link');
-  link.rel = 'stylesheet';
-  link.href = STYLES;
-  await new Promise<void>((resolve, reject) => {
-    link.onload = () => resolve();
-    link.onerror = () => {
-      link.remove();
-      loadedStyles = undefined;
-      reject(new Error(`${STYLES}: not loaded`));
-    };
-    document.head.querySelector('link[rel=stylesheet]')?.before(link);
-  });
 }
