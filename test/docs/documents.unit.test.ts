@@ -48,8 +48,8 @@ t.test('every section to which a document links exists', async (t) => {
     .filter(Boolean);
   const anchors = new Map<string, Set<string>>();
   const anchorsIn = (document: string): Set<string> => {
-    const known = anchors.get(document);
-    if (known !== undefined) return known;
+    const cachedAnchors = anchors.get(document);
+    if (cachedAnchors !== undefined) return cachedAnchors;
     const text = readFileSync(join(ROOT, document), 'utf8').replaceAll(/^```[\s\S]*?^```/gm, '');
     const own = new Set([...text.matchAll(/^#+ (.+)$/gm)].map(([, heading]) => anchorOf(String(heading))));
     anchors.set(document, own);

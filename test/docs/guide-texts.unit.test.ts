@@ -21,7 +21,7 @@ const guideText = (name: string): string =>
     .replaceAll('**', '')
     .replaceAll(/\n(?![\n|\d-])/g, ' ');
 
-/** Stands for the values of a text. */
+/** Replaces the values of a text. */
 const VALUE = '…';
 
 /** Returns a text whose values are replaced, or nothing if it needs other values. */
@@ -64,14 +64,16 @@ const GUIDES = {
   'technician.md': pairsOf(PAGE_EN, PAGE_FR),
 } as const;
 
-/** An ellipsis at the end of a name stands for the rest of the text. */
+/** True if the text has this name; an ellipsis at its end replaces the rest of the text. */
 const isNamed = (name: string, text: string): boolean =>
   name.endsWith(VALUE) ? text.startsWith(name.slice(0, -1).trim()) : text === name;
 
 for (const [guide, pairs] of Object.entries(GUIDES)) {
   void t.test(`every name of a screen in ${guide} is on the screen, with its French one`, async (t) => {
     const text = guideText(guide);
-    const names = [...text.matchAll(/(?<![\w*])\*([^*\n]*[\p{L}][^*\n]*)\*/gu)].map(([, name]) => String(name));
+    const names = [...text.matchAll(/(?<![\w*])\*([^*\n]*[\p{L}][^*\n]*)\*/gu)].map(([, name]) =>
+      String(name),
+    );
     t.ok(names.length > 50, `${names.length} names`);
     const unknownNames = names.filter(
       (name) => !pairs.some(([english, french]) => isNamed(name, english) || isNamed(name, french)),
@@ -95,9 +97,11 @@ for (const [guide, pairs] of Object.entries(GUIDES)) {
 void t.test('every picture of a guide is shown by it and is small', async (t) => {
   for (const name of ['operator', 'technician']) {
     const text = readFileSync(join(ROOT, 'docs/guide', `${name}.md`), 'utf8');
-    const shown = [...text.matchAll(new RegExp(`\\]\\(${name}/([^)]+)\\)`, 'g'))].map(([, file]) => file);
-    t.strictSame(shown.sort(), readdirSync(join(ROOT, 'docs/guide', name)).sort());
-    for (const file of shown) {
+    const shownFiles = [...text.matchAll(new RegExp(`\\]\\(${name}/([^)]+)\\)`, 'g'))].map(
+      ([, file]) => file,
+    );
+    t.strictSame(shownFiles.sort(), readdirSync(join(ROOT, 'docs/guide', name)).sort());
+    for (const file of shownFiles) {
       const { length } = readFileSync(join(ROOT, 'docs/guide', name, String(file)));
       t.ok(length <= 150_000, `${file}: ${length} bytes`);
     }

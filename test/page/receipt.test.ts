@@ -64,6 +64,7 @@ const TEXTS = {
 async function issued(t: Test, parts: Parts, look: Look): Promise<void> {
   const { box, phone } = await openApp(t, parts, { look });
   const texts = TEXTS[look[0]];
+  box.brokerFails = false;
   const problems: string[] = [];
   const check = async (name: string): Promise<void> => void problems.push(...(await phone.check(name)));
   const untilText = (text: RegExp): Promise<void> =>

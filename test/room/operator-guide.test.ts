@@ -24,6 +24,7 @@ import { openBrowser } from '../page/phone.ts';
 const GUIDE = readFileSync(join(ROOT, 'docs/guide/operator.md'), 'utf8');
 const PICTURES_DIR = join(ROOT, 'docs/guide/operator');
 const DESK = { width: 1400, height: 860 };
+const SMALL_DESK = { width: 1280, height: 640 };
 const CAMERAS = 60;
 const DAY_MS = 86_400_000;
 const PATROLS = [
@@ -39,7 +40,7 @@ t.test(
   'the operator’s guide is right, step by step',
   { skip: browserMissing(), timeout: 240_000 },
   async (t) => {
-    const jpeg = await sharp(join(ROOT, 'docs/alert.jpg')).jpeg({ quality: 70 }).toBuffer();
+    const jpeg = await sharp(join(ROOT, 'docs/alert.jpg')).jpeg({ quality: 60 }).toBuffer();
     const browser = await openBrowser(join(scratch(t), 'profile'));
     t.teardown(() => browser.close());
     for (const language of ['fr', 'en'] as const)
@@ -94,9 +95,13 @@ async function walk(t: Test, { browser, jpeg, language }: Parts): Promise<void> 
     const show = async (name: string, isForBoth = false): Promise<void> => {
       if (process.env['WRITE_SCREENS'] !== '1' || (language === 'fr' && !isForBoth)) return;
       mkdirSync(PICTURES_DIR, { recursive: true });
+      // A still has more detail than the rest, so a picture with one is of a smaller screen.
+      const hasStill = await page.evaluate(HAS_PICTURE);
+      if (hasStill === true) await page.setViewport(SMALL_DESK);
       await sharp(await page.screenshot())
-        .png({ palette: true, colours: 64, effort: 10 })
+        .png({ palette: true, colours: 64, effort: 10, dither: 0 })
         .toFile(join(PICTURES_DIR, `${name}-${language}.png`));
+      if (hasStill === true) await page.setViewport(DESK);
     };
     return { ...tab, t, room, archive, language, press, read, show };
   };
@@ -118,15 +123,16 @@ const HAS_PICTURE = 'document.querySelector(".pictures img:not([hidden])")?.natu
 const TOAST = 'document.querySelector(".toasts .undo")';
 
 /** Selects the line of an incident, or the storm with `storm`, from the top. */
-async function select({ page, press, t }: Shift, wanted: number | 'storm'): Promise<void> {
-  const isSelected = wanted === 'storm' ? `${SELECTED}?.matches(".storm")` : `${SELECTED}?.dataset.no === "${wanted}"`;
+async function select({ page, press, t }: Shift, target: number | 'storm'): Promise<void> {
+  const isSelected =
+    target === 'storm' ? `${SELECTED}?.matches(".storm")` : `${SELECTED}?.dataset.no === "${target}"`;
   await press('PageUp');
   for (let presses = 0; presses < 20; presses++) {
     if (await page.evaluate(isSelected)) return;
     await press('j');
     await page.evaluate('new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))');
   }
-  t.fail(`j does not lead to ${wanted}`);
+  t.fail(`j does not lead to ${target}`);
 }
 
 async function logIn(shift: Shift): Promise<void> {
@@ -221,7 +227,7 @@ async function judgeMany(shift: Shift): Promise<void> {
   await waitUntil(`${TOAST} !== null && document.querySelector(".bulk") === null`);
   await show('undo');
   await press('z');
-  await waitUntil(`${TOAST} === null && document.querySelector(".row.storm") !== null`);
+  await waitUntil('document.querySelector(".row.storm") !== null');
   t.equal((await room.record('undo')).length, 7, `each is undone, ${language}`);
   await press('Escape');
 }
@@ -298,7 +304,9 @@ async function supervise(shift: Shift): Promise<void> {
   await press('j', 'o');
   await read(language === 'fr' ? 'Rouvert sous le numéro' : 'Reopened as number');
   await press('z');
-  await page.waitForFunction(`document.body.textContent.includes(${JSON.stringify(language === 'fr' ? 'Annulé.' : 'Undone.')})`);
+  await page.waitForFunction(
+    `document.body.textContent.includes(${JSON.stringify(language === 'fr' ? 'Annulé.' : 'Undone.')})`,
+  );
 }
 
 /** Fills an afternoon of a small city, with its closed incidents and the figures of the last week. */
@@ -337,7 +345,11 @@ async function fill(db: Sql, jpeg: Buffer): Promise<void> {
     await alert(22, 'cam-0009', { no: 3, site: 'confluence' }),
     await alert(260, 'cam-0012', { no: 4, site: 'croix-rousse', ...claimedBy('Omar', nowMs) }),
     await alert(900, 'cam-0015', {
-      ...{ no: 5, site: 'fourviere', state: 'dispatched', claimed_by: 'Omar', dispatched_by: 'Omar' },
+      no: 5,
+      site: 'fourviere',
+      state: 'dispatched',
+      claimed_by: 'Omar',
+      dispatched_by: 'Omar',
       dispatched_at: iso(nowMs - 700_000),
     }),
   ];
@@ -349,7 +361,10 @@ async function fill(db: Sql, jpeg: Buffer): Promise<void> {
   for (let at = 0; at < 12; at++) {
     closed.push(
       await alert(3000 + at * 900, 'cam-0056', {
-        ...{ no: 100 + at, site: 'saxe', state: 'closed', verdict: at % 3 === 0 ? 'confirmed' : 'false-alarm' },
+        no: 100 + at,
+        site: 'saxe',
+        state: 'closed',
+        verdict: at % 3 === 0 ? 'confirmed' : 'false-alarm',
         verdict_by: at % 2 === 0 ? 'Nadia' : 'Omar',
         claimed_first: iso(nowMs - (2980 + at * 900) * 1000),
         closed_at: iso(nowMs - (2900 + at * 890) * 1000),
@@ -403,7 +418,7 @@ function lastWeek(nowMs: number): Columns[] {
       closed_at: iso(receivedMs + (at + 10) * 4000),
     };
   });
-  const fromMs = nowMs - 8 * DAY_MS;
+  const fromMs = nowMs - 7 * DAY_MS;
   const outage = { severity: 'system', priority: 3, kind: 'covered', site: 'brotteaux', box: 'cam-0003' };
   return [
     ...rows,
@@ -417,7 +432,14 @@ async function addFigures(db: Sql, atMs: number, day: number): Promise<void> {
     const alerts = 3 + ((day * 5 + index * 3) % 9);
     const confirmed = index === 1 ? Math.floor(alerts / 4) : alerts - 1 - (day % 2);
     await insert(db, 'day_figure', {
-      ...{ day: date, hour: 14, site, box, rule, kind, alerts, confirmed },
+      day: date,
+      hour: 14,
+      site,
+      box,
+      rule,
+      kind,
+      alerts,
+      confirmed,
       false_alarms: alerts - confirmed - 1,
       unclear: 0,
       claims: alerts,
