@@ -33,6 +33,43 @@ t.test('every link and file that the documents name exists', async (t) => {
   t.ok(pathCount > 100, `${pathCount} paths were checked`);
 });
 
+/** Anchor of a heading, as GitHub makes it. */
+const anchorOf = (heading: string): string =>
+  heading
+    .replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1')
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
+    .trim()
+    .replaceAll(' ', '-');
+
+t.test('every section to which a document links exists', async (t) => {
+  const documents = execFileSync('git', ['ls-files', '-z', '*.md'], { cwd: ROOT, encoding: 'utf8' })
+    .split('\0')
+    .filter(Boolean);
+  const anchors = new Map<string, Set<string>>();
+  const anchorsIn = (document: string): Set<string> => {
+    const cachedAnchors = anchors.get(document);
+    if (cachedAnchors !== undefined) return cachedAnchors;
+    const text = readFileSync(join(ROOT, document), 'utf8').replaceAll(/^```[\s\S]*?^```/gm, '');
+    const own = new Set([...text.matchAll(/^#+ (.+)$/gm)].map(([, heading]) => anchorOf(String(heading))));
+    anchors.set(document, own);
+    return own;
+  };
+  let linkCount = 0;
+  const broken: string[] = [];
+  for (const document of documents) {
+    const text = readFileSync(join(ROOT, document), 'utf8');
+    for (const [, to = '', anchor = ''] of text.matchAll(/\]\(([^)#\s:]*)#([^)\s]+)\)/g)) {
+      const target = to === '' ? document : normalize(join(dirname(document), to));
+      if (!target.endsWith('.md')) continue;
+      linkCount += 1;
+      if (!anchorsIn(target).has(anchor)) broken.push(`${document}: ${to}#${anchor}`);
+    }
+  }
+  t.same(broken, []);
+  t.ok(linkCount > 50, `${linkCount} links were checked`);
+});
+
 /** Documents whose tables name the test that proves each row, as `folder/name`. */
 const TABLE_DOCUMENTS = ['docs/design/029-borders.md', 'docs/design/030-threats.md'];
 const LAST_COLUMN = /\|([^|]*)\|$/gm;

@@ -11,7 +11,7 @@ const SCREENS_DIR = join(ROOT, '.cache/page-screens');
 const CHROMIUM = '/usr/bin/chromium';
 const GUIDE_DIR = join(ROOT, 'docs/guide/technician');
 /** Screens that the guide shows. */
-const DOCUMENTED = ['01-pair', '04-aim', '06-zone', '09-fires', '11-trial', '18-go'];
+const DOCUMENTED = ['01-pair', '04-aim', '06-zone', '09-fires', '11-trial', '14-walk', '18-go', '20-issued'];
 const WIDTH = 360;
 const HEIGHT = 740;
 

@@ -314,6 +314,11 @@ async function checkMap(t: Test, browser: Browser): Promise<void> {
   const { page, waitUntil } = tab;
   await page.setViewport({ width: 1280, height: 800 });
   await waitUntil('document.querySelectorAll(".queue-map .d-alarm").length === 3');
+  t.equal(
+    await page.evaluate('getComputedStyle(document.querySelector(".queue-map .d-streets")).fill'),
+    'none',
+    'the map has its styles, although no other screen was opened',
+  );
   t.equal(await page.evaluate('document.querySelectorAll(".queue-map .d-marker").length'), CAMERAS);
   t.equal(
     await page.evaluate('document.querySelector(".queue-map .d-count").textContent'),
@@ -334,12 +339,12 @@ async function checkMap(t: Test, browser: Browser): Promise<void> {
   await waitUntil('document.querySelector("[data-no=\'2\'][aria-selected=true]") !== null');
   await page.keyboard.press('Enter');
   await waitUntil('document.querySelector(".incident-body") !== null');
-  t.ok(
-    await page.evaluate('document.querySelector(".queue-map").hidden'),
+  t.notOk(
+    await page.evaluate('document.querySelector(".queue-map").checkVisibility()'),
     'an open incident shows its picture',
   );
   await page.keyboard.press('m');
-  await waitUntil('!document.querySelector(".queue-map").hidden');
+  await waitUntil('document.querySelector(".queue-map").checkVisibility()');
   t.equal(await page.evaluate(MARKED), keyOf(700));
   t.ok(
     await page.evaluate('document.querySelector(".incident .acts .claim").checkVisibility()'),
@@ -349,7 +354,7 @@ async function checkMap(t: Test, browser: Browser): Promise<void> {
   await page.keyboard.press('m');
   await waitUntil('document.querySelector(".incident-body").checkVisibility()');
   await page.keyboard.press('Escape');
-  await waitUntil('!document.querySelector(".queue-map").hidden');
+  await waitUntil('document.querySelector(".queue-map").checkVisibility()');
   await page.keyboard.press('m');
   await waitUntil('document.querySelector(".queue-map").hidden');
   await page.reload();

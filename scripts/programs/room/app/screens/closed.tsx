@@ -63,6 +63,7 @@ export function ClosedScreen() {
     if (at + step >= incidents.length && at === incidents.length - 1) turn('older', 'first');
     else if (at + step < 0 && at === 0) turn('newer', 'last');
     else choose(incidents[Math.min(incidents.length - 1, Math.max(0, at + step))]);
+    if (openNo.value === undefined) list.current?.focus({ preventScroll: true });
   };
   useKeys({
     j: () => move(1),

@@ -68,8 +68,10 @@ function extend(step: number): void {
   open(line);
 }
 
+/** Opens the line if an incident is open. Otherwise the list gets the focus, so that Enter opens the line, not a button. */
 function open(line: Line | undefined): void {
-  if (openNo.value !== undefined && line?.type === 'incident') take(line);
+  if (openNo.value === undefined) focusList();
+  else if (line?.type === 'incident') take(line);
 }
 
 /** A click opens a line. With Shift or Ctrl it selects, as does a tap while something is selected. */

@@ -1,0 +1,456 @@
+/**
+ * Walks through the operator's guide in a browser, in its order and with its keys, in both languages.
+ * WRITE_SCREENS=1 writes the guide's pictures.
+ */
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser } from 'puppeteer-core';
+import sharp from 'sharp';
+import t, { type Test } from 'tap';
+import type { Archive } from '../../scripts/programs/room/archive/archive.ts';
+import { dayHourOf } from '../../scripts/programs/room/database/day-hour.ts';
+import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
+import { browserMissing } from '../lib/browser.ts';
+import { TIME_ZONE } from '../lib/console.ts';
+import { addIncidents, addStill, type Columns, insert, putCamera } from '../lib/console-rows.ts';
+import { DATABASES } from '../lib/databases.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+import { alertOf } from '../lib/room-alerts.ts';
+import { type AppRoom, appRoom, contextOf, type Tab, tabOf } from '../lib/room-browser.ts';
+import { cityMapFile } from '../lib/room-city.ts';
+import { openBrowser } from '../page/phone.ts';
+
+const GUIDE = readFileSync(join(ROOT, 'docs/guide/operator.md'), 'utf8');
+const PICTURES_DIR = join(ROOT, 'docs/guide/operator');
+const DESK = { width: 1400, height: 860 };
+const SMALL_DESK = { width: 1280, height: 640 };
+const CAMERAS = 60;
+const DAY_MS = 86_400_000;
+const PATROLS = [
+  { name: 'Patrouille du port', sites: ['bellecour'], webhook: undefined },
+  { name: 'Îlotage centre', sites: [], webhook: undefined },
+];
+/** Camera whose rule raises a storm, which later rain continues. */
+const NOISY = { site: 'gerland', box: 'cam-0018', kind: 'line-crossing', rule: 'east-road' } as const;
+
+type Language = 'en' | 'fr';
+
+t.test(
+  'the operator’s guide is right, step by step',
+  { skip: browserMissing(), timeout: 240_000 },
+  async (t) => {
+    const jpeg = await sharp(join(ROOT, 'docs/alert.jpg')).jpeg({ quality: 60 }).toBuffer();
+    const browser = await openBrowser(join(scratch(t), 'profile'));
+    t.teardown(() => browser.close());
+    for (const language of ['fr', 'en'] as const)
+      await t.test(`a shift from login to shift report, ${language}`, (t) =>
+        walk(t, { browser, jpeg, language }),
+      );
+  },
+);
+
+interface Parts {
+  readonly browser: Browser;
+  readonly jpeg: Buffer;
+  readonly language: Language;
+}
+
+interface Shift extends Tab {
+  readonly t: Test;
+  readonly room: AppRoom;
+  readonly archive: Archive;
+  readonly language: Language;
+  readonly press: (...keys: string[]) => Promise<void>;
+  /** Waits until this text is on the screen. */
+  readonly read: (text: string) => Promise<void>;
+  /** Writes a picture of the guide. */
+  readonly show: (name: string, isForBoth?: boolean) => Promise<void>;
+}
+
+async function walk(t: Test, { browser, jpeg, language }: Parts): Promise<void> {
+  const { address, open } = await DATABASES.sqlite(t);
+  const archive = await open();
+  const plan = join(scratch(t), 'city.geojson');
+  writeFileSync(plan, JSON.stringify(cityMapFile(CAMERAS)));
+  const room = await appRoom(t, {
+    address,
+    settings: { patrols: PATROLS, plan },
+    fill: (db) => fill(db, jpeg),
+  });
+  const shift = async (user: string): Promise<Shift> => {
+    const context = await contextOf(t, browser, room.home, undefined);
+    const tab = await tabOf(context, room.home, { look: [language, 'light'], width: DESK.width });
+    const { page, waitUntil } = tab;
+    page.setDefaultTimeout(10_000);
+    await page.setViewport(DESK);
+    await page.waitForSelector(`[data-account=${user}]`);
+    await page.click(`[data-account=${user}]`);
+    await waitUntil('document.querySelector(".link-live") !== null', 15_000);
+    const press = async (...keys: string[]): Promise<void> => {
+      for (const key of keys) await page.keyboard.press(key as 'Enter');
+    };
+    const read = (text: string): Promise<void> =>
+      waitUntil(`document.body.textContent.includes(${JSON.stringify(text)})`);
+    const show = async (name: string, isForBoth = false): Promise<void> => {
+      if (process.env['WRITE_SCREENS'] !== '1' || (language === 'fr' && !isForBoth)) return;
+      mkdirSync(PICTURES_DIR, { recursive: true });
+      // A still has more detail than the rest, so a picture with one is of a smaller screen.
+      const hasStill = await page.evaluate(HAS_PICTURE);
+      if (hasStill === true) await page.setViewport(SMALL_DESK);
+      await sharp(await page.screenshot())
+        .png({ palette: true, colours: 64, effort: 10, dither: 0 })
+        .toFile(join(PICTURES_DIR, `${name}-${language}.png`));
+      if (hasStill === true) await page.setViewport(DESK);
+    };
+    return { ...tab, t, room, archive, language, press, read, show };
+  };
+  const operator = await shift('Nadia');
+  await logIn(operator);
+  await judge(operator);
+  await judgeMany(operator);
+  await dispatch(operator);
+  await suppress(operator);
+  await readClosed(operator);
+  const supervisor = await shift('Omar');
+  await supervise(supervisor);
+  for (const { pageErrors } of [operator, supervisor]) t.strictSame(pageErrors, []);
+}
+
+const SELECTED = 'document.querySelector(".row[aria-selected=true]")';
+const OPEN_NO = 'document.querySelector(".incident")?.dataset.incident';
+const HAS_PICTURE = 'document.querySelector(".pictures img:not([hidden])")?.naturalWidth > 0';
+const TOAST = 'document.querySelector(".toasts .undo")';
+
+/** Selects the line of an incident, or the storm with `storm`, from the top. */
+async function select({ page, press, t }: Shift, target: number | 'storm'): Promise<void> {
+  const isSelected =
+    target === 'storm' ? `${SELECTED}?.matches(".storm")` : `${SELECTED}?.dataset.no === "${target}"`;
+  await press('PageUp');
+  for (let presses = 0; presses < 20; presses++) {
+    if (await page.evaluate(isSelected)) return;
+    await press('j');
+    await page.evaluate('new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))');
+  }
+  t.fail(`j does not lead to ${target}`);
+}
+
+async function logIn(shift: Shift): Promise<void> {
+  const { t, page, press, read, show, waitUntil, language } = shift;
+  await read(language === 'fr' ? 'en direct' : 'live');
+  await read(language === 'fr' ? 'Alarme coupée' : 'Alarm off');
+  await page.click('#alarm');
+  await read(language === 'fr' ? 'Alarme activée' : 'Alarm on');
+  await page.waitForSelector('.toast.bad');
+  await page.click('.toast.bad .button');
+  await press('?');
+  await page.waitForSelector('.keys');
+  const shownKeys = (await page.$$eval('.keys dt', (terms) =>
+    terms.map((term) => [...term.childNodes].map(({ textContent }) => textContent).join(' ')),
+  )) as string[];
+  const guideKeys = [...GUIDE.matchAll(/^\| ((?:`[^`]+` ?)+)\|/gm)].map(([, keys]) =>
+    String(keys).replaceAll('`', '').trim(),
+  );
+  t.strictSame(
+    shownKeys.filter((keys) => !guideKeys.includes(keys)),
+    [],
+    'the guide has every key',
+  );
+  await press('Escape');
+  await page.waitForSelector('.queue-map .d-alarm');
+  const order = await page.$$eval('.queue .row', (rows) =>
+    rows.map((row) => row.className.replaceAll(/\b(row|p\d)\b/g, '').trim()),
+  );
+  t.comment(order.join(' | '));
+  const rowCount = Number(await page.evaluate('document.querySelectorAll(".queue .row").length'));
+  await select(shift, 'storm');
+  await press('Enter');
+  await waitUntil(`document.querySelectorAll(".queue .row").length === ${rowCount + 6}`);
+  await press('Enter');
+  await waitUntil(`document.querySelectorAll(".queue .row").length === ${rowCount}`);
+  await read(language === 'fr' ? 'Alarme activée' : 'Alarm on');
+  await show('queue', true);
+  await press('/');
+  await page.keyboard.type('lawn');
+  await page.waitForFunction('document.querySelector(".row.storm") === null');
+  await press('Escape', 'Escape');
+  await page.waitForSelector('.row.storm');
+}
+
+async function judge(shift: Shift): Promise<void> {
+  const { t, page, room, press, read, show, waitUntil, language } = shift;
+  await select(shift, 2);
+  await press('Enter');
+  await waitUntil(HAS_PICTURE);
+  await press('c');
+  await page.waitForSelector('.incident .mark.claimed');
+  await show('incident', true);
+  await press('v');
+  await page.waitForSelector('dialog.picture-dialog[open]');
+  await press('+', 'ArrowLeft', 'Escape');
+  await waitUntil('document.querySelector("dialog[open]") === null');
+  await press('n');
+  await page.keyboard.type(language === 'fr' ? 'Camion de livraison.' : 'A delivery van.');
+  await press('Enter');
+  await read(language === 'fr' ? 'Inscrit à la main courante.' : 'The note is saved.');
+  await press('t');
+  await waitUntil(`${TOAST} !== null && ${OPEN_NO} !== "2"`);
+  t.not(await page.evaluate(OPEN_NO), undefined, 'the next incident opens');
+  await press('z');
+  await read(language === 'fr' ? 'Annulé.' : 'Undone.');
+  await press('Escape');
+  await waitUntil('document.querySelector(".incident") === null');
+  await select(shift, 3);
+  await press('f');
+  await page.waitForSelector('dialog[open]');
+  await read(language === 'fr' ? 'Rendre un verdict sans voir l’image ?' : 'Give a verdict without looking?');
+  await press('Enter');
+  await waitUntil(`${OPEN_NO} === "3" && ${HAS_PICTURE}`);
+  await press('Escape');
+  t.strictSame(
+    (await room.record('claim', 'note', 'judge', 'undo')).map(({ act }) => act),
+    ['claim', 'note', 'judge', 'undo'],
+  );
+}
+
+async function judgeMany(shift: Shift): Promise<void> {
+  const { t, page, room, press, show, waitUntil, language } = shift;
+  await select(shift, 'storm');
+  await press('Enter', 'j', 'x', 'J', 'J');
+  await waitUntil('document.querySelector(".bulk-count b")?.textContent.startsWith("3 ")');
+  await press('X');
+  await waitUntil('!document.querySelector(".bulk-count b")?.textContent.startsWith("3 ")');
+  await show('bulk');
+  await press('f');
+  await page.waitForSelector('#judge-unseen');
+  await page.click('#judge-unseen');
+  await waitUntil(`${TOAST} !== null && document.querySelector(".bulk") === null`);
+  await show('undo');
+  await press('z');
+  await waitUntil('document.querySelector(".row.storm") !== null');
+  t.equal((await room.record('undo')).length, 7, `each is undone, ${language}`);
+  await press('Escape');
+}
+
+async function dispatch(shift: Shift): Promise<void> {
+  const { page, press, read, language } = shift;
+  await select(shift, 3);
+  await press('Enter');
+  await page.waitForSelector('.incident .act.dispatch');
+  await press('d');
+  await page.waitForSelector('dialog[open] .option');
+  await press('Enter', '1');
+  await read(language === 'fr' ? 'pas encore de réponse' : 'no answer yet');
+  await page.waitForSelector('.incident .act.answer');
+  await press('d');
+  await page.waitForSelector('dialog[open] .option');
+  await press('3');
+  await read(language === 'fr' ? 'Délai d’arrivée' : 'Time to arrival');
+  await press('t');
+  await page.waitForFunction(`${OPEN_NO} !== "3"`);
+  await press('Escape');
+  await page.waitForFunction('document.querySelector(".incident") === null');
+}
+
+async function suppress(shift: Shift): Promise<void> {
+  const { t, page, archive, press, show, waitUntil, language } = shift;
+  await select(shift, 'storm');
+  await press('s');
+  await page.waitForSelector('dialog[open]');
+  await page.keyboard.type(language === 'fr' ? 'Soleil bas dans l’objectif' : 'The sun is low in the lens');
+  await press('Enter');
+  await page.waitForSelector('.suppression');
+  await archive.store([1, 2, 3].map(() => alertOf(NOISY, Date.now())));
+  await waitUntil('document.querySelector(".suppression .small")?.textContent.startsWith("3 ")');
+  await show('suppression');
+  await press('m');
+  await waitUntil('document.querySelector(".queue-map")?.checkVisibility() !== true');
+  await press('m');
+  await waitUntil('document.querySelector(".queue-map").checkVisibility()');
+  await page.click('.suppression .end');
+  await waitUntil('document.querySelector(".suppression") === null');
+  t.ok(await page.$('.row.storm'));
+}
+
+async function readClosed(shift: Shift): Promise<void> {
+  const { t, page, press, show, waitUntil, read, language } = shift;
+  await press('g', 'l');
+  await waitUntil('document.querySelectorAll(".closed-list .row").length > 8');
+  await press('j', 'Enter');
+  await waitUntil(HAS_PICTURE);
+  await show('closed');
+  await read(language === 'fr' ? 'Clôturés par moi' : 'Closed by me');
+  for (const key of ['w', 'h', 'a']) {
+    await press('g', key);
+    t.ok(await page.$('.closed-list'), 'week, shift report and audit log are the supervisor’s');
+  }
+  await page.click('#logout');
+  await page.waitForSelector('[data-account]');
+}
+
+async function supervise(shift: Shift): Promise<void> {
+  const { page, press, show, waitUntil, read, language } = shift;
+  await press('g', 'w');
+  await waitUntil('document.querySelector(".d-week-sums") !== null');
+  await press('ArrowLeft');
+  await waitUntil('document.querySelector(".d-precision") !== null');
+  await show('week');
+  await press('g', 'h');
+  await waitUntil('document.querySelector(".d-hand-over article") !== null');
+  await read(language === 'fr' ? 'Soleil bas dans l’objectif' : 'The sun is low in the lens');
+  await read(language === 'fr' ? 'Imprimer' : 'Print');
+  await press('g', 'l');
+  await waitUntil('document.querySelectorAll(".closed-list .row").length > 8');
+  await press('j', 'o');
+  await read(language === 'fr' ? 'Rouvert sous le numéro' : 'Reopened as number');
+  await press('z');
+  await page.waitForFunction(
+    `document.body.textContent.includes(${JSON.stringify(language === 'fr' ? 'Annulé.' : 'Undone.')})`,
+  );
+}
+
+/** Fills an afternoon of a small city, with its closed incidents and the figures of the last week. */
+async function fill(db: Sql, jpeg: Buffer): Promise<void> {
+  const nowMs = Date.now();
+  const sha256 = createHash('sha256').update(jpeg).digest('hex');
+  let seq = 0;
+  const alert = async (agoS: number, box: string, change: Columns): Promise<Columns> => {
+    seq += 1;
+    const name = `still-${seq}.jpg`;
+    const time = iso(nowMs - agoS * 1000);
+    const site = String(change['site']);
+    const detail = JSON.stringify({
+      stills: [{ moment: 'snapshot', name, time, sha256 }],
+      timeZone: TIME_ZONE,
+      purpose: 'keep the lawn free',
+      legalBasis: 'Council decision 2026-114, §3',
+      validUntil: '2027-06-30T22:00:00.000Z',
+      location: [0.4, 0.3, 0.6, 0.8],
+    });
+    await addStill(db, { name }, jpeg, nowMs, { site, box, seq });
+    return {
+      ...LOITERING,
+      box,
+      episode: `e-${seq}`,
+      received: time,
+      ended_at: agoS > 60 ? iso(nowMs - (agoS - 8) * 1000) : null,
+      still: name,
+      detail,
+      ...change,
+    };
+  };
+  const open = [
+    await alert(140, 'cam-0005', { ...CROWD, no: 1, site: 'cathedrale' }),
+    await alert(75, 'cam-0000', { no: 2, site: 'bellecour' }),
+    await alert(22, 'cam-0009', { no: 3, site: 'confluence' }),
+    await alert(260, 'cam-0012', { no: 4, site: 'croix-rousse', ...claimedBy('Omar', nowMs) }),
+    await alert(900, 'cam-0015', {
+      no: 5,
+      site: 'fourviere',
+      state: 'dispatched',
+      claimed_by: 'Omar',
+      dispatched_by: 'Omar',
+      dispatched_at: iso(nowMs - 700_000),
+    }),
+  ];
+  for (let at = 0; at < 6; at++) {
+    const { site, box, kind, rule } = NOISY;
+    open.push(await alert(40 - at * 4, box, { ...CROSSING, no: 20 + at, site, kind, rule }));
+  }
+  const closed: Columns[] = [];
+  for (let at = 0; at < 12; at++) {
+    closed.push(
+      await alert(3000 + at * 900, 'cam-0056', {
+        no: 100 + at,
+        site: 'saxe',
+        state: 'closed',
+        verdict: at % 3 === 0 ? 'confirmed' : 'false-alarm',
+        verdict_by: at % 2 === 0 ? 'Nadia' : 'Omar',
+        claimed_first: iso(nowMs - (2980 + at * 900) * 1000),
+        closed_at: iso(nowMs - (2900 + at * 890) * 1000),
+      }),
+    );
+  }
+  await addIncidents(db, [...open, ...closed, ...lastWeek(nowMs)]);
+  await putCamera(db, 'cam-0003', nowMs, { site: 'brotteaux', conditions: '["covered"]' });
+  for (let day = 0; day < 14; day++) await addFigures(db, nowMs - day * DAY_MS, day);
+}
+
+const LOITERING = {
+  severity: 'alert',
+  priority: 2,
+  kind: 'loitering',
+  rule: 'lawn',
+  place: 'zone/lawn',
+  objects: '[{"label":"person","track":94371}]',
+  cause: '{"dwellS":12.4}',
+};
+const CROSSING = {
+  place: 'line/east-road',
+  cause: '{"direction":"right"}',
+};
+const CROWD = {
+  priority: 1,
+  kind: 'crowd-gathering',
+  rule: 'crowd',
+  place: 'zone/steps',
+  cause: '{"count":14,"dwellS":45}',
+};
+
+const claimedBy = (user: string, nowMs: number): Columns => ({
+  state: 'claimed',
+  claimed_by: user,
+  claimed_until: iso(nowMs + 110_000),
+});
+
+/** Alerts that were claimed and closed in the last week, and a camera that was out of service. */
+function lastWeek(nowMs: number): Columns[] {
+  const rows: Columns[] = Array.from({ length: 40 }, (_, at) => {
+    const receivedMs = nowMs - 7 * DAY_MS + at * 3_600_000;
+    return {
+      site: 'bellecour',
+      box: 'cam-0000',
+      received: iso(receivedMs),
+      state: 'closed',
+      verdict: 'confirmed',
+      verdict_by: 'Nadia',
+      claimed_first: iso(receivedMs + (at + 2) * 1500),
+      closed_at: iso(receivedMs + (at + 10) * 4000),
+    };
+  });
+  const fromMs = nowMs - 7 * DAY_MS;
+  const outage = { severity: 'system', priority: 3, kind: 'covered', site: 'brotteaux', box: 'cam-0003' };
+  return [
+    ...rows,
+    { ...outage, received: iso(fromMs), started_at: iso(fromMs), ended_at: iso(fromMs + 9_000_000) },
+  ];
+}
+
+async function addFigures(db: Sql, atMs: number, day: number): Promise<void> {
+  const { day: date } = dayHourOf(atMs, TIME_ZONE);
+  for (const [index, [site, box, rule, kind]] of RULES.entries()) {
+    const alerts = 3 + ((day * 5 + index * 3) % 9);
+    const confirmed = index === 1 ? Math.floor(alerts / 4) : alerts - 1 - (day % 2);
+    await insert(db, 'day_figure', {
+      day: date,
+      hour: 14,
+      site,
+      box,
+      rule,
+      kind,
+      alerts,
+      confirmed,
+      false_alarms: alerts - confirmed - 1,
+      unclear: 0,
+      claims: alerts,
+      claim_s: alerts * 17,
+    });
+  }
+}
+
+const RULES = [
+  ['bellecour', 'cam-0000', 'lawn', 'loitering'],
+  ['gerland', 'cam-0018', 'east-road', 'line-crossing'],
+  ['confluence', 'cam-0009', 'bay', 'illegal-parking'],
+  ['cathedrale', 'cam-0005', 'crowd', 'crowd-gathering'],
+] as const;
