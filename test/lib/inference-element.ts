@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { DetectorConfig } from '../../agent/contract/config.ts';
-import type { ModelCard } from '../../agent/vision/detect/card.ts';
+import type { HailoCard, ModelCard } from '../../agent/vision/detect/card.ts';
 import type { Outcome, Step, Task } from './backend-child.ts';
 import { MODEL_DIR, ROOT, STREET_CLIP, scratch } from './paths.ts';
 
@@ -56,6 +56,23 @@ export function elementModels(...args: readonly string[]): string {
   return execFileSync(PYTHON, [script, ...args], { maxBuffer: 2 ** 28, encoding: 'utf8' });
 }
 
+/** Output of a network with our classes at their own indices, as the fake hailonet gives it. */
+export const HAILO_OUTPUT: HailoCard = {
+  output: 'nms',
+  order: 'by-class',
+  classes: 80,
+  boxesMax: 100,
+  labels: { 0: 0, 1: 1, 2: 2, 3: 3, 5: 5, 7: 7, 16: 16, 24: 24, 26: 26, 28: 28 },
+};
+
+/** Returns the real model's card as that of a .hef. */
+export function hailoCard(output: Partial<HailoCard>): ModelCard {
+  const { features: _, ...real } = JSON.parse(
+    readFileSync(join(MODEL_DIR, `${MODEL}.json`), 'utf8'),
+  ) as ModelCard;
+  return { ...real, file: `${MODEL}.hef`, hailo: { ...HAILO_OUTPUT, ...output } };
+}
+
 /** Writes the real model's card, with changes for the model of an element. */
 export function writeCard(dir: string, name: string, bytes: Uint8Array, over: Partial<ModelCard> = {}): void {
   const { features: _, ...real } = JSON.parse(
@@ -75,6 +92,18 @@ export function writeCard(dir: string, name: string, bytes: Uint8Array, over: Pa
 export function writeScript(dir: string, lines: readonly string[], over: Partial<ModelCard> = {}): void {
   const bytes = Buffer.from(`${lines.join('\n')}\n`);
   writeCard(dir, 'fake', bytes, { file: 'fake.tflite', ...over });
+}
+
+/** Writes the script of the fake hailonet, as the network `fake` of that folder. */
+export function writeHailoScript(
+  dir: string,
+  lines: readonly string[],
+  change: Partial<HailoCard> = {},
+): void {
+  const hailo = { ...HAILO_OUTPUT, ...change };
+  const { output, order, classes, boxesMax } = hailo;
+  const bytes = Buffer.from(`${[`hailo ${output} ${order} ${classes} ${boxesMax}`, ...lines].join('\n')}\n`);
+  writeCard(dir, 'fake', bytes, { file: 'fake.hef', hailo });
 }
 
 /** Copies the model that runs on the CPU to the folder, beside those of an element. */

@@ -153,6 +153,13 @@ async function prepareElement(
       `detector.element.model ${card.name} is the file ${card.file}; ${element.name} takes ${knownElement.modelFile}`,
     );
   }
+  if ((card.hailo === undefined) === (knownElement.modelFile === '.hef')) {
+    const problem =
+      card.hailo === undefined
+        ? `has no section "hailo", which ${element.name} needs; write its card with \`scripts/model import\``
+        : `has a section "hailo", which ${element.name} does not use; choose the model made for it`;
+    throw new AgentError('corrupt', `model card ${card.name}: ${problem}`);
+  }
   checkInput(config, card);
   await readModel(modelDir, card);
   const [widthPx, heightPx] = config.input;
@@ -165,6 +172,7 @@ async function prepareElement(
       model: card.name,
       input: { widthPx, heightPx },
       decoder: card.decoder,
+      hailo: card.hailo,
       scoreMin: card.inGraph.scoreMin,
       mayName: mayNameOf(card),
     },

@@ -90,12 +90,26 @@ declare module 'node-gstreamer-superficial' {
   export interface Inferred {
     readonly ptsNs: number | null;
     readonly tensors: readonly Tensor[];
+    /** Outputs of HailoRT's `hailonet`, at most 16. */
+    readonly hailo: readonly HailoTensor[];
     readonly objects: readonly {
       readonly label: string;
       readonly score: number;
       /** In pixels of the sample. */
       readonly xywhPx: readonly [number, number, number, number];
     }[];
+  }
+
+  /** GstHailoTensorMeta and the buffer that it describes. All but `metaBytes` are absent for an unknown layout. */
+  export interface HailoTensor {
+    /** Size of the metadata, which depends on HailoRT's version. */
+    readonly metaBytes: number;
+    readonly name?: string;
+    readonly isNms?: boolean;
+    /** With isNms: classes, boxes per class, boxes in all, bytes of masks. Otherwise height, width, features. */
+    readonly shape?: readonly number[];
+    /** Null if it is longer than 16 MiB. */
+    readonly data?: Buffer | null;
   }
 
   export interface Tensor {
