@@ -112,8 +112,8 @@ export class VisionProcess {
     const ownFile = fileURLToPath(import.meta.url);
     const program = fileURLToPath(new URL(`../vision/main${extname(ownFile)}`, import.meta.url));
     const command = [...(this.#options.wrapper ?? []), process.execPath, ...NODE_FLAGS, program];
-    // Only elements write noise. Without one, vision's stderr needs no filter.
-    const stderr = DETECTOR_BACKENDS[detector.backend].usesElement ? 'pipe' : 2;
+    // Only foreign code writes noise. Without it, vision's stderr needs no filter.
+    const stderr = DETECTOR_BACKENDS[detector.backend].runsForeignCode ? 'pipe' : 2;
     const child = spawn(command[0] as string, command.slice(1), {
       // Standard output belongs to the command that the user called; vision writes to stderr only.
       stdio: ['ignore', 2, stderr, 'pipe'],

@@ -15,6 +15,11 @@ import type { DetectorInfo, Loader } from '../../agent/vision/detect/loading.ts'
 export type Step =
   | { readonly do: 'load' }
   | { readonly do: 'run'; readonly frame: number | 'black' | 'too small' | 'too large' }
+  /** Through the loader, which notes a failure for the next process. */
+  | { readonly do: 'run loader'; readonly frame: number | 'black' }
+  | { readonly do: 'await restart' }
+  /** A normal end of vision. */
+  | { readonly do: 'end' }
   /** With the run under way that it waits for. */
   | { readonly do: 'release' | 'release during a run' }
   /** Every frame of the file, one after the other. */
@@ -25,6 +30,9 @@ export type Step =
 export interface Task {
   readonly config: DetectorConfig;
   readonly modelDir: string;
+  /** Folders of an installed ONNX Runtime, and vision's own folder; none by default. */
+  readonly libraryFolders?: readonly string[];
+  readonly keptDir?: string;
   readonly frames: string;
   readonly steps: readonly Step[];
 }
@@ -46,8 +54,9 @@ export interface Outcome {
 
 const [, , from = '', to = ''] = process.argv;
 const task = JSON.parse(readFileSync(from, 'utf8')) as Task;
-const { config, modelDir } = task;
-const loader = loaderOf({ config, modelDir, clock: systemClock, log: makeLogger('test', 'silent') });
+const { config, modelDir, libraryFolders, keptDir } = task;
+const where = { modelDir, keptDir, ...(libraryFolders !== undefined && { libraryFolders }) };
+const loader = loaderOf({ config, ...where, clock: systemClock, log: makeLogger('test', 'silent') });
 const [widthPx, heightPx] = config.input;
 const length = widthPx * heightPx * 3;
 const frames = readFileSync(task.frames);
@@ -76,6 +85,15 @@ async function take(step: Step): Promise<Partial<Outcome>> {
     return { info: loaded.info };
   }
   if (step.do === 'run') return { found: [await run(step.frame)] };
+  if (step.do === 'run loader') return { found: [plain(await loader.run(frameOf(step.frame), {}))] };
+  if (step.do === 'await restart') {
+    while (!loader.mayTryAgain) await systemClock.sleep(50);
+    return {};
+  }
+  if (step.do === 'end') {
+    await loader.release();
+    return {};
+  }
   if (step.do === 'soak') {
     const black = frameOf('black');
     for (let i = 0; i < step.frames; i += 1) await loaded?.backend.run(black);

@@ -147,6 +147,7 @@ export async function inProcess(
   t: { teardown(fn: () => void): void },
   task: Omit<Task, 'frames'> & { readonly frames?: string },
   env: Readonly<Record<string, string>> = {},
+  wrapper: readonly string[] = [],
 ): Promise<{ outcomes: Outcome[]; endReason?: string }> {
   const dir = scratch(t);
   const [from, to, none] = ['task.json', 'outcome.json', 'none.rgb'].map((name) => join(dir, name)) as [
@@ -162,7 +163,8 @@ export async function inProcess(
     basename(import.meta.url).replace('inference-element', 'backend-child'),
   );
   // Debian's onnxinference prints some thousand times on stderr that its operators are registered already.
-  const child = spawn(process.execPath, ['--enable-source-maps', program, from, to], {
+  const [command = '', ...args] = [...wrapper, process.execPath, '--enable-source-maps', program, from, to];
+  const child = spawn(command, args, {
     stdio: 'ignore',
     env: { ...process.env, ORT_DISABLE_TELEMETRY: '1', ...env },
   });

@@ -52,6 +52,8 @@ export interface ElementTrialOptions {
   readonly dir: string;
   readonly clock: Pick<Clock, 'nowMs' | 'wallMs'>;
   readonly log: Logger;
+  /** Word for what is tried, in messages. */
+  readonly noun: string;
 }
 
 export class ElementTrial {
@@ -70,7 +72,7 @@ export class ElementTrial {
   start(subject: string): void {
     const before = this.#read();
     this.#trial = before?.what === subject ? before : { what: subject, ...NONE };
-    if (this.#trial.isOn) this.failed('vision ended while its element was tried');
+    if (this.#trial.isOn) this.failed(`vision ended while its ${this.#options.noun} was tried`);
   }
 
   /** Reason why it is not to be tried yet, one line; undefined if it may be. */
@@ -119,13 +121,13 @@ export class ElementTrial {
       if (Value.Check(Trial, trial)) return trial;
       this.#options.log.warn(
         { file },
-        'the result of the last element trial cannot be read; the element is tried',
+        `the result of the last ${this.#options.noun} trial cannot be read; the ${this.#options.noun} is tried`,
       );
     } catch (error) {
       if (!hasCode(error, 'ENOENT')) {
         this.#options.log.warn(
           { file, reason: messageOf(error) },
-          'the result of the last element trial cannot be read; the element is tried',
+          `the result of the last ${this.#options.noun} trial cannot be read; the ${this.#options.noun} is tried`,
         );
       }
     }
@@ -134,12 +136,12 @@ export class ElementTrial {
 
   #write(trial: Trial): void {
     this.#trial = trial;
-    const { dir, log } = this.#options;
+    const { dir, log, noun } = this.#options;
     try {
       mkdirSync(dir, { recursive: true, mode: 0o700 });
       writeAtomically(join(dir, FILE), JSON.stringify(trial));
     } catch (error) {
-      log.warn({ dir, reason: messageOf(error) }, 'the result of the element trial cannot be written');
+      log.warn({ dir, reason: messageOf(error) }, `the result of the ${noun} trial cannot be written`);
     }
   }
 }

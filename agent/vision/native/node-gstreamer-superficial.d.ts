@@ -122,6 +122,35 @@ declare module 'node-gstreamer-superficial' {
     readonly data: Buffer | null;
   }
 
+  /** ONNX Runtime that was loaded from a file (patches/). */
+  export interface OnnxRuntime {
+    readonly version: string;
+    /** Names of the execution providers that it was built with. */
+    readonly providers: readonly string[];
+  }
+
+  export interface OnnxTensor {
+    readonly name: string;
+    readonly isTensor: boolean;
+    /** ONNXTensorElementDataType. */
+    readonly type: number;
+    /** A side of any length is its name, which may be empty. */
+    readonly dims: readonly (number | string)[];
+  }
+
+  export interface OnnxOutput extends OnnxTensor {
+    readonly dims: readonly number[];
+    /** Null if it is longer than 16 MiB or of another type than float32, int32 and uint8. */
+    readonly data: Buffer | null;
+  }
+
+  export interface OnnxModel {
+    /** Number of the model for the calls below. */
+    readonly model: number;
+    readonly inputs: readonly OnnxTensor[];
+    readonly outputs: readonly OnnxTensor[];
+  }
+
   export class Pipeline {
     /** @throws if the description cannot be parsed or names an unknown element. */
     constructor(description: string);
