@@ -14,6 +14,7 @@ import type { DetectorConfig, ElementConfig } from '../../contract/config.ts';
 import { INFERENCE_ELEMENTS } from '../../contract/inference-element.ts';
 import type { RawDetections, RunOptions } from './backend.ts';
 import { type ModelCard, readCard, readModel } from './card.ts';
+import { checkDevice } from './element-device.ts';
 import { ElementTrial } from './element-trial.ts';
 import { type ElementOptions, InferenceElementBackend } from './gstreamer.ts';
 import { checkInput, joined, type Loaded, type Loader, type LoadOptions, mayNameOf } from './loading.ts';
@@ -28,7 +29,7 @@ export class ElementLoader implements Loader {
   /** True if the element is not tried yet. */
   #isPostponed = false;
   #failed = false;
-  /** True while an element is being loaded, which may hang. */
+  /** True while the element's device is checked or the element is loaded, which may hang. */
   #opening = false;
   #released = false;
 
@@ -82,9 +83,12 @@ export class ElementLoader implements Loader {
   async #loadElement(config: DetectorConfig): Promise<Loaded | string> {
     const trial = this.#trial;
     let prepared: Prepared;
+    this.#opening = true;
     try {
       prepared = await prepareElement(this.#options, config.element);
+      this.#opening = false;
     } catch (error) {
+      this.#opening = false;
       // No part of the element is in the process yet.
       if (trial === undefined || !(error instanceof AgentError)) throw error;
       return error.message;
@@ -162,6 +166,7 @@ async function prepareElement(
   }
   checkInput(config, card);
   await readModel(modelDir, card);
+  await checkDevice(element.name, clock);
   const [widthPx, heightPx] = config.input;
   return {
     card,
