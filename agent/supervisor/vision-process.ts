@@ -170,5 +170,7 @@ function visionEnvironment(from: NodeJS.ProcessEnv, restraintDir: string | undef
     GSETTINGS_BACKEND: 'memory',
     // Otherwise GStreamer also loads plugins from the home folder.
     XDG_DATA_HOME: '/nonexistent',
+    // Otherwise HailoRT writes hailort.log in the working folder.
+    HAILORT_LOGGER_PATH: 'NONE',
   };
 }

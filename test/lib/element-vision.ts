@@ -33,8 +33,11 @@ export const ELEMENT = 'tfliteinference';
  * Makes the supervisor start vision with the fake element. Vision gets a fixed list of environment variables without
  * GStreamer's, so the program that starts sets them and then runs Node.
  */
-export function withFakeElement(t: Test, dir: string): void {
-  const env = fakeElement();
+export function withFakeElement(
+  t: Test,
+  dir: string,
+  env: Readonly<Record<string, string>> = fakeElement(),
+): void {
   const program = join(dir, 'node-with-element');
   const node = process.execPath;
   const set = Object.entries(env).map(([name, value]) => `${name}='${value}'`);

@@ -9,6 +9,7 @@ import { basename, join } from 'node:path';
 import type { DetectorConfig } from '../../agent/contract/config.ts';
 import type { HailoCard, ModelCard } from '../../agent/vision/detect/card.ts';
 import type { Outcome, Step, Task } from './backend-child.ts';
+import { type BoardChange, hailoBoard, writeTree } from './hailo-board.ts';
 import { MODEL_DIR, ROOT, STREET_CLIP, scratch } from './paths.ts';
 
 export const MODEL = 'nanodet-g-city10';
@@ -48,6 +49,16 @@ export function fakeElement(): Record<string, string> {
     renameSync(newFile, library);
   }
   return { GST_PLUGIN_PATH: dir, GST_REGISTRY: join(dir, 'registry.bin') };
+}
+
+/** Environment in which Node also sees a board with a complete Hailo-8, changed by `change` (hailo-board.ts). */
+export function fakeBoard(
+  t: Parameters<typeof scratch>[0],
+  change: BoardChange = {},
+): Record<string, string> {
+  const root = writeTree(scratch(t), hailoBoard(change));
+  const preload = join(ROOT, 'dist/test/lib/fake-root.js');
+  return { ...fakeElement(), FAKE_ROOT: root, NODE_OPTIONS: `--import=file://${preload}` };
 }
 
 /** See element-models.py. */

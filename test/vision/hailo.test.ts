@@ -8,7 +8,7 @@ import type { HailoCard } from '../../agent/vision/detect/card.ts';
 import type { Detections } from '../lib/backend-child.ts';
 import {
   elementConfig,
-  fakeElement,
+  fakeBoard,
   INPUT,
   inProcess,
   MODEL,
@@ -38,7 +38,9 @@ function scriptOf(all: readonly Detections[], frames: Buffer): string[] {
   return all.flatMap(({ boxes, scores, labels }, frame) => [
     // Frame 0 is the black one with which the backend is opened.
     `at ${frame + 1} ${hashOf(frames.subarray(frame * FRAME_BYTES, (frame + 1) * FRAME_BYTES))}`,
-    ...scores.map((score, row) => `box ${boxes.slice(row * 4, row * 4 + 4).join(' ')} ${score} ${labels[row]}`),
+    ...scores.map(
+      (score, row) => `box ${boxes.slice(row * 4, row * 4 + 4).join(' ')} ${score} ${labels[row]}`,
+    ),
   ]);
 }
 
@@ -56,12 +58,15 @@ t.test(
     for (const order of ['by-class', 'by-score'] as const) {
       writeHailoScript(dir, scriptOf(reference, readFileSync(frames)), { order, boxesMax: 256 });
       const task = { config: elementConfig('hailonet', 'fake'), modelDir: dir, frames, steps };
-      const { outcomes, endReason } = await inProcess(t, task, fakeElement());
+      const { outcomes, endReason } = await inProcess(t, task, fakeBoard(t));
       t.equal(endReason, undefined);
       t.match(outcomes[0]?.info, { provider: 'hailonet', model: 'fake' });
       t.same(difference(outcomes[1]?.found ?? [], reference), { labels: 0, boxes: 0, scores: 0 }, order);
     }
-    t.ok(reference.reduce((sum, { scores }) => sum + scores.length, 0) > 5000, 'there is something to compare');
+    t.ok(
+      reference.reduce((sum, { scores }) => sum + scores.length, 0) > 5000,
+      'there is something to compare',
+    );
   },
 );
 
@@ -92,14 +97,18 @@ function sorted({ boxes, scores, labels }: Detections): number[][] {
     .sort((a, b) => (b[1] ?? 0) - (a[1] ?? 0) || (a[0] ?? 0) - (b[0] ?? 0) || (a[2] ?? 0) - (b[2] ?? 0));
 }
 
-async function firstRun(t: Test, lines: readonly string[], change: Partial<HailoCard> = {}): Promise<Outcome[]> {
+async function firstRun(
+  t: Test,
+  lines: readonly string[],
+  change: Partial<HailoCard> = {},
+): Promise<Outcome[]> {
   const dir = scratch(t);
   writeHailoScript(dir, lines, change);
   const steps: Step[] = [{ do: 'load' }, { do: 'run', frame: 'black' }];
   const { outcomes } = await inProcess(
     t,
     { config: elementConfig('hailonet', 'fake'), modelDir: dir, steps },
-    fakeElement(),
+    fakeBoard(t),
   );
   return outcomes;
 }
@@ -140,6 +149,10 @@ t.test('a network without the section of its output, or for another element, is 
   writeHailoScript(dir, []);
   const steps: Step[] = [{ do: 'load' }];
   const loaded = async (element: string) =>
-    (await inProcess(t, { config: elementConfig(element, 'fake'), modelDir: dir, steps }, {})).outcomes[0]?.error;
-  t.match(await loaded('onnxinference'), { kind: 'config', message: /is the file fake\.hef; onnxinference takes \.onnx/ });
+    (await inProcess(t, { config: elementConfig(element, 'fake'), modelDir: dir, steps }, {})).outcomes[0]
+      ?.error;
+  t.match(await loaded('onnxinference'), {
+    kind: 'config',
+    message: /is the file fake\.hef; onnxinference takes \.onnx/,
+  });
 });

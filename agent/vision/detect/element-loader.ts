@@ -9,6 +9,7 @@ import { AgentError } from '../../base/errors.ts';
 import type { ElementConfig } from '../../contract/config.ts';
 import { INFERENCE_ELEMENTS } from '../../contract/inference-element.ts';
 import { type ModelCard, readCard, readModel } from './card.ts';
+import { checkDevice } from './element-device.ts';
 import { type ElementOptions, InferenceElementBackend } from './gstreamer.ts';
 import { GuardedLoader, type PreparedBackend } from './guarded-loader.ts';
 import { checkInput, type LoadOptions, mayNameOf } from './loading.ts';
@@ -53,6 +54,7 @@ async function prepareElement(
   }
   checkInput(config, card);
   await readModel(modelDir, card);
+  await checkDevice(element.name, clock);
   const [widthPx, heightPx] = config.input;
   const options = {
     clock,

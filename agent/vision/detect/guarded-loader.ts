@@ -52,7 +52,7 @@ export class GuardedLoader implements Loader {
   /** True if it is not tried yet. */
   #isPostponed = false;
   #failed = false;
-  /** True while it is being loaded, which may hang. */
+  /** True while its device is checked or it is loaded, which may hang. */
   #opening = false;
   #released = false;
 
@@ -107,9 +107,12 @@ export class GuardedLoader implements Loader {
   async #load(): Promise<Loaded | string> {
     const trial = this.#trial;
     let prepared: PreparedBackend;
+    this.#opening = true;
     try {
       prepared = await this.#guarded.prepare();
+      this.#opening = false;
     } catch (error) {
+      this.#opening = false;
       // No part of the foreign code is in the process yet.
       if (trial === undefined || !(error instanceof AgentError)) throw error;
       return error.message;
