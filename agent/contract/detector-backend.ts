@@ -29,6 +29,9 @@ export const DETECTOR_BACKEND_NAMES: readonly DetectorBackend[] =
 /** Runs on the CPU of every board. It is the default, and the fallback when an element cannot run. */
 export const CPU_BACKEND = 'onnxruntime' satisfies DetectorBackend;
 
+/** An ONNX Runtime that is installed on the box runs the model (contract/onnxruntime-library.ts). */
+export const LIBRARY_BACKEND = 'onnxruntime-library' satisfies DetectorBackend;
+
 export function isDetectorBackend(text: string): text is DetectorBackend {
   return Object.hasOwn(DETECTOR_BACKENDS, text);
 }

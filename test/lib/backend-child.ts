@@ -2,6 +2,7 @@
  * Process that loads a detector's backend and carries out the steps of a task; two ONNX Runtimes in one process abort.
  * Reads a Task from the file in argv[2]; writes an Outcome for each step to the file in argv[3].
  */
+import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { systemClock } from '../../agent/base/clock.ts';
 import { AgentError } from '../../agent/base/errors.ts';
@@ -15,6 +16,8 @@ import type { DetectorInfo, Loader } from '../../agent/vision/detect/loading.ts'
 export type Step =
   | { readonly do: 'load' }
   | { readonly do: 'run'; readonly frame: number | 'black' | 'too small' | 'too large' }
+  /** With the features of places, of which the outcome has the SHA-256. */
+  | { readonly do: 'run features'; readonly frame: number }
   /** Through the loader, which notes a failure for the next process. */
   | { readonly do: 'run loader'; readonly frame: number | 'black' }
   | { readonly do: 'await restart' }
@@ -47,6 +50,7 @@ export interface Outcome {
   readonly ms: number;
   readonly info?: DetectorInfo;
   readonly found?: readonly Detections[];
+  readonly features?: string;
   /** Memory of the process after a soak. */
   readonly rssMiB?: number;
   readonly error?: { readonly kind: string; readonly message: string };
@@ -89,6 +93,12 @@ async function take(step: Step): Promise<Partial<Outcome>> {
   if (step.do === 'await restart') {
     while (!loader.mayTryAgain) await systemClock.sleep(50);
     return {};
+  }
+  if (step.do === 'run features') {
+    const result = await loader.run(frameOf(step.frame), { withFeatures: true });
+    const { features } = result;
+    if (features === undefined) return {};
+    return { found: [plain(result)], features: createHash('sha256').update(features).digest('hex') };
   }
   if (step.do === 'end') {
     await loader.release();

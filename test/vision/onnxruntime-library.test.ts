@@ -62,11 +62,12 @@ t.test(
   { skip: skip || noClip },
   async (t) => {
     const frames = streetFrames(scratch(t), FRAMES);
-    const steps: Step[] = [{ do: 'load' }, { do: 'run all' }];
+    const steps: Step[] = [{ do: 'load' }, { do: 'run all' }, { do: 'run features', frame: 100 }];
     const config = libraryConfig(['cpu'], { backend: 'onnxruntime' });
     const reference = await inProcess(t, { config, modelDir: MODEL_DIR, frames, steps });
     const expected = reference.outcomes[1]?.found ?? [];
     t.equal(expected.length, FRAMES);
+    t.ok(reference.outcomes[2]?.features);
     const rows = expected.reduce((sum, { scores }) => sum + scores.length, 0);
     t.ok(rows > 1000, `${rows} rows to compare`);
     const npm = rootFolder(t);
@@ -79,6 +80,7 @@ t.test(
       t.equal(endReason, undefined, name);
       t.match(outcomes[0]?.info, { provider: 'cpu', fallback: null, library: version });
       t.strictSame(outcomes[1]?.found, expected, `${name}: equal to the last digit`);
+      t.equal(outcomes[2]?.features, reference.outcomes[2]?.features, 'the same features of places');
       const msOf = (one: Outcome | undefined): string => ((one?.ms ?? 0) / FRAMES).toFixed(1);
       t.comment(`${name}: ${msOf(outcomes[1])} ms a frame, onnxruntime-node ${msOf(reference.outcomes[1])}`);
     }
@@ -228,7 +230,7 @@ t.test(
       steps: [{ do: 'load' }, { do: 'end' }],
       plays: 'tensorrt build-fails',
     });
-    const reason = /^tensorrt: model .* does not load on tensorrt: no kernel image\\x0ais available$/;
+    const reason = /^tensorrt: model .* does not load on tensorrt: no kernel image is available$/;
     t.match(failing.outcomes[0]?.info, { provider: 'cpu', fallback: reason });
     const third = await run(t, { ...common, plays: 'tensorrt build-fails' });
     t.match(

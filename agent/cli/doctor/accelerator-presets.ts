@@ -96,7 +96,8 @@ export const PRESETS: readonly AcceleratorPreset[] = [
     driver: 'nvgpu',
     nodes: ['nvmap'],
     element: 'nvinfer',
-    obstacle: 'nvinfer takes and answers with NvDsBatchMeta, which vision does not read',
+    obstacle:
+      'nvinfer takes and answers with NvDsBatchMeta, which vision does not read; an ONNX Runtime with TensorRT can be installed instead (backend: onnxruntime-library)',
     dropIn: '50-jetson.conf',
     driverFix: 'flash JetPack, whose kernel has the driver',
     elementFix: 'install DeepStream from NVIDIA',

@@ -9,6 +9,7 @@
  */
 import { statSync } from 'node:fs';
 import { AgentError, messageOf } from '../../base/errors.ts';
+import { findLibrary } from '../../base/library-file.ts';
 import { printable } from '../../base/printable.ts';
 import { isLibraryProvider, LIBRARY_FOLDERS, LIBRARY_PROVIDERS } from '../../contract/onnxruntime-library.ts';
 import { readModel } from './card.ts';
@@ -16,7 +17,6 @@ import { GuardedLoader, type PreparedBackend } from './guarded-loader.ts';
 import { keepModel } from './kept-model.ts';
 import { broken, LibraryBackend } from './library-backend.ts';
 import { EngineFolder } from './library-engine.ts';
-import { findLibrary } from './library-file.ts';
 import type { LoadOptions } from './loading.ts';
 import { LibraryRuntime } from './onnxruntime-library.ts';
 import { type Opened, openFirst, readModelCard, type ToOpen } from './providers.ts';

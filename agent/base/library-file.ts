@@ -1,5 +1,5 @@
 /**
- * Finds the installed libonnxruntime, in the folders of contract/onnxruntime-library.ts only.
+ * Finds the installed libonnxruntime, which vision loads: code in the process with the pixels.
  *
  * INVARIANTS: only root can have written the file, the libraries beside it that it loads, and every folder on the way
  * to them. So nobody else can exchange one of them between this check and dlopen(3). (A descriptor instead of the path
@@ -7,8 +7,8 @@
  */
 import { lstatSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { AgentError, messageOf } from '../../base/errors.ts';
-import { sysfsNames } from '../../base/sysfs.ts';
+import { AgentError, messageOf } from './errors.ts';
+import { sysfsNames } from './sysfs.ts';
 
 /** `libonnxruntime.so.1`, or with minor version and patch. */
 const LIBRARY = /^libonnxruntime\.so\.1(?:\.(\d{1,4}))?(?:\.(\d{1,4}))?$/;
