@@ -93,7 +93,7 @@ t.test('providers that a library lacks are told, in their order', { skip }, asyn
   t.match(load?.info, { provider: 'cpu', model: 'nanodet-g-city10' });
   t.match(
     load?.info?.fallback,
-    /^tensorrt: the library was built without it .*; cuda: the library .*; openvino: the library [^\n]*$/,
+    /^tensorrt: the library was built without it, with .*CPU; cuda: the library .*; openvino: the library [^\n]*$/,
   );
 });
 

@@ -85,7 +85,7 @@ async function openLibrary(
   }
   let toBuild: string | undefined;
   const refusalOf = (provider: string): string | undefined => {
-    if (!runtime.has(provider)) return `the library was built without it (${runtime.description})`;
+    if (!runtime.has(provider)) return `the library was built without it, with ${runtime.providerNames}`;
     if (folder === undefined || !buildsEngine(provider) || folder.takeStamp()) return undefined;
     toBuild = provider;
     return 'its engine is built first, which takes minutes; vision restarts when it is ready';

@@ -20,11 +20,16 @@ const TYPES: Readonly<Record<number, string>> = { 1: 'float32', 2: 'uint8', 6: '
 export class LibraryRuntime implements Runtime {
   /** Version, path and providers, for people. */
   readonly description: string;
+  /** Providers that it was built with, for people. */
+  readonly providerNames: string;
   readonly #providers: readonly string[];
   readonly #cacheDir: string;
 
-  private constructor(description: string, providers: readonly string[], cacheDir: string) {
-    this.description = description;
+  private constructor(path: string, version: string, providers: readonly string[], cacheDir: string) {
+    this.providerNames = providers
+      .map((name) => printable(name.replace(/ExecutionProvider$/, ''), 40))
+      .join(', ');
+    this.description = `ONNX Runtime ${printable(version, 40)} (${path}, with ${this.providerNames})`;
     this.#providers = providers;
     this.#cacheDir = cacheDir;
   }
@@ -36,8 +41,7 @@ export class LibraryRuntime implements Runtime {
   static async load(path: string, cacheDir: string): Promise<LibraryRuntime> {
     checkTelemetry();
     const { version, providers } = await loadLibrary(path);
-    const description = `ONNX Runtime ${printable(version, 40)} (${path}, with ${namesOf(providers)})`;
-    return new LibraryRuntime(description, providers, cacheDir);
+    return new LibraryRuntime(path, version, providers, cacheDir);
   }
 
   /** Reports whether it was built with a provider. The provider's own library may still be missing. */
@@ -79,10 +83,6 @@ class LibraryModel implements NativeModel {
   release(): Promise<void> {
     return closeModel(this.#model);
   }
-}
-
-function namesOf(providers: readonly string[]): string {
-  return providers.map((name) => printable(name.replace(/ExecutionProvider$/, ''), 40)).join(', ');
 }
 
 function infoOf({ name, isTensor, type, dims }: OnnxTensor): TensorInfo {
