@@ -2,7 +2,7 @@
  * Finds what keeps HailoRT from running: device, driver, node, library and their versions. HailoRT ends the process on
  * each of these, so they are compared before it is loaded.
  *
- * INVARIANTS: reads only; nothing of HailoRT is loaded, and no device is opened.
+ * INVARIANTS: it reads files only, and neither loads HailoRT nor opens a device.
  * LIMITS: several libraries may be installed, and the element chooses one of them. A version that cannot be read is not
  * a problem.
  */
@@ -100,17 +100,17 @@ function libraryProblems(root: string, { chip, module }: HailoDevice): DriverPro
     const problem = `libhailort ${textOf(libraries)} does not drive ${chip.name}, which needs ${chip.major}.x`;
     return [fault(problem, install)];
   }
-  const known = ofChip.filter(({ major, minor }) => major > OLDEST.major || minor >= OLDEST.minor);
-  if (known.length === 0) {
+  const knownVersions = ofChip.filter(({ major, minor }) => major > OLDEST.major || minor >= OLDEST.minor);
+  if (knownVersions.length === 0) {
     const problem = `libhailort ${textOf(ofChip)} is older than ${OLDEST.major}.${OLDEST.minor}`;
     return [fault(problem, `sudo apt full-upgrade && ${install}, then restart the board`)];
   }
   if (module !== chip.module) return [];
   const driver = sysfsText(join(root, 'sys/module', module, 'version'));
-  if (driver === undefined || driver === '' || known.some(({ text }) => text === driver)) return [];
+  if (driver === undefined || driver === '' || knownVersions.some(({ text }) => text === driver)) return [];
   return [
     fault(
-      `driver ${module} ${driver} and libhailort ${textOf(known)} have different versions`,
+      `driver ${module} ${driver} and libhailort ${textOf(knownVersions)} have different versions`,
       `sudo apt install --reinstall ${chip.package}, then restart the board: the old driver runs until then`,
     ),
   ];

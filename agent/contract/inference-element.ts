@@ -3,6 +3,12 @@
  * pictures, so one that could also send or store them is not listed. A free property could name a file or a server.
  */
 
+/**
+ * File in vision's cache folder with the last line that an element's library wrote to standard error before it ended
+ * vision. The supervisor writes it for the next vision.
+ */
+export const LAST_LINE_FILE = 'element-last-line';
+
 export interface InferenceElement {
   /** Property that takes the model file. */
   readonly modelProperty: string;

@@ -5,17 +5,17 @@
 
 export interface LibraryProvider {
   /** Name in ONNX Runtime's list of its providers. */
-  readonly listed: string;
+  readonly runtimeName: string;
   /** An engine is built for the model, which takes minutes; vision works on another provider meanwhile. */
   readonly buildsEngine: boolean;
 }
 
 /** Keyed by the name in `detector.providers`. */
 export const LIBRARY_PROVIDERS = {
-  tensorrt: { listed: 'TensorrtExecutionProvider', buildsEngine: true },
-  cuda: { listed: 'CUDAExecutionProvider', buildsEngine: false },
-  openvino: { listed: 'OpenVINOExecutionProvider', buildsEngine: false },
-  cpu: { listed: 'CPUExecutionProvider', buildsEngine: false },
+  tensorrt: { runtimeName: 'TensorrtExecutionProvider', buildsEngine: true },
+  cuda: { runtimeName: 'CUDAExecutionProvider', buildsEngine: false },
+  openvino: { runtimeName: 'OpenVINOExecutionProvider', buildsEngine: false },
+  cpu: { runtimeName: 'CPUExecutionProvider', buildsEngine: false },
 } as const satisfies Readonly<Record<string, LibraryProvider>>;
 
 export type LibraryProviderName = keyof typeof LIBRARY_PROVIDERS;
@@ -27,8 +27,8 @@ export function isLibraryProvider(name: string): name is LibraryProviderName {
 const TRIPLETS: Readonly<Record<string, string>> = { x64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' };
 
 /**
- * Folders, the first with a library counts: what somebody has installed on purpose, then Debian's. All are below /usr,
- * because vision's root folder has nothing else (systemd/vigie-vision.service).
+ * Folders, the first with a library counts: what a person has installed on purpose, then Debian's. All are below /usr,
+ * the only such part of vision's root folder (systemd/vigie-vision.service).
  */
 export const LIBRARY_FOLDERS: readonly string[] = [
   '/usr/local/lib/onnxruntime',

@@ -4,13 +4,15 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createConnection, type Socket } from 'node:net';
-import { extname } from 'node:path';
+import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { writeAtomically } from '../base/atomic-file.ts';
 import type { Clock } from '../base/clock.ts';
 import { assert } from '../base/errors.ts';
 import { LinkEnd } from '../base/link-end.ts';
 import type { Logger } from '../base/log.ts';
 import { DETECTOR_BACKENDS } from '../contract/detector-backend.ts';
+import { LAST_LINE_FILE } from '../contract/inference-element.ts';
 import {
   encodeMessage,
   FromVision,
@@ -29,6 +31,8 @@ export interface VisionExit {
   readonly signal: NodeJS.Signals | null;
   /** True if `stop()` requested the exit. */
   readonly isRequested: boolean;
+  /** Last line that an element's library wrote to standard error; undefined if it wrote none, or under systemd. */
+  readonly lastLine?: string | undefined;
   /** Set if the link broke the protocol. */
   readonly error: Error | undefined;
 }
@@ -120,7 +124,7 @@ export class VisionProcess {
       env: visionEnvironment(process.env, this.#options.restraintDir),
     });
     this.#child = child;
-    passOnStderr(child, this.#options.clock);
+    const lastLine = passOnStderr(child, this.#options.clock);
     let linkError: Error | undefined;
     this.#attach(child.stdio[3] as unknown as Socket, (error) => {
       linkError = error;
@@ -129,7 +133,9 @@ export class VisionProcess {
     return new Promise((resolve) => {
       const finish = (code: number | null, signal: NodeJS.Signals | null, error?: Error): void => {
         resolve();
-        this.#options.onExit({ code, signal, isRequested: this.#isStopRequested, error: error ?? linkError });
+        const isRequested = this.#isStopRequested;
+        if (!isRequested) keepLastLine(lastLine());
+        this.#options.onExit({ code, signal, isRequested, error: error ?? linkError, lastLine: lastLine() });
       };
       child.once('error', (error) => finish(null, null, error));
       // `close`, not `exit`: by then everything that vision sent has been read.
@@ -149,6 +155,17 @@ export class VisionProcess {
   #attach(socket: Socket, onClosed: (error: Error | undefined) => void): void {
     const { onMessage } = this.#options;
     this.#link = new LinkEnd(socket, FromVision, { onMessage, onClosed });
+  }
+}
+
+/** Stores the line for the next vision process, which reports why its element failed (element-trial.ts). */
+function keepLastLine(line: string | undefined): void {
+  const dir = process.env['CACHE_DIRECTORY']?.split(':')[0];
+  if (line === undefined || !dir) return;
+  try {
+    writeAtomically(join(dir, LAST_LINE_FILE), line);
+  } catch {
+    // The reason of the fallback is then shorter.
   }
 }
 

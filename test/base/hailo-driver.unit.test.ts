@@ -107,7 +107,7 @@ void t.test('each problem is named with what to do', async (t) => {
   ]);
 });
 
-void t.test('all problems of a board are told at once', async (t) => {
+void t.test('all problems of a board are reported at once', async (t) => {
   const bare = boardOf(t, {
     'sys/bus/pci/devices/0001:01:00.0/driver': null,
     'usr/lib/libhailort.so.4.23.0': null,

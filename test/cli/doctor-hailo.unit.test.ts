@@ -21,8 +21,8 @@ function findingOf(root: string, elements: ReadonlySet<string> = ELEMENT) {
 }
 
 void t.test('a complete Hailo is ready', async (t) => {
-  const [found] = findAccelerators(boardOf(t));
-  t.ok(found !== undefined && isReady(found, ELEMENT));
+  const [accelerator] = findAccelerators(boardOf(t));
+  t.ok(accelerator !== undefined && isReady(accelerator, ELEMENT));
   t.match(findingOf(boardOf(t)), {
     name: 'hailo',
     state: 'ok',

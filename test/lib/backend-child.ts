@@ -59,8 +59,8 @@ export interface Outcome {
 const [, , from = '', to = ''] = process.argv;
 const task = JSON.parse(readFileSync(from, 'utf8')) as Task;
 const { config, modelDir, libraryFolders, keptDir } = task;
-const where = { modelDir, keptDir, ...(libraryFolders !== undefined && { libraryFolders }) };
-const loader = loaderOf({ config, ...where, clock: systemClock, log: makeLogger('test', 'silent') });
+const folders = { modelDir, keptDir, ...(libraryFolders !== undefined && { libraryFolders }) };
+const loader = loaderOf({ config, ...folders, clock: systemClock, log: makeLogger('test', 'silent') });
 const [widthPx, heightPx] = config.input;
 const length = widthPx * heightPx * 3;
 const frames = readFileSync(task.frames);

@@ -34,7 +34,7 @@ export function hailoDevice(
   };
 }
 
-/** Changes of a complete board: other or further files; null removes one. */
+/** Files that differ from a complete board's; null removes one. */
 export type BoardChange = Readonly<Record<string, string | null>>;
 
 /** A complete board with a Hailo-8. */

@@ -77,11 +77,11 @@ t.test(
 function difference(all: readonly Detections[], reference: readonly Detections[]) {
   const counts = { labels: 0, boxes: 0, scores: 0 };
   for (const [frame, expected] of reference.entries()) {
-    const found = sorted(all[frame] ?? { boxes: [], scores: [], labels: [] });
+    const foundRows = sorted(all[frame] ?? { boxes: [], scores: [], labels: [] });
     const rows = sorted(expected);
-    if (found.length !== rows.length) counts.labels += 1;
+    if (foundRows.length !== rows.length) counts.labels += 1;
     for (const [at, row] of rows.entries()) {
-      const [label = -1, score = -1, ...box] = found[at] ?? [];
+      const [label = -1, score = -1, ...box] = foundRows[at] ?? [];
       if (label !== row[0]) counts.labels += 1;
       if (Math.abs(score - (row[1] ?? 0)) > 1e-6) counts.scores += 1;
       if (row.slice(2).some((side, index) => Math.abs(side - (box[index] ?? 1e9)) > 1e-3)) counts.boxes += 1;
@@ -125,7 +125,7 @@ t.test('wrong answers of hailonet are refused with what they are', { skip: noCom
     ['no-nms', /no NMS/],
     ['name', /gives faces \[80/],
     ['extra', /gives nms .* and embedding/],
-    ['none', /gives no output of HailoRT/],
+    ['none', /gives no output instead of one of HailoRT/],
     ['error', /fails: .*the device was unplugged/],
     ['drop', /gives no answer within/],
   ];

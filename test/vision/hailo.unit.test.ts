@@ -16,7 +16,11 @@ const BY_SCORE: HailoOptions = { ...BY_CLASS, card: { ...BY_CLASS.card, order: '
 const BYTES = { 'by-class': 3 * (4 + 2 * 20), 'by-score': 2 + 2 * 22 };
 
 /** Output of HailoRT with 0xab behind what `write` writes. */
-function output({ card }: HailoOptions, write: (data: Buffer) => void, over: Partial<HailoTensor> = {}): HailoTensor[] {
+function output(
+  { card }: HailoOptions,
+  write: (data: Buffer) => void,
+  over: Partial<HailoTensor> = {},
+): HailoTensor[] {
   const data = Buffer.alloc(BYTES[card.order], 0xab);
   write(data);
   return [{ metaBytes: 184, name: 'nms', isNms: true, shape: [3, 2, 6, 0], data, ...over }];
@@ -30,19 +34,19 @@ const rounded = (values: Float32Array): number[] => [...values].map((value) => M
 
 t.test('boxes by class become pixels, best first, and other classes are dropped', async (t) => {
   const first = [1, 0.1, 0.2, 0.3, 0.4, 0.5];
-  const dropped = [1, 0, 0, 1, 1, 0.99];
+  const otherClass = [1, 0, 0, 1, 1, 0.99];
   const third = [2, 0.5, 0.5, 0.75, 1, 0.9, 0, 0, 0.5, 0.5, 0.05];
-  const found = decodeHailo(
-    output(BY_CLASS, (data) => floats(data, 0, ...first, ...dropped, ...third)),
+  const detections = decodeHailo(
+    output(BY_CLASS, (data) => floats(data, 0, ...first, ...otherClass, ...third)),
     BY_CLASS,
   );
-  t.same([...found.labels], [16, 0]);
-  t.same(rounded(found.boxes), [200, 100, 400, 150, 80, 20, 160, 60]);
-  t.same(rounded(found.scores), [0.9, 0.5]);
+  t.same([...detections.labels], [16, 0]);
+  t.same(rounded(detections.boxes), [200, 100, 400, 150, 80, 20, 160, 60]);
+  t.same(rounded(detections.scores), [0.9, 0.5]);
 });
 
 t.test('boxes by score become pixels, and other classes are dropped', async (t) => {
-  const found = decodeHailo(
+  const detections = decodeHailo(
     output(BY_SCORE, (data) => {
       data.writeUInt16LE(2, 0);
       floats(data, 2, 0, 0, 0.5, 0.5, 0.8);
@@ -52,8 +56,8 @@ t.test('boxes by score become pixels, and other classes are dropped', async (t) 
     }),
     BY_SCORE,
   );
-  t.same([...found.labels], [16]);
-  t.same(rounded(found.boxes), [200, 100, 400, 200]);
+  t.same([...detections.labels], [16]);
+  t.same(rounded(detections.boxes), [200, 100, 400, 200]);
 });
 
 t.test('an output without a box gives no detections', async (t) => {
@@ -70,11 +74,15 @@ t.test('invalid counts and boxes are refused', async (t) => {
   const box = (...values: readonly number[]) => output(BY_CLASS, (data) => floats(data, 0, 1, ...values));
   const cases: readonly (readonly [string, HailoTensor[], RegExp])[] = [
     ['no number', output(BY_CLASS, (data) => floats(data, 0, Number.NaN)), /gives NaN boxes of class 0/],
-    ['more than the card has', output(BY_CLASS, (data) => floats(data, 0, 3)), /gives 3 boxes of class 0; .* 0 to 2/],
+    [
+      'more than the card has',
+      output(BY_CLASS, (data) => floats(data, 0, 3)),
+      /gives 3 boxes of class 0; .* 0 to 2/,
+    ],
     ['a negative number', output(BY_CLASS, (data) => floats(data, 0, -1)), /gives -1 boxes/],
     ['half a box', output(BY_CLASS, (data) => floats(data, 0, 0.5)), /gives 0.5 boxes/],
     ['a score above one', box(0, 0, 1, 1, 1.5), /invalid box of class 0/],
-    ['a corner that is no number', box(Number.NaN, 0, 1, 1, 0.5), /invalid box/],
+    ['a corner that is NaN', box(Number.NaN, 0, 1, 1, 0.5), /invalid box/],
     ['a corner at infinity', box(0, 0, Number.POSITIVE_INFINITY, 1, 0.5), /invalid box/],
     ['corners in the wrong order', box(0.5, 0, 0.4, 1, 0.5), /invalid box/],
   ];
@@ -92,7 +100,10 @@ t.test('invalid counts and boxes are refused', async (t) => {
 
 t.test('an output of another kind is refused, with what it is', async (t) => {
   const cases: readonly (readonly [Partial<HailoTensor>, RegExp])[] = [
-    [{ metaBytes: 448 }, /HailoRT 4\.17 to 4\.19 \(metadata of 448 bytes instead of 184\); install HailoRT 4\.22/],
+    [
+      { metaBytes: 448 },
+      /HailoRT 4\.17 to 4\.19 \(metadata of 448 bytes instead of 184\); install HailoRT 4\.22/,
+    ],
     [{ metaBytes: 456 }, /HailoRT 4\.20 or 4\.21/],
     [{ metaBytes: 500 }, /an unknown HailoRT/],
     [{ data: Buffer.alloc(8) }, /nms \[3,2,6,0\], NMS, 8 bytes instead of nms \[3,…\], NMS, 132 bytes/],
@@ -113,7 +124,7 @@ t.test('an output of another kind is refused, with what it is', async (t) => {
   t.throws(() => decodeHailo(two, BY_CLASS), { message: /nms .* and embedding / });
 });
 
-t.test('random bytes give detections of the closed list or a refusal, and nothing else', async (t) => {
+t.test('random bytes give detections of the closed list or a refusal, never anything else', async (t) => {
   let [decodedCount, refusedCount, state] = [0, 0, 1];
   const random = (): number => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;

@@ -1,6 +1,6 @@
 /**
- * Proves that an installed ONNX Runtime, Debian's or npm's own file, gives the numbers of onnxruntime-node through one
- * addon, and tests which libraries are refused and what follows from a library that fails.
+ * Proves that an installed ONNX Runtime gives the numbers of onnxruntime-node, with Debian's file and npm's. Tests which
+ * libraries are refused, and what follows from a library that fails.
  */
 import { chmodSync, chownSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -87,7 +87,7 @@ t.test(
   },
 );
 
-t.test('providers that a library lacks are told, in their order', { skip }, async (t) => {
+t.test('providers that a library lacks are reported, in their order', { skip }, async (t) => {
   const { outcomes } = await run(t, { providers: ALL });
   const [load] = outcomes;
   t.match(load?.info, { provider: 'cpu', model: 'nanodet-g-city10' });
@@ -97,7 +97,7 @@ t.test('providers that a library lacks are told, in their order', { skip }, asyn
   );
 });
 
-t.test('a library that somebody else could have written is refused in one line', { skip }, async (t) => {
+t.test('a library that another user could have written is refused in one line', { skip }, async (t) => {
   const refusalOf = async (t: Test, folders: readonly string[]): Promise<string> => {
     const { outcomes } = await run(t, { folders });
     t.match(outcomes[0]?.error, { kind: 'config' });
@@ -130,11 +130,11 @@ t.test('a library that somebody else could have written is refused in one line',
     t.match(await refusalOf(t, [inner]), new RegExp(`${dir} may be written by others than root .*1777`));
   });
   await t.test('it is a link to a file in the folder of a user', async (t) => {
-    const [dir, theirs] = [rootFolder(t), rootFolder(t)];
-    copyLibrary(theirs, DEBIAN_LIBRARY);
-    chownSync(theirs, 65_534, 65_534);
-    symlinkSync(join(theirs, 'libonnxruntime.so.1'), join(dir, 'libonnxruntime.so.1'));
-    t.match(await refusalOf(t, [dir]), new RegExp(`${theirs} belongs to user 65534`));
+    const [dir, userDir] = [rootFolder(t), rootFolder(t)];
+    copyLibrary(userDir, DEBIAN_LIBRARY);
+    chownSync(userDir, 65_534, 65_534);
+    symlinkSync(join(userDir, 'libonnxruntime.so.1'), join(dir, 'libonnxruntime.so.1'));
+    t.match(await refusalOf(t, [dir]), new RegExp(`${userDir} belongs to user 65534`));
   });
   await t.test('a library of a provider beside it belongs to a user', async (t) => {
     const dir = rootFolder(t);
@@ -144,29 +144,33 @@ t.test('a library that somebody else could have written is refused in one line',
     chownSync(provider, 65_534, 65_534);
     t.match(await refusalOf(t, [dir]), /libonnxruntime_providers_tensorrt\.so belongs to user 65534/);
   });
-  await t.test('there is none', async (t) => {
+  await t.test('no folder has a library', async (t) => {
     t.match(await refusalOf(t, [rootFolder(t)]), /^no libonnxruntime\.so\.1 in .*: install one there/);
   });
 });
 
-t.test('a file that is no usable library is told in one line', { skip: skip || noCompiler }, async (t) => {
-  for (const [name, flags, plays, message] of [
-    ['an old version', [], 'old', /does not load: it is version 1\.16\.3; 1\.17 or later is needed$/],
-    ['no entry', ['-DNO_BASE'], '', /does not load: it is no ONNX Runtime: it has no OrtGetApiBase$/],
-  ] as const)
-    await t.test(name, async (t) => {
+t.test(
+  'a file that is not a usable library is reported in one line',
+  { skip: skip || noCompiler },
+  async (t) => {
+    for (const [name, flags, plays, message] of [
+      ['an old version', [], 'old', /does not load: it is version 1\.16\.3; 1\.17 or later is needed$/],
+      ['no entry', ['-DNO_BASE'], '', /does not load: it is no ONNX Runtime: it has no OrtGetApiBase$/],
+    ] as const)
+      await t.test(name, async (t) => {
+        const dir = rootFolder(t);
+        makeFake(dir, flags);
+        const { outcomes } = await run(t, { folders: [dir], plays });
+        t.match(outcomes[0]?.error, { kind: 'corrupt', message });
+      });
+    await t.test('no library at all', async (t) => {
       const dir = rootFolder(t);
-      makeFake(dir, flags);
-      const { outcomes } = await run(t, { folders: [dir], plays });
-      t.match(outcomes[0]?.error, { kind: 'corrupt', message });
+      writeFileSync(join(dir, 'libonnxruntime.so.1'), 'not a library\n');
+      const { outcomes } = await run(t, { folders: [dir] });
+      t.match(outcomes[0]?.error, { kind: 'corrupt', message: /does not load: .*(invalid ELF|too short)/ });
     });
-  await t.test('no library at all', async (t) => {
-    const dir = rootFolder(t);
-    writeFileSync(join(dir, 'libonnxruntime.so.1'), 'not a library\n');
-    const { outcomes } = await run(t, { folders: [dir] });
-    t.match(outcomes[0]?.error, { kind: 'corrupt', message: /does not load: .*(invalid ELF|too short)/ });
-  });
-});
+  },
+);
 
 const FRAME = { do: 'run', frame: 'black' } as const;
 
@@ -183,14 +187,14 @@ t.test(
     ] as const)
       await t.test(plays, async (t) => {
         const keptDir = scratch(t);
-        const again = { folders: [dir], keptDir, plays };
+        const common = { folders: [dir], keptDir, plays };
         const first = await run(t, {
-          ...again,
+          ...common,
           steps: [{ do: 'load' }, { do: 'run loader', frame: 'black' }],
         });
         if (plays === 'crash') t.equal(first.endReason, 'SIGABRT');
         else t.equal(first.outcomes[1]?.error?.kind, 'corrupt');
-        const second = await run(t, { ...again, steps: [{ do: 'load' }, FRAME] });
+        const second = await run(t, { ...common, steps: [{ do: 'load' }, FRAME] });
         t.match(second.outcomes[0]?.info, { provider: 'cpu', fallback: reason });
         t.notOk(second.outcomes[0]?.info?.library, 'npm’s');
         t.ok(second.outcomes[1]?.found, 'it detects');
@@ -236,7 +240,7 @@ t.test(
     t.match(
       third.outcomes[0]?.info,
       { provider: 'cpu', fallback: /its engine is built first/ },
-      'built anew',
+      'built again',
     );
     const modelDir = scratch(t);
     copyUsual(modelDir);
@@ -268,7 +272,7 @@ t.test('an installed ONNX Runtime sends no telemetry', { skip }, async (t) => {
       t.match(calls, /libonnxruntime\.so\.1/, 'the trace saw the library being loaded (control)');
       t.notMatch(calls, /machine-id|\.cache\/Microsoft|AF_INET|resolv\.conf/);
     });
-  await t.test('without the variable nothing is loaded', async (t) => {
+  await t.test('the library is not loaded without the variable', async (t) => {
     const { outcomes } = await inProcess(
       t,
       { config: libraryConfig(), modelDir: MODEL_DIR, steps: [{ do: 'load' }] },

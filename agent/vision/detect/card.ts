@@ -63,7 +63,10 @@ export type HailoCard = Static<typeof HailoCard>;
 /** Fields that the program uses. A card may contain more (recipe, advice, measurements) for people. */
 export const ModelCard = Type.Object({
   name: Type.String({ pattern: '^[a-z0-9-]{1,64}$' }),
-  file: Type.String({ pattern: '^[a-z0-9-]{1,64}\\.(onnx|tflite|hef)$', description: 'a file beside the card' }),
+  file: Type.String({
+    pattern: '^[a-z0-9-]{1,64}\\.(onnx|tflite|hef)$',
+    description: 'a file beside the card',
+  }),
   sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
   bytes: Type.Integer({ minimum: 1, maximum: MODEL_BYTES_MAX }),
   weights: Type.Object({ model: Text, source: Text, licence: Text }),

@@ -30,14 +30,14 @@ export async function checkDevice(element: string, clock: Pick<Clock, 'sleep'>):
 async function openError(node: string, clock: Pick<Clock, 'sleep'>): Promise<string | undefined> {
   const passed = new AbortController();
   const late = clock.sleep(OPEN_WITHIN_MS, passed.signal).then(() => `${node} does not open`);
-  const opened = open(node, constants.O_RDWR | constants.O_NONBLOCK).then(
+  const opening = open(node, constants.O_RDWR | constants.O_NONBLOCK).then(
     async (handle) => {
       await handle.close();
       return undefined;
     },
     (error) => `${node} does not open (${messageOf(error)})`,
   );
-  const error = await Promise.race([opened, late]);
+  const error = await Promise.race([opening, late]);
   passed.abort();
   return error;
 }

@@ -69,7 +69,7 @@ async function prepareElement(
   };
   return {
     card,
-    what: whatRuns(card, options),
+    identity: whatRuns(card, options),
     async open() {
       const backend = await InferenceElementBackend.open(options);
       return { backend, provider: element.name, fallback: null };

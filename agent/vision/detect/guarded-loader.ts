@@ -22,11 +22,11 @@ export interface GuardedBackend extends Backend {
   readonly wantsRestart?: boolean;
 }
 
-/** Backend whose model and files are checked, and of which nothing is in the process yet. */
+/** Backend whose model and files are checked, and which is not in the process yet. */
 export interface PreparedBackend {
   readonly card: ModelCard;
   /** Identity for the note on past failures: another model under the same name has another identity. */
-  readonly what: string;
+  readonly identity: string;
   /** @throws AgentError `config` if no foreign code has been loaded; with any other error vision must end */
   open(): Promise<{
     readonly backend: GuardedBackend;
@@ -76,9 +76,9 @@ export class GuardedLoader implements Loader {
   async load(): Promise<Loaded> {
     const loaded = await this.#load();
     if (typeof loaded !== 'string') return loaded;
-    const instead = await this.#guarded.fallback.load();
-    this.#options.log.warn({}, `detector runs on ${instead.info.provider} instead: ${loaded}`);
-    return { ...instead, info: { ...instead.info, fallback: joined(loaded, instead.info.fallback) } };
+    const fallback = await this.#guarded.fallback.load();
+    this.#options.log.warn({}, `detector runs on ${fallback.info.provider} instead: ${loaded}`);
+    return { ...fallback, info: { ...fallback.info, fallback: joined(loaded, fallback.info.fallback) } };
   }
 
   /** Runs the model. A failure of the foreign code is noted for the next run of vision. */
@@ -117,8 +117,8 @@ export class GuardedLoader implements Loader {
       if (trial === undefined || !(error instanceof AgentError)) throw error;
       return error.message;
     }
-    const { card, what } = prepared;
-    trial?.start(what);
+    const { card, identity } = prepared;
+    trial?.start(identity);
     const postponedReason = trial?.postponedReason;
     if (postponedReason !== undefined) {
       this.#isPostponed = true;

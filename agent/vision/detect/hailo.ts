@@ -2,8 +2,8 @@
  * Decodes the detections of HailoRT's element `hailonet`, whose network ends in HailoRT's own suppression of duplicates
  * (HAILO_FORMAT_ORDER_HAILO_NMS_BY_CLASS and _BY_SCORE in hailort.h).
  *
- *   by-class: per class a float32 count, then as many boxes of five float32: y1 x1 y2 x2 (0..1) and score.
- *   by-score: one uint16 count, then as many boxes of 22 bytes: the same five, and a uint16 class.
+ * - by-class: each class has a float32 count and as many boxes of five float32, which are y1 x1 y2 x2 (0..1) and score.
+ * - by-score: a uint16 count precedes as many boxes of 22 bytes, which are the same five and a uint16 class.
  *
  * Bytes behind the last box are left over from earlier frames and are not read.
  *
@@ -66,7 +66,7 @@ export function decodeHailo(tensors: readonly HailoTensor[], options: HailoOptio
 
 function outputOf(tensors: readonly HailoTensor[], card: HailoCard): Buffer {
   const [first] = tensors;
-  if (first === undefined) throw corrupt('gives no output of HailoRT');
+  if (first === undefined) throw corrupt('gives no output instead of one of HailoRT');
   if (first.metaBytes !== META_BYTES) {
     const version = OLD_VERSIONS[first.metaBytes];
     const source = version === undefined ? 'an unknown HailoRT' : `HailoRT ${version}`;

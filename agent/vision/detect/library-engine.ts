@@ -3,7 +3,7 @@
  * its engine, so that is built while the model runs on another provider (library-loader.ts).
  *
  * INVARIANTS: the stamp says that the engine has run. It is removed before the engine is opened and written again
- * afterwards, so an engine that fails or ends vision is built anew.
+ * afterwards, so an engine that fails or ends vision is built again.
  * LIMITS: one folder; those of other models, sizes and libraries are deleted.
  */
 import { createHash } from 'node:crypto';
@@ -22,11 +22,11 @@ export class EngineFolder {
   }
 
   /**
-   * Makes the folder for `what`, in vision's own folder.
+   * Makes the folder for `identity`, in vision's own folder.
    * @throws AgentError `unavailable` if it cannot be made
    */
-  static open(keptDir: string, what: string): EngineFolder {
-    const name = createHash('sha256').update(what).digest('hex').slice(0, 32);
+  static open(keptDir: string, identity: string): EngineFolder {
+    const name = createHash('sha256').update(identity).digest('hex').slice(0, 32);
     const all = join(keptDir, FOLDER);
     try {
       mkdirSync(join(all, name), { recursive: true, mode: 0o700 });

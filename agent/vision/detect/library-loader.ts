@@ -19,7 +19,7 @@ import { broken, LibraryBackend } from './library-backend.ts';
 import { EngineFolder } from './library-engine.ts';
 import type { LoadOptions } from './loading.ts';
 import { LibraryRuntime } from './onnxruntime-library.ts';
-import { type Opened, openFirst, readModelCard, type ToOpen } from './providers.ts';
+import { type OpenedSession, openFirst, readModelCard, type ToOpen } from './providers.ts';
 import { RuntimeLoader } from './runtime-loader.ts';
 import { checkTelemetry } from './telemetry.ts';
 import { within } from './within.ts';
@@ -53,18 +53,18 @@ async function prepareLibrary(options: LoadOptions): Promise<PreparedBackend> {
   const { size, mtimeMs } = statSync(path);
   const library = `${path} (${size} bytes of ${new Date(mtimeMs).toISOString()})`;
   const model = `${card.name} (SHA-256 ${card.sha256})`;
-  const what = [library, model, config.input.join('x'), ...config.providers].join(', ').slice(0, 1000);
+  const identity = [library, model, config.input.join('x'), ...config.providers].join(', ').slice(0, 1000);
   return {
     card,
-    what,
+    identity,
     async open() {
       const toOpen = { config, card, bytes, log };
-      const opening = openLibrary(path, toOpen, options, engineFolder(options, what));
-      const opened = await within(options.clock, OPEN_WITHIN_MS, opening);
-      if (opened === undefined) throw broken(path, `does not start within ${OPEN_WITHIN_MS / 1000} s`);
+      const opening = openLibrary(path, toOpen, options, engineFolder(options, identity));
+      const answer = await within(options.clock, OPEN_WITHIN_MS, opening);
+      if (answer === undefined) throw broken(path, `does not start within ${OPEN_WITHIN_MS / 1000} s`);
       if (keptDir !== undefined)
         await keepModel(keptDir, card, bytes).catch((error) => log.warn({}, messageOf(error)));
-      return opened.result;
+      return answer.result;
     },
   };
 }
@@ -90,13 +90,13 @@ async function openLibrary(
     toBuild = provider;
     return 'its engine is built first, which takes minutes; vision restarts when it is ready';
   };
-  let opened: Opened;
+  let first: OpenedSession;
   try {
-    opened = await openFirst(runtime, toOpen, refusalOf);
+    first = await openFirst(runtime, toOpen, refusalOf);
   } catch (error) {
     throw broken(path, `fails: ${printable(messageOf(error), 300)}`, error);
   }
-  const { backend: session, provider, fallback } = opened;
+  const { backend: session, provider, fallback } = first;
   if (buildsEngine(provider)) folder?.stamp();
   const backend = new LibraryBackend({ path, toOpen, runtime, clock: options.clock, session });
   if (folder !== undefined && toBuild !== undefined) backend.build(toBuild, folder);
@@ -107,11 +107,11 @@ function buildsEngine(provider: string): boolean {
   return isLibraryProvider(provider) && LIBRARY_PROVIDERS[provider].buildsEngine;
 }
 
-/** Returns the folder for compiled engines; without one nothing is kept. */
-function engineFolder({ keptDir, log }: LoadOptions, what: string): EngineFolder | undefined {
+/** Returns the folder for compiled engines; without one, none is kept. */
+function engineFolder({ keptDir, log }: LoadOptions, identity: string): EngineFolder | undefined {
   if (keptDir === undefined) return undefined;
   try {
-    return EngineFolder.open(keptDir, what);
+    return EngineFolder.open(keptDir, identity);
   } catch (error) {
     log.warn({}, messageOf(error));
     return undefined;

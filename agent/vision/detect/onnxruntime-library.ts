@@ -35,8 +35,9 @@ export class LibraryRuntime implements Runtime {
   }
 
   /**
-   * Loads the checked file (library-file.ts). `cacheDir` takes what a provider compiles; empty: nothing is kept.
-   * @throws an error of one line: it is no ONNX Runtime, too old, or lacks a library of its own
+   * Loads the checked file (library-file.ts). `cacheDir` takes what a provider compiles; it may be empty.
+   *
+   * @throws an error of one line: it is not ONNX Runtime, too old, or lacks a library of its own
    */
   static async load(path: string, cacheDir: string): Promise<LibraryRuntime> {
     checkTelemetry();
@@ -46,7 +47,7 @@ export class LibraryRuntime implements Runtime {
 
   /** Reports whether it was built with a provider. The provider's own library may still be missing. */
   has(provider: string): boolean {
-    return isLibraryProvider(provider) && this.#providers.includes(LIBRARY_PROVIDERS[provider].listed);
+    return isLibraryProvider(provider) && this.#providers.includes(LIBRARY_PROVIDERS[provider].runtimeName);
   }
 
   async open(bytes: Uint8Array, provider: string): Promise<NativeModel> {

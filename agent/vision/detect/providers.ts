@@ -39,7 +39,7 @@ export function sessionOptions({ config, card, bytes }: ToOpen, provider: string
   };
 }
 
-export interface Opened {
+export interface OpenedSession {
   readonly backend: Session;
   readonly provider: string;
   readonly fallback: string | null;
@@ -50,7 +50,7 @@ export async function openFirst(
   runtime: Runtime,
   toOpen: ToOpen,
   refusalOf: (provider: string) => string | undefined = () => undefined,
-): Promise<Opened> {
+): Promise<OpenedSession> {
   const refusals: string[] = [];
   for (const provider of new Set([...toOpen.config.providers, 'cpu'])) {
     const refusal = refusalOf(provider);

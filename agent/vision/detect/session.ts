@@ -13,7 +13,7 @@ import { FEATURES, type FeaturesCard, shapeOf } from './features.ts';
 export interface TensorInfo {
   readonly name: string;
   readonly isTensor: boolean;
-  /** Absent if it is no tensor. */
+  /** Absent if it is not a tensor. */
   readonly type?: string;
   readonly shape?: readonly (number | string)[];
 }

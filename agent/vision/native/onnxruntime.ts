@@ -2,11 +2,11 @@
 import { createRequire } from 'node:module';
 import type { OnnxModel, OnnxOutput, OnnxRuntime } from 'node-gstreamer-superficial';
 
-type Done<T> = (error: Error | null, result?: T) => void;
+type Callback<T> = (error: Error | null, result?: T) => void;
 
 const binding = createRequire(import.meta.url)('node-gstreamer-superficial') as {
-  loadOnnxRuntime(path: string, done: Done<OnnxRuntime>): void;
-  openOnnxModel(bytes: Uint8Array, provider: string, cacheDir: string, done: Done<OnnxModel>): void;
+  loadOnnxRuntime(path: string, callback: Callback<OnnxRuntime>): void;
+  openOnnxModel(bytes: Uint8Array, provider: string, cacheDir: string, callback: Callback<OnnxModel>): void;
   runOnnxModel(
     model: number,
     input: string,
@@ -14,19 +14,19 @@ const binding = createRequire(import.meta.url)('node-gstreamer-superficial') as 
     widthPx: number,
     heightPx: number,
     outputs: readonly string[],
-    done: Done<readonly OnnxOutput[]>,
+    callback: Callback<readonly OnnxOutput[]>,
   ): void;
-  closeOnnxModel(model: number, done: Done<null>): void;
+  closeOnnxModel(model: number, callback: Callback<null>): void;
 };
 
 /** Loads the library, one for the life of the process, with telemetry off. Whose the file is has been checked. */
 export function loadLibrary(path: string): Promise<OnnxRuntime> {
-  return later((done) => binding.loadOnnxRuntime(path, done));
+  return later((callback) => binding.loadOnnxRuntime(path, callback));
 }
 
 /** Opens a model on one provider. Without `cacheDir` the provider keeps nothing. */
 export function openModel(bytes: Uint8Array, provider: string, cacheDir: string): Promise<OnnxModel> {
-  return later((done) => binding.openOnnxModel(bytes, provider, cacheDir, done));
+  return later((callback) => binding.openOnnxModel(bytes, provider, cacheDir, callback));
 }
 
 /** Runs it on RGB rows of 8 bits, which are read in place. */
@@ -38,15 +38,15 @@ export function runModel(
   outputs: readonly string[],
 ): Promise<readonly OnnxOutput[]> {
   const { widthPx, heightPx } = size;
-  return later((done) => binding.runOnnxModel(model, input, rgb, widthPx, heightPx, outputs, done));
+  return later((callback) => binding.runOnnxModel(model, input, rgb, widthPx, heightPx, outputs, callback));
 }
 
 /** Frees it; it must not be running. */
 export async function closeModel(model: number): Promise<void> {
-  await later<null>((done) => binding.closeOnnxModel(model, done));
+  await later<null>((callback) => binding.closeOnnxModel(model, callback));
 }
 
-function later<T>(call: (done: Done<T>) => void): Promise<T> {
+function later<T>(call: (callback: Callback<T>) => void): Promise<T> {
   return new Promise((resolve, reject) => {
     call((error, result) => {
       if (error === null) resolve(result as T);

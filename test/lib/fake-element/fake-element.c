@@ -313,6 +313,11 @@ static void faults(Fake *self) {
   if (plays(self, "segfault")) raise(SIGSEGV);
   if (plays(self, "abort")) abort();
   if (plays(self, "g-error")) g_error("HAILO_STREAM_ABORTED(62): inference failed");
+  if (plays(self, "status")) {
+    /* As HailoRT: the status on standard error, and the end of the process. */
+    fprintf(stderr, "[HailoRT] [error] CHECK_SUCCESS failed with status=%d\n", self->number);
+    _exit(1);
+  }
   if (plays(self, "exit")) exit(self->number);
   if (plays(self, "kill")) raise(SIGKILL);
 }
