@@ -172,24 +172,6 @@ void t.test('each failure is named with its fix', async (t) => {
       /providers/,
     ],
     [
-      'library',
-      configFrom({
-        camera: { source: 'rtsp://admin:hunter2@10.0.0.2/main', fps: 5 },
-        detector: { backend: 'onnxruntime-library', providers: ['tensorrt', 'cpu'] },
-      }),
-      {
-        ...HEALTHY,
-        detector: {
-          ...HEALTHY.detector,
-          fallback: 'tensorrt: no driver',
-          library: 'ONNX Runtime 1.21.0 (/usr/lib/libonnxruntime.so.1, with CPU)',
-        } as VisionTrial['detector'] & object,
-      },
-      'detector',
-      /runs on cpu of ONNX Runtime 1\.21\.0 \(\/usr\/lib\/libonnxruntime\.so\.1, with CPU\): tensorrt: no driver/,
-      /accelerators\.md/,
-    ],
-    [
       'element',
       configFrom({
         camera: { source: 'rtsp://admin:hunter2@10.0.0.2/main', fps: 5 },
