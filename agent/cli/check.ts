@@ -1,7 +1,8 @@
 /** `vigie check`: reports every error of a configuration together, or the resulting behaviour of the box. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { rethrowBug } from '../base/errors.ts';
+import { messageOf, rethrowBug } from '../base/errors.ts';
+import { findLibrary } from '../base/library-file.ts';
 import { withoutSecret } from '../base/log.ts';
 import {
   type ConfigOptions,
@@ -13,9 +14,10 @@ import {
 } from '../config/load.ts';
 import { cameraAddress } from '../contract/camera-address.ts';
 import type { Config, GroundPlaneConfig } from '../contract/config.ts';
-import { wantedElement } from '../contract/detector-backend.ts';
+import { LIBRARY_BACKEND, wantedElement } from '../contract/detector-backend.ts';
 import { type Finding, unknown } from '../contract/finding.ts';
 import { LOCAL_SOCKET } from '../contract/local-status.ts';
+import { LIBRARY_FOLDERS } from '../contract/onnxruntime-library.ts';
 import type { RuleConfig, ScheduleSpan } from '../contract/rule-config.ts';
 import { FINDING_TEXTS } from '../local/finding-texts.ts';
 import { viewFindings } from '../local/view-advice.ts';
@@ -148,6 +150,7 @@ function summary(config: Config): string[] {
       'detector',
       `${detector.model}, input ${detector.input.join('×')}, on ${detector.providers.join(', else ')}`,
     ],
+    ...(detector.backend === LIBRARY_BACKEND ? [['runtime', libraryText()]] : []),
     ...(element === undefined
       ? []
       : [['element', `${element.model} on ${element.name}; the line above while it cannot`]]),
@@ -218,4 +221,13 @@ function asJson({ file, config, problems, warnings, coverage, idle, view }: Chec
     ...(authorisation !== undefined && { authorisation }),
     ...(view.length > 0 && { view }),
   };
+}
+
+/** Returns the installed ONNX Runtime of this machine, or why there is none. */
+function libraryText(): string {
+  try {
+    return `ONNX Runtime ${findLibrary(LIBRARY_FOLDERS)}; \`vigie doctor\` shows its version and providers`;
+  } catch (error) {
+    return `the CPU on this machine: ${messageOf(error)}`;
+  }
 }

@@ -12,8 +12,9 @@ import {
   RetentionConfig,
   ZoneConfig,
 } from '../contract/config.ts';
-import { DETECTOR_BACKENDS, isDetectorBackend } from '../contract/detector-backend.ts';
+import { DETECTOR_BACKENDS, isDetectorBackend, LIBRARY_BACKEND } from '../contract/detector-backend.ts';
 import { INFERENCE_ELEMENTS } from '../contract/inference-element.ts';
+import { isLibraryProvider, LIBRARY_PROVIDERS } from '../contract/onnxruntime-library.ts';
 import { polygonProblem } from '../contract/polygon.ts';
 import { NAMES_OF_OTHERS } from '../contract/topics.ts';
 import { displayValue, type Path } from './problem.ts';
@@ -47,6 +48,7 @@ export function crossCheck(data: Data, use: Use): ValidationError[] {
       ? [...reservedName(data), ...missingForRun(data), ...evaluationPurposes(data), ...longPictures(data)]
       : []),
     ...elementErrors(data['detector']),
+    ...providerErrors(data['detector']),
     ...cameraErrors(data['camera']),
     ...mqttErrors(data['mqtt']),
   ];
@@ -79,6 +81,20 @@ function elementErrors(detector: unknown): ValidationError[] {
         property,
         `${name} takes only ${right.join(', ')} here`,
       ),
+    ];
+  });
+}
+
+/** Finds providers that an installed ONNX Runtime may not be given. */
+function providerErrors(detector: unknown): ValidationError[] {
+  if (!isGroup(detector) || detector['backend'] !== LIBRARY_BACKEND) return [];
+  const { providers } = detector;
+  if (!Array.isArray(providers)) return [];
+  const names = Object.keys(LIBRARY_PROVIDERS).join(', ');
+  return providers.flatMap((name: unknown, index) => {
+    if (typeof name !== 'string' || isLibraryProvider(name)) return [];
+    return [
+      validationError(['detector', 'providers', index], name, `${LIBRARY_BACKEND} takes only ${names} here`),
     ];
   });
 }

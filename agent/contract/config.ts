@@ -111,14 +111,15 @@ export const DetectorConfig = Type.Object(
       {
         default: CPU_BACKEND,
         description:
-          'runtime of the model: `onnxruntime`, inside the program, or `gstreamer`, a GStreamer element',
+          'runtime of the model: `onnxruntime`, inside the program; `gstreamer`, a GStreamer element; `onnxruntime-library`, an ONNX Runtime that is installed on the box',
       },
     ),
     providers: Type.Array(Type.String({ pattern: '^[a-z]{1,16}$', description: '1 to 16 of a-z' }), {
       minItems: 1,
       maxItems: 8,
       default: ['cpu'],
-      description: 'ONNX Runtime execution providers, tried in this order; cpu is always the last resort',
+      description:
+        'ONNX Runtime execution providers, tried in this order; cpu is always the last resort; `onnxruntime-library` takes tensorrt, cuda, openvino and cpu',
     }),
     element: Type.Optional(ElementConfig),
   },

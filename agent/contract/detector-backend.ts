@@ -5,16 +5,20 @@
 
 interface BackendFacts {
   /**
-   * The model runs in a GStreamer element, named by `detector.element`.
-   * Its libraries write to standard error, its driver may hang or crash, and it takes one picture size. While the
-   * element cannot run, `detector.model` runs on the CPU.
+   * The model runs in a GStreamer element, named by `detector.element`, which takes one picture size.
    */
   readonly usesElement: boolean;
+  /**
+   * Code that this package does not bring runs the model: an element, or an installed library. It writes to standard
+   * error, its driver may hang or crash, and `detector.model` runs on the CPU while it cannot run.
+   */
+  readonly runsForeignCode: boolean;
 }
 
 export const DETECTOR_BACKENDS = {
-  onnxruntime: { usesElement: false },
-  gstreamer: { usesElement: true },
+  onnxruntime: { usesElement: false, runsForeignCode: false },
+  gstreamer: { usesElement: true, runsForeignCode: true },
+  'onnxruntime-library': { usesElement: false, runsForeignCode: true },
 } as const satisfies Readonly<Record<string, BackendFacts>>;
 
 export type DetectorBackend = keyof typeof DETECTOR_BACKENDS;
@@ -24,6 +28,9 @@ export const DETECTOR_BACKEND_NAMES: readonly DetectorBackend[] =
 
 /** Runs on the CPU of every board. It is the default, and the fallback when an element cannot run. */
 export const CPU_BACKEND = 'onnxruntime' satisfies DetectorBackend;
+
+/** An ONNX Runtime that is installed on the box runs the model (contract/onnxruntime-library.ts). */
+export const LIBRARY_BACKEND = 'onnxruntime-library' satisfies DetectorBackend;
 
 export function isDetectorBackend(text: string): text is DetectorBackend {
   return Object.hasOwn(DETECTOR_BACKENDS, text);

@@ -260,6 +260,8 @@ export const FromVision = Type.Union([
       sha256: Text,
       provider: Text,
       fallback: Type.Union([Text, Type.Null()]),
+      /** Installed ONNX Runtime that runs it: version, path and providers. */
+      library: Type.Optional(Text),
     },
     strict,
   ),

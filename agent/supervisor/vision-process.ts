@@ -4,13 +4,15 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createConnection, type Socket } from 'node:net';
-import { extname } from 'node:path';
+import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { writeAtomically } from '../base/atomic-file.ts';
 import type { Clock } from '../base/clock.ts';
 import { assert } from '../base/errors.ts';
 import { LinkEnd } from '../base/link-end.ts';
 import type { Logger } from '../base/log.ts';
 import { DETECTOR_BACKENDS } from '../contract/detector-backend.ts';
+import { LAST_LINE_FILE } from '../contract/inference-element.ts';
 import {
   encodeMessage,
   FromVision,
@@ -29,6 +31,8 @@ export interface VisionExit {
   readonly signal: NodeJS.Signals | null;
   /** True if `stop()` requested the exit. */
   readonly isRequested: boolean;
+  /** Last line that an element's library wrote to standard error; undefined if it wrote none, or under systemd. */
+  readonly lastLine?: string | undefined;
   /** Set if the link broke the protocol. */
   readonly error: Error | undefined;
 }
@@ -112,15 +116,15 @@ export class VisionProcess {
     const ownFile = fileURLToPath(import.meta.url);
     const program = fileURLToPath(new URL(`../vision/main${extname(ownFile)}`, import.meta.url));
     const command = [...(this.#options.wrapper ?? []), process.execPath, ...NODE_FLAGS, program];
-    // Only elements write noise. Without one, vision's stderr needs no filter.
-    const stderr = DETECTOR_BACKENDS[detector.backend].usesElement ? 'pipe' : 2;
+    // Only foreign code writes noise. Without it, vision's stderr needs no filter.
+    const stderr = DETECTOR_BACKENDS[detector.backend].runsForeignCode ? 'pipe' : 2;
     const child = spawn(command[0] as string, command.slice(1), {
       // Standard output belongs to the command that the user called; vision writes to stderr only.
       stdio: ['ignore', 2, stderr, 'pipe'],
       env: visionEnvironment(process.env, this.#options.restraintDir),
     });
     this.#child = child;
-    passOnStderr(child, this.#options.clock);
+    const lastLine = passOnStderr(child, this.#options.clock);
     let linkError: Error | undefined;
     this.#attach(child.stdio[3] as unknown as Socket, (error) => {
       linkError = error;
@@ -129,7 +133,9 @@ export class VisionProcess {
     return new Promise((resolve) => {
       const finish = (code: number | null, signal: NodeJS.Signals | null, error?: Error): void => {
         resolve();
-        this.#options.onExit({ code, signal, isRequested: this.#isStopRequested, error: error ?? linkError });
+        const isRequested = this.#isStopRequested;
+        if (!isRequested) keepLastLine(lastLine());
+        this.#options.onExit({ code, signal, isRequested, error: error ?? linkError, lastLine: lastLine() });
       };
       child.once('error', (error) => finish(null, null, error));
       // `close`, not `exit`: by then everything that vision sent has been read.
@@ -152,6 +158,17 @@ export class VisionProcess {
   }
 }
 
+/** Stores the line for the next vision process, which reports why its element failed (element-trial.ts). */
+function keepLastLine(line: string | undefined): void {
+  const dir = process.env['CACHE_DIRECTORY']?.split(':')[0];
+  if (line === undefined || !dir) return;
+  try {
+    writeAtomically(join(dir, LAST_LINE_FILE), line);
+  } catch {
+    // The reason of the fallback is then shorter.
+  }
+}
+
 /**
  * Returns the environment of a spawned vision process:
  * - UV_THREADPOOL_SIZE: each pull() and pollBus() of GStreamer holds a libuv worker.
@@ -170,5 +187,7 @@ function visionEnvironment(from: NodeJS.ProcessEnv, restraintDir: string | undef
     GSETTINGS_BACKEND: 'memory',
     // Otherwise GStreamer also loads plugins from the home folder.
     XDG_DATA_HOME: '/nonexistent',
+    // Otherwise HailoRT writes hailort.log in the working folder.
+    HAILORT_LOGGER_PATH: 'NONE',
   };
 }

@@ -139,7 +139,7 @@ export class VisionFlow {
   #restart(atMs: number): void {
     if (this.#restartFromMs === undefined) this.#restartFromMs = atMs;
     if (this.#isAwaited(atMs) && atMs - this.#restartFromMs < RESTART_WITHIN_MS) return;
-    this.#options.log.info({}, 'vision restarts to try its element again');
+    this.#options.log.info({}, 'vision restarts to run the model as configured');
     void this.stop();
   }
 

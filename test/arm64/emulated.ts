@@ -144,6 +144,8 @@ async function replays(t: Test, container: Container): Promise<void> {
   const element = `{ name: onnxinference, model: ${name} }`;
   const byElement = replayClip(t, container, `detector: { backend: gstreamer, element: ${element} }\n`);
   t.strictSame(byElement, onCpu, 'an element of GStreamer runs the same model: the same');
+  const byLibrary = replayClip(t, container, 'detector: { backend: onnxruntime-library }\n');
+  t.strictSame(byLibrary, onCpu, 'Debian’s ONNX Runtime through our addon: the same');
 }
 
 /** Replays a clip with the configuration that the doctor test left behind. */

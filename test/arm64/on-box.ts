@@ -9,7 +9,8 @@ import { readFileSync } from 'node:fs';
 import { modelsDir } from '../../agent/base/package-root.ts';
 import { chooseDecoders, installedElements } from '../../agent/vision/camera/presets.ts';
 import { readCard, readModel } from '../../agent/vision/detect/card.ts';
-import { loadRuntime, Session } from '../../agent/vision/detect/onnxruntime.ts';
+import { loadRuntime } from '../../agent/vision/detect/onnxruntime.ts';
+import { Session } from '../../agent/vision/detect/session.ts';
 
 const INPUT = { widthPx: 416, heightPx: 256 };
 const FRAME_BYTES = INPUT.widthPx * INPUT.heightPx * 3;

@@ -2,8 +2,8 @@
  * Tests the doctor's accelerators: detection in made sysfs trees, power readings, agreement of two detectors, and
  * advice.
  */
-import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
 import { parse } from 'yaml';
@@ -27,18 +27,9 @@ import { modelMetrics } from '../../agent/cli/doctor/installed-models.ts';
 import { boardPower, hwmonRails, meanPower, pmicPower, readPower } from '../../agent/cli/doctor/watts.ts';
 import { inspectText } from '../../agent/config/load.ts';
 import { LATENCY_BOUNDS_MS } from '../../agent/contract/latency.ts';
+import { writeTree } from '../lib/hailo-board.ts';
 import { viewOf } from '../lib/local-status.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
-
-/** Writes files below `root` by their path; a value that begins with `→` is a link. */
-function writeTree(root: string, files: Record<string, string>): string {
-  for (const [path, content] of Object.entries(files)) {
-    mkdirSync(dirname(join(root, path)), { recursive: true });
-    if (content.startsWith('→')) symlinkSync(content.slice(1), join(root, path));
-    else writeFileSync(join(root, path), content);
-  }
-  return root;
-}
 
 const pci = (slot: string, vendor: string, device: string, driver?: string): Record<string, string> => ({
   [`sys/bus/pci/devices/${slot}/vendor`]: `0x${vendor}\n`,
@@ -78,34 +69,6 @@ void t.test('a PC without an accelerator shows none, and its absent one is named
   const other = findAccelerators(writeTree(scratch(t), pci('0000:01:00.0', '1e60', '2864')));
   const names = acceleratorFindings(other, new Set(), 'tfliteedgetpuinference').map(({ name }) => name);
   t.same(names, ['accelerator', 'hailo'], 'another one does not take its place');
-});
-
-void t.test('Hailo’s metadata is never called usable', async (t) => {
-  const complete = {
-    ...pci('0001:01:00.0', '1e60', '2864', 'hailo'),
-    'dev/hailo0': '',
-    ...dropIn('50-hailo.conf'),
-  };
-  const accelerators = findAccelerators(writeTree(scratch(t), complete));
-  t.match(accelerators, [{ preset: { name: 'hailo' }, driver: 'hailo', nodes: ['hailo0'], dropIn: true }]);
-  const [finding] = acceleratorFindings(accelerators, ALL, 'hailonet');
-  t.match(finding, {
-    name: 'hailo',
-    state: 'unknown',
-    detail: /answers with GstHailoTensorMeta, which vision does not read: the CPU runs the detector/,
-  });
-  t.match(finding?.detail, /Hailo-8 or 8L \(PCI 0001:01:00\.0\), driver hailo, \/dev\/hailo0/);
-  t.equal(isReady(accelerators[0] as (typeof accelerators)[0], ALL), false);
-
-  const bare = findAccelerators(writeTree(scratch(t), pci('0001:01:00.0', '1E60', '45C4')));
-  const [unasked] = acceleratorFindings(bare, new Set());
-  t.match(unasked, {
-    state: 'unknown',
-    detail: /Hailo-10H.*missing: kernel driver hailo, GStreamer element/,
-  });
-  t.match(unasked?.detail, /To install them changes nothing yet: hailonet answers with GstHailoTensorMeta/);
-  const [missingElement] = acceleratorFindings(bare, new Set(), 'hailonet');
-  t.match(missingElement, { state: 'failed', fix: /hailo-all.*50-hailo\.conf.*daemon-reload/ });
 });
 
 void t.test(

@@ -296,6 +296,7 @@ void t.test('the doctor asks GStreamer for its elements', async (t) => {
     devices: [],
     driver: null,
     nodes: [],
+    problems: [],
     dropIn: true,
     group: true,
   });

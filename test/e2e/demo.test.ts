@@ -149,7 +149,9 @@ void t.test(
     // The demo first makes an hour of tracks from the clip.
     const limitS = 15 * slowness();
     t.ok(Number(upS) <= limitS, `the agent is up within ${limitS.toFixed(1)} s (${upS} s)`);
-    t.match(demo.output, /\nPassages press g t in the console: an hour of \d+ tracks, made from the clip\n/);
+    const [, tries = ''] = /\nTry {6}(.*?)\nPassages /s.exec(demo.output) ?? [];
+    t.equal(tries.split('\n').length, 8, 'eight lines say what to try');
+    t.match(tries, /\n {9}g t {5}passages: an hour of \d+ tracks, made from the clip\n/);
     t.notMatch(demo.output, /\d% of the clip/, 'no bar in a pipe');
     const lines = demo.output.split('\n').filter((line) => / {2}ALERT {2}/.test(line));
     t.equal(lines.length, 1, 'one line for one alert');
@@ -240,6 +242,13 @@ void t.test(
     await t.rejects(enter(origin, 'supervisor'), /by the link/, 'another user of the machine');
     t.match(await enter(origin, 'supervisor', url), /^vigie=/);
     const token = new URL(url).searchParams.get('token') ?? 'none';
+    for (const [bearer, status] of [
+      [token, 200],
+      [token.replace(/.$/, '~'), 401],
+    ] as const) {
+      const answer = await fetch(`${origin}/api/queue`, { headers: { authorization: `Bearer ${bearer}` } });
+      t.equal(answer.status, status, 'a program acts with the token of the link alone');
+    }
     for (const [pid, line] of headless.processes())
       t.notOk(line.includes(token), `${pid}: seen by no other user`);
     for (const name of ['agent.log', 'console.log'])

@@ -60,7 +60,7 @@ async function approveQuestion(t: Test, command: string, dir: string): Promise<s
 t.test('two people ask about an hour of tracks', { skip, timeout: 150_000 }, async (t) => {
   // By this line a still of the place has arrived.
   const { dir, output, consoleEntry } = await startDemo(t, / {2}ALERT {2}/);
-  t.match(output, /\nPassages press g t in the console: an hour of \d{3,4} tracks, made from the clip\n/);
+  t.match(output, / g t {5}passages: an hour of \d{3,4} tracks, made from the clip\n/);
   const [, persons = ''] = /: an hour of (\d+) tracks/.exec(output) ?? [];
   t.ok(Number(persons) > 500, persons);
   const browser = await openBrowser(join(scratch(t), 'profile'));

@@ -255,6 +255,7 @@ async function seesItsOwn(t: Test, pid: number): Promise<void> {
     'MALLOC_ARENA_MAX',
     'ORT_DISABLE_TELEMETRY',
     'GSETTINGS_BACKEND',
+    'HAILORT_LOGGER_PATH',
     'XDG_DATA_HOME',
   ];
   t.same(

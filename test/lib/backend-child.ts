@@ -2,6 +2,7 @@
  * Process that loads a detector's backend and carries out the steps of a task; two ONNX Runtimes in one process abort.
  * Reads a Task from the file in argv[2]; writes an Outcome for each step to the file in argv[3].
  */
+import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { systemClock } from '../../agent/base/clock.ts';
 import { AgentError } from '../../agent/base/errors.ts';
@@ -15,6 +16,13 @@ import type { DetectorInfo, Loader } from '../../agent/vision/detect/loading.ts'
 export type Step =
   | { readonly do: 'load' }
   | { readonly do: 'run'; readonly frame: number | 'black' | 'too small' | 'too large' }
+  /** With the features of places, of which the outcome has the SHA-256. */
+  | { readonly do: 'run features'; readonly frame: number }
+  /** Through the loader, which notes a failure for the next process. */
+  | { readonly do: 'run loader'; readonly frame: number | 'black' }
+  | { readonly do: 'await restart' }
+  /** A normal end of vision. */
+  | { readonly do: 'end' }
   /** With the run under way that it waits for. */
   | { readonly do: 'release' | 'release during a run' }
   /** Every frame of the file, one after the other. */
@@ -25,6 +33,9 @@ export type Step =
 export interface Task {
   readonly config: DetectorConfig;
   readonly modelDir: string;
+  /** Folders of an installed ONNX Runtime, and vision's own folder; none by default. */
+  readonly libraryFolders?: readonly string[];
+  readonly keptDir?: string;
   readonly frames: string;
   readonly steps: readonly Step[];
 }
@@ -39,6 +50,7 @@ export interface Outcome {
   readonly ms: number;
   readonly info?: DetectorInfo;
   readonly found?: readonly Detections[];
+  readonly features?: string;
   /** Memory of the process after a soak. */
   readonly rssMiB?: number;
   readonly error?: { readonly kind: string; readonly message: string };
@@ -46,8 +58,9 @@ export interface Outcome {
 
 const [, , from = '', to = ''] = process.argv;
 const task = JSON.parse(readFileSync(from, 'utf8')) as Task;
-const { config, modelDir } = task;
-const loader = loaderOf({ config, modelDir, clock: systemClock, log: makeLogger('test', 'silent') });
+const { config, modelDir, libraryFolders, keptDir } = task;
+const folders = { modelDir, keptDir, ...(libraryFolders !== undefined && { libraryFolders }) };
+const loader = loaderOf({ config, ...folders, clock: systemClock, log: makeLogger('test', 'silent') });
 const [widthPx, heightPx] = config.input;
 const length = widthPx * heightPx * 3;
 const frames = readFileSync(task.frames);
@@ -76,6 +89,21 @@ async function take(step: Step): Promise<Partial<Outcome>> {
     return { info: loaded.info };
   }
   if (step.do === 'run') return { found: [await run(step.frame)] };
+  if (step.do === 'run loader') return { found: [plain(await loader.run(frameOf(step.frame), {}))] };
+  if (step.do === 'await restart') {
+    while (!loader.mayTryAgain) await systemClock.sleep(50);
+    return {};
+  }
+  if (step.do === 'run features') {
+    const result = await loader.run(frameOf(step.frame), { withFeatures: true });
+    const { features } = result;
+    if (features === undefined) return {};
+    return { found: [plain(result)], features: createHash('sha256').update(features).digest('hex') };
+  }
+  if (step.do === 'end') {
+    await loader.release();
+    return {};
+  }
   if (step.do === 'soak') {
     const black = frameOf('black');
     for (let i = 0; i < step.frames; i += 1) await loaded?.backend.run(black);

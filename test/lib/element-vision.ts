@@ -8,7 +8,15 @@ import type { DetectorConfig } from '../../agent/contract/config.ts';
 import type { VisionSettings } from '../../agent/contract/link.ts';
 import { VisionKeepAlive } from '../../agent/supervisor/keep-alive.ts';
 import type { ReceivedFromVision, VisionExit } from '../../agent/supervisor/vision-process.ts';
-import { copyUsual, elementConfig, fakeElement, writeScript } from './inference-element.ts';
+import type { BoardChange } from './hailo-board.ts';
+import {
+  copyUsual,
+  elementConfig,
+  fakeBoard,
+  fakeElement,
+  writeHailoScript,
+  writeScript,
+} from './inference-element.ts';
 import { SILENT } from './outbox.ts';
 import { scratch } from './paths.ts';
 import { BARE_PERMIT, bareSettings } from './vision.ts';
@@ -33,8 +41,11 @@ export const ELEMENT = 'tfliteinference';
  * Makes the supervisor start vision with the fake element. Vision gets a fixed list of environment variables without
  * GStreamer's, so the program that starts sets them and then runs Node.
  */
-export function withFakeElement(t: Test, dir: string): void {
-  const env = fakeElement();
+export function withFakeElement(
+  t: Test,
+  dir: string,
+  env: Readonly<Record<string, string>> = fakeElement(),
+): void {
   const program = join(dir, 'node-with-element');
   const node = process.execPath;
   const set = Object.entries(env).map(([name, value]) => `${name}='${value}'`);
@@ -57,12 +68,16 @@ export class ElementVision {
   readonly frames: { readonly atMs: number; readonly message: FrameMessage }[] = [];
   readonly #cacheDir: string;
 
-  /** Makes vision, which lives as long as the test; `start` starts it. `script`: see fake-element.c. */
+  /**
+   * Makes vision, which lives as long as the test; `start` starts it. `script` is for fake-element.c, and its element is
+   * hailonet if there is a `board`.
+   */
   constructor(
     t: Test,
     script: readonly string[],
     detector: Partial<DetectorConfig> = {},
     over: Partial<VisionSettings> = {},
+    board?: BoardChange,
   ) {
     const dir = scratch(t);
     [this.modelDir, this.#cacheDir] = [join(dir, 'models'), join(dir, 'cache')];
@@ -71,14 +86,16 @@ export class ElementVision {
     writeFileSync(this.plugged, '');
     copyUsual(this.modelDir);
     const usualLines = script.some((line) => line.startsWith('box')) ? [] : [USUAL];
-    writeScript(this.modelDir, [...usualLines, ...script, `while ${this.plugged}`]);
-    withFakeElement(t, dir);
+    const lines = [...usualLines, ...script, `while ${this.plugged}`];
+    if (board === undefined) writeScript(this.modelDir, lines);
+    else writeHailoScript(this.modelDir, lines);
+    withFakeElement(t, dir, board === undefined ? fakeElement() : fakeBoard(t, board));
     const before = process.env['CACHE_DIRECTORY'];
     process.env['CACHE_DIRECTORY'] = this.#cacheDir;
     const settings: VisionSettings = {
       ...bareSettings('test:pattern', 10),
       modelDir: this.modelDir,
-      detector: elementConfig(ELEMENT, 'fake', detector),
+      detector: elementConfig(board === undefined ? ELEMENT : 'hailonet', 'fake', detector),
       everyFrame: true,
       detections: true,
       ...over,

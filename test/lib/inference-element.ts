@@ -7,8 +7,9 @@ import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { DetectorConfig } from '../../agent/contract/config.ts';
-import type { ModelCard } from '../../agent/vision/detect/card.ts';
+import type { HailoCard, ModelCard } from '../../agent/vision/detect/card.ts';
 import type { Outcome, Step, Task } from './backend-child.ts';
+import { type BoardChange, hailoBoard, writeTree } from './hailo-board.ts';
 import { MODEL_DIR, ROOT, STREET_CLIP, scratch } from './paths.ts';
 
 export const MODEL = 'nanodet-g-city10';
@@ -50,10 +51,37 @@ export function fakeElement(): Record<string, string> {
   return { GST_PLUGIN_PATH: dir, GST_REGISTRY: join(dir, 'registry.bin') };
 }
 
+/** Environment in which Node also sees a board with a complete Hailo-8, changed by `change` (hailo-board.ts). */
+export function fakeBoard(
+  t: Parameters<typeof scratch>[0],
+  change: BoardChange = {},
+): Record<string, string> {
+  const root = writeTree(scratch(t), hailoBoard(change));
+  const preload = join(ROOT, 'dist/test/lib/fake-root.js');
+  return { ...fakeElement(), FAKE_ROOT: root, NODE_OPTIONS: `--import=file://${preload}` };
+}
+
 /** See element-models.py. */
 export function elementModels(...args: readonly string[]): string {
   const script = join(ROOT, 'test/lib/element-models.py');
   return execFileSync(PYTHON, [script, ...args], { maxBuffer: 2 ** 28, encoding: 'utf8' });
+}
+
+/** Output of a network with our classes at their own indices, as the fake hailonet gives it. */
+export const HAILO_OUTPUT: HailoCard = {
+  output: 'nms',
+  order: 'by-class',
+  classes: 80,
+  boxesMax: 100,
+  labels: { 0: 0, 1: 1, 2: 2, 3: 3, 5: 5, 7: 7, 16: 16, 24: 24, 26: 26, 28: 28 },
+};
+
+/** Returns the real model's card as that of a .hef. */
+export function hailoCard(output: Partial<HailoCard>): ModelCard {
+  const { features: _, ...real } = JSON.parse(
+    readFileSync(join(MODEL_DIR, `${MODEL}.json`), 'utf8'),
+  ) as ModelCard;
+  return { ...real, file: `${MODEL}.hef`, hailo: { ...HAILO_OUTPUT, ...output } };
 }
 
 /** Writes the real model's card, with changes for the model of an element. */
@@ -75,6 +103,18 @@ export function writeCard(dir: string, name: string, bytes: Uint8Array, over: Pa
 export function writeScript(dir: string, lines: readonly string[], over: Partial<ModelCard> = {}): void {
   const bytes = Buffer.from(`${lines.join('\n')}\n`);
   writeCard(dir, 'fake', bytes, { file: 'fake.tflite', ...over });
+}
+
+/** Writes the script of the fake hailonet, as the network `fake` of that folder. */
+export function writeHailoScript(
+  dir: string,
+  lines: readonly string[],
+  change: Partial<HailoCard> = {},
+): void {
+  const hailo = { ...HAILO_OUTPUT, ...change };
+  const { output, order, classes, boxesMax } = hailo;
+  const bytes = Buffer.from(`${[`hailo ${output} ${order} ${classes} ${boxesMax}`, ...lines].join('\n')}\n`);
+  writeCard(dir, 'fake', bytes, { file: 'fake.hef', hailo });
 }
 
 /** Copies the model that runs on the CPU to the folder, beside those of an element. */
@@ -118,6 +158,7 @@ export async function inProcess(
   t: { teardown(fn: () => void): void },
   task: Omit<Task, 'frames'> & { readonly frames?: string },
   env: Readonly<Record<string, string>> = {},
+  wrapper: readonly string[] = [],
 ): Promise<{ outcomes: Outcome[]; endReason?: string }> {
   const dir = scratch(t);
   const [from, to, none] = ['task.json', 'outcome.json', 'none.rgb'].map((name) => join(dir, name)) as [
@@ -133,7 +174,8 @@ export async function inProcess(
     basename(import.meta.url).replace('inference-element', 'backend-child'),
   );
   // Debian's onnxinference prints some thousand times on stderr that its operators are registered already.
-  const child = spawn(process.execPath, ['--enable-source-maps', program, from, to], {
+  const [command = '', ...args] = [...wrapper, process.execPath, '--enable-source-maps', program, from, to];
+  const child = spawn(command, args, {
     stdio: 'ignore',
     env: { ...process.env, ORT_DISABLE_TELEMETRY: '1', ...env },
   });

@@ -19,7 +19,8 @@ import { type ModelCard, readCard, thresholdsOf } from '../../agent/vision/detec
 import { detectionsOf } from '../../agent/vision/detect/detections.ts';
 import { CLOSER_GROUP, type DetectorResult } from '../../agent/vision/detect/detector.ts';
 import { featuresOf } from '../../agent/vision/detect/features.ts';
-import { loadRuntime, Session } from '../../agent/vision/detect/onnxruntime.ts';
+import { loadRuntime } from '../../agent/vision/detect/onnxruntime.ts';
+import { Session } from '../../agent/vision/detect/session.ts';
 import { suppressWithinGroups } from '../../agent/vision/detect/suppress.ts';
 import { MODEL_DIR, ROOT } from './paths.ts';
 import { randomOf } from './random.ts';

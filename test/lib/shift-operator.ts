@@ -13,7 +13,7 @@ import { numbered } from './room-evening.ts';
 const KEY_S = 0.28;
 /** Time to perceive and decide in s: operator M of the keystroke-level model. */
 const LOOK_S = 1.35;
-/** Every so many verdicts the operator presses the wrong key, and notices it at once. */
+/** Number of verdicts after which the operator presses one wrong key, and notices it at once. */
 const SLIP_EVERY = 12;
 /** Longest time that the program may need to react, in ms. */
 const WAIT_MS = 15_000;
@@ -77,7 +77,7 @@ interface Row {
 }
 
 /** Resolves once the page has drawn the effect of a key. */
-const DRAWN = 'new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))';
+const TWO_FRAMES = 'new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))';
 const ROWS = `[...document.querySelectorAll('.queue .row')].map((row) => ({
   no: Number(row.dataset.no ?? 0), isStorm: row.classList.contains('storm'), isWithin: row.classList.contains('within'),
   isChosen: row.getAttribute('aria-selected') === 'true',
@@ -150,7 +150,7 @@ class Operator {
         continue;
       }
       await this.press(chosenAt < goalAt ? 'j' : 'k');
-      await this.#page.evaluate(DRAWN);
+      await this.#page.evaluate(TWO_FRAMES);
     }
   }
 

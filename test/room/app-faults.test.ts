@@ -253,11 +253,13 @@ async function checkLogout(t: Test, browser: Browser): Promise<void> {
 /** Action of `roles.ts` that each screen requires. */
 const SCREENS: Readonly<Record<string, Action>> = {
   queue: 'see-incidents',
+  closed: 'see-incidents',
   cameras: 'see-cameras',
   plan: 'see-cameras',
   search: 'search',
   tracks: 'ask-tracks',
   figures: 'see-figures',
+  week: 'see-figures',
   'hand-over': 'hand-over',
   audit: 'see-audit',
 };

@@ -208,8 +208,6 @@ async function checkShift(t: Test, browser: Browser): Promise<void> {
   await keyboard.press('Enter');
   await untilTrue('document.querySelector(".toasts").textContent.includes("The note is saved")');
   await keyboard.press('d');
-  await page.waitForSelector('dialog[open]');
-  await keyboard.press('0');
   await untilTrue('document.querySelector(".incident .mark.dispatched") !== null');
   await untilTrue('document.querySelector(".toasts").textContent.includes("Dispatched")');
   room.link.hold(false, true);

@@ -189,7 +189,7 @@ async function checkComplete(t: Test, db: Sql): Promise<void> {
   const indexes = await db.all(
     "SELECT indexname FROM pg_indexes WHERE tablename IN ('event', 'incident', 'snapshot')",
   );
-  t.equal(indexes.length, 20, 'with all the keys and indexes of the tables');
+  t.equal(indexes.length, 21, 'with all the keys and indexes of the tables');
   const [event] = await db.all<{ bytes: number }>('SELECT length(body::text) AS bytes FROM event LIMIT 1');
   t.ok((event?.bytes ?? 0) > 900, `an event has ${event?.bytes} bytes`);
   const handlers = dataHandlers(db, {

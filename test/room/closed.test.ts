@@ -64,9 +64,10 @@ async function checkFilters(t: Test, db: Sql): Promise<void> {
     closedAt(2, 'nadia', { site: 'nice', verdict: 'unclear' }),
     closedAt(3, null, { closed_reason: 'box-revoked' }),
   ])) as [number, number, number, number];
+  await addIncidents(db, [closedAt(4, null, { closed_reason: 'reopening-undone', entry: -2 })]);
   await addIncident(db, NOW);
   const all = [withdrawn, third, second, first];
-  t.strictSame(await nosOf(db), all, 'the last closed first, and no open one');
+  t.strictSame(await nosOf(db), all, 'the last closed first, no open one and no undone reopening');
   t.ok(Schema.Check(ClosedPage, await closedPage(db, {}, OMAR)));
   t.strictSame(await nosOf(db, { box: 'b-2' }), [second]);
   t.strictSame(await nosOf(db, { site: 'nice', box: 'b-1' }), [third]);

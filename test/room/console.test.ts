@@ -42,6 +42,8 @@ const BODIES: Partial<Record<RouteName, object>> = {
   reassign: { revision: 0, to: 'operator' },
   reopen: { revision: 0 },
   verdicts: { incidents: [{ no: 1, revision: 0 }], verdict: 'unclear' },
+  patrol: { patrol: 'Patrol north', answer: 'accepted' },
+  suppress: { site: 'lyon', box: 'b-1', reason: 'low sun' },
   undo: { acts: [1] },
   endSessions: { user: 'nobody' },
   sealed: { case: '17', reason: 'asked for' },

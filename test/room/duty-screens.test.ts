@@ -117,7 +117,7 @@ async function checkSuppression(t: Test, browser: Browser, { look, size }: Scree
     'document.querySelector(".incident .notice.info")?.textContent.includes("Suppressed until")',
   );
   await keyboard.press('Escape');
-  await room.db.run("UPDATE suppression SET until = '2026-01-01T00:00:00.000Z'");
+  await room.db.run("UPDATE suppression SET ends_at = '2026-01-01T00:00:00.000Z'");
   await waitUntil('document.querySelector(".suppression") === null', 15_000);
   await waitUntil('document.querySelector(".counts")?.textContent.includes("7 open")');
   t.strictSame(

@@ -198,8 +198,6 @@ async function checkUndo(t: Test, browser: Browser, jpeg: Buffer): Promise<void>
   await waitUntil('document.querySelector(".incident .act.claim") !== null');
   t.match(await stateOf3(), { state: 'new', claimed_by: null });
   await keyboard.press('d');
-  await page.waitForSelector('dialog[open]');
-  await keyboard.press('0');
   await waitUntil(mark('dispatched'));
   t.equal(await page.$('dialog[open]'), null, 'nothing has to be confirmed');
   await waitUntil('document.querySelector(".toasts").textContent.includes("Dispatched")');

@@ -88,12 +88,12 @@ for (const name of ['sqlite', 'postgres'] as const) {
           rows.find(({ key }) => key === 'lyon/b-1/r-arrival'),
           { meanArrivalS: 300 },
         );
-        const audit = await db.all<{ account: string; act: string; more: string }>(
-          "SELECT account, act, more FROM audit WHERE incident = $1 AND act <> 'claim' ORDER BY no",
+        const audit = await db.all<{ account: string; act: string; details: string }>(
+          "SELECT account, act, more AS details FROM audit WHERE incident = $1 AND act <> 'claim' ORDER BY no",
           [no],
         );
         t.same(
-          audit.map(({ account, act, more: details }) => [account, act, JSON.parse(details)]),
+          audit.map(({ account, act, details }) => [account, act, JSON.parse(details)]),
           [
             ['ada', 'dispatch', { patrol: NORTH }],
             ['ben', 'patrol-answer', { patrol: NORTH, answer: 'accepted' }],

@@ -66,6 +66,24 @@ async function startWebhooks(t: Test, db: Sql, settings: WebhookSettings[]) {
   return { webhooks, lines };
 }
 
+void t.test('a webhook of a patrol reports only the incidents to which it is dispatched', async (t) => {
+  const db = await openDatabase(t, (await DATABASES.sqlite(t)).address);
+  const [receiver, patrolReceiver] = [await receiverFor(t), await receiverFor(t)];
+  await startWebhooks(t, db, [
+    hook(receiver),
+    hook(patrolReceiver, { name: 'north', patrols: ['Patrol north'] }),
+  ]);
+  const no = await addIncident(db);
+  await addIncident(db, Date.now(), { state: 'dispatched', patrol: 'Patrol south' });
+  await putCamera(db, 'b-1', Date.now());
+  await waitUntil(t, 'all is sent', () => receiver.all.length === 3);
+  await changeIncident(db, no, { state: 'dispatched', patrol: 'Patrol north' });
+  await waitUntil(t, 'the dispatch is sent', () => patrolReceiver.all.length > 0);
+  const [message, ...others] = patrolReceiver.all;
+  t.match(message, { message: { type: 'incident.changed', data: { no, patrol: 'Patrol north' } } });
+  t.same(others, []);
+});
+
 const idsOf = ({ all }: Receiver): string[] => all.map(({ id }) => id);
 
 for (const [name, make] of Object.entries(DATABASES)) {

@@ -186,6 +186,16 @@ for (const name of ['sqlite', 'postgres'] as const) {
       "INSERT INTO completed_action (key, account, incident, at) VALUES ('k-1', 'ada', 1, $1), ('k-2', 'ada', 1, $2)",
       [iso(NOW - DAY_MS - 1), iso(NOW - DAY_MS)],
     );
+    for (const [rule, endsMs] of [
+      ['old', NOW - 30 * DAY_MS - 1],
+      ['edge', NOW - 30 * DAY_MS],
+    ] as const) {
+      await db.run(
+        `INSERT INTO suppression (rev, site, box, rule, reason, account, started_at, ends_at, ended_at)
+         VALUES (1, $1, $2, $3, 'low sun', 'ada', $4, $4, $4)`,
+        [A.site, A.box, rule, iso(endsMs)],
+      );
+    }
     // 366 days before noon of 27 November in Paris.
     for (const day of ['2025-11-25', '2025-11-26']) {
       await db.run("INSERT INTO day_figure VALUES ($1, 0, 's', 'b', 'r', 'k', 1, 0, 0, 0, 0, 0, 0, 0, 0)", [
@@ -201,6 +211,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.same(await idsIn('incident', 'episode'), ['ep-edge']);
     t.same(await idsIn('note', 'incident'), [retained], 'notes go with their incident');
     t.same(await idsIn('verdict_due', 'episode'), ['ep-edge']);
+    t.same(await idsIn('suppression', 'rule'), ['edge']);
     t.same(await idsIn('completed_action', 'key'), ['k-2']);
     t.same(await idsIn('day_figure', 'day'), ['2025-11-26']);
     t.match(lines, [/^purge: deleted 4 of event, 2 of snapshot, 1 of incident, 2 of note/]);

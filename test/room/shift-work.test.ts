@@ -11,8 +11,8 @@ import { hourOfAlerts, workShift } from '../lib/shift-operator.ts';
 import { openBrowser } from '../page/phone.ts';
 
 /**
- * Maximum number of keys: one per verdict, two per wrong one, and a few to open the first of each run. Without the next
- * incident opening by itself there would be 147.
+ * Maximum number of keys: one per verdict, two per wrong one, and a few to open the first of each run. Without an
+ * incident that opens automatically there would be 147.
  */
 const KEYS_MAX = 110;
 
@@ -64,8 +64,10 @@ t.test(
       truth,
       'every verdict is the right one',
     );
-    const audit = await room.db.all<{ more: string }>("SELECT more FROM audit WHERE act = 'judge'");
-    const unseenCount = audit.filter(({ more }) => more.includes('unseen')).length;
+    const audit = await room.db.all<{ details: string }>(
+      "SELECT more AS details FROM audit WHERE act = 'judge'",
+    );
+    const unseenCount = audit.filter(({ details }) => details.includes('unseen')).length;
     t.ok(unseenCount > 0 && unseenCount < 15, `${unseenCount} verdicts are audited as unseen`);
     t.strictSame(pageErrors, []);
   },

@@ -32,7 +32,7 @@ class ElementRuns {
 
   start(element = ELEMENT): ElementTrial {
     const clock = { nowMs: () => this.nowMs, wallMs: () => this.wallMs };
-    const trial = new ElementTrial({ dir: this.dir, clock, log: this.#log });
+    const trial = new ElementTrial({ dir: this.dir, clock, log: this.#log, noun: 'element' });
     trial.start(element);
     return trial;
   }

@@ -2,6 +2,7 @@
  * Accelerators with presets (systemd/accelerators), with their ids and requirements. docs/guide/accelerators.md cites
  * the source of each fact. No such device has been tested here.
  */
+import { type DriverProblem, hailoProblems } from '../../base/hailo-driver.ts';
 
 /** Path below the root. */
 export const DROP_IN_DIR = 'etc/systemd/system/vigie-vision.service.d';
@@ -21,6 +22,8 @@ export interface AcceleratorPreset {
   readonly nodes: readonly string[];
   /** Other driver of the same device, with which the element does not work. */
   readonly otherDriver?: { readonly name: string; readonly nodes: readonly string[] };
+  /** Compares driver, node and library in more detail than `driver` and `nodes`, below a root. */
+  readonly problems?: (root: string) => DriverProblem[];
   /** Group of the nodes, if it is not one that every Debian has. */
   readonly group?: string;
   readonly element: string;
@@ -50,10 +53,10 @@ export const PRESETS: readonly AcceleratorPreset[] = [
     pci: { '1e60:2864': 'Hailo-8 or 8L', '1e60:45c4': 'Hailo-10H' },
     usb: NO_IDS,
     chips: NO_IDS,
-    driver: 'hailo',
-    nodes: ['hailo*'],
+    driver: 'hailo_pci',
+    nodes: ['hailo*', 'h1x-*'],
+    problems: hailoProblems,
     element: 'hailonet',
-    obstacle: 'hailonet answers with GstHailoTensorMeta, which vision does not read',
     dropIn: '50-hailo.conf',
     driverFix: 'sudo apt install hailo-all (Hailo-10H: hailo-h10-all), then restart the board',
     elementFix: 'sudo apt install hailo-all (Hailo-10H: hailo-h10-all), which brings hailonet',
@@ -93,7 +96,8 @@ export const PRESETS: readonly AcceleratorPreset[] = [
     driver: 'nvgpu',
     nodes: ['nvmap'],
     element: 'nvinfer',
-    obstacle: 'nvinfer takes and answers with NvDsBatchMeta, which vision does not read',
+    obstacle:
+      'nvinfer takes and answers with NvDsBatchMeta, which vision does not read; an ONNX Runtime with TensorRT can be installed instead (backend: onnxruntime-library)',
     dropIn: '50-jetson.conf',
     driverFix: 'flash JetPack, whose kernel has the driver',
     elementFix: 'install DeepStream from NVIDIA',

@@ -6,6 +6,7 @@ import { execFile } from 'node:child_process';
 import { existsSync, readlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
+import type { DriverProblem } from '../../base/hailo-driver.ts';
 import { sysfsNames, sysfsText } from '../../base/sysfs.ts';
 import { CPU_BACKEND } from '../../contract/detector-backend.ts';
 import { type Finding, failed, ok, unknown } from '../../contract/finding.ts';
@@ -28,6 +29,8 @@ export interface FoundAccelerator {
   readonly driver: string | null | undefined;
   /** Device nodes that an element opens, below /dev. */
   readonly nodes: readonly string[];
+  /** Problems of driver, nodes and library. */
+  readonly problems: readonly DriverProblem[];
   /** Its unit drop-in is installed in systemd's folder. */
   readonly dropIn: boolean;
   /** The group of its nodes exists. A drop-in that names a missing group prevents vision from starting. */
@@ -39,13 +42,15 @@ export function findAccelerators(root = '/'): FoundAccelerator[] {
   return PRESETS.flatMap((preset) => {
     const devices = [...pciDevices(root, preset), ...usbDevices(root, preset), ...boardDevices(root, preset)];
     if (devices.length === 0) return [];
-    const drivers = devices.map(({ driver }) => driver);
+    const driver = devices.map((one) => one.driver).find((name) => name !== undefined);
+    const nodes = nodesOf(root, preset.nodes);
     return [
       {
         preset,
         devices: devices.map(({ text }) => text),
-        driver: drivers.find((driver) => driver !== undefined),
-        nodes: nodesOf(root, preset.nodes),
+        driver,
+        nodes,
+        problems: preset.problems?.(root) ?? driverProblems(preset, driver, nodes),
         group: preset.group === undefined || hasGroup(root, preset.group),
         dropIn: existsSync(join(root, DROP_IN_DIR, preset.dropIn)),
       },
@@ -69,12 +74,13 @@ export async function elementsOf(accelerators: readonly FoundAccelerator[]): Pro
 
 /**
  * Returns a line for each accelerator. `configuredElement` is the element of the configuration, whose absence is a
- * failure. Other accelerators are only reported.
+ * failure; `cardProblem` is a problem of its model's card. Other accelerators are only reported.
  */
 export function acceleratorFindings(
   accelerators: readonly FoundAccelerator[],
   elements: ReadonlySet<string>,
   configuredElement?: string,
+  cardProblem?: DriverProblem,
 ): Finding[] {
   const isOf = (preset: AcceleratorPreset): boolean => preset.element === configuredElement;
   if (PRESETS.some(isOf) && !accelerators.some(({ preset }) => isOf(preset))) {
@@ -82,27 +88,30 @@ export function acceleratorFindings(
     const fix = `connect it (docs/guide/accelerators.md, step 1), or switch back to backend: ${CPU_BACKEND}`;
     return [
       failed('accelerator', detail, fix),
-      ...acceleratorLines(accelerators, elements, configuredElement),
+      ...acceleratorLines(accelerators, elements, configuredElement, cardProblem),
     ];
   }
   if (accelerators.length === 0) return [ok('accelerator', 'none found: inference runs on the CPU')];
-  return acceleratorLines(accelerators, elements, configuredElement);
+  return acceleratorLines(accelerators, elements, configuredElement, cardProblem);
 }
 
 function acceleratorLines(
   accelerators: readonly FoundAccelerator[],
   elements: ReadonlySet<string>,
   configuredElement: string | undefined,
+  cardProblem: DriverProblem | undefined,
 ): Finding[] {
   return accelerators.map((one) => {
     const { preset, devices, driver, nodes } = one;
+    const isConfigured = configuredElement === preset.element;
     const driverTexts = driver === null || driver === undefined ? [] : [`driver ${driver}`];
     const summary = [devices.join(', '), ...driverTexts, ...nodes.map((node) => `/dev/${node}`)].join(', ');
-    const missing = missingOf(one, elements.has(preset.element));
-    if (missing.length > 0) {
-      const detail = `${summary}; missing: ${missing.map(({ name }) => name).join(', ')}`;
-      const fix = missing.map(({ fix }) => fix).join('; ');
-      if (configuredElement === preset.element) return failed(preset.name, detail, fix);
+    const cardProblems = isConfigured && cardProblem !== undefined ? [cardProblem] : [];
+    const problems = [...problemsOf(one, elements.has(preset.element)), ...cardProblems];
+    if (problems.length > 0) {
+      const detail = [summary, ...problemTexts(problems)].join('; ');
+      const fix = [...new Set(problems.map((problem) => problem.fix))].join('; ');
+      if (isConfigured) return failed(preset.name, detail, fix);
       const use =
         preset.obstacle === undefined
           ? `It is not used; to use it: ${fix}`
@@ -130,24 +139,45 @@ export function deviceGroups(root = '/'): string[] {
 /** Reports whether everything needed appears to be present, and the element could run behind vision's interface. */
 export function isReady(one: FoundAccelerator, elements: ReadonlySet<string>): boolean {
   const { preset } = one;
-  return preset.obstacle === undefined && missingOf(one, elements.has(preset.element)).length === 0;
+  return preset.obstacle === undefined && problemsOf(one, elements.has(preset.element)).length === 0;
 }
 
-function missingOf(
-  { preset, driver, nodes, dropIn, group }: FoundAccelerator,
+function problemsOf(
+  { preset, problems, dropIn, group }: FoundAccelerator,
   hasElement: boolean,
-): { readonly name: string; readonly fix: string }[] {
+): readonly DriverProblem[] {
   const dir = `/usr/share/vigie/accelerators/${preset.folder}`;
   const install = `sudo install -D -m 0644 ${dir}/${preset.dropIn} /${DROP_IN_DIR}/${preset.dropIn} && sudo systemctl daemon-reload`;
-  const missing: { name: string; fix: string }[] = [];
-  if (driver === undefined) missing.push({ name: `kernel driver ${preset.driver}`, fix: preset.driverFix });
-  else if (preset.nodes.length > 0 && nodes.length === 0)
-    missing.push({ name: preset.nodes.map((node) => `/dev/${node}`).join(' or '), fix: preset.driverFix });
-  if (!hasElement) missing.push({ name: `GStreamer element ${preset.element}`, fix: preset.elementFix });
-  if (!group && preset.group !== undefined)
-    missing.push({ name: `group ${preset.group}`, fix: `sudo groupadd --system ${preset.group}` });
-  if (!dropIn) missing.push({ name: `drop-in ${preset.dropIn}`, fix: install });
-  return missing;
+  return [
+    ...problems,
+    ...(hasElement ? [] : [missing(`GStreamer element ${preset.element}`, preset.elementFix)]),
+    ...(group || preset.group === undefined
+      ? []
+      : [missing(`group ${preset.group}`, `sudo groupadd --system ${preset.group}`)]),
+    ...(dropIn ? [] : [missing(`drop-in ${preset.dropIn}`, install)]),
+  ];
+}
+
+function driverProblems(
+  preset: AcceleratorPreset,
+  driver: string | null | undefined,
+  nodes: readonly string[],
+): DriverProblem[] {
+  if (driver === undefined) return [missing(`kernel driver ${preset.driver}`, preset.driverFix)];
+  if (preset.nodes.length === 0 || nodes.length > 0) return [];
+  return [missing(preset.nodes.map((node) => `/dev/${node}`).join(' or '), preset.driverFix)];
+}
+
+function missing(text: string, fix: string): DriverProblem {
+  return { kind: 'missing', text, fix };
+}
+
+/** Returns the faults, and before them one text of all that is missing. */
+function problemTexts(problems: readonly DriverProblem[]): string[] {
+  const namesOf = (kind: DriverProblem['kind']): string[] =>
+    problems.filter((problem) => problem.kind === kind).map(({ text }) => text);
+  const missingNames = namesOf('missing');
+  return [...(missingNames.length === 0 ? [] : [`missing: ${missingNames.join(', ')}`]), ...namesOf('fault')];
 }
 
 interface Device {

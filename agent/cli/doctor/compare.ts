@@ -45,7 +45,7 @@ export interface Comparison {
 
 /** Reports whether the configuration uses something other than ONNX Runtime on the CPU. */
 export function isAccelerated({ detector }: Config): boolean {
-  return DETECTOR_BACKENDS[detector.backend].usesElement || detector.providers[0] !== 'cpu';
+  return DETECTOR_BACKENDS[detector.backend].runsForeignCode || detector.providers[0] !== 'cpu';
 }
 
 /** Returns the same configuration with the CPU, the other side of every comparison. */
@@ -71,7 +71,7 @@ export function comparisonOf(configured: DetectorRun, cpu?: DetectorRun): Compar
   );
   const cpuMetrics = metricsOf(cpu);
   // The CPU agrees with itself.
-  const fellBack = accelerator !== null && accelerator.on === cpuMetrics?.on;
+  const fellBack = accelerator?.fallback != null && accelerator.on === cpuMetrics?.on;
   const agreement = common.length === 0 || fellBack ? null : agreementOf(common);
   return { cpu: cpuMetrics, accelerator, agreement, note: noteOf(accelerator, agreement) };
 }

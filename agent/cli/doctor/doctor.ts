@@ -34,7 +34,7 @@ import {
 } from './accelerators.ts';
 import { adviceOf } from './advice.ts';
 import { benchmark, benchmarkText } from './benchmark.ts';
-import { modelMetrics } from './installed-models.ts';
+import { hefCardProblem, modelMetrics } from './installed-models.ts';
 import { clockFinding, diskFinding, fileFindings, stateFinding } from './machine.ts';
 import { type CameraAccess, decideAccess } from './restraint.ts';
 import { meanInferenceMs, visionFindings } from './vision.ts';
@@ -82,6 +82,7 @@ export async function doctor(options: DoctorOptions): Promise<number> {
   }
   if (!json && process.stderr.isTTY) process.stderr.write(`watching the camera for ${seconds} s …\r`);
   const accelerators = findAccelerators();
+  const element = wantedElement(config.detector);
   const agent = existsSync(state) && StateLock.isHeld(state) ? await localStatus(state) : undefined;
   // The camera takes the longest, so the other checks run in parallel.
   const [vision, machineFindings, broker, elements] = await Promise.all([
@@ -94,7 +95,7 @@ export async function doctor(options: DoctorOptions): Promise<number> {
     ...machineFindings,
     ...[broker].flat(),
     ...vision.findings,
-    ...acceleratorFindings(accelerators, elements, wantedElement(config.detector)?.name),
+    ...acceleratorFindings(accelerators, elements, element?.name, hefCardProblem(modelsDir(), element)),
     adviceFinding(config, vision, accelerators, elements),
   ];
   const failures = findings.filter((finding) => finding.state === 'failed').length;

@@ -1,9 +1,11 @@
-/** Recall of people of the installed models, from their cards. */
-import { readdirSync, readFileSync } from 'node:fs';
+/** Figures and faults of the installed models, from their cards. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
+import type { DriverProblem } from '../../base/hailo-driver.ts';
 import { jsonOf } from '../../base/json.ts';
+import type { ElementConfig } from '../../contract/config.ts';
 
 export interface ModelMetrics {
   readonly model: string;
@@ -42,4 +44,18 @@ export function modelMetrics(modelDir: string): ModelMetrics[] {
         return [{ model: card.name, data, recall: one.recallAtPrecision90 }];
       });
     });
+}
+
+const HefCard = Type.Object({ hailo: Type.Object({}) });
+
+/** Returns what is wrong with the card of an element's .hef; an absent card is found by the configuration's check. */
+export function hefCardProblem(
+  modelDir: string,
+  element: Pick<ElementConfig, 'name' | 'model'> | undefined,
+): DriverProblem | undefined {
+  if (element?.name !== 'hailonet') return undefined;
+  const file = join(modelDir, `${element.model}.json`);
+  if (!existsSync(file) || Value.Check(HefCard, jsonOf(readFileSync(file, 'utf8')))) return undefined;
+  const text = `model card ${element.model} has no section "hailo", which describes the output of a .hef`;
+  return { kind: 'fault', text, fix: 'write the card with `scripts/model import NAME.hef`' };
 }

@@ -87,9 +87,10 @@ export async function tryVision({
       if (sure || notes.watchedMs >= watchMs || message.kind === 'failed' || message.kind === 'ended')
         over.abort();
     },
-    onExit: ({ code, signal, isRequested, error }) => {
+    onExit: ({ code, signal, isRequested, error, lastLine }) => {
       if (!isRequested && notes.failed === undefined && notes.stats === undefined) {
-        notes.died = error?.message ?? (signal === null ? `exit code ${code}` : `signal ${signal}`);
+        const end = error?.message ?? (signal === null ? `exit code ${code}` : `signal ${signal}`);
+        notes.died = lastLine === undefined ? end : `${end}: ${lastLine}`;
       }
       over.abort();
     },

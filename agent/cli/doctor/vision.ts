@@ -15,7 +15,7 @@ const RATE_RATIO_MIN = 0.8;
  */
 export const INTERVAL_RATIO_MAX = 0.5;
 
-const ELEMENT_FIX =
+const FOREIGN_FIX =
   'docs/guide/accelerators.md explains what to do for each reason, and how to switch back to the CPU';
 
 /** Returns the findings. `trial` used the configured camera, or a test picture if there is none. */
@@ -23,15 +23,16 @@ export function visionFindings(config: Config, trial: VisionTrial): Finding[] {
   if (trial.detector === undefined) {
     return [unknown('camera', 'not tried: the detector did not start'), noDetector(config, trial)];
   }
-  const { model, sha256, provider, fallback } = trial.detector;
+  const { model, sha256, provider, fallback, library } = trial.detector;
+  const place = library === undefined ? provider : `${provider} of ${library}`;
   const detector =
     fallback === null
-      ? ok('detector', `${model}, sha256 ${sha256.slice(0, 12)}…, on ${provider}`)
+      ? ok('detector', `${model}, sha256 ${sha256.slice(0, 12)}…, on ${place}`)
       : failed(
           'detector',
-          `${model} runs on ${provider}: ${fallback}`,
-          DETECTOR_BACKENDS[config.detector.backend].usesElement
-            ? ELEMENT_FIX
+          `${model} runs on ${place}: ${fallback}`,
+          DETECTOR_BACKENDS[config.detector.backend].runsForeignCode
+            ? FOREIGN_FIX
             : 'correct detector.providers, or accept cpu: [cpu]',
         );
   return [
@@ -52,7 +53,7 @@ function noDetector({ detector }: Config, { failed: failure, died }: VisionTrial
   return failed(
     'detector',
     `${detector.model}: ${reason}`,
-    DETECTOR_BACKENDS[detector.backend].usesElement ? ELEMENT_FIX : fix,
+    DETECTOR_BACKENDS[detector.backend].runsForeignCode ? FOREIGN_FIX : fix,
   );
 }
 

@@ -36,10 +36,37 @@ const GroupThresholds = Type.Object({
 });
 export type GroupThresholds = Static<typeof GroupThresholds>;
 
+/** Output of a network that HailoRT has compiled together with its suppression of duplicates. */
+const HailoCard = Type.Object(
+  {
+    output: { ...Text, description: 'name of its only output' },
+    order: Type.Union([Type.Literal('by-class'), Type.Literal('by-score')]),
+    classes: Type.Integer({
+      minimum: 1,
+      maximum: 91,
+      description: 'number of classes that the network tells apart',
+    }),
+    labels: Type.Record(Type.String({ pattern: '^\\d{1,2}$' }), Type.Integer({ minimum: 0, maximum: 90 }), {
+      minProperties: 1,
+      description: 'class of the network → label index in `classes`; all other classes are dropped',
+    }),
+    boxesMax: Type.Integer({
+      minimum: 1,
+      maximum: 512,
+      description: 'maximum number of boxes, of each class (by-class) or of all (by-score)',
+    }),
+  },
+  { description: 'output of a .hef' },
+);
+export type HailoCard = Static<typeof HailoCard>;
+
 /** Fields that the program uses. A card may contain more (recipe, advice, measurements) for people. */
 export const ModelCard = Type.Object({
   name: Type.String({ pattern: '^[a-z0-9-]{1,64}$' }),
-  file: Type.String({ pattern: '^[a-z0-9-]{1,64}\\.(onnx|tflite)$', description: 'a file beside the card' }),
+  file: Type.String({
+    pattern: '^[a-z0-9-]{1,64}\\.(onnx|tflite|hef)$',
+    description: 'a file beside the card',
+  }),
   sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
   bytes: Type.Integer({ minimum: 1, maximum: MODEL_BYTES_MAX }),
   weights: Type.Object({ model: Text, source: Text, licence: Text }),
@@ -63,6 +90,7 @@ export const ModelCard = Type.Object({
       description: 'the GStreamer element that turns the output of another element into detections',
     }),
   ),
+  hailo: Type.Optional(HailoCard),
   inGraph: Type.Object({ scoreMin: { ...Score, description: 'floor of the scores that come out' } }),
   thresholds: Type.Object({ groups: Type.Partial(Type.Record(GroupSchema, GroupThresholds)) }),
   accuracy: Type.Array(Type.Object({}), {
@@ -94,6 +122,14 @@ export function parseCard(text: string, path: string): ModelCard {
     if (!isListed) {
       const place = `/thresholds/groups/${groupOf(label)}/labels`;
       throw new AgentError('corrupt', `model card ${path}: ${place}: ${label} is missing there`);
+    }
+  }
+  for (const [index, label] of Object.entries(card.hailo?.labels ?? {})) {
+    if (!Object.hasOwn(card.classes, String(label))) {
+      throw new AgentError(
+        'corrupt',
+        `model card ${path}: /hailo/labels/${index}: label ${label} is missing in /classes`,
+      );
     }
   }
   return card;

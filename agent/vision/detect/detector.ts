@@ -70,7 +70,7 @@ export class Detector {
   }
 
   /**
-   * True while it runs on the CPU because its element was held off, and a restart of vision may try the element again.
+   * True if a restart of vision may run the model as configured: its element or library was held off, or an engine is built.
    */
   get shouldRestart(): boolean {
     return this.#loader.mayTryAgain;

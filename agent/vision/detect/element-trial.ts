@@ -11,7 +11,7 @@
  * set back, or years ahead, ends it at once. An unreadable or unwritable file loses the memory but never prevents a
  * start.
  */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Static, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
@@ -19,6 +19,8 @@ import { writeAtomically } from '../../base/atomic-file.ts';
 import type { Clock } from '../../base/clock.ts';
 import { hasCode, messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
+import { printable } from '../../base/printable.ts';
+import { LAST_LINE_FILE } from '../../contract/inference-element.ts';
 
 /**
  * Time after which the element counts as working, in ms. A driver that takes vision down does so in its first frames,
@@ -52,6 +54,8 @@ export interface ElementTrialOptions {
   readonly dir: string;
   readonly clock: Pick<Clock, 'nowMs' | 'wallMs'>;
   readonly log: Logger;
+  /** Word for what is tried, in messages. */
+  readonly noun: string;
 }
 
 export class ElementTrial {
@@ -70,7 +74,10 @@ export class ElementTrial {
   start(subject: string): void {
     const before = this.#read();
     this.#trial = before?.what === subject ? before : { what: subject, ...NONE };
-    if (this.#trial.isOn) this.failed('vision ended while its element was tried');
+    if (!this.#trial.isOn) return;
+    const line = this.#lastLine();
+    const cause = line === undefined ? '' : `: ${line}`;
+    this.failed(`vision ended while its ${this.#options.noun} was tried${cause}`);
   }
 
   /** Reason why it is not to be tried yet, one line; undefined if it may be. */
@@ -87,6 +94,8 @@ export class ElementTrial {
   /** Writes the mark, before the element is loaded. */
   begin(): void {
     this.#startedMs = this.#options.clock.nowMs();
+    // A line of an earlier element must not explain this one's end.
+    rmSync(this.#lastLineFile, { force: true });
     this.#write({ ...this.#trial, isOn: true });
   }
 
@@ -112,6 +121,19 @@ export class ElementTrial {
     if (this.#trial.isOn) this.#write({ ...this.#trial, isOn: false });
   }
 
+  get #lastLineFile(): string {
+    return join(this.#options.dir, '..', LAST_LINE_FILE);
+  }
+
+  /** Returns the last line of the element's library; the journal alone has it under systemd. */
+  #lastLine(): string | undefined {
+    try {
+      return printable(readFileSync(this.#lastLineFile, 'utf8').trim(), 300);
+    } catch {
+      return undefined;
+    }
+  }
+
   #read(): Trial | undefined {
     const file = join(this.#options.dir, FILE);
     try {
@@ -119,13 +141,13 @@ export class ElementTrial {
       if (Value.Check(Trial, trial)) return trial;
       this.#options.log.warn(
         { file },
-        'the result of the last element trial cannot be read; the element is tried',
+        `the result of the last ${this.#options.noun} trial cannot be read; the ${this.#options.noun} is tried`,
       );
     } catch (error) {
       if (!hasCode(error, 'ENOENT')) {
         this.#options.log.warn(
           { file, reason: messageOf(error) },
-          'the result of the last element trial cannot be read; the element is tried',
+          `the result of the last ${this.#options.noun} trial cannot be read; the ${this.#options.noun} is tried`,
         );
       }
     }
@@ -134,12 +156,12 @@ export class ElementTrial {
 
   #write(trial: Trial): void {
     this.#trial = trial;
-    const { dir, log } = this.#options;
+    const { dir, log, noun } = this.#options;
     try {
       mkdirSync(dir, { recursive: true, mode: 0o700 });
       writeAtomically(join(dir, FILE), JSON.stringify(trial));
     } catch (error) {
-      log.warn({ dir, reason: messageOf(error) }, 'the result of the element trial cannot be written');
+      log.warn({ dir, reason: messageOf(error) }, `the result of the ${noun} trial cannot be written`);
     }
   }
 }

@@ -20,7 +20,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Inferred, Tensor } from 'node-gstreamer-superficial';
 import type { Clock } from '../../base/clock.ts';
-import { AgentError, assert } from '../../base/errors.ts';
+import { AgentError, assert, messageOf } from '../../base/errors.ts';
 import { printable } from '../../base/printable.ts';
 import type { ElementConfig } from '../../contract/config.ts';
 import type { SizePx } from '../../contract/geometry.ts';
@@ -28,6 +28,8 @@ import { INFERENCE_ELEMENTS } from '../../contract/inference-element.ts';
 import { LABELS } from '../../contract/label.ts';
 import { NativePipeline } from '../native/gstreamer.ts';
 import { type Backend, checkSize, foreignLabel, type RawDetections, type RunOptions } from './backend.ts';
+import type { HailoCard } from './card.ts';
+import { decodeHailo } from './hailo.ts';
 
 export interface ElementOptions {
   readonly clock: Clock;
@@ -39,6 +41,8 @@ export interface ElementOptions {
   readonly input: SizePx;
   /** Element that converts the tensors to detections, if they do not follow the contract. */
   readonly decoder?: typeof DECODER | undefined;
+  /** Output of a .hef, for `hailonet`. */
+  readonly hailo?: HailoCard | undefined;
   /** Minimum score; the decoder drops detections below it, as the contract's graphs do. */
   readonly scoreMin: number;
   /** Reports whether the card knows a label index of the model. */
@@ -162,6 +166,7 @@ export class InferenceElementBackend implements Backend {
             'each frame once, in sequence',
         );
       }
+      if (this.#options.hailo !== undefined) return this.#ofHailo(inferred, this.#options.hailo);
       return this.#options.decoder === undefined ? this.#ofTensors(inferred) : this.#ofObjects(inferred);
     } catch (error) {
       throw this.#end(error instanceof AgentError ? error : new AgentError('bug', String(error), error));
@@ -221,6 +226,15 @@ export class InferenceElementBackend implements Backend {
     const actual = tensors.map((one) => `${nameOf(one)} ${typeOf(one.type)} [${one.dims.join(',')}]`);
     const expected = `${id} ${typeOf(type)} [${shape.map((side) => (side === -1 ? 'n' : side)).join(',')}]`;
     throw this.#broken(`gives ${actual.join(', ') || 'no tensors'} instead of ${expected}`);
+  }
+
+  #ofHailo({ hailo }: Inferred, card: HailoCard): RawDetections {
+    const { input, scoreMin } = this.#options;
+    try {
+      return decodeHailo(hailo, { card, input, scoreMin });
+    } catch (error) {
+      throw this.#broken(messageOf(error));
+    }
   }
 
   #ofObjects({ objects }: Inferred): RawDetections {

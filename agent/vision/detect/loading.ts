@@ -13,6 +13,8 @@ export interface LoadOptions {
   readonly modelDir: string;
   /** Vision's own folder: the model that ran last, in case the installed one is damaged, and the element's record. */
   readonly keptDir?: string | undefined;
+  /** Folders of an installed ONNX Runtime; others than the closed list are for tests. */
+  readonly libraryFolders?: readonly string[];
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -25,6 +27,8 @@ export interface DetectorInfo {
   readonly provider: string;
   /** Reason for a fallback from the configured element, first provider or installed model; null if there is none. */
   readonly fallback: string | null;
+  /** Installed ONNX Runtime that runs it: version, path and providers. */
+  readonly library?: string;
 }
 
 export interface Loaded {
@@ -34,7 +38,7 @@ export interface Loaded {
 }
 
 export interface Loader {
-  /** True if the configured element was held off, and a restart of vision may try it now. */
+  /** True if a restart of vision may run the model as configured: by what was held off, or by an engine that is built. */
   readonly mayTryAgain: boolean;
   /**
    * True if the model's runtime has failed, or is not known to work yet: the process may not be able to exit normally.

@@ -8,10 +8,11 @@ import { AgentError, messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { DetectorConfig } from '../../contract/config.ts';
 import type { Backend, RawDetections, RunOptions } from './backend.ts';
-import { type ModelCard, readCard, readModel } from './card.ts';
+import { readModel } from './card.ts';
 import { isKept, keepModel } from './kept-model.ts';
-import { checkInput, joined, type Loaded, type Loader, type LoadOptions, mayNameOf } from './loading.ts';
-import { loadRuntime, Session } from './onnxruntime.ts';
+import { joined, type Loaded, type Loader, type LoadOptions } from './loading.ts';
+import { loadRuntime } from './onnxruntime.ts';
+import { openFirst, readModelCard } from './providers.ts';
 
 export class RuntimeLoader implements Loader {
   readonly mayTryAgain = false;
@@ -71,44 +72,11 @@ async function load(
   modelDir: string,
   log: Logger,
 ): Promise<{ loaded: Loaded; bytes: Buffer }> {
-  const card = await readCard(modelDir, config.model);
-  if (card.decoder !== undefined || !card.file.endsWith('.onnx')) {
-    throw new AgentError(
-      'config',
-      `detector.model ${card.name} is made for an element: it belongs to detector.element.model`,
-    );
-  }
-  checkInput(config, card);
+  const card = await readModelCard(config, modelDir);
   const bytes = await readModel(modelDir, card);
-  const { backend, provider, fallback } = await openFirst(config, card, bytes, log);
+  const { backend, provider, fallback } = await openFirst(await loadRuntime(), { config, card, bytes, log });
   return {
     loaded: { card, backend, info: { model: card.name, sha256: card.sha256, provider, fallback } },
     bytes,
   };
-}
-
-async function openFirst(config: DetectorConfig, card: ModelCard, bytes: Uint8Array, log: Logger) {
-  const [widthPx, heightPx] = config.input;
-  const base = {
-    bytes,
-    model: card.name,
-    inputName: card.input.name,
-    input: { widthPx, heightPx },
-    features: card.features,
-    mayName: mayNameOf(card),
-  };
-  const runtime = await loadRuntime();
-  const refusals: string[] = [];
-  for (const provider of new Set([...config.providers, 'cpu'])) {
-    try {
-      const backend = await Session.open(runtime, { ...base, provider });
-      const fallback = refusals.length > 0 ? refusals.join('; ').slice(0, 1000) : null;
-      if (fallback !== null) log.warn({ provider }, `detector runs on ${provider} instead: ${fallback}`);
-      return { backend, provider, fallback };
-    } catch (error) {
-      if (provider === 'cpu') throw error;
-      refusals.push(`${provider}: ${messageOf(error)}`);
-    }
-  }
-  throw new AgentError('bug', 'no execution provider was tried');
 }

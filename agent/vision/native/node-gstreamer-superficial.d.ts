@@ -90,12 +90,26 @@ declare module 'node-gstreamer-superficial' {
   export interface Inferred {
     readonly ptsNs: number | null;
     readonly tensors: readonly Tensor[];
+    /** Outputs of HailoRT's `hailonet`, at most 16. */
+    readonly hailo: readonly HailoTensor[];
     readonly objects: readonly {
       readonly label: string;
       readonly score: number;
       /** In pixels of the sample. */
       readonly xywhPx: readonly [number, number, number, number];
     }[];
+  }
+
+  /** GstHailoTensorMeta and the buffer that it describes. All but `metaBytes` are absent for an unknown layout. */
+  export interface HailoTensor {
+    /** Size of the metadata, which depends on HailoRT's version. */
+    readonly metaBytes: number;
+    readonly name?: string;
+    readonly isNms?: boolean;
+    /** With isNms: classes, boxes per class, boxes in all, bytes of masks. Otherwise height, width, features. */
+    readonly shape?: readonly number[];
+    /** Null if it is longer than 16 MiB. */
+    readonly data?: Buffer | null;
   }
 
   export interface Tensor {
@@ -106,6 +120,35 @@ declare module 'node-gstreamer-superficial' {
     readonly dims: readonly number[];
     /** Null if it is longer than 16 MiB. */
     readonly data: Buffer | null;
+  }
+
+  /** ONNX Runtime that was loaded from a file (patches/). */
+  export interface OnnxRuntime {
+    readonly version: string;
+    /** Names of the execution providers that it was built with. */
+    readonly providers: readonly string[];
+  }
+
+  export interface OnnxTensor {
+    readonly name: string;
+    readonly isTensor: boolean;
+    /** ONNXTensorElementDataType. */
+    readonly type: number;
+    /** A side of any length is its name, which may be empty. */
+    readonly dims: readonly (number | string)[];
+  }
+
+  export interface OnnxOutput extends OnnxTensor {
+    readonly dims: readonly number[];
+    /** Null if it is longer than 16 MiB or of another type than float32, int32 and uint8. */
+    readonly data: Buffer | null;
+  }
+
+  export interface OnnxModel {
+    /** Number of the model for the calls below. */
+    readonly model: number;
+    readonly inputs: readonly OnnxTensor[];
+    readonly outputs: readonly OnnxTensor[];
   }
 
   export class Pipeline {

@@ -27,6 +27,16 @@ export interface ConsolePlaces {
   readonly plan: string;
 }
 
+export interface RunningConsole {
+  readonly origin: string;
+  /** Entry link. */
+  readonly url: string;
+  /** Token of a program in the role of an operator; the same as in the link. */
+  readonly token: string;
+  /** Resolves with the reason when the console ends. */
+  readonly exitReason: Promise<string>;
+}
+
 export class ConsoleProcess {
   readonly #process: AgentProcess;
   /** Appears in the printed link and in no log. Other users of this machine can reach the port, and must not get in. */
@@ -51,11 +61,8 @@ export class ConsoleProcess {
     this.#process = new AgentProcess(command, env, this.#logPath);
   }
 
-  /**
-   * Resolves with the entry link when the console prints its address, and with the reason when it ends. Throws
-   * AgentError `unavailable`.
-   */
-  async start(): Promise<{ readonly url: string; readonly exitReason: Promise<string> }> {
+  /** Resolves when the console prints its address. Throws AgentError `unavailable`. */
+  async start(): Promise<RunningConsole> {
     const exitReason = this.#process.start().then(({ reason }) => reason);
     const enough = new AbortController();
     const late = sleep(START_WITHIN_MS, 'it did not say its address', { signal: enough.signal });
@@ -65,8 +72,11 @@ export class ConsoleProcess {
       late.catch(messageOf),
     ]);
     enough.abort();
-    if (typeof outcome !== 'string')
-      return { url: `${outcome[0]}${ENTER_PATH}?token=${this.#token}`, exitReason };
+    if (typeof outcome !== 'string') {
+      const [origin] = outcome;
+      const token = this.#token;
+      return { origin, token, url: `${origin}${ENTER_PATH}?token=${token}`, exitReason };
+    }
     await this.#process.stop();
     throw new AgentError('unavailable', `the console did not start (${outcome}); its log: ${this.#logPath}`);
   }

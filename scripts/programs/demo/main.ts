@@ -25,11 +25,13 @@ import type { Arrival } from '../room/archive/message.ts';
 import { Room } from '../room/archive/room.ts';
 import { SqliteDatabase } from '../room/database/sqlite.ts';
 import { AgentProcess } from './agent-process.ts';
-import { ConsoleProcess, openInBrowser } from './console-process.ts';
+import { ConsoleProcess, openInBrowser, type RunningConsole } from './console-process.ts';
+import { MadeVerdicts } from './made-verdicts.ts';
 import { startPage } from './page.ts';
 import { demoPlan } from './plan.ts';
 import { RoomSigner } from './room-signer.ts';
 import { TrackHour } from './track-hour.ts';
+import { tryLines } from './try-lines.ts';
 
 /** Same as in the demo's config.yaml. */
 const [SITE, BOX] = ['demo', 'square-1'];
@@ -127,7 +129,7 @@ async function start(): Promise<void> {
     ca,
     pair: ofRoom,
   });
-  await showConsole(signer);
+  const consoleProcess = await showConsole(signer);
 
   const stateDir = join(dir, 'state');
   const environment = agentEnvironment(broker.url, ofBox, ca, stateDir);
@@ -136,7 +138,6 @@ async function start(): Promise<void> {
   const { authorisation, tracks, problem } = await trackHour.written(stateDir, loaded);
   isEnding.signal.throwIfAborted();
   if (problem !== undefined) say(`Passages of the clip could not be made: ${printable(problem, 500)}`);
-  if (tracks !== undefined) explainTrackHour(tracks, signer);
   const authorisedEnvironment = {
     ...environment,
     ...ownAuthorisation(loaded, source, dir, 'demonstration', authorisation),
@@ -156,7 +157,12 @@ async function start(): Promise<void> {
       `Page     ${page.url} as a technician has it; the browser warns: the page made its certificate itself`,
     );
   }
+  const isOwnClip = values.source === undefined;
+  for (const [index, line] of tryLines({ tracks, isOwnClip }).entries())
+    say(`${index === 0 ? 'Try     ' : '        '} ${line}`);
+  if (tracks !== undefined) explainApproval(signer);
   say('Alerts   as they reach the room’s archive (Ctrl-C ends everything):');
+  if (isOwnClip) void closeFirstAlerts(consoleProcess);
   void agentExit.then(({ code: exitCode, signal, reason }) =>
     finish({
       code: exitCode ?? 1,
@@ -168,22 +174,34 @@ async function start(): Promise<void> {
 /**
  * Shows the operators' console on the demo's archive, with the signer of their questions; both run until the demo ends.
  */
-async function showConsole(roomSigner: RoomSigner): Promise<void> {
+async function showConsole(roomSigner: RoomSigner): Promise<RunningConsole> {
   const plan = join(dir, 'plan.geojson');
   writeFileSync(plan, JSON.stringify(demoPlan(SITE, BOX)));
   const consoleProcess = new ConsoleProcess({ database, outDir, signer: roomSigner.socket, plan });
   undo.push(() => Promise.all([consoleProcess.stop(), roomSigner.stop()]).then(() => undefined));
-  const [{ url, exitReason }, signer] = await Promise.all([consoleProcess.start(), roomSigner.start()]);
+  const [running, signer] = await Promise.all([consoleProcess.start(), roomSigner.start()]);
+  const { url, exitReason } = running;
   void signer.exitReason.then((reason) => finish({ code: 1, message: `demo: the signer ended: ${reason}` }));
   say(`Console  ${url} for the operators of the room; anyone who has this link can sign in`);
   if (values.open) openInBrowser(url, dir, process.env, say);
   void exitReason.then((reason) => finish({ code: 1, message: `demo: the console ended: ${reason}` }));
+  return running;
 }
 
-/** Tells how to see the made hour, and how to ask about persons. */
-function explainTrackHour(tracks: number, { room, magistrate }: RoomSigner): void {
-  say(`Passages press g t in the console: an hour of ${tracks} tracks, made from the clip`);
-  say('         vehicles need one key; a question about persons that was saved there is approved by:');
+/** Gives the list of closed incidents its first entries. */
+async function closeFirstAlerts({ origin, token }: RunningConsole): Promise<void> {
+  try {
+    const count = await new MadeVerdicts(origin, token, isEnding.signal).give();
+    if (!isEnding.signal.aborted)
+      say(`         the demo’s program has closed ${count} alerts, as examples for g l`);
+  } catch (error) {
+    say(`         no alert could be closed as an example: ${printable(messageOf(error), 300)}`);
+  }
+}
+
+/** Tells how to ask about persons. */
+function explainApproval({ room, magistrate }: RoomSigner): void {
+  say('Passages of vehicles need one key; a question about persons that was saved there is approved by:');
   say(
     `         ./scripts/room tracks --room ${room} --sign ${magistrate} --question question.json --approve approval.json`,
   );

@@ -6,10 +6,10 @@ import card
 from gate import PLAIN
 from labels import LABELS
 from postprocess import CANDIDATES_MAX, NMS_IOU_MAX, SCORE_MIN
+from thresholds import taken_over
 
 # To a score of .05; finer differences are noise on 159 frames.
 SCORE_STEP = 0.05
-NOT_MEASURED = "Not measured: taken over from the detector of models/. Measure it on your own views before rules rely on it."
 
 
 def make(committed, model, facts, quantisation, accuracy, note):
@@ -46,12 +46,7 @@ def make(committed, model, facts, quantisation, accuracy, note):
 
 
 def _groups(ours, facts):
-    groups = {}
-    names = {LABELS[label] for label in facts.labels}
-    for group, thresholds in ours["thresholds"]["groups"].items():
-        labels = [label for label in thresholds["labels"] if label in names]
-        if labels:
-            groups[group] = {**thresholds, "labels": labels, "reason": NOT_MEASURED}
+    groups = taken_over(ours, {LABELS[label] for label in facts.labels})
     if "person" in groups and facts.person_score is not None:
         start = max(SCORE_MIN, round(facts.person_score / SCORE_STEP) * SCORE_STEP)
         groups["person"].update(startScoreMin=round(start, 2), reason=(

@@ -40,7 +40,7 @@ function Issued() {
   const receipt = view?.receipt ?? null;
   return (
     <div role="status" id="issued">
-      {view !== undefined && receipt !== null && (
+      {view != null && receipt !== null && (
         <>
           <p>
             <strong>{texts.issuedAt(siteMoment(receipt.time, view.timeZone))}</strong>

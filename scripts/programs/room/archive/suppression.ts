@@ -24,7 +24,7 @@ export async function suppressNew(
   if (alerts.length === 0) return;
   // The one that ends last keeps an incident out of the queue for as long as any does.
   const running = await transaction.all<{ no: number; site: string; box: string; rule: string }>(
-    'SELECT no, site, box, rule FROM suppression WHERE ended_at IS NULL AND until > $1 ORDER BY until DESC, no',
+    'SELECT no, site, box, rule FROM suppression WHERE ended_at IS NULL AND ends_at > $1 ORDER BY ends_at DESC, no',
     [iso(nowMs)],
   );
   const counts = new Map<number, number>();

@@ -31,6 +31,8 @@ export async function closedPage(db: Queries, query: ClosedQuery, account: Accou
   const values: Value[] = [];
   const conditions = [
     'closed_at IS NOT NULL',
+    // An undone reopening is in no list.
+    'entry > 0',
     ...(await filters(db, query, values)),
     ...after(query.cursor, values, 'closed_at'),
   ];

@@ -10,6 +10,7 @@ import { dirname, resolve } from 'node:path';
 import { type Static, Type } from '@sinclair/typebox';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { openToOthers } from '../../../../agent/base/private-file.ts';
+import { sha256Of } from '../../../../agent/base/sha256.ts';
 import { parseYaml } from '../../../../agent/base/yaml-text.ts';
 import { ROLES, type Role } from '../contract/roles.ts';
 import { OneOf, strict, Text } from '../contract/schema.ts';
@@ -154,6 +155,9 @@ export const DEMO_ACCOUNTS = [
   { name: 'auditor', role: 'auditor' },
 ] as const;
 
+/** Name of the program that acts in a demonstration with the token of its link. */
+const DEMO_PROGRAM = 'demo-program';
+
 /** Patrols of a demonstration. */
 const DEMO_PATROLS: readonly Patrol[] = ['Patrol north', 'Patrol south', 'Night patrol'].map((name) => ({
   name,
@@ -223,7 +227,8 @@ export function demoSettings(database: string, listen: string, entryToken = newE
     origin: undefined,
     database,
     oidc: undefined,
-    tokens: [],
+    // Anyone who has the link can use every account, so a program may act with its token.
+    tokens: [{ name: DEMO_PROGRAM, role: 'operator', sha256: sha256Of(entryToken) }],
     plan: undefined,
     webhooks: [],
     patrols: DEMO_PATROLS,

@@ -21,7 +21,7 @@ import { type Account, type Call, CallError } from './handler.ts';
 import { noAsked, textAsked } from './request-params.ts';
 import { actorOf } from './rows.ts';
 
-const COLUMNS = 'no, site, box, rule, reason, account, started_at, until, ended_at, ended_by, incidents';
+const COLUMNS = 'no, site, box, rule, reason, account, started_at, ends_at, ended_at, ended_by, incidents';
 
 interface SuppressionRow {
   readonly no: number;
@@ -32,7 +32,7 @@ interface SuppressionRow {
   readonly reason: string;
   readonly account: string;
   readonly started_at: string;
-  readonly until: string;
+  readonly ends_at: string;
   readonly ended_at: string | null;
   readonly ended_by: string | null;
   readonly incidents: number;
@@ -47,7 +47,7 @@ function suppressionOf(row: SuppressionRow): Suppression {
     reason: row.reason,
     account: row.account,
     startedAt: row.started_at,
-    until: row.until,
+    until: row.ends_at,
     endedAt: row.ended_at,
     endedBy: row.ended_by,
     incidents: row.incidents,
@@ -102,14 +102,14 @@ export async function suppress(db: Sql, call: Call<'suppress'>): Promise<ActedSu
     const running = await rowsRunning(transaction, nowMs);
     const same = runningFor(running, { site, box, rule });
     if (same !== undefined) {
-      const clock = same.until.slice(11, 19);
+      const clock = same.ends_at.slice(11, 19);
       throw new CallError(409, `${nameOf(same)}: ${same.account} has suppressed it until ${clock} UTC`);
     }
     if (running.length >= SUPPRESSIONS_MAX)
       throw new CallError(409, `suppressions: ${SUPPRESSIONS_MAX} run, which is the most; end one first`);
     const endTime = iso(nowMs + SUPPRESSION_S * 1000);
     const [row] = await transaction.all<SuppressionRow>(
-      `INSERT INTO suppression (rev, site, box, rule, reason, account, started_at, until)
+      `INSERT INTO suppression (rev, site, box, rule, reason, account, started_at, ends_at)
        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING ${COLUMNS}`,
       [rev, site, box, rule, reason, account.name, iso(nowMs), endTime],
     );
@@ -124,7 +124,7 @@ export async function suppress(db: Sql, call: Call<'suppress'>): Promise<ActedSu
 
 const rowsRunning = (transaction: Queries, nowMs: number): Promise<SuppressionRow[]> =>
   transaction.all<SuppressionRow>(
-    `SELECT ${COLUMNS} FROM suppression WHERE ended_at IS NULL AND until > $1 ORDER BY no`,
+    `SELECT ${COLUMNS} FROM suppression WHERE ended_at IS NULL AND ends_at > $1 ORDER BY no`,
     [iso(nowMs)],
   );
 
@@ -194,7 +194,7 @@ async function recordUndoable(
 /** Ends all suppressions whose time is over, each in its own transaction. */
 export async function endExpired(db: Sql, nowMs: number): Promise<void> {
   const due = await db.all<{ no: number }>(
-    'SELECT no FROM suppression WHERE ended_at IS NULL AND until <= $1 ORDER BY no',
+    'SELECT no FROM suppression WHERE ended_at IS NULL AND ends_at <= $1 ORDER BY no',
     [iso(nowMs)],
   );
   for (const { no } of due) {
@@ -285,7 +285,8 @@ export async function undoProblems(
       no,
     ]);
     const other = row === undefined ? undefined : runningFor(running, row);
-    if (row === undefined || row.until <= iso(nowMs)) problems.set(no, `suppression ${no}: its hour is over`);
+    if (row === undefined || row.ends_at <= iso(nowMs))
+      problems.set(no, `suppression ${no}: its hour is over`);
     else if (other !== undefined)
       problems.set(no, `${nameOf(row)}: ${other.account} has suppressed it again since`);
     else if (running.length >= SUPPRESSIONS_MAX)

@@ -129,8 +129,8 @@ async function removeSuppressions(
 ): Promise<Deleted> {
   const rows = await transaction.all<Place & { time: string }>(
     `DELETE FROM suppression WHERE ended_at IS NOT NULL AND no IN (
-       SELECT no ${ofBoxes(dialect, 'suppression')} AND suppression.until < $2 LIMIT $3)
-     RETURNING site, box, until AS time`,
+       SELECT no ${ofBoxes(dialect, 'suppression')} AND suppression.ends_at < $2 LIMIT $3)
+     RETURNING site, box, ends_at AS time`,
     [keysOf(places), iso(cutoffMs), limit],
   );
   return { rows, counts: { suppression: rows.length } };

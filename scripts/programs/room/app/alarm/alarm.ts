@@ -39,6 +39,9 @@ export const showsNotices = signal(false);
 const isPlayable = signal<boolean | undefined>(undefined);
 export const isSoundBlocked = computed(() => isAlarmOn.value && isPlayable.value === false);
 
+/** True without a session or a connection; a change from one to the other is not another silence. */
+const isDeaf = computed(() => expired.value || link.value === 'disconnected' || link.value === 'unavailable');
+
 const channel = new BroadcastChannel(DECIDING);
 const openedNos = new Set<number>();
 let decides = false;
@@ -183,9 +186,8 @@ async function checkSound(): Promise<void> {
 
 /** A session ends without an action of its owner, and a silent alarm would then look like a quiet evening. */
 function watchDeafness(): void {
-  const isDeaf = expired.value || link.value === 'disconnected' || link.value === 'unavailable';
   clearTimeout(deafness);
-  if (!isDeaf) {
+  if (!isDeaf.value) {
     showDeafness(false);
     return;
   }

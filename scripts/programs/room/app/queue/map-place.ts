@@ -2,8 +2,8 @@
 import { computed, effect, signal } from '@preact/signals';
 import { ApiProblem, get } from '../api.ts';
 import { openNo } from '../router.ts';
-import { loadViewStyles } from '../screens/view-styles.ts';
 import { session } from '../session.ts';
+import { loadViewStyles } from '../view-styles.ts';
 import { type CityMap, cityMap } from '../views/geo.ts';
 
 /** Narrower screens have room for the list only; there the map is a screen of its own. */
@@ -45,20 +45,17 @@ export function toggleMap(): void {
   else localStorage.removeItem(HIDDEN);
 }
 
-/** Loads the map, once. After a failure, the next call tries again. */
+/** Loads the map and its styles, once. After a failure, the next call tries again. */
 export async function loadQueueMap(): Promise<void> {
   if (queueMap.value !== undefined) return;
-  try {
-    const map = cityMap(await get<unknown>('/api/plan'));
-    if (typeof map !== 'string' && (await hasStyles())) queueMap.value = map;
-  } catch (error) {
-    if (!(error instanceof ApiProblem)) throw error;
-  }
-}
-
-function hasStyles(): Promise<boolean> {
-  return loadViewStyles().then(
+  const styles = loadViewStyles().then(
     () => true,
     () => false,
   );
+  try {
+    const map = cityMap(await get<unknown>('/api/plan'));
+    if ((await styles) && typeof map !== 'string') queueMap.value = map;
+  } catch (error) {
+    if (!(error instanceof ApiProblem)) throw error;
+  }
 }

@@ -6,7 +6,7 @@
 import { signal } from '@preact/signals';
 import type { ComponentType } from 'preact';
 import type { Place } from '../router.ts';
-import { loadViewStyles } from './view-styles.ts';
+import { loadViewStyles } from '../view-styles.ts';
 
 type LazyPlace = Exclude<Place, 'queue'>;
 

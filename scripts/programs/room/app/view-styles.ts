@@ -1,10 +1,10 @@
-/** Loads the style sheet of the screens beside the queue and of the map, once. */
+/** Style sheet of the screens beside the queue and of the map, loaded when the first of them is drawn. */
 
 const STYLES = '/views.css';
 
 let loadedStyles: Promise<void> | undefined;
 
-/** Resolves when the styles apply. After a failure, the next call tries again. */
+/** Resolves when the styles apply. Rejects if they cannot be loaded; the next call tries again. */
 export function loadViewStyles(): Promise<void> {
   loadedStyles ??= addStyles();
   return loadedStyles;
