@@ -184,7 +184,7 @@ async function judge(shift: Shift): Promise<void> {
   await waitUntil(HAS_PICTURE);
   await press('c');
   await page.waitForSelector('.incident .mark.claimed');
-  await show('incident', true);
+  await show('incident');
   await press('v');
   await page.waitForSelector('dialog.picture-dialog[open]');
   await press('+', 'ArrowLeft', 'Escape');
