@@ -3,8 +3,8 @@
  * each of these, so they are compared before it is loaded.
  *
  * INVARIANTS: it reads files only, and neither loads HailoRT nor opens a device.
- * LIMITS: several libraries may be installed, and the element chooses one of them. A version that cannot be read is not
- * a problem.
+ * LIMITS: several libraries may be installed, and the element chooses one of them. What a sandbox hides (the bus, a
+ * module, a version) is not a problem.
  */
 import { realpathSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -15,6 +15,7 @@ const CHIPS: Readonly<Record<string, HailoChip>> = {
   '1e60:2864': { name: 'Hailo-8 or 8L', module: 'hailo_pci', major: 4, package: 'hailo-all' },
   '1e60:45c4': { name: 'Hailo-10H', module: 'hailo1x_pci', major: 5, package: 'hailo-h10-all' },
 };
+const PCI = 'sys/bus/pci/devices';
 const NODE = /^(hailo|h1x-)\d+$/;
 const LIBRARY = /^libhailort\.so\.(\d+)\.(\d+)\.(\d+)$/;
 /** Oldest HailoRT whose metadata has the layout that the addon reads (patches/, Tensors.cpp). */
@@ -33,7 +34,7 @@ interface HailoChip {
 interface HailoDevice {
   readonly chip: HailoChip;
   readonly slot: string;
-  /** Kernel module that is bound to it. Both modules may be loaded, so the device decides. */
+  /** Kernel module that is bound to it, empty if it cannot be read. Both modules may be loaded; the device decides. */
   readonly module: string | undefined;
 }
 
@@ -57,6 +58,7 @@ export function hailoNodes(root = '/'): string[] {
 
 /** Returns the problems in the order in which a person solves them; none if HailoRT is expected to run. */
 export function hailoProblems(root = '/'): DriverProblem[] {
+  if (sysfsNames(join(root, PCI)) === undefined) return [];
   const devices = devicesOf(root);
   const device = devices.find(({ module }) => module !== undefined) ?? devices[0];
   if (device === undefined) {
@@ -73,7 +75,7 @@ export function hailoProblems(root = '/'): DriverProblem[] {
 function driverProblems(root: string, { chip, slot, module }: HailoDevice): DriverProblem[] {
   const install = `sudo apt install ${chip.package}, then restart the board`;
   if (module === undefined) return [missing(`kernel driver ${chip.module}`, install)];
-  if (module !== chip.module) {
+  if (module !== '' && module !== chip.module) {
     const problem = `${chip.name} (PCI ${slot}) is bound to driver ${module} instead of ${chip.module}`;
     return [fault(problem, `remove the packages of ${module}, ${install}`)];
   }
@@ -117,7 +119,7 @@ function libraryProblems(root: string, { chip, module }: HailoDevice): DriverPro
 }
 
 function devicesOf(root: string): HailoDevice[] {
-  const dir = join(root, 'sys/bus/pci/devices');
+  const dir = join(root, PCI);
   return (sysfsNames(dir) ?? []).flatMap((slot) => {
     const ids = ['vendor', 'device'].map((name) => sysfsText(join(dir, slot, name))?.replace(/^0x/, ''));
     const chip = CHIPS[ids.join(':').toLowerCase()];
@@ -130,7 +132,7 @@ function moduleOf(driver: string): string | undefined {
   try {
     return basename(realpathSync(join(driver, 'module')));
   } catch {
-    return undefined;
+    return sysfsNames(driver) === undefined ? undefined : '';
   }
 }
 

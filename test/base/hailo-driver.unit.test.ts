@@ -33,6 +33,9 @@ void t.test('a complete board has no problem', async (t) => {
     ],
   ] as [string, BoardChange][])
     t.same(hailoProblems(boardOf(t, change)), [], name);
+  const hidden = { 'sys/bus/pci/drivers/hailo/module': null, 'sys/bus/pci/drivers/hailo/bind': '' };
+  t.same(hailoProblems(boardOf(t, hidden)), [], 'a module that a sandbox hides');
+  t.same(hailoProblems(scratch(t)), [], 'a bus that a sandbox hides');
   t.same(hailoNodes(boardOf(t, TEN)), ['h1x-0']);
 });
 

@@ -133,7 +133,7 @@ t.test(
         t.ok(await box.runsOn('cpu', 1));
         t.match(box.last?.fallback, reason);
         t.same(box.ends, [], 'no vision had to end');
-        t.equal(box.trial, undefined, 'and nothing is held off');
+        t.equal(box.trial, undefined, 'and the element is not held off');
       });
   },
 );

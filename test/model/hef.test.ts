@@ -50,7 +50,7 @@ t.test(
   async (t) => {
     const dir = folderWithHef(t);
     writeFileSync(join(dir, 'names.txt'), 'background\npedestrian\nvan\n');
-    const more = [
+    const otherArgs = [
       '--classes',
       join(dir, 'names.txt'),
       '--map',
@@ -60,7 +60,7 @@ t.test(
       '--boxes',
       '50',
     ];
-    t.equal(imported(dir, [...USUAL, ...more, '--name', 'own']).status, 0);
+    t.equal(imported(dir, [...USUAL, ...otherArgs, '--name', 'own']).status, 0);
     const card = await readCard(join(dir, 'out'), 'own');
     t.match(card.hailo, { order: 'by-score', classes: 3, boxesMax: 50 });
     t.same(card.hailo?.labels, { 1: 0, 2: 2 });
@@ -68,7 +68,7 @@ t.test(
   },
 );
 
-t.test('each wrong argument is refused in one line, and nothing is written', async (t) => {
+t.test('each wrong argument is refused in one line, and no file is written', async (t) => {
   const dir = folderWithHef(t);
   writeFileSync(join(dir, 'other.hef'), 'not one');
   writeFileSync(join(dir, 'faces.txt'), 'person\nbag\nface\n');

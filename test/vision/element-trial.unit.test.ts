@@ -145,6 +145,21 @@ t.test('a mark left on the disk counts as a failure at the time of the next star
   t.same(runs.start().postponedReason, next.postponedReason, 'it is counted once');
 });
 
+t.test('the last line of the element explains its own end only', async (t) => {
+  const runs = new ElementRuns(t);
+  const lineFile = join(runs.dir, '..', 'element-last-line');
+  runs.start().begin();
+  writeFileSync(lineFile, '[HailoRT] [error] failed with status=76\n\x1b[2J');
+  t.match(
+    runs.start().postponedReason,
+    /^vision ended while its element was tried: \[HailoRT\] \[error\] failed with status=76\\x0a\\x1b\[2J; it is tried/,
+  );
+  runs.pass(HOUR_MS);
+  runs.start().begin();
+  t.notOk(existsSync(lineFile), 'it is removed before the next trial');
+  t.match(runs.start().postponedReason, /^vision ended while its element was tried; it is tried/);
+});
+
 t.test('a clock that was set back or was years ahead does not hold off', async (t) => {
   const runs = new ElementRuns(t);
   const trial = runs.start();

@@ -66,7 +66,7 @@ export function decodeHailo(tensors: readonly HailoTensor[], options: HailoOptio
 
 function outputOf(tensors: readonly HailoTensor[], card: HailoCard): Buffer {
   const [first] = tensors;
-  if (first === undefined) throw corrupt('gives no output instead of one of HailoRT');
+  if (first === undefined) throw corrupt(`lacks HailoRT's output ${card.output}`);
   if (first.metaBytes !== META_BYTES) {
     const version = OLD_VERSIONS[first.metaBytes];
     const source = version === undefined ? 'an unknown HailoRT' : `HailoRT ${version}`;
