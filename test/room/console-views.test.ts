@@ -461,7 +461,7 @@ async function papers(t: Test, browser: Browser): Promise<void> {
   t.match(await view.text('.d-notes'), '<img src=x onerror=alert(1)>');
   t.notMatch(await view.text('.d-notes'), /\p{Cc}|\p{Cf}/u);
   await view.page.evaluate('globalThis.print = () => { document.title = "printed"; }');
-  await view.page.click('.desk-acts .button');
+  await view.page.click('.desk-acts button.button');
   t.equal(await view.page.title(), 'printed');
   await view.show('audit');
   await view.waitUntil(READY['audit'] ?? '');

@@ -11,7 +11,6 @@ export const STATES = ['new', 'claimed', 'dispatched', 'closed'] as const;
  * - `reopening-undone`: its reopening was undone, so the entry is in no list.
  */
 export const CLOSED_REASONS = ['box-revoked', 'reopening-undone'] as const;
-export type ClosedReason = (typeof CLOSED_REASONS)[number];
 
 /**
  * Reasons of a refusal that a screen answers in its own way.

@@ -6,7 +6,7 @@ import type { HandOver, ShiftLine } from '../../contract/figures.ts';
 import { CONDITIONS } from '../../contract/terms.ts';
 import { type Interval, IntervalFields, lastHours, queryOf } from '../views/interval.tsx';
 import { useLoad } from '../views/load.ts';
-import { Head, incidentPath, Link, LoadState, Shape } from '../views/parts.tsx';
+import { Csv, Head, incidentPath, Link, LoadState, Shape } from '../views/parts.tsx';
 import { SuppressionList } from '../views/suppression-list.tsx';
 import { count, kindText, placeText, plain, reasonText, timeText } from '../views/view-texts.ts';
 import { viewWords } from '../words/views.ts';
@@ -27,6 +27,7 @@ export function HandOverScreen() {
   return (
     <div class="desk d-hand-over" data-screen="hand-over">
       <Head title={words.value.places['hand-over']}>
+        <Csv path={`/api/hand-over.csv?${queryOf(between)}`} />
         <Button tone="main" disabled={data === undefined} onClick={() => print()}>
           {handOver.print}
         </Button>
@@ -157,7 +158,7 @@ function Lines({ lines, isDispatched = false }: LinesProps) {
             <td>
               <Link to={incidentPath(incident.no)}>{incident.no}</Link>
             </td>
-            <td class="d-time">
+            <td class={alerts > 1 ? undefined : 'd-time'}>
               {alerts > 1
                 ? handOver.range(timeText(firstReceived), timeText(lastReceived))
                 : timeText((isDispatched ? incident.dispatchedAt : null) ?? incident.received)}
