@@ -26,13 +26,13 @@ const tokens = ROLES.map((role) => ({
   sha256: createHash('sha256').update(TOKENS[role]).digest('hex'),
 }));
 const DAY = { from: '2026-01-01T00:00:00.000Z', to: '2026-01-02T00:00:00.000Z' };
-
+const IN_DAY = `?from=${DAY.from}&to=${DAY.to}`;
 /** Query of each route that takes one. */
 const QUERIES: Partial<Record<RouteName, string>> = {
-  figures: `?from=${DAY.from}&to=${DAY.to}&by=rule`,
-  figuresCsv: `?from=${DAY.from}&to=${DAY.to}&by=rule`,
-  handOver: `?from=${DAY.from}&to=${DAY.to}`,
-  handOverCsv: `?from=${DAY.from}&to=${DAY.to}`,
+  figures: `${IN_DAY}&by=rule`,
+  figuresCsv: `${IN_DAY}&by=rule`,
+  handOver: IN_DAY,
+  handOverCsv: IN_DAY,
 };
 const BODIES: Partial<Record<RouteName, object>> = {
   enter: { name: 'operator' },
@@ -65,8 +65,7 @@ function recordingHandlers(): {
         calls.push({ name, call });
         if (gives === 'text/csv') {
           return (async function* lines() {
-            yield 'no\r\n';
-            yield '1\r\n';
+            yield* ['no\r\n', '1\r\n'];
           })();
         }
         return typeof gives === 'string' ? Buffer.from('{}') : { from: name };

@@ -79,9 +79,9 @@ void t.test('a webhook of a patrol reports only the incidents to which it is dis
   await waitUntil(t, 'all is sent', () => receiver.all.length === 3);
   await changeIncident(db, no, { state: 'dispatched', patrol: 'Patrol north' });
   await waitUntil(t, 'the dispatch is sent', () => patrolReceiver.all.length > 0);
-  const [message, ...furtherMessages] = patrolReceiver.all;
+  const [message, ...otherMessages] = patrolReceiver.all;
   t.match(message, { message: { type: 'incident.changed', data: { no, patrol: 'Patrol north' } } });
-  t.same(furtherMessages, []);
+  t.same(otherMessages, []);
 });
 
 const idsOf = ({ all }: Receiver): string[] => all.map(({ id }) => id);

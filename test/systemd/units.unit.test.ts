@@ -181,7 +181,7 @@ void t.test(
       t.strictSame(analysis, { status: 0, output: '' }, `${name}: verify has nothing to say`);
       const directives = text.split('\n').filter((line) => /^[A-Z]/.test(line));
       const may =
-        /^(DeviceAllow=(\/dev\/\S+|char-(accel|usb_device)) rw|SupplementaryGroups=\w+|RestrictAddressFamilies=AF_NETLINK)$/;
+        /^(DeviceAllow=(\/dev\/\S+|char-(accel|usb_device)) rw|SupplementaryGroups=\w+|RestrictAddressFamilies=AF_NETLINK|Environment=HAILORT_LOGGER_PATH=NONE)$/;
       t.same(
         directives.filter((line) => !may.test(line)),
         [],
