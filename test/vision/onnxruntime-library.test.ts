@@ -183,7 +183,7 @@ t.test(
     for (const [plays, reason] of [
       ['error', /fails on a frame of 416x256: device lost; it is tried again at/],
       ['crash', /vision ended while its library was tried; it is tried again at/],
-      ['hang', /does not answer within 5 s; it is tried again at/],
+      ['hang', /has not answered after 5 s; it is tried again at/],
     ] as const)
       await t.test(plays, async (t) => {
         const keptDir = scratch(t);
@@ -203,8 +203,8 @@ t.test(
       const keptDir = scratch(t);
       const missing = await run(t, { folders: [rootFolder(t)], keptDir });
       t.match(missing.outcomes[0]?.info, { provider: 'cpu', fallback: /^no libonnxruntime/ });
-      const result = await run(t, { folders: [dir], keptDir });
-      t.match(result.outcomes[0]?.info, { provider: 'cpu', fallback: null, library: /1\.21/ });
+      const present = await run(t, { folders: [dir], keptDir });
+      t.match(present.outcomes[0]?.info, { provider: 'cpu', fallback: null, library: /1\.21/ });
     });
   },
 );

@@ -63,7 +63,7 @@ export class LibraryBackend implements GuardedBackend {
     if (this.#released) throw new AgentError('bug', 'the detector was stopped');
     try {
       const answer = await within(clock, ANSWER_WITHIN_MS, session.run(rgb, options));
-      if (answer === undefined) throw broken(path, `does not answer within ${ANSWER_WITHIN_MS / 1000} s`);
+      if (answer === undefined) throw broken(path, `has not answered after ${ANSWER_WITHIN_MS / 1000} s`);
       const { labels } = answer.result;
       if (labels.length > ROWS_MAX) throw broken(path, `gives ${labels.length} detections`);
       const mayName = mayNameOf(toOpen.card);
