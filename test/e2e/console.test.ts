@@ -321,6 +321,8 @@ async function testClocks(t: Test, setup: ConsoleSetup): Promise<void> {
   const behindNo = await incidentOf(chain, { id: 'behind', ...unsynced }, 1);
   const late = await incidentOf(chain, { id: 'late', timeMs: Date.now() - DAY_MS }, 2);
   const right = await incidentOf(chain, { id: 'right' }, 3);
+  // While all open incidents are in doubt, the head of a demonstration says so, and the lines do not.
+  await screen.waitUntil('all lines', `${row(right)} !== null`);
   const lineOf = async (no: number): Promise<{ age: string; doubt: boolean }> => {
     await screen.waitUntil('a line', `${row(no)} !== null`);
     const expression = `({ age: ${row(no)}.querySelector('.age').textContent, doubt: ${row(no, ' .doubt')} !== null })`;

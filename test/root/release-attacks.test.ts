@@ -161,5 +161,6 @@ void t.test('files of the agent’s user neither break root’s program nor hold
   t.ok(performance.now() - begunMs < 15_000);
   t.equal(running.code, 0);
   const refusals = running.err.split('is refused').length - 1;
-  t.ok(refusals >= 1 && refusals <= 10, `${refusals} looks`);
+  // A busy machine gives the program more time to see changes. Without its limit it would look until it is killed.
+  t.ok(refusals >= 1 && refusals <= 30, `${refusals} looks`);
 });

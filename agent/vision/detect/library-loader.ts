@@ -11,6 +11,7 @@ import { statSync } from 'node:fs';
 import { AgentError, messageOf } from '../../base/errors.ts';
 import { findLibrary } from '../../base/library-file.ts';
 import { printable } from '../../base/printable.ts';
+import type { DetectorConfig } from '../../contract/config.ts';
 import { isLibraryProvider, LIBRARY_FOLDERS, LIBRARY_PROVIDERS } from '../../contract/onnxruntime-library.ts';
 import { readModel } from './card.ts';
 import { GuardedLoader, type PreparedBackend } from './guarded-loader.ts';
@@ -29,10 +30,11 @@ const OPEN_WITHIN_MS = 45_000;
 
 export class LibraryLoader extends GuardedLoader {
   constructor(options: LoadOptions) {
-    const { config } = options;
+    const { config, modelDir, keptDir, clock, log } = options;
+    const onCpu: DetectorConfig = { ...config, providers: ['cpu'] };
     super(options, {
       noun: 'library',
-      fallback: new RuntimeLoader({ ...options, config: { ...config, providers: ['cpu'] } }),
+      fallback: new RuntimeLoader({ config: onCpu, modelDir, keptDir, clock, log }),
       prepare: () => prepareLibrary(options),
     });
   }
