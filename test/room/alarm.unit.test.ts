@@ -96,7 +96,7 @@ t.test('numbers that begin again, as in a restored database, still sound', async
   t.strictSame(played([[alertOf(5000, 0)], [alertOf(3, 100)], [alertOf(3, 100)]]).notices, [5000, 3]);
 });
 
-t.test('no incident is shown twice, in whatever order and batches it arrives', async () => {
+t.test('no incident is shown twice, in whatever order and batches it arrives', async (t) => {
   const incident = fc
     .tuple(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 0, max: 3 }), fc.constantFrom('new', 'claimed'))
     .map(([no, box, state]) => alertOf(no, (no * 37) % 500, { box: `cam-${box}`, state: state as 'new' }));
@@ -107,6 +107,7 @@ t.test('no incident is shown twice, in whatever order and batches it arrives', a
       return new Set(notices).size === notices.length && sounds <= notices.length;
     }),
   );
+  t.pass('fast-check throws for a counter-example');
 });
 
 t.test('the map of the demo can be drawn, with its camera', async (t) => {
