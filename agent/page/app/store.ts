@@ -79,7 +79,8 @@ export function tookReply(reply: ConfigReply): void {
  */
 export async function refresh(): Promise<boolean> {
   clearTimeout(timer);
-  const isWatching = agent.value?.walk?.phase === 'watching';
+  // Not a dependency of the effect that calls this, which would run again at each answer.
+  const isWatching = agent.peek()?.walk?.phase === 'watching';
   if (hello.value?.paired !== true || (document.hidden && !isWatching)) return false;
   requestCount += 1;
   const requestNumber = requestCount;
