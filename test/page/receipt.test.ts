@@ -99,6 +99,10 @@ async function cues(t: Test, parts: Parts): Promise<void> {
   const phase = (name: string): Promise<void> =>
     phone.untilTrue(name, `document.querySelector('#walk[data-phase=${name}]') !== null`);
   const answers = (): string[] => box.requests.filter((line) => line.includes('/walk/answer'));
+  const countBefore = box.stateRequestCount;
+  await new Promise((resolve) => setTimeout(resolve, 2500));
+  const stateRequests = box.stateRequestCount - countBefore;
+  t.ok(stateRequests >= 1 && stateRequests <= 3, `${stateRequests} requests for the state in 2.5 s`);
   await phone.go('walk');
   await phone.type('input[type=number]', '2');
   await phone.tap('#walk-start');

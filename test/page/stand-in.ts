@@ -58,6 +58,7 @@ export class StandIn {
   receiptWaits = false;
   /** Method, path and body of each request except those for the state. */
   readonly requests: string[] = [];
+  stateRequestCount = 0;
   readonly proposals: Proposal[] = [];
   #noPicture: NoPicture | undefined;
   #trial: { id: string; untilMs: number; before: Proposable } | undefined;
@@ -129,8 +130,8 @@ export class StandIn {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const text = Buffer.concat(chunks).toString();
-    if (pathname !== '/api/state')
-      this.requests.push(`${request.method} ${pathname}${request.url?.slice(pathname.length)} ${text}`);
+    if (pathname === '/api/state') this.stateRequestCount += 1;
+    else this.requests.push(`${request.method} ${pathname}${request.url?.slice(pathname.length)} ${text}`);
     if (pathname === '/api/preview' && this.paired) {
       response.setHeader('content-type', 'application/octet-stream');
       response.flushHeaders();
