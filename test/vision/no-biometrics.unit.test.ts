@@ -166,7 +166,13 @@ t.test('the colours of a track are erased after 2 s and never reported', async (
 });
 
 t.test('elements that get pictures are a closed list, and no property names a file or server', async (t) => {
-  const names = ['onnxinference', 'hailonet', 'tfliteinference', 'tfliteedgetpuinference', 'tflitevsiinference'];
+  const names = [
+    'onnxinference',
+    'hailonet',
+    'tfliteinference',
+    'tfliteedgetpuinference',
+    'tflitevsiinference',
+  ];
   t.same(Object.keys(INFERENCE_ELEMENTS), names);
   for (const { fixed, properties } of Object.values(INFERENCE_ELEMENTS))
     for (const value of [...Object.values(fixed), ...Object.values(properties).flat()])
