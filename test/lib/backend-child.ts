@@ -16,9 +16,9 @@ import type { DetectorInfo, Loader } from '../../agent/vision/detect/loading.ts'
 export type Step =
   | { readonly do: 'load' }
   | { readonly do: 'run'; readonly frame: number | 'black' | 'too small' | 'too large' }
-  /** With the features of places, of which the outcome has the SHA-256. */
+  /** Returns the features of places too; the outcome has their SHA-256. */
   | { readonly do: 'run features'; readonly frame: number }
-  /** Through the loader, which notes a failure for the next process. */
+  /** Runs through the loader, which notes a failure for the next process. */
   | { readonly do: 'run loader'; readonly frame: number | 'black' }
   | { readonly do: 'await restart' }
   /** A normal end of vision. */

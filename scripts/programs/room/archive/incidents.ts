@@ -2,6 +2,7 @@
 import type { VigieEvent } from '../../../../agent/contract/event.ts';
 import { priorityOf } from '../contract/terms.ts';
 import { clean, documentOf } from '../database/document.ts';
+import { EVENT_COLUMNS } from '../database/incident-columns.ts';
 import { type Dialect, iso, type Queries } from '../database/sql.ts';
 import { momentOf } from './events.ts';
 import { addAlerts } from './figures.ts';
@@ -87,19 +88,8 @@ const COLUMNS = {
   is_suppressed: 'boolean',
 } as const;
 
-/** Columns that an event may change in an existing row. Actions of people are not among them. */
-const CHANGED_COLUMNS = [
-  'rev',
-  'started_at',
-  'ended_at',
-  'clock_doubt',
-  'objects',
-  'cause',
-  'events',
-  'newest',
-  'still',
-  'detail',
-];
+/** Columns that an event changes in an existing row. */
+const CHANGED_COLUMNS = ['rev', ...EVENT_COLUMNS];
 
 interface KeepOptions {
   /** First of the reserved change numbers, one for each event. The counter is locked. */

@@ -2,6 +2,7 @@
 import type { ActedIncident } from '../contract/undo.ts';
 import { record } from '../database/audit.ts';
 import { next } from '../database/counters.ts';
+import { EVENT_COLUMNS } from '../database/incident-columns.ts';
 import { iso, type Queries, type Sql } from '../database/sql.ts';
 import { openWindows } from '../database/undo-window.ts';
 import {
@@ -82,19 +83,6 @@ export function reopen(db: Sql, call: Call<'reopen'>): Promise<ActedIncident> {
     return acted(newRow, { acts: [act], until: endTime });
   });
 }
-
-/** Columns that events of the box may have changed in a new entry since it was reopened. */
-const EVENT_COLUMNS = [
-  'started_at',
-  'ended_at',
-  'clock_doubt',
-  'objects',
-  'cause',
-  'events',
-  'newest',
-  'still',
-  'detail',
-];
 
 /**
  * Withdraws new entries whose reopening is undone: they are closed and leave every list. The box's later events go to
