@@ -146,8 +146,9 @@ void t.test(
     const { code } = await demo.demoEnd;
     t.equal(code, 0, demo.output);
     const [, upS] = /the agent is online \((\S+) s after the start\)/.exec(demo.output) ?? [];
-    // The demo first makes an hour of tracks from the clip.
-    const limitS = 15 * slowness();
+    // The demo first makes an hour of tracks from the clip. It takes both cores for 11 s alone, and
+    // twice as long beside one other test.
+    const limitS = 30 * slowness();
     t.ok(Number(upS) <= limitS, `the agent is up within ${limitS.toFixed(1)} s (${upS} s)`);
     const [, tries = ''] = /\nTry {6}(.*?)\nPassages /s.exec(demo.output) ?? [];
     t.equal(tries.split('\n').length, 8, 'eight lines say what to try');

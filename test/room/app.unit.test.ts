@@ -166,9 +166,12 @@ t.test('the queue’s rows are bounded, current and unique', async (t) => {
   const manyIncidents = Array.from({ length: 5000 }, (_, i) =>
     incidentOf(100 + i, { rev: 100 + i, priority: i === 4999 ? 1 : 2, received: secondsAgo(-i) }),
   );
-  rows.apply(manyIncidents);
+  t.equal(rows.apply(manyIncidents).length, 5000, 'all are new');
+  rows.takeOpenCount({ rev: 5099, count: 5002 });
   t.equal(rows.incidents.length, LOADED_MAX);
   t.equal(rows.more, 3002);
+  rows.takeOpenCount({ rev: 5098, count: 7 });
+  t.equal(rows.more, 3002, 'an older count is ignored');
   t.ok(rows.of(2) !== undefined && rows.of(5099) !== undefined, 'claimed and urgent incidents stay');
   t.equal(rows.of(5098), undefined);
   rows.apply(
@@ -217,9 +220,15 @@ t.test('a box that floods the room does not displace alerts of others', async (t
     incidentOf(10 + at, { box: 'mad', priority: 1, rev: 2 + at }),
   );
   rows.apply(flood);
-  rows.apply([incidentOf(9000, { box: 'late', priority: 3, rev: 9000, received: secondsAgo(0) })]);
+  rows.takeOpenCount({ rev: LOADED_MAX + 501, count: LOADED_MAX + 501 });
+  t.equal(rows.more, 501);
+  // Two events before the browser sees it, as with an older incident.
+  rows.apply([incidentOf(9000, { events: 2, box: 'late', priority: 3, rev: 9000, received: secondsAgo(0) })]);
   t.ok(rows.of(1), 'the existing rows stay');
   t.ok(rows.of(9000), 'and a new one is added');
   t.equal(rows.incidents.length, LOADED_MAX);
-  t.equal(rows.more, 502);
+  rows.takeOpenCount({ rev: 9000, count: LOADED_MAX + 502 });
+  t.equal(rows.more, 502, 'the server’s count is shown');
+  rows.settle(incidentOf(1, { rev: 9001, state: 'closed' }));
+  t.equal(rows.more, 502, 'closing an incident here changes the count of the others by nothing');
 });

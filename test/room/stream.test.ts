@@ -4,8 +4,10 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { changesSince as queueChanges } from '../../scripts/programs/room/console/queue.ts';
-import type { Changes } from '../../scripts/programs/room/console/stream.ts';
+import {
+  changesSince as queueChanges,
+  type ScreenChanges,
+} from '../../scripts/programs/room/console/queue.ts';
 import type { Camera } from '../../scripts/programs/room/contract/camera.ts';
 import type { Incident } from '../../scripts/programs/room/contract/incident.ts';
 import { databaseOf } from '../../scripts/programs/room/database/open.ts';
@@ -188,12 +190,13 @@ t.test('PostgreSQL killed three times in a burst leaves no gap and no duplicate'
 t.test('a screen too far behind reloads, and a change between two queries comes once', async (t) => {
   const db = await roomDatabase(t, (await DATABASES.sqlite(t)).address);
   const state = { rev: 5000, put: [] as number[], cameras: 0 };
-  const changesSince = async (sinceRev: number): Promise<Changes> => ({
+  const changesSince = async (sinceRev: number): Promise<ScreenChanges> => ({
     rev: state.rev,
     incidents: state.put.filter((rev) => rev > sinceRev).map((rev) => ({ rev }) as Incident),
     cameras: Array.from({ length: state.cameras }, (_, at) => ({ box: `b-${at}` }) as Camera),
     removedCameras: [],
     suppressions: undefined,
+    openCount: undefined,
   });
   const { url, server } = await startConsole(t, db, { changesSince });
   const cookie = await enter(url, 'auditor');
@@ -271,7 +274,7 @@ t.test('a stalled screen is cut off, and a session that ends elsewhere ends its 
   const db = await roomDatabase(t, address);
   const state = { rev: 0 };
   const text = 'x'.repeat(2000);
-  const changesSince = async (sinceRev: number): Promise<Changes> => ({
+  const changesSince = async (sinceRev: number): Promise<ScreenChanges> => ({
     rev: state.rev,
     incidents: Array.from(
       { length: state.rev - sinceRev },
@@ -280,6 +283,7 @@ t.test('a stalled screen is cut off, and a session that ends elsewhere ends its 
     cameras: [],
     removedCameras: [],
     suppressions: undefined,
+    openCount: undefined,
   });
   const { url, notices, server } = await startConsole(t, db, { changesSince });
   const cookie = await enter(url, 'operator');

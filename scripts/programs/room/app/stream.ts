@@ -11,11 +11,11 @@
  */
 import { signal } from '@preact/signals';
 import type { Camera, RemovedCamera } from '../contract/camera.ts';
-import type { Incident, Queue } from '../contract/incident.ts';
+import type { Incident, OpenCount, Queue } from '../contract/incident.ts';
 import type { Suppression } from '../contract/suppression.ts';
 import { BEAT_S } from '../contract/terms.ts';
 import { ApiProblem, get } from './api.ts';
-import { applyRows, isShort, resetRows, revOf } from './queue/store.ts';
+import { applyRows, isShort, resetRows, revOf, takeOpenCount } from './queue/store.ts';
 import { suppressions } from './queue/suppressed.ts';
 import { expired, session } from './session.ts';
 
@@ -30,6 +30,7 @@ export type Link = 'connecting' | 'live' | 'unavailable' | 'disconnected';
 
 type Message =
   | { readonly type: 'incidents'; readonly after: number; readonly incidents: readonly Incident[] }
+  | { readonly type: 'open-count'; readonly openCount: OpenCount }
   | { readonly type: 'cameras'; readonly cameras: readonly Camera[] }
   | { readonly type: 'removed'; readonly removals: readonly RemovedCamera[] }
   | { readonly type: 'suppressions'; readonly list: readonly Suppression[] }
@@ -111,13 +112,18 @@ function take(message: Message): void {
   if (message.type === 'suppressions') suppressions.value = message.list;
   if (message.type === 'session') void checkSession();
   if (message.type === 'reset') void load();
-  if (message.type !== 'incidents') return;
+  if (message.type !== 'incidents' && message.type !== 'open-count') return;
   if (buffered !== undefined) {
     if (buffered.length < BUFFERED_MAX) buffered.push(message);
     return;
   }
+  if (message.type === 'open-count') {
+    takeOpenCount(message.openCount);
+    if (isShort()) void load();
+    return;
+  }
   if (message.after <= revOf()) applyRows(message.incidents);
-  if (message.after > revOf() || isShort()) void load();
+  if (message.after > revOf()) void load();
 }
 
 function tell(message: Message): void {
@@ -154,6 +160,7 @@ function listen(): void {
     tell(message);
     take(message);
   });
+  on('open-count', (data) => both({ type: 'open-count', openCount: JSON.parse(data) as OpenCount }));
   on('cameras', (data) => both({ type: 'cameras', cameras: JSON.parse(data) as Camera[] }));
   on('removed', (data) => both({ type: 'removed', removals: JSON.parse(data) as RemovedCamera[] }));
   on('suppressions', (data) => both({ type: 'suppressions', list: JSON.parse(data) as Suppression[] }));

@@ -8,13 +8,13 @@ import type { Sql } from '../database/sql.ts';
 import { camerasOf, changedConditions } from './cameras.ts';
 import { CallError } from './handler.ts';
 import { dataHandlers } from './handlers.ts';
-import { changesSince } from './queue.ts';
+import { changesSince, type ScreenChanges } from './queue.ts';
 import type { DataHandlers } from './routes.ts';
 import { signerHandlers } from './searches.ts';
 import { peopleOf } from './sessions.ts';
 import type { Settings } from './settings.ts';
 import { SignerClient } from './signer-client.ts';
-import type { Changes, ChangesSince } from './stream.ts';
+import type { ChangesSince } from './stream.ts';
 import { endExpired } from './suppressions.ts';
 import { trackHandlers } from './tracks.ts';
 
@@ -72,8 +72,8 @@ const signed = (client: SignerClient, db: Sql, { video }: Settings) => ({
 });
 
 /** Leaves out incidents that no screen has shown: they are reported when their suppression ends. */
-function withoutSuppressed(changes: Changes): Changes {
-  const isShown = ({ isSuppressed, revision }: Changes['incidents'][number]): boolean =>
+function withoutSuppressed(changes: ScreenChanges): ScreenChanges {
+  const isShown = ({ isSuppressed, revision }: ScreenChanges['incidents'][number]): boolean =>
     !isSuppressed || revision > 0;
   return { ...changes, incidents: changes.incidents.filter(isShown) };
 }
@@ -85,7 +85,7 @@ function withoutSuppressed(changes: Changes): Changes {
 function withSilence(db: Sql): ChangesSince {
   const sentConditions = new Map<string, Condition>();
   let checkedMs = 0;
-  return async (rev, _rowsMax, toAll): Promise<Changes> => {
+  return async (rev, _rowsMax, toAll): Promise<ScreenChanges> => {
     const nowMs = Date.now();
     if (toAll) await endExpired(db, nowMs);
     const changes = withoutSuppressed(await changesSince(db, rev, nowMs));

@@ -81,6 +81,12 @@ export async function openOf(
   return { rev: first?.newest ?? 0, incidents, more: Math.max(0, (first?.open ?? 0) - incidents.length) };
 }
 
+/** Changes for screens. */
+export interface ScreenChanges extends Changes {
+  /** Number of open alerts; undefined if no incident has changed. */
+  readonly openCount: number | undefined;
+}
+
 export interface Changes {
   /** Number to continue from. */
   readonly rev: number;
@@ -97,8 +103,16 @@ export interface Changes {
  * Returns the changes after a number. If one list has more than CHANGES_MAX entries, it may be incomplete, and loading
  * the queue again is cheaper.
  */
-export function changesSince(db: Queries, after: number, nowMs: number): Promise<Changes> {
-  return changesAs(db, { after, nowMs }, async () => (row) => row);
+export async function changesSince(db: Queries, after: number, nowMs: number): Promise<ScreenChanges> {
+  const changes = await changesAs(db, { after, nowMs }, async () => (row) => row);
+  // A change between the two queries is reported next, with a newer count.
+  const openCount = changes.incidents.length === 0 ? undefined : await countOpen(db);
+  return { ...changes, openCount };
+}
+
+async function countOpen(db: Queries): Promise<number> {
+  const [row] = await db.all<{ open: number }>(`SELECT count(*) AS open FROM incident WHERE ${OPEN}`);
+  return Number(row?.open ?? 0);
 }
 
 /** Returns the incident that a reader gets for a row, or undefined if it gets none. */

@@ -2,6 +2,7 @@
  * Sends changes to screens as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
  *
  * - `incidents`, `cameras`: their current state
+ * - `open-count`: the number of open alerts, after the `incidents` that may have changed it
  * - `suppressions`: the list of those that run, when it has changed
  * - `removed`: cameras that have left the list
  * - `reset`: the screen must load the queue again
@@ -23,11 +24,10 @@
  */
 import type { ServerResponse } from 'node:http';
 import { messageOf } from '../../../../agent/base/errors.ts';
-import type { Camera, RemovedCamera } from '../contract/camera.ts';
-import type { Incident } from '../contract/incident.ts';
-import type { Suppression } from '../contract/suppression.ts';
+import type { OpenCount } from '../contract/incident.ts';
 import { BEAT_S } from '../contract/terms.ts';
 import { CallError } from './handler.ts';
+import type { ScreenChanges } from './queue.ts';
 
 /** Minimum interval of queries in ms: a person sees the change as immediate, with at most ten queries a second. */
 const QUERY_EVERY_MS = 100;
@@ -54,23 +54,13 @@ const UNSENT_BYTES_MAX = 4_000_000;
 const STREAMS_MAX = 256;
 const STREAMS_OF_ONE_MAX = 24;
 
-export interface Changes {
-  /** The changes are complete up to this number. */
-  readonly rev: number;
-  readonly incidents: readonly Incident[];
-  readonly cameras: readonly Camera[];
-  readonly removedCameras: readonly RemovedCamera[];
-  /** Undefined if none has changed. */
-  readonly suppressions: readonly Suppression[] | undefined;
-}
-
 /**
  * Returns the current state of everything with a number above `rev`. With more than `rowsMax` incidents it may return
  * only the first `rowsMax` + 1.
  *
  * Changes without a number are returned once, and only with `toAll`.
  */
-export type ChangesSince = (rev: number, rowsMax: number, toAll: boolean) => Promise<Changes>;
+export type ChangesSince = (rev: number, rowsMax: number, toAll: boolean) => Promise<ScreenChanges>;
 
 export interface Listener {
   /** Session, to detect its end; undefined for a token of the settings, which does not expire. */
@@ -286,7 +276,8 @@ export class Pump {
   }
 
   /** Only the last event carries the id: a client that is cut off earlier receives all events again. */
-  #textOf({ rev, incidents, cameras, removedCameras, suppressions }: Changes, sinceRev: number): string {
+  #textOf(changes: ScreenChanges, sinceRev: number): string {
+    const { rev, incidents, cameras, removedCameras, openCount, suppressions } = changes;
     const changedIncidents = incidents.filter((incident) => incident.rev > sinceRev && incident.rev <= rev);
     if (incidents.length > ROWS_MAX || cameras.length + removedCameras.length > ROWS_MAX)
       return this.#resetText(rev);
@@ -295,7 +286,9 @@ export class Pump {
       ['cameras', cameras],
       ['incidents', changedIncidents],
     ];
-    const sentEvents = events.filter(([, data]) => data.length > 0);
+    const sentEvents: [name: string, data: unknown][] = events.filter(([, data]) => data.length > 0);
+    if (openCount !== undefined)
+      sentEvents.push(['open-count', { rev, count: openCount } satisfies OpenCount]);
     // An empty list says that the last suppression has ended.
     if (suppressions !== undefined) sentEvents.unshift(['suppressions', suppressions]);
     return sentEvents

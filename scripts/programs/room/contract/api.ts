@@ -173,7 +173,7 @@ export const ROUTES = {
     method: 'GET',
     path: '/api/stream',
     summary:
-      'changes as they come, from Last-Event-ID or `after` on: server-sent events `incidents` and `cameras` (lists of what has changed), `suppressions` (the list of those that run, when it has changed), `removed` (cameras that have left the list), `reset` (load the queue again), `unavailable` and `available` (the database), `session` (it has ended), `beat` (every 15 s: nothing for longer means that the connection hangs)',
+      'changes as they come, from Last-Event-ID or `after` on: server-sent events `incidents` and `cameras` (lists of what has changed), `open-count` (the number of open alerts, as `rev` and `count`, after `incidents`), `suppressions` (the list of those that run, when it has changed), `removed` (cameras that have left the list), `reset` (load the queue again), `unavailable` and `available` (the database), `session` (it has ended), `beat` (every 15 s: nothing for longer means that the connection hangs)',
     action: 'see-incidents',
     query: Type.Object({ after: Type.Optional(Type.Integer({ minimum: 0 })) }, strict),
     gives: 'text/event-stream',

@@ -142,3 +142,12 @@ export const Queue = Type.Object(
   strict,
 );
 export type Queue = Static<typeof Queue>;
+
+export const OpenCount = Type.Object(
+  {
+    rev: { ...Count, description: 'the number of the change up to which it holds' },
+    count: { ...Count, description: 'open alerts, those beyond the list included' },
+  },
+  strict,
+);
+export type OpenCount = Static<typeof OpenCount>;

@@ -2,10 +2,12 @@
  * Holds the incidents of this browser.
  *
  * INVARIANTS: each incident is held in its newest version of the stream; closed ones are not held.
+ * The number of open incidents is the server's own count, which comes with each change. A browser cannot count them
+ * itself, because it cannot tell a new incident from an older one that it does not hold.
  * LIMITS: LOADED_MAX incidents. Beyond it, incidents of boxes with more than OF_A_BOX_MAX are dropped first, then the
  * least urgent and newest unclaimed ones. `more` counts them.
  */
-import type { Incident, Queue } from '../../contract/incident.ts';
+import type { Incident, OpenCount, Queue } from '../../contract/incident.ts';
 
 /** Equal to the size of the server's queue. */
 export const LOADED_MAX = 2000;
@@ -20,7 +22,8 @@ const REFILL_BELOW = LOADED_MAX / 2;
 export class Rows {
   readonly #rows = new Map<number, Incident>();
   #rev = 0;
-  #unloadedCount = 0;
+  /** Number of open incidents, held or not. */
+  #openCount = 0;
 
   /** Number from which the stream continues. */
   get rev(): number {
@@ -29,11 +32,11 @@ export class Rows {
 
   /** Number of open incidents that are not held. */
   get more(): number {
-    return this.#unloadedCount;
+    return Math.max(0, this.#openCount - this.#rows.size);
   }
 
   get isShort(): boolean {
-    return this.#unloadedCount > 0 && this.#rows.size < REFILL_BELOW;
+    return this.more > 0 && this.#rows.size < REFILL_BELOW;
   }
 
   get incidents(): readonly Incident[] {
@@ -48,38 +51,41 @@ export class Rows {
     this.#rows.clear();
     for (const incident of incidents) this.#rows.set(incident.no, incident);
     this.#rev = rev;
-    this.#unloadedCount = more;
+    this.#openCount = incidents.length + more;
     this.#trim();
+  }
+
+  /** Takes the server's count. One from before the queue was loaded is ignored. */
+  takeOpenCount({ rev, count }: OpenCount): void {
+    if (rev >= this.#rev) this.#openCount = count;
   }
 
   /** Applies changes of the stream. Returns the new incidents that wait for someone. */
   apply(incidents: readonly Incident[]): Incident[] {
     const newIncidents: Incident[] = [];
     const previousRev = this.#rev;
+    // While all open incidents are held, one that is not held has just been opened.
+    const isComplete = this.more === 0;
     for (const incident of incidents) {
       if (incident.rev <= previousRev) continue;
       this.#rev = Math.max(this.#rev, incident.rev);
       const current = this.#rows.get(incident.no);
       if (current !== undefined && current.rev >= incident.rev) continue;
-      if (current === undefined && !incident.isSuppressed) this.#count(incident, newIncidents);
+      const isNew = current === undefined && (isComplete || isFirstSight(incident));
+      if (isNew && incident.state === 'new' && !incident.isSuppressed) newIncidents.push(incident);
       this.#put(incident);
     }
     this.#trim();
     return newIncidents;
   }
 
-  /** An incident that the room had before, but that is not held, was one of those counted in `more`. */
-  #count(incident: Incident, newIncidents: Incident[]): void {
-    // One that a suppression kept out of the queue was not counted there.
-    const wasListed = incident.suppression === null && (incident.events > 1 || incident.revision > 0);
-    if (wasListed) this.#unloadedCount = Math.max(0, this.#unloadedCount - 1);
-    else if (incident.state === 'new') newIncidents.push(incident);
-  }
-
   /** Applies the answer to one's own action, which may arrive before the stream's change. */
   settle(incident: Incident): void {
     const current = this.#rows.get(incident.no);
-    if (current === undefined || current.rev <= incident.rev) this.#put(incident);
+    if (current !== undefined && current.rev > incident.rev) return;
+    this.#put(incident);
+    // The stream brings the server's count; until then, one that was closed must not appear as not held.
+    if (current !== undefined && !this.#rows.has(incident.no)) this.#openCount -= 1;
   }
 
   #put(incident: Incident): void {
@@ -101,8 +107,12 @@ export class Rows {
     }
     const leastFirst = [...fit, ...excessRows].reverse();
     for (const { no } of leastFirst.slice(0, over)) this.#rows.delete(no);
-    this.#unloadedCount += over;
   }
+}
+
+/** True if an incident has only its first event, or if a suppression kept it out of the queue. */
+function isFirstSight({ events, revision, suppression }: Incident): boolean {
+  return suppression !== null || (events <= 1 && revision === 0);
 }
 
 /** Sorts by importance: claimed ones, then the urgent, then the oldest. */

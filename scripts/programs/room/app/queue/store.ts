@@ -7,7 +7,7 @@
  * - Lines are computed at most once per frame.
  */
 import { computed, signal } from '@preact/signals';
-import type { Incident, Queue } from '../../contract/incident.ts';
+import type { Incident, OpenCount, Queue } from '../../contract/incident.ts';
 import { nowMs, session, tick } from '../session.ts';
 import { keyOf, type Line, linesOf } from './lines.ts';
 import { stormOf } from './next.ts';
@@ -135,6 +135,12 @@ export function resetRows(queue: Queue): void {
   rows.reset(queue);
   draw();
   isQueueLoaded.value = true;
+}
+
+/** Takes the server's count of open alerts, which follows each change. */
+export function takeOpenCount(open: OpenCount): void {
+  rows.takeOpenCount(open);
+  drawSoon();
 }
 
 export function applyRows(incidents: readonly Incident[]): void {
