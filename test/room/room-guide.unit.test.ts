@@ -1,6 +1,7 @@
 /** Tests that the guides of a room's administrators agree with its settings, units, programs, messages and limits. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { TSchema } from '@sinclair/typebox';
 import t from 'tap';
 import { parse } from 'yaml';
 import { PERMISSIONS } from '../../agent/contract/command.ts';
@@ -56,17 +57,16 @@ const rowsOf = (text: string): string[][] =>
 
 const firstColumnCodes = (text: string): string[] => rowsOf(text).flatMap(([first = '']) => codesIn(first));
 
-interface Schema {
-  readonly properties?: Readonly<Record<string, Schema>>;
-  readonly items?: Schema;
-}
-
 /** Names of all settings in dotted form; those of a list have the name of the list. */
-function settingNames({ properties, items }: Schema, path: string): string[] {
+function settingNames(schema: TSchema, path: string): string[] {
+  const { properties, items } = schema as {
+    readonly properties?: Readonly<Record<string, TSchema>>;
+    readonly items?: TSchema;
+  };
   if (items !== undefined) return settingNames(items, path);
   if (properties === undefined) return [path];
-  return Object.entries(properties).flatMap(([name, schema]) =>
-    settingNames(schema, path === '' ? name : `${path}.${name}`),
+  return Object.entries(properties).flatMap(([name, one]) =>
+    settingNames(one, path === '' ? name : `${path}.${name}`),
   );
 }
 
@@ -96,14 +96,14 @@ const optionsOf = (program: string): string[] =>
 
 void t.test('the options of the archive in the guide are those of the program and of its unit', async (t) => {
   const section = sectionOf(room, '### The archive: room.env');
-  const listed = firstColumnCodes(section)
+  const tableOptions = firstColumnCodes(section)
     .filter((code) => code.startsWith('--'))
     .map((code) => code.split(' ')[0] ?? '');
   const [, unitLine = ''] = /^The unit sets (.*) itself\.$/m.exec(section) ?? [];
   const [command = ''] = /^ExecStart=.*$/m.exec(read(`${PROGRAMS}/systemd/vigie-room-archive.service`)) ?? [];
   const ofUnit = [...command.matchAll(/ (--(?:broker|ca|cert|key|database|quiet))\b/g)].map(([, one]) => one);
   t.strictSame(codesIn(unitLine), ofUnit);
-  t.strictSame([...listed, ...codesIn(unitLine)].sort(), [...new Set(optionsOf('archive'))].sort());
+  t.strictSame([...tableOptions, ...codesIn(unitLine)].sort(), [...new Set(optionsOf('archive'))].sort());
   const variables = firstColumnCodes(section).filter((code) => /^[A-Z_]+$/.test(code));
   const example = read(`${PROGRAMS}/examples/room.env`);
   t.strictSame(variables.sort(), [...example.matchAll(/^#?([A-Z_]{6,})=/gm)].map(([, one]) => one).sort());
@@ -114,12 +114,14 @@ void t.test('every command of the guides has a program and options that exist', 
   let count = 0;
   for (const line of GUIDES.flatMap((guide) => codeBlocks(guide, 'sh').join('\n').split('\n'))) {
     const [, program = '', rest = ''] =
-      /(?:^|-- |&& )(?:vigie-room|\.\/scripts\/room) ([a-z]+)([^&;|>]*)/.exec(line.replace(/ #.*$/, '')) ?? [];
+      /(?:^|-- |&& )(?:vigie-room|\.\/scripts\/room) ([a-z]+)([^&;|>]*)/.exec(line.replace(/ #.*$/, '')) ??
+      [];
     if (program === '') continue;
     count += 1;
     t.ok(programs.includes(program), line);
-    const known = optionsOf(program);
-    for (const [, option = ''] of rest.matchAll(/ (--[a-z-]+)/g)) t.ok(known.includes(option), `${option}: ${line}`);
+    const programOptions = optionsOf(program);
+    for (const [, option = ''] of rest.matchAll(/ (--[a-z-]+)/g))
+      t.ok(programOptions.includes(option), `${option}: ${line}`);
     if (program !== 'enrol') continue;
     const [, command = ''] = /^ ([a-z-]+)/.exec(rest) ?? [];
     t.match(read(`${PROGRAMS}/enrol/main.ts`), `'${command}',`, line);
@@ -129,7 +131,9 @@ void t.test('every command of the guides has a program and options that exist', 
 
 void t.test('the table of units names their users and the files that they wait for', async (t) => {
   const rows = rowsOf(sectionOf(room, '### 1. The package'));
-  const files = readdirSync(join(ROOT, PROGRAMS, 'systemd')).filter((file) => /ConditionPath/.test(unitText(file)));
+  const files = readdirSync(join(ROOT, PROGRAMS, 'systemd')).filter((file) =>
+    /ConditionPath/.test(unitText(file)),
+  );
   t.strictSame(rows.map(([unit]) => `${codesIn(String(unit))[0]}.service`).sort(), files.sort());
   for (const [unit = '', paths = '', user = ''] of rows) {
     const text = unitText(`${codesIn(unit)[0]}.service`);
@@ -156,11 +160,13 @@ void t.test('a folder into which a command of the guides writes is made by the p
 void t.test('every example and guide that the package is said to contain is in it', async (t) => {
   const tree = read('scripts/lib/room-tree.sh');
   const shipped = /docs\/guide\/\{([\w,-]+)\}\.md/.exec(tree)?.[1]?.split(',') ?? [];
-  const units = readdirSync(join(ROOT, PROGRAMS, 'systemd')).map(unitText).join('\n');
+  const units = readdirSync(join(ROOT, PROGRAMS, 'systemd'))
+    .map(unitText)
+    .join('\n');
   const man = read('scripts/programs/package/room.ts').replaceAll('\\', '');
-  const named = [...`${units}${man}`.matchAll(/file:\/\/\/usr\/share\/doc\/vigie-room\/([\w-]+)\.md/g)];
-  t.ok(named.length > 6);
-  for (const [text, guide = ''] of named) t.ok(shipped.includes(guide), text);
+  const mentions = [...`${units}${man}`.matchAll(/file:\/\/\/usr\/share\/doc\/vigie-room\/([\w-]+)\.md/g)];
+  t.ok(mentions.length > 6);
+  for (const [text, guide = ''] of mentions) t.ok(shipped.includes(guide), text);
   for (const guide of ['room', 'console', 'archive']) t.ok(shipped.includes(guide), guide);
   const examples = GUIDES.flatMap((guide) => [
     ...guide.matchAll(/\/usr\/share\/doc\/vigie-room\/examples\/([\w./-]+\w)/g),
@@ -180,7 +186,9 @@ void t.test('the ports in the guide are those of the shipped files', async (t) =
     ...read(`${PROGRAMS}/enrol/main.ts`).matchAll(/'--port <number>'.*\), (\d+)\)/g),
   ].map(([, port]) => port);
   t.strictSame(ports.sort(), listeners.sort());
-  const consolePort = /LISTEN_DEFAULT = '127\.0\.0\.1:(\d+)'/.exec(read(`${PROGRAMS}/console/settings.ts`))?.[1];
+  const consolePort = /LISTEN_DEFAULT = '127\.0\.0\.1:(\d+)'/.exec(
+    read(`${PROGRAMS}/console/settings.ts`),
+  )?.[1];
   const metrics = /'--port <number>'.*\), (\d+)\)/.exec(read(`${PROGRAMS}/metrics/main.ts`))?.[1];
   t.match(room, `The console (${consolePort}) and the metrics (${metrics}) listen on 127.0.0.1 only.`);
 });
@@ -202,7 +210,7 @@ void t.test('the backup holds every folder that a purge of the package deletes',
   const isSaved = (folder: string): boolean => new RegExp(`${folder.slice(1)}(?![\\w-])`).test(backup);
   t.strictSame(
     folders.split(' ').filter((folder) => !isSaved(folder)),
-    // Sealed stills are copies for the authority; the lists of boxes are written again; the last is a socket's.
+    // Copies for the authority, lists that `enrol init` writes again, and the folder of a socket.
     ['/var/lib/vigie-room-signer', '/var/lib/vigie-room-boxes', '/run/vigie-room-signer'],
   );
   for (const key of ['desk.pem', 'room.key']) t.match(backup, `--exclude=${key}`);
@@ -217,11 +225,11 @@ function sourceText(): string {
 
 void t.test('every message and screen text of the guides is in the programs', async (t) => {
   const source = sourceText();
-  const said = rowsOf(sectionOf(room, '## Troubleshooting'))
-    .flatMap(([seen = '']) => codesIn(seen))
+  const messages = rowsOf(sectionOf(room, '## Troubleshooting'))
+    .flatMap(([first = '']) => codesIn(first))
     .filter((code) => /^[^`]* [^`]* /.test(code) && !/^(?:SELECT|start condition)|FILE/.test(code));
-  t.ok(said.length >= 10, `${said.length} messages`);
-  for (const message of said) t.ok(source.includes(message), message);
+  t.ok(messages.length >= 10, `${messages.length} messages`);
+  for (const message of messages) t.ok(source.includes(message), message);
   const names = [room, consoleGuide].flatMap((guide) =>
     [...guide.matchAll(/(?<![\w*])\*([^*\n]*\p{L}[^*\n]*)\*(?!\*)/gu)].map(([, name = '']) => name),
   );
@@ -247,7 +255,11 @@ const ROLE_ROWS: Readonly<Record<string, readonly Action[]>> = {
 void t.test('the table of roles is the one that the server checks', async (t) => {
   const rows = rowsOf(sectionOf(consoleGuide, '## Roles'));
   t.equal(rows.length, Object.keys(ROLE_ROWS).length);
-  t.strictSame([...new Set(Object.values(ROLE_ROWS).flat())].sort(), [...ACTIONS].sort(), 'every action has a row');
+  t.strictSame(
+    [...new Set(Object.values(ROLE_ROWS).flat())].sort(),
+    [...ACTIONS].sort(),
+    'every action has a row',
+  );
   t.match(consoleGuide, `| | ${ROLES.join(' | ')} |`);
   for (const [label = '', ...cells] of rows) {
     const [, actions = []] = Object.entries(ROLE_ROWS).find(([start]) => label.startsWith(start)) ?? [];
