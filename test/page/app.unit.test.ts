@@ -3,6 +3,8 @@
  * authorisation.
  */
 
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import fc from 'fast-check';
 import t from 'tap';
@@ -46,9 +48,13 @@ import { JPEG_BYTES_MAX, PASSES_MAX, TRIAL_SECONDS } from '../../agent/page/app/
 import { problemsOf, uncovered } from '../../agent/page/app/problems.ts';
 import { badFields, newRule, type RuleFields } from '../../agent/page/app/rule-fields.ts';
 import { FiringWatch, passed } from '../../agent/page/app/rule-preview.ts';
+import { EN_ERRORS } from '../../agent/page/app/words/refusals-en.ts';
+import { FR_ERRORS } from '../../agent/page/app/words/refusals-fr.ts';
 import { ruleFields } from '../../scripts/programs/apps/rule-fields.ts';
+import { ROOT } from '../lib/paths.ts';
 import { AUTHORISATION, INSTALLED } from './canned.ts';
 
+const source = (file: string): string => readFileSync(join(ROOT, 'agent', file), 'utf8');
 const FIELDS = ruleFields() as unknown as RuleFields;
 const { cameraAddress: _camera, ...DRAWING } = INSTALLED;
 const SIZE = { w: 312, h: 234 };
@@ -387,6 +393,15 @@ t.test('each part of a drawing outside of the authorisation is named', async (t)
     ['zone/square'],
     'a line of the same name is not marked',
   );
+});
+
+t.test('each refusal of a walk test has a text of its own', async (t) => {
+  const [, startWalk = ''] = /#startWalk\([^]*?\): (Refusal[^]*?)\n {2}\}/.exec(source('technician/technician.ts')) ?? [];
+  const codes = [...(startWalk + source('technician/walk.ts')).matchAll(/code: '([a-z-]+)', reason/g)].map(
+    ([, code]) => String(code),
+  );
+  t.ok(codes.length >= 7, codes.join(', '));
+  for (const texts of [EN_ERRORS, FR_ERRORS]) for (const code of codes) t.type(texts[code], 'string', code);
 });
 
 t.test('times are written in short form', async (t) => {
