@@ -54,7 +54,7 @@ import { ruleFields } from '../../scripts/programs/apps/rule-fields.ts';
 import { ROOT } from '../lib/paths.ts';
 import { AUTHORISATION, INSTALLED } from './canned.ts';
 
-const source = (file: string): string => readFileSync(join(ROOT, 'agent', file), 'utf8');
+const agentSource = (file: string): string => readFileSync(join(ROOT, 'agent', file), 'utf8');
 const FIELDS = ruleFields() as unknown as RuleFields;
 const { cameraAddress: _camera, ...DRAWING } = INSTALLED;
 const SIZE = { w: 312, h: 234 };
@@ -397,7 +397,7 @@ t.test('each part of a drawing outside of the authorisation is named', async (t)
 
 t.test('each refusal of a walk test has a text of its own', async (t) => {
   const [, startWalk = ''] = /#startWalk\([^]*?\): (Refusal[^]*?)\n {2}\}/.exec(source('technician/technician.ts')) ?? [];
-  const codes = [...(startWalk + source('technician/walk.ts')).matchAll(/code: '([a-z-]+)', reason/g)].map(
+  const codes = [...(startWalk + agentSource('technician/walk.ts')).matchAll(/code: '([a-z-]+)', reason/g)].map(
     ([, code]) => String(code),
   );
   t.ok(codes.length >= 7, codes.join(', '));
