@@ -396,7 +396,7 @@ t.test('each part of a drawing outside of the authorisation is named', async (t)
 });
 
 t.test('each refusal of a walk test has a text of its own', async (t) => {
-  const [, startWalk = ''] = /#startWalk\([^]*?\): (Refusal[^]*?)\n {2}\}/.exec(source('technician/technician.ts')) ?? [];
+  const [, startWalk = ''] = /#startWalk\([^]*?\): (Refusal[^]*?)\n {2}\}/.exec(agentSource('technician/technician.ts')) ?? [];
   const codes = [...(startWalk + agentSource('technician/walk.ts')).matchAll(/code: '([a-z-]+)', reason/g)].map(
     ([, code]) => String(code),
   );
