@@ -68,7 +68,9 @@ void t.test('each number of the technician’s guide is that of the program', as
   t.equal(STEPS.length, 9);
   t.match(TEXT, 'nine steps');
   const browsers = read('scripts/programs/apps/main.ts').match(/target: \[([^\]]+)\]/)?.[1] ?? '';
-  const names = [...browsers.matchAll(/'([a-z]+)([\d.]+)'/g)].map(([, name, version]) => `${name} ${version}`);
+  const names = [...browsers.matchAll(/'([a-z]+)([\d.]+)'/g)].map(
+    ([, name, version]) => `${name} ${version}`,
+  );
   t.equal(names.length, 3);
   for (const name of names) t.match(TEXT.toLowerCase(), name, 'the oldest browser');
 });
@@ -79,8 +81,8 @@ void t.test('each picture of the technician’s guide is written by a test, in b
   const pictures = documentedScreens.flatMap((name) =>
     ['en', 'fr'].map((language) => `${name.slice(3)}-${language}.png`),
   );
-  const named = [...GUIDE.matchAll(/\]\(technician\/([^)]+)\)/g)].map(([, file]) => String(file));
-  t.strictSame(named.sort(), pictures.sort());
+  const shownFiles = [...GUIDE.matchAll(/\]\(technician\/([^)]+)\)/g)].map(([, file]) => String(file));
+  t.strictSame(shownFiles.sort(), pictures.sort());
   const tests = readdirSync(join(ROOT, 'test/page'))
     .filter((file) => file.endsWith('.ts') && file !== 'phone.ts')
     .map((file) => read(`test/page/${file}`))
@@ -139,6 +141,8 @@ void t.test('the guide leads the control room to commands that exist', async (t)
   const [, section = ''] = GUIDE.split('## For the control room');
   const commands = [...section.matchAll(/scripts\/fleet ([a-z-]+)/g)].map(([, name]) => String(name));
   t.strictSame(commands, ['open-hotspot', 'unlock-pairing']);
-  const source = ['restraint', 'commands'].map((name) => read(`scripts/programs/fleet/ask/${name}.ts`)).join('');
+  const source = ['restraint', 'commands']
+    .map((name) => read(`scripts/programs/fleet/ask/${name}.ts`))
+    .join('');
   for (const name of commands) t.match(source, `'${name}',`);
 });

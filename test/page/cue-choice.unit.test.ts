@@ -39,8 +39,8 @@ t.test('a pass that cannot begin has the cue of a pass that does not count', asy
   const missed = after('missed', { outcomes: ['missed'] });
   for (const code of ['still-standing', 'off', 'no-agent'] as const)
     t.equal(cueBetween(missed, { ...missed, last: { code, seconds: null } }), 'void', code);
-  const refused = after('still-standing', { outcomes: ['missed'] });
-  t.equal(cueBetween(refused, refused), undefined, 'once');
+  const refusal = after('still-standing', { outcomes: ['missed'] });
+  t.equal(cueBetween(refusal, refusal), undefined, 'once');
   t.equal(cueBetween(null, after('no-agent', { phase: 'over' })), 'void', 'a box without video');
 });
 

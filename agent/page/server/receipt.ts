@@ -103,7 +103,10 @@ function drawVerdict(doc: PDFKit.PDFDocument, input: ReceiptInput, texts: Receip
   if (agent.mode !== 'active') line(doc, `${agent.mode}: ${agent.reason ?? ''}`);
   const open = agent.findings.filter(({ verdict }) => verdict !== 'ok');
   for (const { name, verdict, detail } of open.slice(0, FINDINGS_MAX)) {
-    line(doc, `${findingName(name, language)} (${verdict === 'failed' ? texts.failed : texts.unknown}): ${detail}`);
+    line(
+      doc,
+      `${findingName(name, language)} (${verdict === 'failed' ? texts.failed : texts.unknown}): ${detail}`,
+    );
   }
   if (open.length > FINDINGS_MAX) line(doc, texts.moreItems(open.length - FINDINGS_MAX));
 }

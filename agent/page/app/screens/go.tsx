@@ -53,7 +53,8 @@ export function GoScreen() {
         {[...state.findings].sort(worstFirst).map((finding) => (
           <li key={finding.name} class={`card ${finding.verdict}`} data-finding={finding.name}>
             <h2>
-              <span aria-hidden="true">{SIGNS[finding.verdict]}</span> {findingName(finding.name, language.value)}{' '}
+              <span aria-hidden="true">{SIGNS[finding.verdict]}</span>{' '}
+              {findingName(finding.name, language.value)}{' '}
               <span class="quiet">({go.finding[finding.verdict]})</span>
             </h2>
             <p>{finding.detail}</p>

@@ -21,6 +21,8 @@ export const EN_ERRORS: Record<string, string> = {
   'rule-unauthorised': 'The authorisation does not allow this rule now, so it does not run.',
   shadow: 'This rule is counted only and raises no alert, so it cannot be walked.',
   off: 'The rule’s schedule is off at this time.',
+  'receipt-waits': 'A receipt is being made already.',
+  'too-often': 'That was requested too often. Try again in a few minutes.',
   'not-confirmed': 'The box could not take this view as its reference.',
 };
 

@@ -20,6 +20,8 @@ export const FR_ERRORS: Words['errors'] = {
   'rule-unauthorised': 'L’arrêté ne permet pas cette règle en ce moment : elle n’est pas active.',
   shadow: 'Cette règle compte sans alerter : elle ne peut pas faire l’objet d’un test de passage.',
   off: 'La règle est inactive à cette heure.',
+  'receipt-waits': 'Un procès-verbal est déjà en préparation.',
+  'too-often': 'Trop de demandes. Réessayez dans quelques minutes.',
   'not-confirmed': 'Le boîtier n’a pas pu prendre cette vue comme référence.',
 };
 
