@@ -70,6 +70,19 @@ t.test('every section to which a document links exists', async (t) => {
   t.ok(linkCount > 50, `${linkCount} links were checked`);
 });
 
+t.test('no line of a document repeats the end of the line before it', async (t) => {
+  const documents = execFileSync('git', ['ls-files', '-z', '*.md'], { cwd: ROOT, encoding: 'utf8' })
+    .split('\0')
+    .filter(Boolean);
+  const repeated = documents.flatMap((document) => {
+    const lines = readFileSync(join(ROOT, document), 'utf8').split('\n');
+    return lines
+      .filter((line, at) => line.trim().length > 15 && lines[at - 1]?.endsWith(line.trim()) === true)
+      .map((line) => `${document}: ${line}`);
+  });
+  t.same(repeated, []);
+});
+
 /** Documents whose tables name the test that proves each row, as `folder/name`. */
 const TABLE_DOCUMENTS = ['docs/design/029-borders.md', 'docs/design/030-threats.md'];
 const LAST_COLUMN = /\|([^|]*)\|$/gm;
