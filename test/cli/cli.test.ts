@@ -1,6 +1,6 @@
 /** Tests the built program from the command line: exit codes, and the stream on which each text appears. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
@@ -110,6 +110,52 @@ void t.test('invalid input is one line and exit code 2', async (t) => {
     if (args[0] !== 'check') t.match(err, /^vigie: [^\n]+\n$/, 'one line');
   }
 });
+
+void t.test('the benchmark prints its table and no log of vision', (t) => {
+  const config = join(scratch(t), 'cuda.yaml');
+  writeFileSync(config, 'site: lab\nbox: lab-1\ndetector: { providers: [cuda, cpu] }\n');
+  // Without gst-launch-1.0 no clip is made, which would take ten times as long.
+  const env = { PATH: '/nowhere' };
+  const { code, out, err } = vigie(['doctor', '--config', config, '--benchmark', '--seconds', '1'], env);
+  t.equal(code, 0);
+  t.notMatch(err, /"level":/);
+  t.match(out, /^board .*\nnote {7}no clip could be made/s);
+  t.end();
+});
+
+const NOBODY = 65_534;
+/** Root can read everything, so the program runs as another user. */
+const asNobody =
+  process.geteuid?.() === 0 ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'] : [];
+const noNobody =
+  spawnSync('env', [...asNobody, 'test', '-r', VIGIE]).status === 0 ? false : 'no other user can run it';
+
+void t.test(
+  'a recording that the agent’s user cannot read is refused in one line',
+  { skip: noNobody },
+  (t) => {
+    const dir = scratch(t);
+    const config = join(dir, 'good.yaml');
+    writeFileSync(config, 'site: lab\nbox: lab-1\n');
+    chmodSync(dir, 0o755);
+    const home = join(dir, 'home');
+    mkdirSync(home);
+    const clips = [join(home, 'street.mp4'), join(dir, 'private.mp4')];
+    for (const clip of clips) writeFileSync(clip, '', { mode: 0o600 });
+    for (const path of [...clips, home]) chmodSync(path, 0o000);
+    t.teardown(() => chmodSync(home, 0o700));
+    for (const clip of clips) {
+      const words = [process.execPath, VIGIE, 'doctor', '--config', config, '--benchmark', '--clip', clip];
+      const { status, stderr } = spawnSync('env', [...asNobody, ...words], { encoding: 'utf8' });
+      t.equal(status, 2);
+      t.match(
+        stderr,
+        /^vigie: --clip .*: user \w+ cannot read it \(EACCES.*`sudo install -m 0644 .*\/var\/tmp.*\n$/,
+      );
+    }
+    t.end();
+  },
+);
 
 void t.test('vigie check prints a summary, warnings and errors with their exit code', async (t) => {
   const dir = scratch(t);

@@ -130,6 +130,13 @@ void t.test(
       state: 'unknown',
       detail: /It is not used; to use it: sudo apt install hailo-all, then/,
     });
+    const nothing = boardOf(t, {
+      'sys/bus/pci/devices/0001:01:00.0/driver': null,
+      'usr/lib/libhailort.so.4.23.0': null,
+    });
+    const fixes = findingOf(nothing, new Set())?.fix?.split('; ') ?? [];
+    t.ok(fixes[0]?.startsWith('sudo apt install hailo-all, then'), 'one package brings driver and library');
+    t.notOk(fixes.includes('sudo apt install hailo-all'), 'and is named once for both');
   },
 );
 

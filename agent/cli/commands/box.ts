@@ -97,7 +97,7 @@ function addDoctor(program: Command): void {
     ['vigie doctor --config vigie.yaml --state ./state --json', 'for programs'],
     ['sudo vigie doctor --benchmark --seconds 300', 'performance of this board, as a table to send back'],
     [
-      'sudo vigie doctor --benchmark --clip street.mp4',
+      'sudo vigie doctor --benchmark --clip /var/tmp/street.mp4',
       'also compares the detections of accelerator and CPU in a recording',
     ],
   ])

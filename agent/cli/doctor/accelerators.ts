@@ -110,7 +110,7 @@ function acceleratorLines(
     const problems = [...problemsOf(one, elements.has(preset.element)), ...cardProblems];
     if (problems.length > 0) {
       const detail = [summary, ...problemTexts(problems)].join('; ');
-      const fix = [...new Set(problems.map((problem) => problem.fix))].join('; ');
+      const fix = withoutRepeats(problems.map((problem) => problem.fix)).join('; ');
       if (isConfigured) return failed(preset.name, detail, fix);
       const use =
         preset.obstacle === undefined
@@ -170,6 +170,13 @@ function driverProblems(
 
 function missing(text: string, fix: string): DriverProblem {
   return { kind: 'missing', text, fix };
+}
+
+/** Leaves out a fix that another one begins with: one package brings several parts. */
+function withoutRepeats(fixes: readonly string[]): string[] {
+  return [...new Set(fixes)].filter(
+    (fix, _index, all) => !all.some((other) => other !== fix && other.startsWith(fix)),
+  );
 }
 
 /** Returns the faults, and before them one text of all that is missing. */

@@ -5,8 +5,8 @@
  */
 
 import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { cpus, release, tmpdir, totalmem } from 'node:os';
+import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { cpus, release, tmpdir, totalmem, userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { systemClock } from '../../base/clock.ts';
@@ -101,9 +101,23 @@ export async function benchmark(config: Config, seconds: number, clip?: string):
   }
 }
 
+/**
+ * Returns the absolute path of a readable file. On a box this process is the agent's user, who may not enter home folders.
+ *
+ * @throws AgentError config
+ */
 function clipPath(clip: string): string {
   const path = resolve(clip);
-  if (statSync(path, { throwIfNoEntry: false })?.isFile() === true) return path;
+  try {
+    if (statSync(path, { throwIfNoEntry: false })?.isFile() === true) {
+      accessSync(path, constants.R_OK);
+      return path;
+    }
+  } catch (error) {
+    const reason = `user ${userInfo().username} cannot read it (${messageOf(error)})`;
+    const fix = `\`sudo install -m 0644 ${clip} /var/tmp/\`, and give that file`;
+    throw new AgentError('config', `--clip ${clip}: ${reason}; ${fix}`);
+  }
   throw new AgentError('config', `--clip ${clip}: no such file; give a recorded video of a street`);
 }
 

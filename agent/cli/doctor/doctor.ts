@@ -73,6 +73,8 @@ export async function doctor(options: DoctorOptions): Promise<number> {
   const code = againAsOwner(state, deviceGroups());
   if (code !== undefined) return code;
   const config = loadConfig(file, { env: process.env, mode: 'check', files: false });
+  // Errors are reported as findings or rows; vision's own log would only mix with them.
+  process.env['VIGIE_LOG'] ??= 'silent';
   if (options.benchmark) {
     if (!json && process.stderr.isTTY)
       process.stderr.write(`timing this board for ${seconds} s and more …\r`);
@@ -189,8 +191,6 @@ async function tryOut(
   const config: Config = access === undefined ? rest : fullConfig;
   const permit = access?.permit ?? permitReplay(config);
   const camera = config.camera ?? { source: 'test:pattern', fps: 5 };
-  // Errors are reported as findings; the trial's own log would only mix with them.
-  process.env['VIGIE_LOG'] ??= 'silent';
   let framesRead = 0;
   try {
     const trial = await tryVision({

@@ -2,12 +2,12 @@
  * Changes that a person starts on the box: roll back to the previous release, or switch to the release of a package.
  */
 import { execFile } from 'node:child_process';
-import { existsSync, lstatSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { flush } from '../../../../agent/base/atomic-file.ts';
 import { AgentError, messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
-import type { ReleaseKind, ReleaseVersion } from '../../../../agent/contract/release.ts';
+import { MANIFEST_FILE, type ReleaseKind, type ReleaseVersion } from '../../../../agent/contract/release.ts';
 import { CHANGE_KINDS } from '../../../../agent/contract/update.ts';
 import { verifyTree } from '../../../lib/manifest.ts';
 import { diskError } from '../disk-error.ts';
@@ -79,7 +79,13 @@ export async function fromPackage(
   const current = releases.current();
   // An older vigie-root is refused by its sequence number, as in an update order.
   const seqMin = kind === 'release' ? machine.state.seqMin : (current?.seq ?? 0);
-  if (sameRelease(current, release)) throw new AgentError('denied', `${nameOf(release)} runs already`);
+  if (current !== null && sameRelease(current, release)) {
+    const isEqual = manifestText(first) === manifestText(releases.dirOf(current));
+    const fix = isEqual
+      ? ''
+      : '; the package has other files under the same number: commit them, and make and install the package again';
+    throw new AgentError('denied', `${nameOf(release)} runs already${fix}`);
+  }
   if (seq < seqMin)
     throw new AgentError(
       'denied',
@@ -99,6 +105,10 @@ export async function fromPackage(
   }
   machine.apply(kind, { on: 'staged' });
   await machine.switchNow(kind);
+}
+
+function manifestText(dir: string): string {
+  return readFileSync(join(dir, MANIFEST_FILE), 'utf8');
 }
 
 /**
