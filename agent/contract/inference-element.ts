@@ -18,6 +18,8 @@ export interface InferenceElement {
   readonly fixed: Readonly<Record<string, string>>;
   /** Properties that `detector.element.properties` may set, with their accepted values. */
   readonly properties: Readonly<Record<string, readonly string[]>>;
+  /** True if it loads an ONNX Runtime of its own into the process. */
+  readonly bringsOnnxRuntime?: boolean;
   /** Origin of the element. */
   readonly from: string;
 }
@@ -39,6 +41,7 @@ export const INFERENCE_ELEMENTS: Readonly<Record<string, InferenceElement>> = {
     // By default the element optimises nothing.
     fixed: { 'input-image-format': 'hwc', 'optimization-level': 'enable-all' },
     properties: { 'execution-provider': ['cpu', 'cuda'] },
+    bringsOnnxRuntime: true,
     from: 'the Debian package gstreamer1.0-plugins-bad',
   },
   hailonet: {

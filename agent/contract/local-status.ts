@@ -34,6 +34,8 @@ export const LocalStatus = Type.Object(
     connected: Type.Union([Connected, Type.Null()]),
     /** Analysed frames per second, over the last seconds. */
     analysedFps: Type.Number({ minimum: 0 }),
+    /** Mean wall time of a detector run in the present vision process; null before the first. */
+    inferenceMs: Type.Union([Type.Number({ minimum: 0 }), Type.Null()]),
     /** Report since this start of the agent. */
     view: ViewReport,
     /** File system of the state directory. */

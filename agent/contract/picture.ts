@@ -2,6 +2,12 @@
 import type { SizePx, XyxyPx } from './geometry.ts';
 import type { Group, Label } from './label.ts';
 
+/**
+ * Maximum side of a larger picture, as a multiple of the model's usual side. Four times the pixels cost four times the
+ * work (docs/design/005-benchmark.md).
+ */
+export const LARGER_SIDE_TIMES_MAX = 2;
+
 /** Camera frame before any processing. On a quiet street most are never analysed. */
 export interface Glimpse {
   /** 1 for the first frame since the source was opened; never reused within a process. */

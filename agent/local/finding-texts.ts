@@ -27,6 +27,8 @@ export interface FindingTexts {
   readonly decodedInFull: string;
   rests(rests: number, idleWakings: number): string;
   detector(model: string, provider: string): string;
+  /** An accelerator has time for a larger input. */
+  largerInput(size: string): string;
   /** Differs from the configured one; the reason follows. */
   detectorInstead(model: string, provider: string): string;
   readonly detectorLoading: string;
@@ -78,6 +80,7 @@ const ENGLISH: FindingTexts = {
   rests: (rests, idleWakings) =>
     `${rests} ${rests === 1 ? 'rest' : 'rests'}, ${idleWakings} ended without motion`,
   detector: (model, provider) => `${model} on ${provider}`,
+  largerInput: (size) => `; it has time for input ${size}, which finds more of the distant people`,
   detectorInstead: (model, provider) => `${model} runs on ${provider}`,
   detectorLoading: 'is being loaded',
   detectorMissing: 'not loaded: the detector is off',
@@ -127,6 +130,8 @@ const FRENCH: FindingTexts = {
   decodedInFull: 'décodé en entier',
   rests: (rests, idleWakings) => `${rests} repos, dont ${idleWakings} terminés sans mouvement`,
   detector: (model, provider) => `${model} sur ${provider}`,
+  largerInput: (size) =>
+    ` ; il reste du temps pour une entrée de ${size}, qui détecte mieux les personnes éloignées`,
   detectorInstead: (model, provider) => `${model} tourne sur ${provider}`,
   detectorLoading: 'en cours de chargement',
   detectorMissing: 'non chargé : rien n’est détecté',

@@ -7,7 +7,7 @@ import { zoneName } from '../contract/zone-name.ts';
 import { FINDING_TEXTS, type FindingTexts, type Language } from './finding-texts.ts';
 import { REPORT_FORMS, type Remedy, remedyFor, SITE_REMEDIES } from './site-remedies.ts';
 import { TERMINAL_FIXES } from './terminal-fixes.ts';
-import { viewFindings } from './view-advice.ts';
+import { largerInput, viewFindings } from './view-advice.ts';
 
 /** Time in s after a start before a missing camera, detector or broker needs a person. */
 const SETTLE_S = 60;
@@ -47,7 +47,7 @@ export function statusFindings(
     cameraFinding(report, texts),
     analysisFinding(status, texts),
     ...quietFindings(report, texts),
-    detectorFinding(report, texts),
+    detectorFinding(status, texts),
     ...viewFindings(status.view, texts).map((finding) => forReader(finding, texts)),
     incidentsFinding(report, texts),
     ...status.standing
@@ -147,10 +147,13 @@ function quietFindings({ quiet }: HealthReport, texts: Texts): Finding[] {
   return [ok('quiet-street', `${state}${reasonText}; ${texts.rests(rests, idleWakings)}`)];
 }
 
-function detectorFinding({ detector, mode, uptimeS }: HealthReport, texts: Texts): Finding {
+function detectorFinding({ report, view, inferenceMs }: LocalStatus, texts: Texts): Finding {
+  const { detector, mode, uptimeS } = report;
   if (detector !== null) {
     const { model, provider, fallback } = detector;
-    if (fallback === null) return ok('detector', texts.detector(model, provider));
+    const larger = inferenceMs === null ? undefined : largerInput({ provider, inferenceMs, ...view, view });
+    const spare = larger === undefined ? '' : texts.largerInput(larger.join('×'));
+    if (fallback === null) return ok('detector', `${texts.detector(model, provider)}${spare}`);
     const detail = `${texts.detectorInstead(model, provider)}: ${fallback}`;
     return failed('detector', detail, texts.fix('other-detector', TERMINAL_FIXES.guide('detector-fallback')));
   }

@@ -74,6 +74,45 @@ export function betterInput(
 }
 
 /**
+ * Maximum ratio of the frame interval that one stage may take. The other stages and the board's other work need the
+ * other half.
+ */
+export const INTERVAL_RATIO_MAX = 0.5;
+
+/**
+ * Estimates the time of a detector run at another size by its number of pixels. From 416×256 to 640×384 this gives 2.3
+ * ×, measured was about 2 × (docs/guide/hardware.md); the larger value is the careful one.
+ */
+export function costAt(ms: number, from: readonly [number, number], to: readonly [number, number]): number {
+  return (ms * to[0] * to[1]) / (from[0] * from[1]);
+}
+
+/**
+ * Returns the larger input for which an accelerator has time at the present rate, unless the people are so close that it
+ * would miss more of them. Undefined on the CPU, whose time the larger picture by night needs as well.
+ */
+export function largerInput({
+  provider,
+  inferenceMs,
+  input,
+  fps,
+  view,
+}: {
+  readonly provider: string;
+  readonly inferenceMs: number;
+  readonly input: readonly [number, number];
+  readonly fps: number | null;
+  readonly view: ViewReport | undefined;
+}): readonly [number, number] | undefined {
+  if (provider === 'cpu' || fps === null) return undefined;
+  if (input[0] * input[1] >= WIDE_INPUT[0] * WIDE_INPUT[1]) return undefined;
+  const isClose =
+    view !== undefined && view.people >= SIGHTINGS_MIN && view.heightHalfNorm > TALL_PERSON_NORM;
+  const hasTime = costAt(inferenceMs, input, WIDE_INPUT) <= (1000 / fps) * INTERVAL_RATIO_MAX;
+  return isClose || !hasTime ? undefined : WIDE_INPUT;
+}
+
+/**
  * Returns the height below which a tenth of the people stay, in pixels of the detector's input. Undefined while there
  * are too few observations.
  */

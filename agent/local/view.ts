@@ -29,6 +29,7 @@ export interface LocalViewOptions {
   /** Stages of vision while it runs, and report on the observed objects. */
   readonly status: {
     readonly stages: VisionStats['stages'] | undefined;
+    readonly inferenceMs: number | null;
     readonly view: ViewReport;
     readonly connected: string | null;
   };
@@ -99,6 +100,7 @@ export class LocalView {
       connected: status.connected,
       view: status.view,
       analysedFps: activity.recent.analysedFps,
+      inferenceMs: status.inferenceMs,
       disk: diskOf(stateDir),
       journal: headOf(journal.head),
       standing: [...activity.recent.openIncidents],

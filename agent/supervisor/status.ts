@@ -18,6 +18,7 @@ import {
 } from '../contract/link.ts';
 import type { ObservedTrack } from '../contract/observation.ts';
 import type { ViewReport } from '../contract/view-report.ts';
+import { meanInferenceMs } from './inference-time.ts';
 import { type Configured, ViewStatistics } from './view-statistics.ts';
 
 const NO_CAMERA: CameraReport = {
@@ -135,6 +136,11 @@ export class VisionStatus {
   /** Durations of each stage in the present process; undefined if there is none. */
   get stages(): VisionStats['stages'] | undefined {
     return this.#stats?.stages;
+  }
+
+  /** Mean wall time of a detector run in the present process, ms; null before the first. */
+  get inferenceMs(): number | null {
+    return meanInferenceMs(this.#stats);
   }
 
   receive(message: FromVision): void {

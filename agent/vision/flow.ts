@@ -210,7 +210,7 @@ export class VisionFlow {
   /** Runs the detector, or keeps its last detections if nothing has moved since. */
   async #detectAndTrack(frame: Frame): Promise<FrameAnalysis> {
     const { camera, detector, schedule, tracker } = this.#parts;
-    camera.wantFine(schedule.wantsFine(frame) && detector.takesLargerPicture);
+    camera.wantFine(schedule.wantsFine(frame) ? detector.largerPictureWidthMaxPx : 0);
     const detectorRan = schedule.mustDetect(frame, this.#isAwaited(frame.atMs));
     let features: Features | undefined;
     if (detectorRan) {

@@ -385,6 +385,25 @@ void t.test('advice fits this board and this view', async (t) => {
     advice({ view: near, input: [640, 384] }),
     /input 416×256, the CPU: a detector run takes about 8\.7 ms.*so close/,
   );
+  const spare =
+    /^hailonet has time for input 640×384 \(about 28 ms a run\), which finds more of the distant people/m;
+  t.match(advice({ inferenceMs: 12, on: 'hailonet' }), spare);
+  t.match(
+    advice({ inferenceMs: 12, on: 'hailonet', takesOneSize: true }),
+    /the model takes one size: make it for/,
+  );
+  for (const none of [
+    { inferenceMs: 12 },
+    { inferenceMs: 60, on: 'hailonet' },
+    { inferenceMs: 12, on: 'hailonet', fps: null },
+    { inferenceMs: 12, on: 'hailonet', input: [640, 384] as const },
+    {
+      inferenceMs: 12,
+      on: 'hailonet',
+      view: viewOf({ people: 30, heightHalfNorm: 0.4, heightTenthNorm: 0.3 }),
+    },
+  ])
+    t.notMatch(advice(none), /has time/, JSON.stringify(none));
   t.match(advice({ inferenceMs: 240 }), /the CPU with camera\.fps: 2: a detector run takes 240 ms/);
   t.match(advice({ inferenceMs: 400 }), /camera\.fps: 1\.2, too few for walking people \(2 or more\)/);
   t.match(

@@ -160,6 +160,19 @@ void t.test('each problem is named with a remedy, and no healthy part is', async
   );
 });
 
+void t.test('an accelerator with time for a larger input is named, in both languages', async (t) => {
+  const fast = changedStatus((status) => {
+    Object.assign(status.report.detector as object, { provider: 'hailonet' });
+    status.inferenceMs = 12;
+  });
+  const detail = (status: LocalStatus, language: 'en' | 'fr'): string =>
+    statusFindings(status, language).find(({ name }) => name === 'detector')?.detail ?? '';
+  t.match(detail(fast, 'en'), /on hailonet; it has time for input 640×384/);
+  t.match(detail(fast, 'fr'), /sur hailonet ; il reste du temps pour une entrée de 640×384/);
+  fast.inferenceMs = null;
+  for (const status of [fast, WELL]) t.notMatch(detail(status, 'en'), /640/, 'not on the CPU, nor untimed');
+});
+
 void t.test('no action on site is a command or a file', async (t) => {
   const { en, fr } = SITE_REMEDIES;
   t.strictSame(Object.keys(fr), Object.keys(en));

@@ -8,7 +8,9 @@ import { systemClock } from '../../agent/base/clock.ts';
 import { AgentError } from '../../agent/base/errors.ts';
 import { makeLogger } from '../../agent/base/log.ts';
 import type { DetectorConfig } from '../../agent/contract/config.ts';
+import type { Detection } from '../../agent/contract/picture.ts';
 import type { RawDetections } from '../../agent/vision/detect/backend.ts';
+import { Detector } from '../../agent/vision/detect/detector.ts';
 import { loaderOf } from '../../agent/vision/detect/loader.ts';
 import type { DetectorInfo, Loader } from '../../agent/vision/detect/loading.ts';
 
@@ -20,6 +22,8 @@ export type Step =
   | { readonly do: 'run features'; readonly frame: number }
   /** Runs through the loader, which notes a failure for the next process. */
   | { readonly do: 'run loader'; readonly frame: number | 'black' }
+  /** Detects in a frame as vision does, with features; `larger` gives the frame itself as the larger picture too. */
+  | { readonly do: 'detect'; readonly frame: number; readonly larger?: boolean }
   | { readonly do: 'await restart' }
   /** A normal end of vision. */
   | { readonly do: 'end' }
@@ -51,6 +55,8 @@ export interface Outcome {
   readonly info?: DetectorInfo;
   readonly found?: readonly Detections[];
   readonly features?: string;
+  readonly detections?: readonly Detection[];
+  readonly largerPictureWidthMaxPx?: number;
   /** Memory of the process after a soak. */
   readonly rssMiB?: number;
   readonly error?: { readonly kind: string; readonly message: string };
@@ -60,7 +66,9 @@ const [, , from = '', to = ''] = process.argv;
 const task = JSON.parse(readFileSync(from, 'utf8')) as Task;
 const { config, modelDir, libraryFolders, keptDir } = task;
 const folders = { modelDir, keptDir, ...(libraryFolders !== undefined && { libraryFolders }) };
-const loader = loaderOf({ config, ...folders, clock: systemClock, log: makeLogger('test', 'silent') });
+const options = { config, ...folders, clock: systemClock, log: makeLogger('test', 'silent') };
+const loader = loaderOf(options);
+let detector: Detector | undefined;
 const [widthPx, heightPx] = config.input;
 const length = widthPx * heightPx * 3;
 const frames = readFileSync(task.frames);
@@ -83,6 +91,25 @@ async function run(source: Parameters<typeof frameOf>[0]): Promise<Detections> {
   return plain(await loaded.backend.run(frameOf(source)));
 }
 
+async function detect(frame: number, isLarger: boolean): Promise<Partial<Outcome>> {
+  if (detector === undefined) {
+    detector = new Detector({ ...options, features: true });
+    await detector.start();
+  }
+  const [rgb, input] = [frameOf(frame), { widthPx, heightPx }];
+  const result = await detector.detectWithFeatures({
+    // Features come at most every 500 ms.
+    ...{ index: frame, ptsNs: 0n, atMs: 1000 * frame, wallMs: 0, source: input, input, rgb },
+    ...(isLarger && { fine: { size: input, rgb } }),
+  });
+  const { detections, features } = result;
+  return {
+    detections,
+    largerPictureWidthMaxPx: detector.largerPictureWidthMaxPx,
+    ...(features && { features: createHash('sha256').update(features.values).digest('hex') }),
+  };
+}
+
 async function take(step: Step): Promise<Partial<Outcome>> {
   if (step.do === 'load') {
     loaded = await loader.load();
@@ -90,6 +117,7 @@ async function take(step: Step): Promise<Partial<Outcome>> {
   }
   if (step.do === 'run') return { found: [await run(step.frame)] };
   if (step.do === 'run loader') return { found: [plain(await loader.run(frameOf(step.frame), {}))] };
+  if (step.do === 'detect') return detect(step.frame, step.larger === true);
   if (step.do === 'await restart') {
     while (!loader.mayTryAgain) await systemClock.sleep(50);
     return {};

@@ -78,6 +78,7 @@ export const STATUS: LocalStatus = {
   },
   connected: 'rtsp://10.0.0.7:554',
   analysedFps: 5,
+  inferenceMs: 20,
   view: viewOf({}),
   disk: { freeMiB: 20_000, sizeMiB: 29_000 },
   journal: { entries: 912, root: '3vA9rootrootrootroot' },

@@ -55,7 +55,7 @@ export async function playShaken(
   await camera.start();
   try {
     for (let frame = await camera.next(); frame !== null; frame = await camera.next()) {
-      camera.wantFine(fine.wants(frame, false));
+      camera.wantFine(fine.wants(frame, false) ? Number.POSITIVE_INFINITY : 0);
       const current = frame;
       let sight: Promise<RawSight> | undefined;
       const infer = (): Promise<RawSight> => (sight ??= detector.infer(current));

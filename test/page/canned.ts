@@ -29,6 +29,7 @@ const STATUS: LocalStatus = {
     counters: {},
   },
   analysedFps: 4.9,
+  inferenceMs: 20,
   standing: [],
   recent: [],
 };

@@ -175,7 +175,7 @@ void t.test(
         frame = await instance.next()
       ) {
         const { index, rgb, fine, source } = frame;
-        instance.wantFine(index <= 20 || index > 40);
+        instance.wantFine(index <= 20 || index > 40 ? Number.POSITIVE_INFINITY : 0);
         if (fine === undefined) continue;
         const at = (size: SizePx, pixels: Uint8Array, x: number, y: number): number => {
           const { leftPx, topPx, widthPx, heightPx } = placementOf(source, size);
@@ -209,7 +209,7 @@ void t.test('a source hardly larger than the frame has no larger picture', async
   await source.start();
   let frames = 0;
   for (let frame = await source.next(); frame !== null; frame = await source.next()) {
-    source.wantFine(true);
+    source.wantFine(Number.POSITIVE_INFINITY);
     frames += 1;
     t.equal(frame.fine, undefined);
   }

@@ -4,6 +4,7 @@ import t from 'tap';
 import type { Clock } from '../../agent/base/clock.ts';
 import { AgentError } from '../../agent/base/errors.ts';
 import { frameRateOf } from '../../agent/vision/camera/caps.ts';
+import { fineSize } from '../../agent/vision/camera/fine-size.ts';
 import { FrameReader, type FrameReaderOptions } from '../../agent/vision/camera/frame-reader.ts';
 import { PrivacyMasks } from '../../agent/vision/camera/mask.ts';
 import { PictureTimes } from '../../agent/vision/camera/picture-times.ts';
@@ -27,6 +28,19 @@ class QuickClock implements Clock {
     this.ms += delayMs;
   };
 }
+
+void t.test('the larger picture shows the scene up to a width', async (t) => {
+  const source = { widthPx: 1920, heightPx: 1080 };
+  const sizeOf = (widthPx: number, heightPx: number, widthMaxPx: number): string => {
+    const size = fineSize(source, { widthPx, heightPx }, widthMaxPx);
+    return size === undefined ? 'none' : `${size.widthPx}x${size.heightPx}`;
+  };
+  t.equal(sizeOf(416, 256, Number.POSITIVE_INFINITY), '832x512');
+  t.equal(sizeOf(640, 384, Number.POSITIVE_INFINITY), '1280x768', 'twice each side on the CPU');
+  t.equal(sizeOf(416, 416, 832), '832x832');
+  t.equal(sizeOf(640, 384, 832), '832x480');
+  t.equal(sizeOf(672, 384, 832), 'none', 'the frame itself shows nearly as much');
+});
 
 void t.test('decoders are chosen from the installed elements', async (t) => {
   const software = ['avdec_h264', 'avdec_h265'];

@@ -170,9 +170,9 @@ t.test('other input sizes find the same people', WITH_CLIP, async (t) => {
 
 t.test('a larger picture beside a frame finds more people, each once', WITH_CLIP, async (t) => {
   const one = detector(MODELS);
-  t.notOk(one.takesLargerPicture, 'before the model is loaded');
+  t.equal(one.largerPictureWidthMaxPx, 0, 'before the model is loaded');
   await one.start();
-  t.ok(one.takesLargerPicture);
+  t.equal(one.largerPictureWidthMaxPx, Number.POSITIVE_INFINITY);
   const people = (detections: Detection[]): Detection[] =>
     detections.filter(({ group, score }) => group === 'person' && score >= 0.5);
   const file = join(scratch(t), 'night.mkv');

@@ -7,6 +7,7 @@ import t, { type Test } from 'tap';
 import type { HailoCard } from '../../agent/vision/detect/card.ts';
 import type { Detections } from '../lib/backend-child.ts';
 import {
+  copyUsual,
   elementConfig,
   fakeBoard,
   INPUT,
@@ -67,6 +68,42 @@ t.test(
       reference.reduce((sum, { scores }) => sum + scores.length, 0) > 5000,
       'there is something to compare',
     );
+  },
+);
+
+t.test(
+  'features and the people of a larger picture come from the CPU while hailonet detects',
+  { skip: noCompiler || noClip },
+  async (t) => {
+    const dir = scratch(t);
+    const frames = streetFrames(dir, 2);
+    const steps: Step[] = [
+      { do: 'detect', frame: 0 },
+      { do: 'detect', frame: 1, larger: true },
+    ];
+    const cpuConfig = elementConfig('hailonet', MODEL, { backend: 'onnxruntime' });
+    const cpu = await inProcess(t, { config: cpuConfig, modelDir: MODEL_DIR, frames, steps });
+    const people = cpu.outcomes[1]?.detections?.filter(({ group }) => group === 'person') ?? [];
+    t.ok(people.length > 2, 'there is something to compare');
+    // The element itself finds a car.
+    writeHailoScript(dir, ['box 10 20 110 220 0.5 2']);
+    const config = elementConfig('hailonet', 'fake');
+    const withoutModel = await inProcess(t, { config, modelDir: dir, frames, steps }, fakeBoard(t));
+    t.same(withoutModel.outcomes[0]?.features, undefined, 'none without the CPU’s model');
+    t.match(withoutModel.outcomes[0]?.detections, [{ label: 'car' }], 'the element works without it');
+    copyUsual(dir);
+    const { outcomes } = await inProcess(t, { config, modelDir: dir, frames, steps }, fakeBoard(t));
+    t.match(outcomes[0]?.detections, [{ label: 'car' }]);
+    t.ok(outcomes[0]?.features !== undefined && outcomes[0].features === cpu.outcomes[0]?.features);
+    t.equal(outcomes[1]?.features, cpu.outcomes[1]?.features, 'features to the last bit');
+    const peopleBeside = outcomes[1]?.detections?.filter(({ group }) => group === 'person');
+    // The CPU alone detects them twice, in the frame and in the larger picture.
+    t.equal(peopleBeside?.length, people.length, 'the same people');
+    t.same(
+      peopleBeside?.map(({ xyxyPx }) => xyxyPx),
+      people.map(({ xyxyPx }) => xyxyPx),
+    );
+    t.equal(outcomes[1]?.largerPictureWidthMaxPx, 832, 'twice the usual width of the CPU’s model');
   },
 );
 

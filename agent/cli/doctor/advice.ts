@@ -3,9 +3,8 @@
  * changes nothing.
  */
 import type { ViewReport } from '../../contract/view-report.ts';
-import { betterInput } from '../../local/view-advice.ts';
+import { betterInput, costAt, INTERVAL_RATIO_MAX, largerInput } from '../../local/view-advice.ts';
 import type { ModelMetrics } from './installed-models.ts';
-import { INTERVAL_RATIO_MAX } from './vision.ts';
 
 export interface AdviceFacts {
   readonly cores: number;
@@ -32,14 +31,6 @@ export interface AdviceFacts {
 }
 
 /**
- * Estimates the time of a detector run at another size by its number of pixels. From 416×256 to 640×384 this gives 2.3
- * ×, measured was about 2 × (docs/guide/hardware.md); the larger value is the careful one.
- */
-function costAt(ms: number, from: readonly [number, number], to: readonly [number, number]): number {
-  return (ms * to[0] * to[1]) / (from[0] * from[1]);
-}
-
-/**
  * Minimum rate of detector runs per second for people who walk. A walking person (1.4 m/s) covers half of a height in
  * 0.6 s; a track that moves further between two runs is lost (local/view-advice.ts).
  */
@@ -51,7 +42,19 @@ const WALKING_FPS_MIN = 2;
 const RECALL_STEP_MIN = 0.02;
 
 export function adviceOf(facts: AdviceFacts): string[] {
-  return [sizeAndBackend(facts), ...modelAdvice(facts)];
+  return [sizeAndBackend(facts), ...largerInputAdvice(facts), ...modelAdvice(facts)];
+}
+
+/** Recommends the larger input for an accelerator with time to spare, for which the CPU would be too slow. */
+function largerInputAdvice({ on, inferenceMs, fps, input, view, takesOneSize }: AdviceFacts): string[] {
+  if (on === null || inferenceMs === null) return [];
+  const larger = largerInput({ provider: on, inferenceMs, input, fps, view });
+  if (larger === undefined) return [];
+  const ms = round(costAt(inferenceMs, input, larger));
+  const first = takesOneSize ? '; the model takes one size: make it for this one first' : '';
+  return [
+    `${on} has time for input ${larger.join('×')} (about ${ms} ms a run), which finds more of the distant people (docs/guide/hardware.md)${first}`,
+  ];
 }
 
 function sizeAndBackend(facts: AdviceFacts): string {

@@ -16,6 +16,7 @@ import type { ViewReport } from '../../contract/view-report.ts';
 import { statusFindings } from '../../local/findings.ts';
 import { probeBroker } from '../../mqtt/probe.ts';
 import { permitReplay } from '../../restraint/permit.ts';
+import { meanInferenceMs } from '../../supervisor/inference-time.ts';
 import { visionSettings } from '../../supervisor/vision-settings.ts';
 import { againAsOwner } from '../as-owner.ts';
 import { coverageReport, unnamedSubstream } from '../coverage.ts';
@@ -37,7 +38,7 @@ import { benchmark, benchmarkText } from './benchmark.ts';
 import { hefCardProblem, modelMetrics } from './installed-models.ts';
 import { clockFinding, diskFinding, fileFindings, stateFinding } from './machine.ts';
 import { type CameraAccess, decideAccess } from './restraint.ts';
-import { meanInferenceMs, visionFindings } from './vision.ts';
+import { visionFindings } from './vision.ts';
 import { tryVision } from './vision-trial.ts';
 
 export interface DoctorOptions {
@@ -208,7 +209,7 @@ async function tryOut(
     const inspection = {
       findings,
       view,
-      inferenceMs: meanInferenceMs(trial),
+      inferenceMs: meanInferenceMs(trial.stats),
       untimed,
       on: detector?.provider ?? null,
     };

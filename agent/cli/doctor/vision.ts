@@ -4,16 +4,12 @@ import type { Config } from '../../contract/config.ts';
 import { DETECTOR_BACKENDS } from '../../contract/detector-backend.ts';
 import { type Finding, failed, ok, unknown } from '../../contract/finding.ts';
 import { FINDING_TEXTS } from '../../local/finding-texts.ts';
-import { viewFindings } from '../../local/view-advice.ts';
+import { INTERVAL_RATIO_MAX, viewFindings } from '../../local/view-advice.ts';
+import { meanInferenceMs } from '../../supervisor/inference-time.ts';
 import type { VisionTrial } from './vision-trial.ts';
 
 /** Ratio of the configured rate below which a camera needs a technician. */
 const RATE_RATIO_MIN = 0.8;
-/**
- * Maximum ratio of the frame interval that one stage may take. The other stages and the board's other work need the
- * other half.
- */
-export const INTERVAL_RATIO_MAX = 0.5;
 
 const FOREIGN_FIX =
   'docs/guide/accelerators.md explains what to do for each reason, and how to switch back to the CPU';
@@ -111,15 +107,8 @@ function cameraFix(source: string, reason: string): string {
 }
 
 /** Returns the wall time of a detector run in ms; null if it did not run. */
-export function meanInferenceMs({ stats }: VisionTrial): number | null {
-  const detect = stats?.stages['detect'];
-  if (stats === undefined || detect === undefined) return null;
-  const inferences = stats.framesAnalysed - stats.framesHeld;
-  return inferences > 0 ? detect.wallMs / inferences : null;
-}
-
 function speedFindings({ camera, detector }: Config, trial: VisionTrial): Finding[] {
-  const frameMs = meanInferenceMs(trial);
+  const frameMs = meanInferenceMs(trial.stats);
   if (frameMs === null) return [unknown('inference', 'no frame was analysed')];
   const detail = `${round(frameMs)} ms a frame at ${detector.input.join('×')}`;
   if (camera === undefined) return [ok('inference', detail)];

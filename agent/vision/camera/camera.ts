@@ -184,9 +184,9 @@ export class Camera {
     return this.#parts.reader.frame(glimpse);
   }
 
-  /** Adds a larger picture to 2.5 frames a second, from the next one on, if the source is larger. Free while false. */
-  wantFine(isWanted: boolean): void {
-    this.#parts?.reader.wantFine(isWanted);
+  /** Adds a larger picture to 2.5 frames a second from the next one on; see FrameReader.wantFine. Free while 0. */
+  wantFine(widthMaxPx: number): void {
+    this.#parts?.reader.wantFine(widthMaxPx);
   }
 
   /** Returns the still nearest to a media time; undefined if none lies within 5 s. */

@@ -57,7 +57,7 @@ export class FrameReader {
   #small: Buffer = Buffer.alloc(0);
   #planes: Buffer = Buffer.alloc(0);
   #fine: Buffer = Buffer.alloc(0);
-  #fineWanted = false;
+  #fineWidthMaxPx = 0;
   #streetStill = false;
   #picture: SinkPicture | undefined;
   #due: PictureKinds | undefined;
@@ -92,9 +92,9 @@ export class FrameReader {
     return this.#index > this.#indexAtOpening;
   }
 
-  /** Sets whether frames get a larger picture beside them, if the source has one. */
-  wantFine(isWanted: boolean): void {
-    this.#fineWanted = isWanted;
+  /** Sets the maximum width of the scene in a larger picture beside each frame; 0 for none. */
+  wantFine(widthMaxPx: number): void {
+    this.#fineWidthMaxPx = widthMaxPx;
   }
 
   /** Sets whether nothing moves in the street; stills are then few. */
@@ -153,7 +153,7 @@ export class FrameReader {
     const { ranges, masked } = masks.inPixels(picture, input);
     pipeline.pictures.letterbox(this.#rgb, input, placementOf(source, input), ranges);
     const planes = due.planes ? this.#planesOf(picture) : undefined;
-    const fine = due.fine && this.#fineWanted ? this.#fineOf(picture) : undefined;
+    const fine = due.fine && this.#fineWidthMaxPx > 0 ? this.#fineOf(picture) : undefined;
     this.#times.noteMade(due, ptsNs);
     // Releases the decoder's picture, so that the decoder holds one less during the analysis.
     this.#picture = undefined;
@@ -217,7 +217,7 @@ export class FrameReader {
   #fineOf(decoded: DecodedSize): Frame['fine'] {
     const { input, masks, pipeline } = this.#options;
     const { source } = decoded;
-    const size = fineSize(source, input);
+    const size = fineSize(source, input, this.#fineWidthMaxPx);
     if (size === undefined) return undefined;
     this.#fine = placeOf(this.#fine, size.widthPx * size.heightPx * 3);
     pipeline.pictures.letterbox(

@@ -1,7 +1,7 @@
 /** Detects objects in frames with the model of a card. */
 import { assert } from '../../base/errors.ts';
 import type { Group } from '../../contract/label.ts';
-import type { Detection, Features, Frame } from '../../contract/picture.ts';
+import { type Detection, type Features, type Frame, LARGER_SIDE_TIMES_MAX } from '../../contract/picture.ts';
 import { thresholdsOf } from './card.ts';
 import { detectionsOf } from './detections.ts';
 import { featuresOf } from './features.ts';
@@ -61,12 +61,19 @@ export class Detector {
   }
 
   /**
-   * True if a larger picture beside a frame is useful. The model must take any size and run on the CPU, where another
-   * size costs only its pixels. (Accelerators compile a model for one size.)
+   * Maximum useful width of the scene in a larger picture beside a frame, in px; 0 if none is useful.
+   *
+   * The model must take any size and run on the CPU, where another size costs only its pixels. (Accelerators compile a
+   * model for one size.)
+   *
+   * Beside an element, the scene is not larger than for the CPU's model alone at its usual size. The element already
+   * analyses more pixels, and the pass must not cost more.
    */
-  get takesLargerPicture(): boolean {
+  get largerPictureWidthMaxPx(): number {
     const loaded = this.#loaded;
-    return loaded !== undefined && loaded.info.provider === 'cpu' && loaded.backend.takesAnySize;
+    if (loaded?.cpuModel?.backend.takesAnySize)
+      return LARGER_SIDE_TIMES_MAX * loaded.cpuModel.card.input.default[0];
+    return loaded?.info.provider === 'cpu' && loaded.backend.takesAnySize ? Number.POSITIVE_INFINITY : 0;
   }
 
   /**
@@ -105,20 +112,27 @@ export class Detector {
         frame.rgb.length === widthPx * heightPx * 3,
       `frame of ${frame.input.widthPx}x${frame.input.heightPx} instead of ${widthPx}x${heightPx}`,
     );
-    const { card } = this.#loaded;
-    const features = frame.atMs >= this.#featuresDueMs && this.#options.features ? card.features : undefined;
+    const { card, cpuModel } = this.#loaded;
+    const cpuCard = (cpuModel ?? this.#loaded).card;
+    const isDue = frame.atMs >= this.#featuresDueMs && this.#options.features === true;
+    const features = isDue ? cpuCard.features : undefined;
     if (features !== undefined) this.#featuresDueMs = frame.atMs + FEATURES_EVERY_MS;
-    const raw = await this.#loader.run(frame.rgb, { withFeatures: features !== undefined });
+    const withFeatures = features !== undefined;
+    const [raw, cpuRaw] = await Promise.all([
+      this.#loader.run(frame.rgb, { withFeatures: withFeatures && cpuModel === undefined }),
+      withFeatures ? cpuModel?.backend.run(frame.rgb, { input: frame.input, withFeatures }) : undefined,
+    ]);
     const detections = detectionsOf(raw, card, frame.source, frame.input);
     const { fine } = frame;
+    const rawFeatures = (cpuRaw ?? raw).features;
     const frameFeatures =
-      features === undefined || raw.features === undefined
+      features === undefined || rawFeatures === undefined
         ? undefined
-        : featuresOf(features, frame.input, raw.features);
+        : featuresOf(features, frame.input, rawFeatures);
     if (fine === undefined)
       return { detections: suppressWithinGroups(detections, this.#iouMaxOf), features: frameFeatures };
-    const closer = await this.#loader.run(fine.rgb, { input: fine.size });
-    const closerDetections = detectionsOf(closer, card, frame.source, fine.size).filter(
+    const closer = await (cpuModel?.backend ?? this.#loader).run(fine.rgb, { input: fine.size });
+    const closerDetections = detectionsOf(closer, cpuCard, frame.source, fine.size).filter(
       ({ group }) => group === CLOSER_GROUP,
     );
     return {

@@ -1,6 +1,6 @@
 /**
  * Loads `detector.element`, a GStreamer element with its own model, guarded (guarded-loader.ts): while it cannot run,
- * `detector.model` runs on the CPU.
+ * `detector.model` runs on the CPU. Beside it, `detector.model` gives features and analyses larger pictures.
  *
  * INVARIANTS: the loaded model is its card's, by SHA-256.
  */
@@ -20,9 +20,15 @@ export class ElementLoader extends GuardedLoader {
     super(options, {
       noun: 'element',
       fallback: new RuntimeLoader(options),
+      // Two ONNX Runtimes in one process abort.
+      runsBeside: !bringsRuntime(options.config.element),
       prepare: () => prepareElement(options, options.config.element),
     });
   }
+}
+
+function bringsRuntime(element: ElementConfig | undefined): boolean {
+  return element !== undefined && INFERENCE_ELEMENTS[element.name]?.bringsOnnxRuntime === true;
 }
 
 /** @throws AgentError `config` or `corrupt` */

@@ -3,7 +3,7 @@
  * cannot run, loads `detector.model` on the CPU.
  *
  * INVARIANTS:
- * - Any fallback from the configuration is reported.
+ * - Any fallback from the configuration is reported, also that of the model beside an element.
  * - A failure of the foreign code ends vision, with a note for the next run (element-trial.ts). Without vision's own
  *   folder there is no fallback.
  */
@@ -40,6 +40,8 @@ export interface Guarded {
   /** Word for the foreign code in messages. */
   readonly noun: string;
   readonly fallback: Loader;
+  /** True if the model of the fallback also runs beside the foreign code, for features and larger pictures. */
+  readonly runsBeside?: boolean;
   /** @throws AgentError `config` or `corrupt` */
   prepare(): Promise<PreparedBackend>;
 }
@@ -75,7 +77,8 @@ export class GuardedLoader implements Loader {
 
   async load(): Promise<Loaded> {
     const loaded = await this.#load();
-    if (typeof loaded !== 'string') return loaded;
+    if (typeof loaded !== 'string')
+      return this.#guarded.runsBeside === true ? this.#withCpuModel(loaded) : loaded;
     const fallback = await this.#guarded.fallback.load();
     this.#options.log.warn({}, `detector runs on ${fallback.info.provider} instead: ${loaded}`);
     return { ...fallback, info: { ...fallback.info, fallback: joined(loaded, fallback.info.fallback) } };
@@ -101,6 +104,20 @@ export class GuardedLoader implements Loader {
     await this.#guarded.fallback.release();
     if (this.#backend?.failed) this.#fail(`the ${this.#guarded.noun} did not come to rest`);
     else this.#trial?.end();
+  }
+
+  /** Adds the model of the fallback. Without it, the foreign code runs alone. */
+  async #withCpuModel(loaded: Loaded): Promise<Loaded> {
+    const { fallback, noun } = this.#guarded;
+    try {
+      const { card, backend, info } = await fallback.load();
+      return { ...loaded, info: { ...loaded.info, fallback: info.fallback }, cpuModel: { card, backend } };
+    } catch (error) {
+      if (!(error instanceof AgentError)) throw error;
+      const reason = `nothing runs on the CPU beside the ${noun}: ${error.message}`.slice(0, 1000);
+      this.#options.log.warn({}, reason);
+      return { ...loaded, info: { ...loaded.info, fallback: reason } };
+    }
   }
 
   /** Returns the backend, or the reason for the fallback to the CPU. */

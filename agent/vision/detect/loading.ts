@@ -35,6 +35,8 @@ export interface Loaded {
   readonly card: ModelCard;
   readonly backend: Backend;
   readonly info: DetectorInfo;
+  /** `detector.model` on the CPU beside an element, for what the element cannot give: features and larger pictures. */
+  readonly cpuModel?: Pick<Loaded, 'card' | 'backend'>;
 }
 
 export interface Loader {
