@@ -268,8 +268,14 @@ void t.test('each text and number of an event, a status, an answer of the room i
     DESCRIBED.flatMap((name) => undescribedPaths(defOf(name), name)),
     [],
   );
-  const control = { properties: { a: { type: 'string' }, b: { anyOf: [{ properties: { c: { type: 'number' } } }] } } };
-  t.strictSame(undescribedPaths(control, 'X'), ['X.a', 'X.b.c'], 'one without would have been found (control)');
+  const control = {
+    properties: { a: { type: 'string' }, b: { anyOf: [{ properties: { c: { type: 'number' } } }] } },
+  };
+  t.strictSame(
+    undescribedPaths(control, 'X'),
+    ['X.a', 'X.b.c'],
+    'one without would have been found (control)',
+  );
 });
 
 void t.test('asyncapi.yaml states how long the broker keeps each message that expires', async (t) => {
@@ -317,22 +323,28 @@ const TOPIC =
   /(?<![\w/.-])vigie\/(?:<site>|\+|marseille-1|my-town|lyon)\/(?:<box>|\+|all|canebiere-017|box-1)\/([\w<>+#/&.-]*[\w>+#])/g;
 
 /** True if the levels of a topic or filter can be those of a channel. */
-function fitsChannel([level, ...rest]: readonly string[], [own, ...ownRest]: readonly string[], many: boolean): boolean {
+function fitsChannel(
+  [level, ...rest]: readonly string[],
+  [own, ...ownRest]: readonly string[],
+  hasRest: boolean,
+): boolean {
   if (level === '#') return true;
   if (level === undefined || own === undefined) return level === own;
   const isParameter = own.startsWith('{');
-  if (isParameter && many && ownRest.length === 0) return true;
+  if (isParameter && hasRest && ownRest.length === 0) return true;
   if (!isParameter && own !== level && !/^(?:\+|<.*>)$/.test(level)) return false;
-  return fitsChannel(rest, ownRest, many);
+  return fitsChannel(rest, ownRest, hasRest);
 }
 
 void t.test('every topic that a guide names is a channel of asyncapi.yaml', async (t) => {
-  const channels = MESSAGES.filter(({ topic }) => topic.startsWith('vigie/')).map(({ topic, levels = [] }) => ({
-    levels: topic.split('/').slice(3),
-    many: levels.length > 0,
-  }));
+  const channels = MESSAGES.filter(({ topic }) => topic.startsWith('vigie/')).map(
+    ({ topic, levels = [] }) => ({
+      levels: topic.split('/').slice(3),
+      hasRest: levels.length > 0,
+    }),
+  );
   const isChannel = (topic: string): boolean =>
-    channels.some(({ levels, many }) => fitsChannel(topic.split('/'), levels, many));
+    channels.some(({ levels, hasRest }) => fitsChannel(topic.split('/'), levels, hasRest));
   const guides = readdirSync(join(ROOT, 'docs/guide')).filter((file) => file.endsWith('.md'));
   const topics = guides.flatMap((guide) =>
     [...readFileSync(join(ROOT, 'docs/guide', guide), 'utf8').matchAll(TOPIC)].map(

@@ -73,7 +73,12 @@ t.test('every section to which a document links exists', async (t) => {
 /** Documents with commands that a newcomer types. */
 const COMMAND_DOCUMENTS = [
   ...['README.md', 'docs/guide/quickstart.md', 'docs/guide/broker.md', 'docs/guide/search.md'],
-  ...['docs/guide/room.md', 'docs/guide/enrolment.md', 'docs/guide/journal.md', 'docs/guide/authorisation.md'],
+  ...[
+    'docs/guide/room.md',
+    'docs/guide/enrolment.md',
+    'docs/guide/journal.md',
+    'docs/guide/authorisation.md',
+  ],
 ];
 
 /** References that are made from the help of a program. */
@@ -107,17 +112,25 @@ function helpText(program: string, subcommand: string): string {
 }
 
 /** Commands in the code of a document: program, subcommand or nothing, options. */
-function commandsIn(text: string): { line: string; program: string; subcommand: string; options: string[] }[] {
-  const blocks = [...text.matchAll(/^ *```(?:sh|bash)?\n([\s\S]*?)^ *```/gm)].map(([, block]) => String(block));
-  const spans = [...text.replaceAll(/```[\s\S]*?```/g, '').matchAll(/`([^`]+)`/g)].map(([, span]) => String(span));
+function commandsIn(
+  text: string,
+): { line: string; program: string; subcommand: string; options: string[] }[] {
+  const blocks = [...text.matchAll(/^ *```(?:sh|bash)?\n([\s\S]*?)^ *```/gm)].map(([, block]) =>
+    String(block),
+  );
+  const spans = [...text.replaceAll(/```[\s\S]*?```/g, '').matchAll(/`([^`]+)`/g)].map(([, span]) =>
+    String(span),
+  );
   const lines = [...blocks, ...spans].flatMap((code) => code.replaceAll(/\\\n\s*/g, ' ').split('\n'));
   return lines.flatMap((line) => {
     const command =
-      /(?:^|\s|"\$VIGIE\/)(?:\.\/)?(scripts\/[a-z]+|vigie(?:-room|-oversight|-root)?)"?((?:\s.*)?)$/.exec(line);
+      /(?:^\s*|\$ |-- |&& |\| |sudo (?:-u \S+ )?)(?:"\$VIGIE\/|\.\/)?(scripts\/[a-z]+|vigie(?:-room|-oversight|-root)?)"?((?:\s.*)?)$/.exec(
+        line,
+      );
     if (command === null) return [];
     const [, program = '', rest = ''] = command;
     const own = rest.split(/[|;]| && /)[0] ?? '';
-    const [, subcommand = ''] = /^\s+([a-z-]+)(?=\s|$)/.exec(own) ?? [];
+    const [, subcommand = ''] = /^\s+([a-z][a-z-]*)(?=\s|$)/.exec(own) ?? [];
     return [{ line, program, subcommand, options: own.match(/(?<=[\s[])--[a-z][a-z-]*/g) ?? [] }];
   });
 }
@@ -125,7 +138,9 @@ function commandsIn(text: string): { line: string; program: string; subcommand: 
 t.test('every command and option that a guide names is in the help of its program', async (t) => {
   let optionCount = 0;
   for (const document of COMMAND_DOCUMENTS) {
-    for (const { line, program, subcommand, options } of commandsIn(readFileSync(join(ROOT, document), 'utf8'))) {
+    for (const { line, program, subcommand, options } of commandsIn(
+      readFileSync(join(ROOT, document), 'utf8'),
+    )) {
       const help = helpText(program, subcommand);
       t.not(help, '', `${document}: ${line}`);
       optionCount += options.length;

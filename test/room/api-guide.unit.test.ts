@@ -129,11 +129,12 @@ void t.test('the guide lists the events of the stream that the console sends', a
   t.ok(sentNames.size >= 9, [...sentNames].join(' '));
   const [, table = ''] = /^\| `event` \|.*\n.*\n((?:\|.*\n)+)/m.exec(GUIDE) ?? [];
   const cells = table.split('\n').map((row) => row.split('|')[1] ?? '');
-  const named = (text: string): string[] => [...text.matchAll(/`([a-z-]+)`/g)].map(([, name]) => String(name));
-  t.strictSame(cells.flatMap(named).sort(), [...sentNames].sort());
-  const list = [...header.matchAll(/^ \* - (`[^:]*):/gm)].flatMap(([, names]) => named(String(names)));
+  const namesIn = (text: string): string[] =>
+    [...text.matchAll(/`([a-z-]+)`/g)].map(([, name]) => String(name));
+  t.strictSame(cells.flatMap(namesIn).sort(), [...sentNames].sort());
+  const list = [...header.matchAll(/^ \* - (`[^:]*):/gm)].flatMap(([, names]) => namesIn(String(names)));
   t.strictSame(list.sort(), [...sentNames].sort(), 'as in the comment of the console’s source');
-  const summary = named(ROUTES.stream.summary);
+  const summary = namesIn(ROUTES.stream.summary);
   t.strictSame(
     [...sentNames].filter((name) => name !== undefined && !summary.includes(name)),
     [],

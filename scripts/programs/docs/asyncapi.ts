@@ -49,7 +49,7 @@ A row leaves the box when the room acknowledges its lane through its number (\`m
 (\`mqtt.ack: broker\`).
 
 The events of one incident have the same \`source\` and \`data.episode\`: one \`start\`, an \`update\` each minute while it
-lasts, and one \`end\`. A restart of the box changes nothing of this. A momentary incident, such as a crossed line, has its
+lasts, and one \`end\`. A restart of the box does not change this. A momentary incident, such as a crossed line, has its
 \`end\` at once. \`data.cause.ended\` says why an incident ended, where that was not in the street. Only a box that lost its
 state, or does not return, sends no \`end\`.
 

@@ -11,10 +11,7 @@ import { CallError, TooOftenError } from './handler.ts';
 /** Maximum length of a problem's title, as in its schema. */
 const TITLE_CHARS_MAX = 200;
 
-/**
- * Pause in s before a new try where the end of the reason is unknown: another question or stream of the account must
- * end first, and most questions take some seconds.
- */
+/** Pause in s before a new try that must wait for another question or stream of the account: most take some seconds. */
 const RETRY_S = 5;
 
 /** Answers to Fastify's own errors, by code; https://fastify.dev/docs/latest/Reference/Errors/ */
@@ -60,7 +57,9 @@ export function refuseError(
   if (error instanceof CallError) {
     const { status, message, incident, reason } = error;
     if (status !== 429) return refuse(reply, status, message, { incident, reason });
-    return refuse(reply, status, message, { retryS: error instanceof TooOftenError ? error.retryS : RETRY_S });
+    return refuse(reply, status, message, {
+      retryS: error instanceof TooOftenError ? error.retryS : RETRY_S,
+    });
   }
   if (error instanceof DatabaseUnavailable) {
     const line = 'the database does not answer; ask again: what was asked for may have been done or not';

@@ -128,7 +128,8 @@ async function refuseAction(
   request: FastifyRequest,
 ): Promise<never> {
   const waitS = refusals.take(name);
-  if (waitS > 0) throw new TooOftenError(`${action}: refused too often; again in ${Math.ceil(waitS)} s`, waitS);
+  if (waitS > 0)
+    throw new TooOftenError(`${action}: refused too often; again in ${Math.ceil(waitS)} s`, waitS);
   const { no } = request.params as { no?: string };
   const incident = no !== undefined && DIGITS.test(no) && Number(no) > 0 ? { incident: Number(no) } : {};
   await db.transaction((transaction) =>

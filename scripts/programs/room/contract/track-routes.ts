@@ -36,7 +36,8 @@ export const TRACK_ROUTES = {
   tracksMfJson: {
     method: 'GET',
     path: '/api/tracks/:id/tracks.mf.json',
-    summary: 'an answer of the last hour as OGC Moving Features JSON (19-045r3), in picture coordinates; for supervisors',
+    summary:
+      'an answer of the last hour as OGC Moving Features JSON (19-045r3), in picture coordinates; for supervisors',
     action: 'export',
     params: Id,
     gives: 'application/json',
