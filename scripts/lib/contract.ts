@@ -49,8 +49,8 @@ interface Expected {
   readonly qos: number;
   readonly retain: boolean;
   readonly message: AsyncMessage;
-  /** Validators for the published and for the closed schema. */
-  readonly payload: readonly ValidateFunction[];
+  /** Reference of the payload's schema; undefined for an empty message. */
+  readonly payload: string | undefined;
 }
 
 /** Compiles the published schema unchanged. */
@@ -67,27 +67,23 @@ function schemasIn(file: object): Ajv2020 {
 export class Contract {
   readonly #expected: readonly Expected[];
   readonly #numbered: ValidateFunction;
-  readonly #event: readonly ValidateFunction[];
+  /** The published and the closed form, which compile a schema at its first use: all of them take seconds. */
+  readonly #forms: readonly Ajv2020[];
+  readonly #eventSchema: string;
 
   constructor() {
     const published = publishedSchemas();
-    const forms = [published, schemasIn(exactSchema())];
+    this.#forms = [published, schemasIn(exactSchema())];
     const { $id } = JSON.parse(readFileSync(SCHEMA_FILE, 'utf8')) as { $id: string };
     const { channels, operations, components } = parse(readFileSync(ASYNCAPI_FILE, 'utf8')) as AsyncApi;
-    const checksOf = (ref: string): readonly ValidateFunction[] =>
-      forms.map((ajv) => {
-        const check = ajv.getSchema(ref);
-        if (check === undefined) throw new Error(`${ref} is not in the schema file`);
-        return check;
-      });
-    this.#event = checksOf($id);
+    this.#eventSchema = $id;
     this.#numbered = published.compile(components.messageTraits['numbered']?.headers ?? false);
     const all = Object.values(operations).map(({ action, channel, bindings }): Expected => {
       const { address, messages, parameters } = channels[lastOf(channel.$ref)] as AsyncChannel;
       const [name = ''] = Object.keys(messages);
       const message = components.messages[name] as AsyncMessage;
       const schema = message.payload?.schema.$ref;
-      const payload = schema === undefined ? [] : checksOf(`${$id}#${schema.split('#')[1]}`);
+      const payload = schema === undefined ? undefined : `${$id}#${schema.split('#')[1]}`;
       return { name, topic: topicPattern(address, parameters), action, message, payload, ...bindings.mqtt };
     });
     // A fixed level precedes a parameter: `evt/system/outbox-gap` is not an event of a kind.
@@ -103,14 +99,31 @@ export class Contract {
     if (payload.length === 0 && packet.retain && channel.message['x-removable'] === true) return [];
     return [
       ...this.#deliveryProblems(channel, packet),
-      ...payloadProblems(channel, payload),
+      ...this.#payloadProblems(channel, payload),
       ...topicProblems(packet),
     ].map((problem) => `${packet.topic} (${channel.name}): ${problem}`);
   }
 
   /** Returns the violations in an event from any source, such as the files of a replay. */
   eventProblems(event: object): string[] {
-    return problemsBy(this.#event, event);
+    return this.#schemaProblems(this.#eventSchema, event);
+  }
+
+  #payloadProblems({ message, payload }: Expected, bytes: Buffer): string[] {
+    const { 'x-bytesMax': bytesMax = Infinity } = message;
+    if (bytes.length > bytesMax) return [`${bytes.length} bytes, at most ${bytesMax}`];
+    if (payload === undefined) return bytes.length > 0 ? [] : ['empty'];
+    const text = bytes.toString('utf8');
+    const value: unknown = message.contentType.includes('json') ? JSON.parse(text) : text;
+    return this.#schemaProblems(payload, value);
+  }
+
+  #schemaProblems(ref: string, value: unknown): string[] {
+    return this.#forms.flatMap((ajv) => {
+      const check = ajv.getSchema(ref);
+      if (check === undefined) throw new Error(`${ref} is not in the schema file`);
+      return check(value) ? [] : [errorText(check.errors)];
+    });
   }
 
   /** Checks the properties of the delivery: content type, QoS, user properties. */
@@ -124,19 +137,6 @@ export class Contract {
       ...(numbered ? [] : [`user properties: ${errorText(this.#numbered.errors)}`]),
     ];
   }
-}
-
-function payloadProblems({ message, payload }: Expected, bytes: Buffer): string[] {
-  const { 'x-bytesMax': bytesMax = Infinity } = message;
-  if (bytes.length > bytesMax) return [`${bytes.length} bytes, at most ${bytesMax}`];
-  if (payload.length === 0) return bytes.length > 0 ? [] : ['empty'];
-  const text = bytes.toString('utf8');
-  const value: unknown = message.contentType.includes('json') ? JSON.parse(text) : text;
-  return problemsBy(payload, value);
-}
-
-function problemsBy(checks: readonly ValidateFunction[], value: unknown): string[] {
-  return checks.flatMap((check) => (check(value) ? [] : [errorText(check.errors)]));
 }
 
 /** Checks that topic and event name the same box, severity and kind. */

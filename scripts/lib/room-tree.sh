@@ -24,7 +24,7 @@ make_room_tree() { # ARCH DIR MODULES
   cp -r -- "$room"/broker/* "$doc/examples/broker/"
   cp -r -- "$room/failover" "$doc/examples/"
   cp -- "$root/NOTICE" "$doc/"
-  cp -- "$root"/docs/guide/{console,room,broker,database-failover,enrolment,fleet-metrics,search,authorisation,journal}.md "$doc/"
+  cp -- "$root"/docs/guide/{console,room,archive,broker,database-failover,enrolment,fleet-metrics,search,authorisation,journal}.md "$doc/"
   find "$tree" -type d -exec chmod 0755 {} +
   find "$tree" -type f -exec chmod 0644 {} +
   chmod 0755 "$tree/usr/bin/vigie-room"

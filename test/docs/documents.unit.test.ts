@@ -159,6 +159,19 @@ t.test('every command and option that a guide names is in the help of its progra
   t.equal(helpText('vigie', 'docter'), '', 'a command that does not exist has no help (control)');
 });
 
+t.test('no line of a document repeats the end of the line before it', async (t) => {
+  const documents = execFileSync('git', ['ls-files', '-z', '*.md'], { cwd: ROOT, encoding: 'utf8' })
+    .split('\0')
+    .filter(Boolean);
+  const repeated = documents.flatMap((document) => {
+    const lines = readFileSync(join(ROOT, document), 'utf8').split('\n');
+    return lines
+      .filter((line, at) => line.trim().length > 15 && lines[at - 1]?.endsWith(line.trim()) === true)
+      .map((line) => `${document}: ${line}`);
+  });
+  t.same(repeated, []);
+});
+
 /** Documents whose tables name the test that proves each row, as `folder/name`. */
 const TABLE_DOCUMENTS = ['docs/design/029-borders.md', 'docs/design/030-threats.md'];
 const LAST_COLUMN = /\|([^|]*)\|$/gm;

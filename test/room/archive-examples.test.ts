@@ -199,7 +199,7 @@ for (const [name, example] of Object.entries(EXAMPLES)) {
 }
 
 void t.test('the guide shows the tested example in Python', async (t) => {
-  const guide = readFileSync(join(ROOT, 'docs/guide/room.md'), 'utf8');
+  const guide = readFileSync(join(ROOT, 'docs/guide/archive.md'), 'utf8');
   const [, exampleText = ''] = /```python\n([\s\S]*?)```/.exec(guide) ?? [];
   t.equal(exampleText, readFileSync(join(ROOT, 'docs/examples/archive.py'), 'utf8'));
   t.match(guide, '(../examples/archive.mjs)');

@@ -198,11 +198,11 @@ void t.test('a reader may read all that the guide of the broker subscribes to', 
   t.match(command, / -i [\w-]+\.[\w-]+ /, 'its client id cannot be the name of a box');
 });
 
-void t.test('the guide of the room shows the shipped rules', async (t) => {
+void t.test('the guide of the broker shows the shipped rules', async (t) => {
   const rules = (text: string): string[] =>
     text.split('\n').filter((line) => /^(user|topic|pattern) /.test(line));
   const shipped = rules(PROGRAM_RULES);
-  const guide = rules(readFileSync(join(ROOT, 'docs/guide/room.md'), 'utf8'));
+  const guide = rules(readFileSync(join(ROOT, 'docs/guide/broker.md'), 'utf8'));
   t.strictSame(guide, shipped);
 });
 

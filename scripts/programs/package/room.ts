@@ -128,6 +128,7 @@ function manPage(): string {
     ...usages,
     '.SH SEE ALSO',
     '.BR systemctl (1),',
+    'file:///usr/share/doc/vigie\\-room/room.md,',
     'file:///usr/share/doc/vigie\\-room/console.md,',
     'file:///usr/share/doc/vigie\\-room/search.md',
   ];

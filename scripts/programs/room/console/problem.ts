@@ -16,7 +16,7 @@ const RETRY_S = 5;
 
 /** Answers to Fastify's own errors, by code; https://fastify.dev/docs/latest/Reference/Errors/ */
 const LINES: Readonly<Record<string, readonly [status: number, line: string]>> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: [413, 'the body is longer than 64 kB'],
+  FST_ERR_CTP_BODY_TOO_LARGE: [413, 'the body is longer than 192 kB'],
   FST_ERR_CTP_INVALID_MEDIA_TYPE: [415, 'the body must be application/json'],
   FST_ERR_CTP_EMPTY_JSON_BODY: [400, 'body: missing; send {} if there are no fields'],
   FST_ERR_CTP_INVALID_JSON_BODY: [400, 'body: not valid JSON'],

@@ -25,8 +25,8 @@ import type { Settings } from './settings.ts';
 import { type StaticFiles, serveStatic } from './static-files.ts';
 import { type ChangesSince, Pump } from './stream.ts';
 
-/** A search that names 1,500 boxes takes 30 kB. */
-const BODY_BYTES_MAX = 64 * 1024;
+/** A search may name 5,000 boxes with names of 32 characters, which take 175 kB. */
+const BODY_BYTES_MAX = 192 * 1024;
 
 /** Enough for ten people, their streams, programs, and a proxy that keeps connections open. */
 const CONNECTIONS_MAX = 1000;
@@ -34,7 +34,7 @@ const CONNECTIONS_MAX = 1000;
 /** A proxy sends its request at once; a browser reopens a connection that it opened in advance. */
 const ASK_WITHIN_MS = 10_000;
 
-/** The default of nginx (client_body_timeout) is 60 s; half of it suffices for 64 kB. */
+/** The default of nginx (client_body_timeout) is 60 s; half of it suffices for 192 kB. */
 const REQUEST_WITHIN_MS = 30_000;
 
 const HEALTH_PATH = '/healthz';

@@ -7,7 +7,7 @@
  *   anything in it.
  * - Only one of several programs on one database deletes.
  * - Deleted data is also removed from the files by `scrub`, after each run and thoroughly once a night.
- * - The audit log (table `audit`) is kept indefinitely, because it holds no personal data.
+ * - The audit log (table `audit`) is kept indefinitely, because a deleted entry would break its hash chain.
  * LIMITS:
  * - `sliceRows` rows and SLICE_BOXES boxes per transaction, followed by an equally long pause for the archive's
  *   batches.
