@@ -117,7 +117,7 @@ const FRENCH: FindingTexts = {
   phases: { stopped: 'arrêté', connecting: 'connexion en cours', online: 'connecté', waiting: 'en attente' },
   unknown: 'inconnue',
   mode: (mode, up, version) => `${mode}, démarré depuis ${up}, version ${version}`,
-  underInstallation: (order) => `sous le permis d’installation ${order} : aucune règle ne tourne`,
+  underInstallation: (order) => `sous l’arrêté d’installation ${order} : aucune règle n’est active`,
   validUntil: (subject, time) => `${subject} jusqu’au ${time}`,
   boxCertificate: 'celui du boîtier',
   caCertificate: 'celui de l’autorité du serveur MQTT',

@@ -131,7 +131,7 @@ const ENGLISH: Readonly<Record<Remedy, string>> = {
   'update-failed': `${CALL_EN}: the previous version runs. There is nothing to do on site.`,
   'certificate-refused': `${CALL_EN}: it has to accept the box or renew its certificate.`,
   'broker-unreachable': `Check the network cable, the modem and its antenna, and wait two minutes. ${CALL_EN} if this line stays.`,
-  'broker-certificate': `Look whether the clock is right (line “clock”). If it is, call the control room: it has to renew the certificate.`,
+  'broker-certificate': `Look whether the clock is right (line “Clock”). If it is, call the control room: it has to renew the certificate.`,
   'broker-denied': `${CALL_EN}: its server does not admit this box.`,
   'broker-identity-conflict': `${CALL_EN}: a second box uses the name of this one.`,
   'broker-protocol': `${CALL_EN}: its server cannot take what the box sends.`,
@@ -195,7 +195,7 @@ const FRENCH: Readonly<Record<Remedy, string>> = {
   'certificate-refused': `${CALL_FR} : il doit accepter le boîtier ou renouveler son certificat.`,
   'broker-unreachable': `Vérifiez le câble réseau, le modem et son antenne, puis attendez deux minutes. ${CALL_FR} si cette ligne reste.`,
   'broker-certificate':
-    'Regardez si l’heure est bonne (ligne « clock »). Si oui, appelez le CSU : il doit renouveler le certificat.',
+    'Regardez si l’heure est bonne (ligne « Horloge »). Si oui, appelez le CSU : il doit renouveler le certificat.',
   'broker-denied': `${CALL_FR} : son serveur n’admet pas ce boîtier.`,
   'broker-identity-conflict': `${CALL_FR} : un second boîtier porte le nom de celui-ci.`,
   'broker-protocol': `${CALL_FR} : son serveur ne peut pas recevoir ce que le boîtier envoie.`,

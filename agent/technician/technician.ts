@@ -234,7 +234,7 @@ export class TechnicianPage {
     const rule = config.rules.find((candidate) => candidate.id === id);
     if (rule === undefined) return { code: 'no-such-rule', reason: `no rule ${id} runs here` };
     const grant = restraint.ruled?.permit?.rules.get(id);
-    if (grant === undefined) return { code: 'unauthorised', reason: `rule ${id} may not run now` };
+    if (grant === undefined) return { code: 'rule-unauthorised', reason: `rule ${id} may not run now` };
     if (grant.shadow) return { code: 'shadow', reason: `rule ${id} runs in shadow: it raises no alert` };
     return this.#walk.start(rule, passes);
   }

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { FINDING_NAMES } from '../../agent/contract/finding-names.ts';
 import { EN as PAGE_EN } from '../../agent/page/app/words/en.ts';
 import { FR as PAGE_FR } from '../../agent/page/app/words/fr.ts';
 import { EN as CONSOLE_EN } from '../../scripts/programs/room/app/words/en.ts';
@@ -15,11 +16,11 @@ import { ROOT } from '../lib/paths.ts';
 /** An English text of a screen and the French one. */
 type Pair = readonly [english: string, french: string];
 
-/** Guide with `**` removed, each paragraph on one line. */
+/** Guide with `**` removed, each paragraph and item on one line. */
 const guideText = (name: string): string =>
   readFileSync(join(ROOT, 'docs/guide', name), 'utf8')
     .replaceAll('**', '')
-    .replaceAll(/\n(?![\n|\d-])/g, ' ');
+    .replaceAll(/\n(?![\n|\d-]) */g, ' ');
 
 /** Replaces the values of a text. */
 const VALUE = '…';
@@ -61,7 +62,7 @@ const GUIDES = {
     ...pairsOf(VIEWS_EN, VIEWS_FR),
     ...alarmPairs(),
   ],
-  'technician.md': pairsOf(PAGE_EN, PAGE_FR),
+  'technician.md': [...pairsOf(PAGE_EN, PAGE_FR), ...pairsOf(FINDING_NAMES.en, FINDING_NAMES.fr)],
 } as const;
 
 /** True if the text has this name; an ellipsis at its end replaces the rest of the text. */

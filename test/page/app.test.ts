@@ -122,6 +122,12 @@ async function everyScreen(t: Test, parts: Parts, look: Look): Promise<void> {
   box.brokerFails = false;
   await phone.untilTrue('a good verdict', 'document.querySelector("#verdict.ok") !== null');
   await check('18-go');
+  const clockLine = phone.look[0] === 'fr' ? /Horloge/ : /Clock/;
+  t.match(
+    await phone.text('[data-finding=clock] h2'),
+    clockLine,
+    'lines have names in the language of the phone',
+  );
   await phone.tap('#next');
   await phone.tap('#fresh-code');
   await phone.untilTrue('a code', 'document.body.textContent.includes("7XKQ")');

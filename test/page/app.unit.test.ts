@@ -3,6 +3,8 @@
  * authorisation.
  */
 
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import fc from 'fast-check';
 import t from 'tap';
@@ -46,7 +48,10 @@ import { JPEG_BYTES_MAX, PASSES_MAX, TRIAL_SECONDS } from '../../agent/page/app/
 import { problemsOf, uncovered } from '../../agent/page/app/problems.ts';
 import { badFields, newRule, type RuleFields } from '../../agent/page/app/rule-fields.ts';
 import { FiringWatch, passed } from '../../agent/page/app/rule-preview.ts';
+import { EN } from '../../agent/page/app/words/en.ts';
+import { FR } from '../../agent/page/app/words/fr.ts';
 import { ruleFields } from '../../scripts/programs/apps/rule-fields.ts';
+import { ROOT } from '../lib/paths.ts';
 import { AUTHORISATION, INSTALLED } from './canned.ts';
 
 const FIELDS = ruleFields() as unknown as RuleFields;
@@ -387,6 +392,19 @@ t.test('each part of a drawing outside of the authorisation is named', async (t)
     ['zone/square'],
     'a line of the same name is not marked',
   );
+});
+
+t.test('each refusal of the agent has a text on the page, in both languages', async (t) => {
+  const agentCode = ['technician', 'walk', 'preview', 'page-server']
+    .map((name) => readFileSync(join(ROOT, `agent/technician/${name}.ts`), 'utf8'))
+    .join('');
+  const codes = [...agentCode.matchAll(/code: '([a-z-]+)'/g)].map(([, code]) => String(code));
+  t.ok(codes.length > 20, codes.join(', '));
+  for (const { errors, noPicture } of [EN, FR]) {
+    const texts: Readonly<Record<string, string>> = { ...noPicture, ...errors };
+    // A missing still is a missing picture, not a text.
+    t.strictSame([...new Set(codes.filter((code) => texts[code] === undefined))], ['no-still']);
+  }
 });
 
 t.test('times are written in short form', async (t) => {

@@ -7,10 +7,8 @@
  */
 import { effect } from '@preact/signals';
 import type { WalkView } from '../../contract/page-link.ts';
+import { type Cue, cueBetween } from './cue-choice.ts';
 import { agent } from './store.ts';
-
-type Code = NonNullable<WalkView['last']>['code'];
-type Cue = 'begin' | 'seen' | 'missed' | 'void';
 
 /** Tone: pitch in Hz, and duration in s. */
 type Tone = readonly [hz: number, s: number];
@@ -36,15 +34,6 @@ const VIBRATIONS: Readonly<Record<Cue, readonly number[]>> = {
   missed: [800],
   void: [80, 80, 80, 80, 80],
 };
-const CUES: Readonly<Record<Code, Cue>> = {
-  seen: 'seen',
-  missed: 'missed',
-  blind: 'void',
-  'still-standing': 'void',
-  off: 'void',
-  'given-up': 'void',
-  'no-agent': 'void',
-};
 const GAP_S = 0.06;
 const VOLUME = 0.5;
 
@@ -57,7 +46,7 @@ export function allowSound(): void {
   void audio.resume();
 }
 
-export function give(cue: Cue): void {
+function give(cue: Cue): void {
   // Absent on iOS.
   if ('vibrate' in navigator) navigator.vibrate([...VIBRATIONS[cue]]);
   if (audio === undefined) return;
@@ -74,17 +63,8 @@ export function give(cue: Cue): void {
 }
 
 /** True while a test runs, also while the screen is off. */
-export function isTestRunning(test: WalkView | null): boolean {
+function isTestRunning(test: WalkView | null): boolean {
   return test !== null && (test.phase === 'ready' || test.phase === 'watching');
-}
-
-/** Returns the cue for the step from one state to the next; undefined if there is none. */
-export function cueBetween(before: WalkView | null | undefined, now: WalkView | null): Cue | undefined {
-  // The first state after a reload is not news.
-  if (now === null || now.last === null || before === undefined) return undefined;
-  if (now.phase === 'watching' || now.phase === 'kept') return undefined;
-  const isOver = before?.phase === 'watching' || now.outcomes.length > (before?.outcomes.length ?? 0);
-  return isOver ? CUES[now.last.code] : undefined;
 }
 
 async function keepScreenOn(): Promise<void> {

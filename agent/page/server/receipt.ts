@@ -8,6 +8,7 @@
 import PDFDocument from 'pdfkit';
 import { encode } from 'uqr';
 import type { ConfigReply } from '../../contract/config-trial.ts';
+import { findingName } from '../../contract/finding-names.ts';
 import type { AgentView } from '../../contract/page-link.ts';
 import { type Language, RECEIPT_TEXTS, type ReceiptTexts } from './receipt-texts.ts';
 
@@ -92,7 +93,7 @@ function drawHead(
 }
 
 function drawVerdict(doc: PDFKit.PDFDocument, input: ReceiptInput, texts: ReceiptTexts): void {
-  const { agent, config } = input;
+  const { agent, config, language } = input;
   heading(doc, texts.verdict);
   doc
     .font('Helvetica-Bold')
@@ -102,7 +103,10 @@ function drawVerdict(doc: PDFKit.PDFDocument, input: ReceiptInput, texts: Receip
   if (agent.mode !== 'active') line(doc, `${agent.mode}: ${agent.reason ?? ''}`);
   const open = agent.findings.filter(({ verdict }) => verdict !== 'ok');
   for (const { name, verdict, detail } of open.slice(0, FINDINGS_MAX)) {
-    line(doc, `${name} (${verdict === 'failed' ? texts.failed : texts.unknown}): ${detail}`);
+    line(
+      doc,
+      `${findingName(name, language)} (${verdict === 'failed' ? texts.failed : texts.unknown}): ${detail}`,
+    );
   }
   if (open.length > FINDINGS_MAX) line(doc, texts.moreItems(open.length - FINDINGS_MAX));
 }

@@ -1,7 +1,9 @@
 /** Final check screen: shows whether the technician may leave the site. */
 import { useSignal } from '@preact/signals';
+import { findingName } from '../../../contract/finding-names.ts';
 import type { PageFinding } from '../../../contract/page-link.ts';
 import { Button, Notice } from '../../../kit/controls.tsx';
+import { language } from '../../../kit/words.ts';
 import { Detail } from '../parts/detail.tsx';
 import { perform } from '../repeated-acts.ts';
 import { agent, page, refresh, siteZone, trial } from '../store.ts';
@@ -51,7 +53,8 @@ export function GoScreen() {
         {[...state.findings].sort(worstFirst).map((finding) => (
           <li key={finding.name} class={`card ${finding.verdict}`} data-finding={finding.name}>
             <h2>
-              <span aria-hidden="true">{SIGNS[finding.verdict]}</span> {finding.name}{' '}
+              <span aria-hidden="true">{SIGNS[finding.verdict]}</span>{' '}
+              {findingName(finding.name, language.value)}{' '}
               <span class="quiet">({go.finding[finding.verdict]})</span>
             </h2>
             <p>{finding.detail}</p>

@@ -9,7 +9,7 @@ import { TrialFate } from '../parts/trial-fate.tsx';
 import { perform } from '../repeated-acts.ts';
 import { placeOf } from '../rule-fields.ts';
 import { agent, refresh } from '../store.ts';
-import { allowSound, give } from '../walk-cues.ts';
+import { allowSound } from '../walk-cues.ts';
 import { number, words } from '../words/words.ts';
 
 const PASSES = 5;
@@ -30,12 +30,8 @@ const delayS = signal(String(DELAY_S));
 /** Starts the next pass after the chosen delay. Must be called in a tap. */
 function startPass(): void {
   allowSound();
-  const begin = async (): Promise<void> => {
-    await answer('go');
-    give('begin');
-  };
-  if (delayS.value === '0') void begin();
-  else startCountdown(Number(delayS.value), () => void begin());
+  if (delayS.value === '0') void answer('go');
+  else startCountdown(Number(delayS.value), () => void answer('go'));
 }
 
 export function WalkScreen() {

@@ -145,7 +145,7 @@ const walkLast: Record<NonNullable<WalkView['last']>['code'], string> = {
   'still-standing': 'The last incident is still open. Clear the scene first.',
   off: 'The rule’s schedule is off at this time.',
   'given-up': 'The test was cancelled; nothing was saved.',
-  'no-agent': 'The agent restarted; nothing was saved.',
+  'no-agent': 'No video, or the agent restarted; nothing was saved.',
 };
 export const EN = {
   screens,
@@ -345,7 +345,7 @@ export const EN = {
     delay: 'Time to walk there',
     atOnce: 'start at once',
     afterS: (s: string) => `${s} s`,
-    cues: 'Put the phone in your pocket: two rising tones mean detected, one long low tone not detected. It vibrates if it can.',
+    cues: 'Put the phone in your pocket without locking it: one short tone means begin, two rising tones detected, one long low tone not detected. It vibrates if it can.',
     goThere: 'Go to the place.',
     startsIn: (s: string) => `The pass starts in ${s} s`,
     stopCountdown: 'Stop the countdown',

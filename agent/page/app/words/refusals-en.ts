@@ -4,7 +4,7 @@ import type { ActKind } from '../act-kinds.ts';
 /** Refusals of the server that need more than its English line. */
 export const EN_ERRORS: Record<string, string> = {
   unreachable: 'The box does not answer. Is the phone still connected to it?',
-  unpaired: 'This phone is no longer paired. Enter the code again.',
+  unpaired: 'This phone is no longer paired. It needs a new code.',
   busy: 'Another person is changing the box. Wait a moment.',
   bad: 'The box could not read the request.',
   'too-many': 'The phone asks too often. Wait a second.',
@@ -18,8 +18,11 @@ export const EN_ERRORS: Record<string, string> = {
   'not-waiting': 'A pass is running: wait for its end.',
   'nothing-to-repeat': 'No pass has been done yet.',
   'no-such-rule': 'This rule does not run on the box.',
+  'rule-unauthorised': 'The authorisation does not allow this rule now, so it does not run.',
   shadow: 'This rule is counted only and raises no alert, so it cannot be walked.',
   off: 'The rule’s schedule is off at this time.',
+  'receipt-waits': 'A receipt is being made already.',
+  'too-often': 'That was requested too often. Try again in a few minutes.',
   'not-confirmed': 'The box could not take this view as its reference.',
 };
 
