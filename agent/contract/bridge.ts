@@ -178,6 +178,6 @@ export const BRIDGE_MESSAGES = [
     summary: 'Bridge `homeAssistant`: the redacted still of the newest alert that has one.',
     topic: `${root}/home-assistant/box/image`,
     contentType: 'image/jpeg',
-    expires: true,
+    expires: 'retention',
   },
 ] as const;

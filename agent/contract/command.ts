@@ -16,6 +16,9 @@ export const COMMAND_TYPE = 'application/vnd.vigie.command+json';
 /** Maximum size in bytes. A search with all its lists full takes 5 kB. */
 export const COMMAND_BYTES_MAX = 16_384;
 
+/** Message expiry of a reply in s; no client waits longer. */
+export const REPLY_EXPIRY_S = 300;
+
 /** Box name that addresses every box of the site. No box may have this name. */
 export const ALL_BOXES = 'all';
 

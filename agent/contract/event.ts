@@ -30,14 +30,20 @@ export type Phase = Static<typeof Phase>;
 
 export const EventObject = Type.Object(
   {
-    track: Type.Integer({ minimum: 1 }),
+    track: Type.Integer({
+      minimum: 1,
+      description: 'number of the object while it is in view; it identifies no one',
+    }),
     label: ObjectLabel,
     score: Type.Number({
       minimum: 0,
       maximum: 1,
       description: 'the highest score of the detector up to now',
     }),
-    xyxyNorm: XyxyNorm,
+    xyxyNorm: {
+      ...XyxyNorm,
+      description: '[x1, y1, x2, y2] as ratios of the frame, from its top left corner',
+    },
     since: Type.String({ ...Time, description: 'when the object was first seen' }),
   },
   strict,
@@ -46,8 +52,8 @@ export type EventObject = Static<typeof EventObject>;
 
 const Snapshot = Type.Object(
   {
-    sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
-    bytes: Type.Integer({ minimum: 1 }),
+    sha256: Type.String({ pattern: '^[0-9a-f]{64}$', description: 'of the JPEG file, in hexadecimal' }),
+    bytes: Type.Integer({ minimum: 1, description: 'size of the JPEG file, in bytes' }),
     time: Type.String({ ...Time, description: 'when it was taken' }),
     redaction: Redaction,
   },
@@ -73,8 +79,8 @@ export type Evidence = Static<typeof Evidence>;
 /** Zone or line that the rule watches. */
 const Place = Type.Object(
   {
-    id: Id,
-    purpose: Type.String({ minLength: 1, maxLength: 64 }),
+    id: { ...Id, description: 'as in the configuration' },
+    purpose: Type.String({ minLength: 1, maxLength: 64, description: 'as in the configuration' }),
     legalBasis: Type.Optional(
       Type.String({ maxLength: 300, description: 'as the authorisation says; absent in replay' }),
     ),
@@ -85,13 +91,20 @@ const Place = Type.Object(
 
 export const EventData = Type.Object(
   {
-    episode: Type.String({ minLength: 1, maxLength: 64, description: 'the same for start, update and end' }),
-    phase: Phase,
+    episode: Type.String({
+      minLength: 1,
+      maxLength: 64,
+      description: 'the incident, unique within `source`: the same for start, update and end',
+    }),
+    phase: {
+      ...Phase,
+      description: 'one start, an update each minute while it lasts, one end',
+    },
     severity: Severity,
     rule: Type.Object(
       {
-        id: Id,
-        kind: Type.String({ pattern: '^[a-z-]{1,40}$' }),
+        id: { ...Id, description: 'as in the configuration; `built-in` for reports of the box about itself' },
+        kind: Type.String({ pattern: '^[a-z-]{1,40}$', description: 'the kind in `type`' }),
         params: Type.Record(Type.String(), Type.Unknown()),
       },
       strict,
@@ -122,15 +135,21 @@ export const VigieEvent = Type.Object(
     id: Type.String({
       minLength: 1,
       maxLength: 64,
-      description: 'unique per message; consumers de-duplicate by it',
+      description: 'unique within `source`, also over restarts; consumers de-duplicate by both',
     }),
-    source: Type.String({ pattern: '^urn:vigie:[a-z0-9-]{1,32}:[a-z0-9-]{1,32}$' }),
-    type: Type.String({ pattern: '^vigie\\.[a-z-]{1,40}\\.v1$' }),
+    source: Type.String({
+      pattern: '^urn:vigie:[a-z0-9-]{1,32}:[a-z0-9-]{1,32}$',
+      description: 'urn:vigie:<site>:<box>',
+    }),
+    type: Type.String({ pattern: '^vigie\\.[a-z-]{1,40}\\.v1$', description: 'vigie.<kind>.v1' }),
     subject: Type.String({ minLength: 1, maxLength: 80, description: 'zone/<id>, line/<id> or camera' }),
-    time: Time,
+    time: { ...Time, description: 'when it happened, by the box’s clock' },
     datacontenttype: Type.Literal('application/json'),
     dataschema: Type.Literal(EVENT_SCHEMA_URI),
-    sequence: Type.String({ pattern: '^\\d{10}$', description: 'per box and lane, gapless' }),
+    sequence: Type.String({
+      pattern: '^\\d{10}$',
+      description: 'the user property `seq` with leading zeros: per box, epoch and lane, gapless',
+    }),
     data: EventData,
   },
   strict,

@@ -22,9 +22,15 @@ function each<K extends string, V extends ReturnType<typeof Type.Integer>>(keys:
 /** `vigie/<site>/<box>/status`. `offline` is the Last Will; its time is that of the connection it belongs to. */
 export const StatusReport = Type.Object(
   {
-    state: Type.Union([Type.Literal('online'), Type.Literal('stopped'), Type.Literal('offline')]),
-    boot: Type.String({ maxLength: 64 }),
-    time: Time,
+    state: Type.Union([Type.Literal('online'), Type.Literal('stopped'), Type.Literal('offline')], {
+      description:
+        'online; stopped, because its agent was ended on purpose; offline, because its connection broke',
+    }),
+    boot: Type.String({ maxLength: 64, description: 'start of the agent, as in the user property `boot`' }),
+    time: {
+      ...Time,
+      description: 'by the box’s clock; with offline, the time at which the broken connection began',
+    },
   },
   strict,
 );

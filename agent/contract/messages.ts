@@ -6,7 +6,7 @@ import { type TSchema, Type } from '@sinclair/typebox';
 import { ACK_BYTES_MAX, Ack } from './ack.ts';
 import { BRIDGE_MESSAGES } from './bridge.ts';
 import { TO_BOX_BYTES_MAX } from './broker-connection.ts';
-import { COMMAND_BYTES_MAX, CommandReply, Envelope, envelopeOf } from './command.ts';
+import { COMMAND_BYTES_MAX, CommandReply, Envelope, envelopeOf, REPLY_EXPIRY_S } from './command.ts';
 import { EVENT_CONTENT_TYPE, VigieEvent } from './event.ts';
 import { HealthReport, StatusReport } from './health.ts';
 import { BODY_BYTES_MAX, GapEvent } from './outbox.ts';
@@ -32,8 +32,8 @@ export interface MessageContract {
   readonly retained: boolean;
   /** Sent from the outbox, with the user properties `lane`, `seq` and `boot`. */
   readonly numbered: boolean;
-  /** Has a message expiry. */
-  readonly expires?: boolean;
+  /** Message expiry: the remaining retention of snapshots, or a number of seconds. */
+  readonly expires?: 'retention' | number;
   /** An empty payload removes the retained message. */
   readonly removable?: boolean;
 }
@@ -139,7 +139,7 @@ export const MESSAGES: readonly MessageContract[] = [
     bytesMax: SNAPSHOT_BYTES_MAX,
     qos: 1,
     numbered: true,
-    expires: true,
+    expires: 'retention',
   },
   {
     ...fromBox,
@@ -188,7 +188,7 @@ export const MESSAGES: readonly MessageContract[] = [
     topic: `${root}/reply/{token}`,
     schema: CommandReply,
     qos: 1,
-    expires: true,
+    expires: REPLY_EXPIRY_S,
   },
   {
     ...toBox,

@@ -70,14 +70,14 @@ export const BODY_BYTES_MAX = 262_144;
 export const GAP_REASONS = ['overflow', 'expired', 'store-lost', 'too-large'] as const;
 export type GapReason = (typeof GAP_REASONS)[number];
 
-const DroppedCount = Type.Optional(Type.Integer({ minimum: 1 }));
+const DroppedCount = Type.Optional(Type.Integer({ minimum: 1, description: 'number of messages' }));
 
 /** The numbers `from` to `to` of a lane will not be delivered, unless they already were. */
 export const GapRecord = Type.Object(
   {
     lane: Type.Union(LANES.map((lane) => Type.Literal(lane))),
-    from: Type.Integer({ minimum: 1 }),
-    to: Type.Integer({ minimum: 1 }),
+    from: Type.Integer({ minimum: 1, description: 'first number of the lane that will not come' }),
+    to: Type.Integer({ minimum: 1, description: 'last number that will not come' }),
     reasons: Type.Array(Type.Union(GAP_REASONS.map((reason) => Type.Literal(reason))), { minItems: 1 }),
     dropped: Type.Object(
       { snapshot: DroppedCount, notice: DroppedCount, alert: DroppedCount },
@@ -94,14 +94,21 @@ export type GapRecord = Static<typeof GapRecord>;
 export const GapEvent = Type.Object(
   {
     specversion: Type.Literal('1.0'),
-    id: Type.String({ minLength: 1, maxLength: 64 }),
-    source: Type.String({ pattern: '^urn:vigie:[a-z0-9-]{1,32}:[a-z0-9-]{1,32}$' }),
+    id: Type.String({
+      minLength: 1,
+      maxLength: 64,
+      description: 'unique within `source`; the same when the same numbers are named again',
+    }),
+    source: Type.String({
+      pattern: '^urn:vigie:[a-z0-9-]{1,32}:[a-z0-9-]{1,32}$',
+      description: 'urn:vigie:<site>:<box>',
+    }),
     type: Type.Literal('vigie.outbox-gap.v1'),
-    subject: Type.String({ pattern: '^outbox/(alert|bulk)$' }),
-    time: Time,
+    subject: Type.String({ pattern: '^outbox/(alert|bulk)$', description: 'outbox/<lane>' }),
+    time: { ...Time, description: 'when it was sent, by the box’s clock' },
     datacontenttype: Type.Literal('application/json'),
     dataschema: Type.Literal(GAP_SCHEMA_URI),
-    sequence: Type.String({ pattern: '^\\d{10}$' }),
+    sequence: Type.String({ pattern: '^\\d{10}$', description: 'the number `to` with leading zeros' }),
     data: GapRecord,
   },
   { additionalProperties: false },

@@ -16,7 +16,10 @@ export const VERDICTS = ['confirmed', 'false-alarm', 'unclear'] as const;
 export type VerdictValue = (typeof VERDICTS)[number];
 
 const verdictFields = {
-  verdict: Type.Union(VERDICTS.map((verdict) => Type.Literal(verdict))),
+  verdict: Type.Union(
+    VERDICTS.map((verdict) => Type.Literal(verdict)),
+    { description: 'whether it was an event that the rule is for; unclear: reviewed without a decision' },
+  ),
   time: Type.String({
     pattern: TIME_PATTERN,
     description:

@@ -14,6 +14,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import { RepeatedLine } from '../base/repeated-line.ts';
 import type { Notice } from '../contract/bridge.ts';
+import { REPLY_EXPIRY_S } from '../contract/command.ts';
 import type { HealthReport, StatusReport } from '../contract/health.ts';
 import type { Topics } from '../contract/topics.ts';
 import type { LearntLimits } from './learnt-limits.ts';
@@ -38,9 +39,6 @@ const TOO_LARGE_EVERY_MS = 60_000;
 
 const JSON_TYPE = 'application/json';
 const NOTE_TYPE = 'text/plain; charset=utf-8';
-
-/** Lifetime of a reply in s; no client waits longer. */
-const REPLY_EXPIRY_S = 300;
 
 /** Time limit in ms; systemd gives the complete agent 5 s. */
 const STOPPED_WITHIN_MS = 1500;

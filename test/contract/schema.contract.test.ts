@@ -12,12 +12,12 @@ import ts from 'typescript';
 import { parse } from 'yaml';
 import { ACK_BYTES_MAX } from '../../agent/contract/ack.ts';
 import { TO_BOX_BYTES_MAX } from '../../agent/contract/broker-connection.ts';
-import { COMMAND_BYTES_MAX } from '../../agent/contract/command.ts';
+import { COMMAND_BYTES_MAX, REPLY_EXPIRY_S } from '../../agent/contract/command.ts';
 import { CONDITION_KINDS, isBlinding } from '../../agent/contract/condition.ts';
 import { EVENT_CONTENT_TYPE, SCHEMA_ID, type VigieEvent } from '../../agent/contract/event.ts';
 import { EVENT_KINDS } from '../../agent/contract/kinds.ts';
 import { MESSAGES } from '../../agent/contract/messages.ts';
-import { BODY_BYTES_MAX } from '../../agent/contract/outbox.ts';
+import { BODY_BYTES_MAX, type GapEvent } from '../../agent/contract/outbox.ts';
 import { SNAPSHOT_BYTES_MAX } from '../../agent/contract/redacted-jpeg.ts';
 import { RULE_SCHEMAS } from '../../agent/contract/rule-config.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
@@ -26,6 +26,7 @@ import {
   UPDATE_ORDER_BYTES_MAX,
   UPDATE_REPORT_BYTES_MAX,
 } from '../../agent/contract/update.ts';
+import { messageOfRow } from '../../agent/mqtt/messages.ts';
 import { ASYNCAPI_FILE, Contract, publishedSchemas, SCHEMA_FILE } from '../../scripts/lib/contract.ts';
 import { EXAMPLES } from '../../scripts/programs/docs/examples.ts';
 import { eventText } from '../lib/events.ts';
@@ -120,8 +121,9 @@ void t.test('a member or a kind that a later version adds is valid for a reader 
     ajv.getSchema(`${SCHEMA_ID}#/$defs/${name}`)?.(value) as boolean | undefined;
   const event = JSON.parse(eventText({ id: 'alert-1', seq: 1 })) as VigieEvent;
   const ofBox = MESSAGES.filter(({ direction }) => direction === 'from-box').map(({ name }) => name);
-  const messages = Object.entries(EXAMPLES).filter(([name]) => ofBox.includes(name));
-  t.strictSame(Object.keys(Object.fromEntries(messages)), ['VigieEvent', 'GapEvent', 'StatusReport']);
+  const names = Object.keys(EXAMPLES).filter((name) => ofBox.includes(name));
+  t.strictSame(names, ['VigieEvent', 'GapEvent', 'StatusReport']);
+  const messages = names.flatMap((name) => (EXAMPLES[name] ?? []).map((message) => [name, message] as const));
   for (const [name, message] of [...messages, ['VigieEvent', event] as const]) {
     t.equal(valid(name, message), true, name);
     for (const later of extendedValues(message, { later: { version: [2] } })) {
@@ -213,6 +215,85 @@ void t.test('the examples in asyncapi.yaml keep the schema', async (t) => {
   }
 });
 
+void t.test('the references are read the same by YAML 1.1, which most languages have', async (t) => {
+  for (const name of ['asyncapi.yaml', 'openapi.yaml']) {
+    const text = readFileSync(join(ROOT, 'docs/ref', name), 'utf8');
+    t.strictSame(parse(text, { version: '1.1' }), parse(text), name);
+  }
+  const [old, now] = ['1.1', '1.2'].map((version) => parse('no: 1', { version: version as '1.1' }) as object);
+  t.not(JSON.stringify(old), JSON.stringify(now), 'a bare no is false in YAML 1.1 (control)');
+});
+
+void t.test('the example of a gap is the message that a box sends for it', async (t) => {
+  const [example] = EXAMPLES['GapEvent'] as [GapEvent];
+  const { data: gap, id, source, time } = example;
+  const [, , site = '', box = ''] = source.split(':');
+  const [, epoch = ''] = id.split('-');
+  const place = { lane: gap.lane, epoch, first: gap.from };
+  const row = { kind: 'gap', seq: gap.to, boot: '5f3a9c1e', gap } as const;
+  const message = messageOfRow(place, row, { site, box }, topicsOf(site, box), Date.parse(time));
+  t.strictSame(JSON.parse(String(message.payload)), example);
+});
+
+/** Schemas of the messages that another program reads and writes. */
+const DESCRIBED = ['VigieEvent', 'GapEvent', 'EventData', 'GapRecord', 'StatusReport', 'Ack', 'Verdict'];
+
+/** Paths of texts and numbers without a description, in a schema. */
+function undescribedPaths(schema: unknown, path: string): string[] {
+  if (Array.isArray(schema)) return schema.flatMap((one) => undescribedPaths(one, path));
+  if (typeof schema !== 'object' || schema === null) return [];
+  const { properties = {}, ...others } = schema as { properties?: Record<string, SchemaMember> };
+  const ofMembers = Object.entries(properties).flatMap(([name, member]) => [
+    ...(isDescribed(member) ? [] : [`${path}.${name}`]),
+    ...undescribedPaths(member, `${path}.${name}`),
+  ]);
+  // A condition repeats members that are described elsewhere.
+  const parts = Object.entries(others).filter(([key]) => key === 'items' || key === 'anyOf');
+  return [...ofMembers, ...parts.flatMap(([, part]) => undescribedPaths(part, path))];
+}
+interface SchemaMember {
+  readonly type?: string;
+  readonly const?: unknown;
+  readonly description?: string;
+  readonly enum?: readonly string[];
+}
+const isDescribed = ({ type = '', const: fixed, enum: names, description }: SchemaMember): boolean =>
+  fixed !== undefined ||
+  names !== undefined ||
+  description !== undefined ||
+  !['string', 'integer', 'number', 'boolean'].includes(type);
+
+void t.test('each text and number of an event, a status, an answer of the room is described', async (t) => {
+  t.strictSame(
+    DESCRIBED.flatMap((name) => undescribedPaths(defOf(name), name)),
+    [],
+  );
+  const control = {
+    properties: { a: { type: 'string' }, b: { anyOf: [{ properties: { c: { type: 'number' } } }] } },
+  };
+  t.strictSame(
+    undescribedPaths(control, 'X'),
+    ['X.a', 'X.b.c'],
+    'one without would have been found (control)',
+  );
+});
+
+void t.test('asyncapi.yaml states how long the broker keeps each message that expires', async (t) => {
+  const { components } = parse(readFileSync(ASYNCAPI_FILE, 'utf8')) as {
+    components: { messages: Record<string, { description?: string }> };
+  };
+  const expiring = Object.entries(components.messages).filter(([, { description = '' }]) =>
+    description.includes('expiry'),
+  );
+  t.strictSame(
+    expiring.map(([name]) => name),
+    MESSAGES.filter(({ expires }) => expires !== undefined).map(({ name }) => name),
+  );
+  const { Snapshot: snapshot, CommandReply: reply } = components.messages;
+  t.match(snapshot?.description, 'retention.snapshotsDays');
+  t.match(reply?.description, `${REPLY_EXPIRY_S} s`, 'a reply is not kept as long as a snapshot');
+});
+
 void t.test('every rule and condition that the sources raise is in the list', async (t) => {
   const kinds: string[] = EVENT_KINDS.map(({ kind }) => kind);
   for (const { properties } of RULE_SCHEMAS)
@@ -235,6 +316,48 @@ void t.test('every rule and condition that the sources raise is in the list', as
   t.ok(addresses.includes(snapshot('{picture}')));
   const reply = replyTo('vigie/s/all/reply/token')?.replace(/token$/, '{token}') ?? '';
   t.ok(addresses.includes(reply), reply);
+});
+
+/** A topic or a filter of a box, with a name or a wildcard for site and box. */
+const TOPIC =
+  /(?<![\w/.-])vigie\/(?:<site>|\+|marseille-1|my-town|lyon)\/(?:<box>|\+|all|canebiere-017|box-1)\/([\w<>+#/&.-]*[\w>+#])/g;
+
+/** True if the levels of a topic or filter can be those of a channel. */
+function fitsChannel(
+  [level, ...rest]: readonly string[],
+  [own, ...ownRest]: readonly string[],
+  hasRest: boolean,
+): boolean {
+  if (level === '#') return true;
+  if (level === undefined || own === undefined) return level === own;
+  const isParameter = own.startsWith('{');
+  if (isParameter && hasRest && ownRest.length === 0) return true;
+  if (!isParameter && own !== level && !/^(?:\+|<.*>)$/.test(level)) return false;
+  return fitsChannel(rest, ownRest, hasRest);
+}
+
+void t.test('every topic that a guide names is a channel of asyncapi.yaml', async (t) => {
+  const channels = MESSAGES.filter(({ topic }) => topic.startsWith('vigie/')).map(
+    ({ topic, levels = [] }) => ({
+      levels: topic.split('/').slice(3),
+      hasRest: levels.length > 0,
+    }),
+  );
+  const isChannel = (topic: string): boolean =>
+    channels.some(({ levels, hasRest }) => fitsChannel(topic.split('/'), levels, hasRest));
+  const guides = readdirSync(join(ROOT, 'docs/guide')).filter((file) => file.endsWith('.md'));
+  const topics = guides.flatMap((guide) =>
+    [...readFileSync(join(ROOT, 'docs/guide', guide), 'utf8').matchAll(TOPIC)].map(
+      ([topic, levels = '']) => [`${guide}: ${topic}`, levels] as const,
+    ),
+  );
+  t.ok(topics.length > 30, `${topics.length} topics`);
+  t.strictSame(
+    topics.filter(([, levels]) => !isChannel(levels)).map(([place]) => place),
+    [],
+  );
+  for (const other of ['alerts/#', 'evt/alert', 'snap/<id>/before', 'journal/heads'])
+    t.notOk(isChannel(other), `${other} (control)`);
 });
 
 void t.test('a message outside of the contract is refused', async (t) => {

@@ -1,6 +1,6 @@
 /** Tests that every file and link that the documents name exists. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import t from 'tap';
 import { ROOT } from '../lib/paths.ts';
@@ -68,6 +68,95 @@ t.test('every section to which a document links exists', async (t) => {
   }
   t.same(broken, []);
   t.ok(linkCount > 50, `${linkCount} links were checked`);
+});
+
+/** Documents with commands. */
+const COMMAND_DOCUMENTS = [
+  'README.md',
+  ...readdirSync(join(ROOT, 'docs/guide'))
+    .filter((file) => file.endsWith('.md'))
+    .map((file) => `docs/guide/${file}`),
+];
+
+/** References that are made from the help of a program. */
+const REFERENCES: Readonly<Record<string, string>> = {
+  vigie: 'docs/ref/cli.md',
+  'vigie-oversight': 'docs/ref/vigie-oversight.md',
+  'vigie-root': 'docs/ref/vigie-root.md',
+};
+/** Program, and its script in a checkout. */
+const SCRIPT_OF: Readonly<Record<string, string>> = {
+  'scripts/oversight': 'vigie-oversight',
+  'vigie-room': 'scripts/room',
+};
+
+/** Text that lists the options of a command: the reference, or the sources and the wrapper. */
+function helpText(program: string, subcommand: string): string {
+  const name = SCRIPT_OF[program] ?? program;
+  const reference = REFERENCES[name];
+  if (reference !== undefined) {
+    const text = readFileSync(join(ROOT, reference), 'utf8');
+    if (subcommand === '') return text;
+    return text.split(/^## /m).find((part) => part.startsWith(`\`${name} ${subcommand}\``)) ?? '';
+  }
+  const folder = join(ROOT, 'scripts/programs', name.replace('scripts/', ''));
+  const sources = existsSync(folder)
+    ? readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => /\.(?:ts|py)$/.test(file))
+    : [];
+  return [join(ROOT, name), ...sources.map((file) => join(folder, file))]
+    .map((file) => readFileSync(file, 'utf8'))
+    .join('\n');
+}
+
+/** Commands in the code of a document: program, subcommand or nothing, options. */
+function commandsIn(
+  text: string,
+): { line: string; program: string; subcommand: string; options: string[] }[] {
+  const blocks = [...text.matchAll(/^ *```(?:sh|bash)?\n([\s\S]*?)^ *```/gm)].map(([, block]) =>
+    String(block),
+  );
+  const spans = [...text.replaceAll(/```[\s\S]*?```/g, '').matchAll(/`([^`]+)`/g)].map(([, span]) =>
+    String(span),
+  );
+  const lines = [...blocks, ...spans].flatMap((code) => code.replaceAll(/\\\n\s*/g, ' ').split('\n'));
+  return lines.flatMap((line) => {
+    const command =
+      /(?:^\s*|\$ |-- |&& |\| |sudo (?:-u \S+ )?)(?:"\$VIGIE\/|\.\/)?(scripts\/[a-z]+|vigie(?:-room|-oversight|-root)?)"?((?:\s.*)?)$/.exec(
+        line,
+      );
+    if (command === null) return [];
+    const [, program = '', rest = ''] = command;
+    const own = rest.split(/[|;]| && /)[0] ?? '';
+    const [, subcommand = ''] = /^\s+([a-z][a-z-]*)(?=\s|$)/.exec(own) ?? [];
+    return [{ line, program, subcommand, options: own.match(/(?<=[\s[])--[a-z][a-z-]*/g) ?? [] }];
+  });
+}
+
+t.test('every command and option that a guide names is in the help of its program', async (t) => {
+  let optionCount = 0;
+  for (const document of COMMAND_DOCUMENTS) {
+    for (const { line, program, subcommand, options } of commandsIn(
+      readFileSync(join(ROOT, document), 'utf8'),
+    )) {
+      const help = helpText(program, subcommand);
+      t.not(help, '', `${document}: ${line}`);
+      optionCount += options.length;
+      const unknownOptions = options.filter((option) => !new RegExp(`${option}(?![a-z-])`).test(help));
+      t.same(unknownOptions, [], `${document}: ${line}`);
+    }
+  }
+  t.ok(optionCount > 100, `${optionCount} options were checked`);
+  t.same(
+    commandsIn('`vigie doctor --benchmrk`\n```sh\n./scripts/demo \\\n  --opn # --page\n```').map(
+      ({ program, subcommand, options }) => [program, subcommand, ...options],
+    ),
+    [
+      ['scripts/demo', '', '--opn', '--page'],
+      ['vigie', 'doctor', '--benchmrk'],
+    ],
+    'commands are found in blocks and spans (control)',
+  );
+  t.equal(helpText('vigie', 'docter'), '', 'a command that does not exist has no help (control)');
 });
 
 t.test('no line of a document repeats the end of the line before it', async (t) => {

@@ -5,6 +5,7 @@ import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
 import t from 'tap';
 import { parse } from 'yaml';
+import { MOMENTS } from '../../agent/contract/event.ts';
 import { EVENT_KINDS } from '../../agent/contract/kinds.ts';
 import { problemOf } from '../../scripts/programs/room/console/fault.ts';
 import { timeAsked } from '../../scripts/programs/room/console/request-params.ts';
@@ -12,6 +13,7 @@ import { SettingsFile } from '../../scripts/programs/room/console/settings.ts';
 import { ACTION_ROUTES } from '../../scripts/programs/room/contract/action-routes.ts';
 import { ROUTES, type Route } from '../../scripts/programs/room/contract/api.ts';
 import { WEBHOOK_EXAMPLES } from '../../scripts/programs/room/contract/examples.ts';
+import { OpenCount } from '../../scripts/programs/room/contract/incident.ts';
 import { openApi } from '../../scripts/programs/room/contract/openapi.ts';
 import { AskedTime } from '../../scripts/programs/room/contract/schema.ts';
 import { WEBHOOK_TYPES } from '../../scripts/programs/room/contract/webhook.ts';
@@ -63,21 +65,33 @@ function operationOf(method: string, path: string): Operation | undefined {
     const [parts, own] = [candidate.split('/'), path.split('/')];
     return (
       parts.length === own.length &&
-      parts.every((part, i) => (part.startsWith('{') ? /^\d+$|^\{/.test(own[i] ?? '') : part === own[i]))
+      parts.every((part, i) => (part.startsWith('{') ? isValue(own[i]) : part === own[i]))
     );
   });
   return matchingPath === undefined ? undefined : DOCUMENT.paths[matchingPath]?.[method.toLowerCase()];
 }
 
+/** Number, moment or name of a parameter in a path of the guide. */
+const isValue = (part = ''): boolean =>
+  /^\d+$|^\{/.test(part) || (MOMENTS as readonly string[]).includes(part);
+
+/** A call of curl with a body, on one line. */
+const POSTED = /^curl (.*) -d '(.*)' https:\/\/console\.example(\/\S+)$/gm;
+/** The guide with each command on one line. */
+const COMMANDS = GUIDE.replaceAll(/\\\n\s*/g, '');
+
 void t.test('every path and method in the guide is in the OpenAPI document', async (t) => {
-  const mentions = [...GUIDE.matchAll(/(?:\b(GET|POST) )?(\/api\/[\w{}/.-]*\w\}?)(\?[^\s"`]+)?/g)];
+  const text = COMMANDS.replaceAll(POSTED, 'POST $3');
+  const mentions = [...text.matchAll(/(?:\b(GET|POST) )?(\/api\/[\w{}/.-]*\w\}?)(\?[^\s"'`]+)?/g)];
   t.ok(mentions.length >= 20, `${mentions.length} found`);
   for (const [text, method = 'GET', path = '', query = ''] of mentions) {
     const operation = operationOf(method, path);
     t.ok(operation, text);
     for (const [name, value] of new URLSearchParams(query)) {
       const parameter = operation?.parameters?.find((one) => one.in === 'query' && one.name === name);
-      t.equal(validate(parameter?.schema ?? { not: {} }, value), true, `${text}: ${name}`);
+      const { schema = { not: {} } } = parameter ?? {};
+      const isNumber = (schema as { type?: string }).type === 'integer';
+      t.equal(validate(schema, isNumber ? Number(value) : value), true, `${text}: ${name}`);
     }
   }
   t.notOk(operationOf('POST', '/api/incidents/{no}/judge'), 'an act that has another path (control)');
@@ -88,6 +102,7 @@ void t.test('the guide’s table of actions is complete, and its bodies are acce
   const posts: Route[] = [
     ...Object.values(ACTION_ROUTES),
     ...[ROUTES.patrol, ROUTES.suppress, ROUTES.unsuppress, ROUTES.sealed],
+    ...[ROUTES.search, ROUTES.trackStill, ROUTES.tracks],
   ];
   t.strictSame(
     rows.map(([, path, , key]) => [path, key !== undefined]).sort(),
@@ -98,6 +113,57 @@ void t.test('the guide’s table of actions is complete, and its bodies are acce
     t.equal(validate(schema, JSON.parse(body)), true, `${path} takes ${body}`);
     t.not(validate(schema, { ...(JSON.parse(body) as object), later: 1 }), true, 'and no further member');
   }
+  const calls = [...COMMANDS.matchAll(POSTED)];
+  t.ok(calls.length >= 2, `${calls.length} calls with a body`);
+  for (const [call, headers, body = '', path = ''] of calls) {
+    const schema = operationOf('POST', path)?.requestBody?.content['application/json']?.schema ?? { not: {} };
+    t.equal(validate(schema, JSON.parse(body)), true, call);
+    t.match(headers, "-H 'Content-Type: application/json'", 'curl would call it a form');
+  }
+});
+
+void t.test('the guide lists the events of the stream that the console sends', async (t) => {
+  const source = readFileSync(join(ROOT, 'scripts/programs/room/console/stream.ts'), 'utf8');
+  const [header = ''] = source.split('*/');
+  const sentNames = new Set([...source.matchAll(/(?:eventOf\(|\[)'([a-z-]+)',/g)].map(([, name]) => name));
+  t.ok(sentNames.size >= 9, [...sentNames].join(' '));
+  const [, table = ''] = /^\| `event` \|.*\n.*\n((?:\|.*\n)+)/m.exec(GUIDE) ?? [];
+  const cells = table.split('\n').map((row) => row.split('|')[1] ?? '');
+  const namesIn = (text: string): string[] =>
+    [...text.matchAll(/`([a-z-]+)`/g)].map(([, name]) => String(name));
+  t.strictSame(cells.flatMap(namesIn).sort(), [...sentNames].sort());
+  const list = [...header.matchAll(/^ \* - (`[^:]*):/gm)].flatMap(([, names]) => namesIn(String(names)));
+  t.strictSame(list.sort(), [...sentNames].sort(), 'as in the comment of the console’s source');
+  const summary = namesIn(ROUTES.stream.summary);
+  t.strictSame(
+    [...sentNames].filter((name) => name !== undefined && !summary.includes(name)),
+    [],
+    'the OpenAPI document names them too',
+  );
+  const [, count = ''] = /`open-count` \| `(\{.*?\})`/.exec(table) ?? [];
+  t.equal(problemOf(OpenCount, JSON.parse(count)), undefined, count);
+});
+
+void t.test('the guide lists the statuses of all refusals in the OpenAPI document', async (t) => {
+  const statuses = Object.values(DOCUMENT.paths)
+    .flatMap((path) => Object.values(path))
+    .flatMap(({ responses }) => Object.keys(responses));
+  const rows = [...GUIDE.matchAll(/^\| (\d{3}) \|/gm)].map(([, status]) => status);
+  t.strictSame(rows, [...new Set(statuses)].filter((status) => status !== '200').sort());
+  const responses = (path: string, method: string): string[] =>
+    Object.keys(operationOf(method, path)?.responses ?? {});
+  for (const [method, path, status] of [
+    ['POST', '/api/undo', '409'],
+    ['POST', '/api/suppressions', '409'],
+    ['POST', '/api/suppressions', '404'],
+    ['POST', '/api/searches', '409'],
+    ['POST', '/api/tracks', '409'],
+    ['POST', '/api/tracks/still', '409'],
+    ['GET', '/api/incidents.parquet', '413'],
+    ['GET', '/api/plan', '404'],
+  ] as const)
+    t.ok(responses(path, method).includes(status), `${method} ${path}: ${status}`);
+  t.notOk(responses('/api/queue', 'GET').includes('409'), 'a status that it never has (control)');
 });
 
 void t.test('the guide’s settings and webhook are valid', async (t) => {

@@ -183,6 +183,21 @@ void t.test('a reader receives events, stills and health, and cannot publish', a
   t.ok('reader' in NAMES_OF_OTHERS, 'no box is called so');
 });
 
+void t.test('a reader may read all that the guide of the broker subscribes to', async (t) => {
+  const guide = readFileSync(join(ROOT, 'docs/guide/broker.md'), 'utf8');
+  const [command = ''] = /mosquitto_sub [^`]*/.exec(guide) ?? [];
+  const [, rules = ''] = /^user reader\n((?:topic .*\n)+)/m.exec(PROGRAM_RULES) ?? [];
+  const readable = [...rules.matchAll(/^topic read (.*)$/gm)].map(([, topic]) => topic);
+  const subscribed = [...command.matchAll(/-t '([^']+)'/g)].map(([, topic]) => topic);
+  t.ok(subscribed.length >= 3, subscribed.join(' '));
+  t.strictSame(
+    subscribed.filter((topic) => !readable.includes(topic)),
+    [],
+  );
+  t.match(command, / -c -x \d+ -q 1 /, 'the broker keeps messages for it');
+  t.match(command, / -i [\w-]+\.[\w-]+ /, 'its client id cannot be the name of a box');
+});
+
 void t.test('the guide of the broker shows the shipped rules', async (t) => {
   const rules = (text: string): string[] =>
     text.split('\n').filter((line) => /^(user|topic|pattern) /.test(line));

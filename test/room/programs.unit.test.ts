@@ -201,7 +201,10 @@ void t.test('the interface is described as OpenAPI 3.1', async (t) => {
     '404',
     '409',
     '413',
+    '415',
+    '421',
     '429',
+    '500',
     '503',
   ]);
   t.strictSame(document.paths['/api/openapi.json']?.['get']?.security, [], 'it is public');

@@ -1,5 +1,4 @@
 /** Generates docs/ref/asyncapi.yaml: AsyncAPI 3.0 of the box, from the list of its messages. */
-import { stringify } from 'yaml';
 import { KEEPALIVE_S, TO_BOX_PACKET_BYTES_MAX } from '../../../agent/contract/broker-connection.ts';
 import { Command } from '../../../agent/contract/command.ts';
 import { EVENT_KINDS } from '../../../agent/contract/kinds.ts';
@@ -8,6 +7,7 @@ import { NumberedProperties } from '../../../agent/contract/outbox.ts';
 import { REPLY_TOKEN } from '../../../agent/contract/topics.ts';
 import { plain } from '../../lib/json-schema.ts';
 import { EXAMPLES } from './examples.ts';
+import { yamlText } from './yaml-text.ts';
 
 const SCHEMA_FORMAT = 'application/schema+json;version=draft-2020-12';
 const NAME_FORM = `of the form \`${Command.properties.site.pattern}\``;
@@ -42,10 +42,24 @@ only write and read \`vigie/+/<its name>/#\`, and read \`vigie/+/all/cmd\`.
 
 Messages with the user properties \`lane\`, \`seq\`, \`first\`, \`epoch\` and \`boot\` come from the box's outbox. \`seq\`
 has no gap within a lane and grows over restarts, as long as \`epoch\` is the same (a box that lost its state begins
-another); live messages may overtake older ones. A message may come twice: de-duplicate by
-\`id\`, or by box, epoch, lane and \`seq\`. The numbers that a GapEvent names will not come and count as present.
+another); live messages may overtake older ones. A message may come more than once: de-duplicate events by \`source\`
+and \`id\`, pictures by their topic, or both by box, epoch, lane and \`seq\`. The numbers that a GapEvent names will not
+come and count as present.
 A row leaves the box when the room acknowledges its lane through its number (\`mqtt.ack: archive\`), or on PUBACK
 (\`mqtt.ack: broker\`).
+
+The events of one incident have the same \`source\` and \`data.episode\`: one \`start\`, an \`update\` each minute while it
+lasts, and one \`end\`. A restart of the box does not change this. A momentary incident, such as a crossed line, has its
+\`end\` at once. \`data.cause.ended\` says why an incident ended, where that was not in the street. Only a box that lost its
+state, or does not return, sends no \`end\`.
+
+A \`start\` names its pictures in \`data.evidence\` (\`snapshot\`, \`before\`, \`deposit\`), or says in \`absent\` why one is
+missing. An \`update\` or \`end\` has none. Each picture is a message of its own in the lane of its event, and usually
+follows it. It may also come before the event, hours later, or not at all. The hash in the event says whether it is the same
+file. Events and pictures are not retained: a subscriber that may be offline needs a session that the broker stores.
+
+Only a program with the CN \`room\` may publish \`ack\`, \`verdict\` and \`cmd\` (docs/guide/broker.md). Where the room of
+Vigie runs, other programs give verdicts through its HTTP interface (openapi.yaml).
 
 Within \`v1\` kinds, topics and members may be added; a consumer ignores those that it does not know. The schemas of messages
 from a box are therefore open: a member that they do not name is valid, a wrong type is not. This version sends nothing
@@ -60,10 +74,7 @@ Messages of bridges repeat events in other systems' forms, with QoS 0 and only w
 /** Returns YAML. The same list always gives the same text. */
 export function describeAsyncApi(version: string): string {
   const comment = '# Made from the sources by `npm run docs`; events.schema.json lies beside it.\n';
-  return (
-    comment +
-    stringify(document(version), { lineWidth: 0, blockQuote: 'literal', aliasDuplicateObjects: false })
-  );
+  return comment + yamlText(document(version));
 }
 
 function document(version: string): object {
@@ -82,7 +93,8 @@ function document(version: string): object {
         host: '{host}:{port}',
         protocol: 'mqtts',
         protocolVersion: '5.0',
-        description: 'The room’s broker, `mqtt.url` of the configuration.',
+        description:
+          'The room’s broker, `mqtt.url` of the configuration. This is the port of the boxes; programs of the room have a port and an authority of their own (docs/guide/broker.md).',
         variables: {
           host: { description: 'Name in the broker’s certificate.' },
           port: { default: '8883' },
@@ -175,15 +187,17 @@ function messageOf({
     ...(schema !== undefined && {
       payload: { schemaFormat: SCHEMA_FORMAT, schema: { $ref: `./events.schema.json#/$defs/${name}` } },
     }),
-    ...(EXAMPLES[name] !== undefined && { examples: [{ payload: EXAMPLES[name] }] }),
-    ...(expires === true && {
-      description: 'With a message expiry interval: the remaining time of `retention.snapshotsDays`.',
-    }),
+    ...(EXAMPLES[name] !== undefined && { examples: EXAMPLES[name].map((payload) => ({ payload })) }),
+    ...(expires !== undefined && { description: `With a message expiry interval: ${expiryText(expires)}.` }),
     ...(removable === true && {
       description: 'Retained and empty: removes the previous message of the topic.',
       'x-removable': true,
     }),
   };
+}
+
+function expiryText(expires: NonNullable<MessageContract['expires']>): string {
+  return expires === 'retention' ? 'the remaining time of `retention.snapshotsDays`' : `${expires} s`;
 }
 
 function numberedTrait(): object {

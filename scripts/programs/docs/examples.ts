@@ -1,8 +1,9 @@
-/** Examples for asyncapi.yaml, one message of each main topic; a test validates them against the published schema. */
+/** Examples for asyncapi.yaml, of each main topic; a test validates them against the published schema. */
 import type { Ack } from '../../../agent/contract/ack.ts';
 import { EVENT_SCHEMA_URI, GAP_SCHEMA_URI, type VigieEvent } from '../../../agent/contract/event.ts';
 import type { StatusReport } from '../../../agent/contract/health.ts';
 import { type GapEvent, sequenceText } from '../../../agent/contract/outbox.ts';
+import type { Verdict } from '../../../agent/contract/verdict.ts';
 
 const source = 'urn:vigie:marseille-1:canebiere-017';
 
@@ -49,9 +50,36 @@ const event: VigieEvent = {
   },
 };
 
+const { zone, clock, mode, episode, severity, rule } = event.data;
+
+/** End of the same incident, after the agent was started again in between. */
+const end: VigieEvent = {
+  specversion: '1.0',
+  id: 'c07be215-3',
+  source,
+  type: event.type,
+  subject: event.subject,
+  time: '2026-11-24T14:09:30.400Z',
+  datacontenttype: 'application/json',
+  dataschema: EVENT_SCHEMA_URI,
+  sequence: sequenceText(18_301),
+  data: {
+    episode,
+    phase: 'end',
+    severity,
+    rule,
+    ...(zone && { zone }),
+    objects: [],
+    cause: { durationS: 510.4 },
+    evidence: {},
+    clock,
+    mode,
+  },
+};
+
 const gap: GapEvent = {
   specversion: '1.0',
-  id: 'gap-bulk-1201-1480',
+  id: 'gap-7d01b6c4-bulk-1201-1480',
   source,
   type: 'vigie.outbox-gap.v1',
   subject: 'outbox/bulk',
@@ -71,11 +99,14 @@ const gap: GapEvent = {
 };
 
 const status: StatusReport = { state: 'online', boot: '5f3a9c1e', time: '2026-11-24T06:00:03.120Z' };
-const ack: Ack = { alert: 18_234, bulk: 90_121 };
+const ack: Ack = { alert: 18_234, bulk: 90_121, epoch: '7d01b6c4' };
+const verdict: Verdict = { episode, verdict: 'confirmed', time: '2026-11-24T14:03:20.000Z' };
 
-export const EXAMPLES: Readonly<Record<string, object>> = {
-  VigieEvent: event,
-  GapEvent: gap,
-  StatusReport: status,
-  Ack: ack,
+/** Examples by the name of the message. */
+export const EXAMPLES: Readonly<Record<string, readonly object[]>> = {
+  VigieEvent: [event, end],
+  GapEvent: [gap],
+  StatusReport: [status],
+  Ack: [ack],
+  Verdict: [verdict],
 };

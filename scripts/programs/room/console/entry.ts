@@ -16,7 +16,7 @@ import type { Login, Session as SessionView } from '../contract/session.ts';
 import { BACK_PATH, ENTER_PATH } from '../contract/terms.ts';
 import { iso, type Queries } from '../database/sql.ts';
 import { programOf } from './guard.ts';
-import { type Account, CallError } from './handler.ts';
+import { type Account, CallError, TooOftenError } from './handler.ts';
 import { LoginRefused, Oidc } from './oidc.ts';
 import { RoleCheck, sealedBy } from './role-check.ts';
 import type { Caller } from './routes.ts';
@@ -224,7 +224,8 @@ export class Entry {
 
   #limit({ ip }: FastifyRequest): void {
     const waitS = this.tries.take(ip);
-    if (waitS > 0) throw new CallError(429, `too many attempts to enter; again in ${Math.ceil(waitS)} s`);
+    if (waitS > 0)
+      throw new TooOftenError(`too many attempts to enter; again in ${Math.ceil(waitS)} s`, waitS);
   }
 
   /** `__Host-` (RFC 6265bis): browsers accept such a cookie only over TLS and from this host itself. */

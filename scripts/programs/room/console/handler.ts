@@ -51,3 +51,13 @@ export class CallError extends Error {
     this.reason = reason;
   }
 }
+
+/** Error for a caller that has asked too often. `retryS` is the time in s after which a new try can succeed. */
+export class TooOftenError extends CallError {
+  readonly retryS: number;
+
+  constructor(line: string, retryS: number) {
+    super(429, line);
+    this.retryS = retryS;
+  }
+}

@@ -6,10 +6,13 @@ import type { Problem } from '../contract/api.ts';
 import type { Incident } from '../contract/incident.ts';
 import type { RefusalReason } from '../contract/terms.ts';
 import { DatabaseUnavailable } from '../database/sql.ts';
-import { CallError } from './handler.ts';
+import { CallError, TooOftenError } from './handler.ts';
 
 /** Maximum length of a problem's title, as in its schema. */
 const TITLE_CHARS_MAX = 200;
+
+/** Pause in s before a new try that must wait for another question or stream of the account: most take some seconds. */
+const RETRY_S = 5;
 
 /** Answers to Fastify's own errors, by code; https://fastify.dev/docs/latest/Reference/Errors/ */
 const LINES: Readonly<Record<string, readonly [status: number, line: string]>> = {
@@ -51,7 +54,13 @@ export function refuseError(
   error: unknown,
   onBug: (line: string) => void,
 ): FastifyReply {
-  if (error instanceof CallError) return refuse(reply, error.status, error.message, error);
+  if (error instanceof CallError) {
+    const { status, message, incident, reason } = error;
+    if (status !== 429) return refuse(reply, status, message, { incident, reason });
+    return refuse(reply, status, message, {
+      retryS: error instanceof TooOftenError ? error.retryS : RETRY_S,
+    });
+  }
   if (error instanceof DatabaseUnavailable) {
     const line = 'the database does not answer; ask again: what was asked for may have been done or not';
     return refuse(reply, 503, line, { retryS: 1 });

@@ -12,7 +12,7 @@ import { type Action, may } from '../contract/roles.ts';
 import { record } from '../database/audit.ts';
 import type { Sql } from '../database/sql.ts';
 import { problemOf } from './fault.ts';
-import { type Account, type Call, CallError, type Handlers } from './handler.ts';
+import { type Account, type Call, CallError, type Handlers, TooOftenError } from './handler.ts';
 import type { Session } from './sessions.ts';
 
 /** Routes that the server handles itself, because they concern the connection. */
@@ -128,7 +128,8 @@ async function refuseAction(
   request: FastifyRequest,
 ): Promise<never> {
   const waitS = refusals.take(name);
-  if (waitS > 0) throw new CallError(429, `${action}: refused too often; again in ${Math.ceil(waitS)} s`);
+  if (waitS > 0)
+    throw new TooOftenError(`${action}: refused too often; again in ${Math.ceil(waitS)} s`, waitS);
   const { no } = request.params as { no?: string };
   const incident = no !== undefined && DIGITS.test(no) && Number(no) > 0 ? { incident: Number(no) } : {};
   await db.transaction((transaction) =>

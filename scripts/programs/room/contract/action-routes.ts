@@ -113,5 +113,6 @@ export const ACTION_ROUTES = {
     action: 'undo',
     body: UndoRequest,
     gives: UndoAnswer,
+    refusals: [409],
   },
 } as const satisfies Readonly<Record<string, Route>>;

@@ -201,6 +201,7 @@ export const ROUTES = {
     action: 'export',
     query: IncidentQuery,
     gives: 'application/vnd.apache.parquet',
+    refusals: [413],
   },
   incident: {
     method: 'GET',
@@ -251,6 +252,7 @@ export const ROUTES = {
     summary: 'the city’s map as the room supplies it; points with `site` and `box` are cameras',
     action: 'see-cameras',
     gives: 'application/geo+json',
+    refusals: [404],
   },
   search: {
     method: 'POST',
@@ -259,6 +261,7 @@ export const ROUTES = {
     action: 'search',
     body: SearchRequest,
     gives: SearchState,
+    refusals: [409],
   },
   searchState: {
     method: 'GET',

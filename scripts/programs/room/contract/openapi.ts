@@ -28,8 +28,11 @@ const REFUSALS = {
     'Conflict',
     'Another person acted first, or the incident has changed since: `incident` is its current state.',
   ],
-  413: ['TooLarge', 'The body is too large.'],
+  413: ['TooLarge', 'The body is too large, or the answer would be.'],
+  415: ['UnsupportedMediaType', 'The body is not `application/json`.'],
+  421: ['Misdirected', 'The header `Host` names another server: the console is called by its own name.'],
   429: ['TooMany', 'Too many calls; `Retry-After` says when to retry.'],
+  500: ['Fault', 'A fault of the console; its log describes it.'],
   503: ['Unavailable', 'The database, the broker or the signer is unavailable; retry.'],
 } as const satisfies Readonly<Record<number, readonly [string, string]>>;
 type Refusal = keyof typeof REFUSALS;
@@ -173,17 +176,19 @@ function members(part: 'path' | 'query', schema: TSchema | undefined, schemaOf: 
   }));
 }
 
-function refusalsOf({ method, action, params, query, body }: Route): Refusal[] {
+function refusalsOf({ method, action, params, query, body, refusals = [] }: Route): Refusal[] {
   const takes = params !== undefined || query !== undefined || body !== undefined;
-  return [
+  const all = new Set<Refusal>([
     ...(takes ? ([400] as const) : []),
     ...(action !== 'open' ? ([401] as const) : []),
     ...(action !== 'open' || body !== undefined ? ([403] as const) : []),
     ...(params !== undefined ? ([404] as const) : []),
     ...(method === 'POST' && params !== undefined ? ([409] as const) : []),
-    ...(body !== undefined ? ([413] as const) : []),
-    ...([429, 503] as const),
-  ];
+    ...(body !== undefined ? ([413, 415] as const) : []),
+    ...([421, 429, 500, 503] as const),
+    ...refusals,
+  ]);
+  return [...all].sort((a, b) => a - b);
 }
 
 function webhook(type: WebhookType, { answerSchema }: Forms): JsonObject {

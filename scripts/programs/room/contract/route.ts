@@ -22,6 +22,8 @@ export interface Route {
   readonly body?: TSchema;
   /** Schema or media type of the answer with status 200. */
   readonly gives: TSchema | Media;
+  /** Refusals besides those that follow from the other members (openapi.ts). */
+  readonly refusals?: readonly (404 | 409 | 413)[];
   /** Requires the header Idempotency-Key: a repeated key returns the same answer and has no effect. */
   readonly idempotent?: true;
 }

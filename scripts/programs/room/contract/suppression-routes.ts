@@ -51,6 +51,7 @@ export const SUPPRESSION_ROUTES = {
     action: 'suppress',
     body: SuppressionRequest,
     gives: ActedSuppression,
+    refusals: [404, 409],
   },
   unsuppress: {
     method: 'POST',

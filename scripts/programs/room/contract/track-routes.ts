@@ -14,6 +14,7 @@ export const TRACK_ROUTES = {
     action: 'ask-tracks',
     body: TrackRequest,
     gives: TrackAnswer,
+    refusals: [409],
   },
   trackStill: {
     method: 'POST',
@@ -22,11 +23,12 @@ export const TRACK_ROUTES = {
     action: 'ask-tracks',
     body: TrackStillRequest,
     gives: TrackStillAnswer,
+    refusals: [409],
   },
   tracksCsv: {
     method: 'GET',
     path: '/api/tracks/:id/tracks.csv',
-    summary: 'an answer as a table, one row per track and per gap; available for an hour',
+    summary: 'an answer of the last hour as a table, one row per track and per gap; for supervisors',
     action: 'export',
     params: Id,
     gives: 'text/csv',
@@ -34,7 +36,8 @@ export const TRACK_ROUTES = {
   tracksMfJson: {
     method: 'GET',
     path: '/api/tracks/:id/tracks.mf.json',
-    summary: 'an answer as OGC Moving Features JSON (19-045r3), in picture coordinates; for an hour',
+    summary:
+      'an answer of the last hour as OGC Moving Features JSON (19-045r3), in picture coordinates; for supervisors',
     action: 'export',
     params: Id,
     gives: 'application/json',
