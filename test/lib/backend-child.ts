@@ -98,9 +98,15 @@ async function detect(frame: number, isLarger: boolean): Promise<Partial<Outcome
   }
   const [rgb, input] = [frameOf(frame), { widthPx, heightPx }];
   const result = await detector.detectWithFeatures({
+    index: frame,
+    ptsNs: 0n,
     // Features come at most every 500 ms.
-    ...{ index: frame, ptsNs: 0n, atMs: 1000 * frame, wallMs: 0, source: input, input, rgb },
-    ...(isLarger && { fine: { size: input, rgb } }),
+    atMs: 1000 * frame,
+    wallMs: 0,
+    source: input,
+    input,
+    rgb,
+    fine: isLarger ? { size: input, rgb } : undefined,
   });
   const { detections, features } = result;
   return {

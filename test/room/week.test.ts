@@ -199,6 +199,8 @@ async function checkScreen(
   const { page, pageErrors, waitUntil, text } = await tabOf(context, room.home, { look, path: '/queue' });
   await page.setViewport(view);
   const isFrench = look[0] === 'fr';
+  // A key pressed before the page has started is lost.
+  await waitUntil('document.querySelector(".link-live") !== null');
   await page.keyboard.press('g');
   await page.keyboard.press('w');
   await waitUntil('document.querySelector(".d-week-sums") !== null');
