@@ -79,6 +79,9 @@ t.test('a model comes to a box by commands in the order in which each works', (t
     places.every((place, index) => place > (places[index - 1] ?? -1)),
     `${places}`,
   );
+  // A new vigie-root goes on trial at once, and from-package is refused until its end.
+  t.notMatch(block, /apt install .*vigie-root_/);
+  t.match(textOf('scripts/programs/root/change/by-hand.ts'), /another \$\{\w+\} is on trial/);
   t.end();
 });
 
