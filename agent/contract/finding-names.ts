@@ -3,6 +3,7 @@
  * instead.
  */
 import type { ConditionKind } from './condition.ts';
+import { CONDITION_NAMES } from './condition-names.ts';
 
 type Subject =
   | 'mode'
@@ -42,35 +43,7 @@ const ENGLISH: Names = {
   disk: 'Space on the card',
   heat: 'Temperature',
   memory: 'Memory',
-  'alert-limit': 'Hourly alert limit reached',
-  'rule-unauthorised': 'Rule without authorisation',
-  suspended: 'Box suspended',
-  unauthorised: 'No valid authorisation',
-  'stream-lost': 'Camera stream lost',
-  frozen: 'Picture frozen',
-  covered: 'Camera covered',
-  'too-dark': 'Too dark',
-  moved: 'Camera moved',
-  'cannot-see': 'No visibility',
-  defocused: 'Out of focus',
-  'detector-down': 'Detector not running',
-  'detector-fallback': 'Detector in fallback mode',
-  preview: 'Technician preview',
-  'config-refused': 'Configuration refused',
-  'vision-failed': 'Video analysis failed',
-  'decoder-crashloop': 'Vision process keeps crashing',
-  'load-shed': 'Fewer frames analysed',
-  'storage-readonly': 'Card is read-only',
-  'journal-down': 'Journal cannot be written',
-  'identity-conflict': 'Box name used twice',
-  'certificate-expiring': 'Certificate expires soon',
-  'authorisation-expiring': 'Authorisation expires soon',
-  'high-false-alarm-rate': 'High false-alarm rate',
-  installed: 'Installation receipt',
-  'config-changed': 'Configuration changed',
-  'mask-removed': 'Privacy mask removed',
-  'update-failed': 'Update failed',
-  'certificate-refused': 'Certificate refused',
+  ...CONDITION_NAMES.en,
 };
 
 const FRENCH: Names = {
@@ -91,35 +64,7 @@ const FRENCH: Names = {
   disk: 'Place sur la carte',
   heat: 'Température',
   memory: 'Mémoire',
-  'alert-limit': 'Plafond horaire d’alertes atteint',
-  'rule-unauthorised': 'Règle non couverte par l’arrêté',
-  suspended: 'Boîtier suspendu',
-  unauthorised: 'Aucun arrêté en cours de validité',
-  'stream-lost': 'Flux de la caméra perdu',
-  frozen: 'Image figée',
-  covered: 'Caméra obstruée',
-  'too-dark': 'Trop sombre',
-  moved: 'Caméra déplacée',
-  'cannot-see': 'Visibilité nulle',
-  defocused: 'Image floue',
-  'detector-down': 'Détecteur à l’arrêt',
-  'detector-fallback': 'Détecteur en mode réduit',
-  preview: 'Aperçu par un technicien',
-  'config-refused': 'Configuration refusée',
-  'vision-failed': 'Panne de l’analyse vidéo',
-  'decoder-crashloop': 'Pannes répétées de l’analyse vidéo',
-  'load-shed': 'Moins d’images analysées',
-  'storage-readonly': 'Carte en lecture seule',
-  'journal-down': 'Journal impossible à écrire',
-  'identity-conflict': 'Identifiant du boîtier en double',
-  'certificate-expiring': 'Le certificat expire bientôt',
-  'authorisation-expiring': 'L’arrêté expire bientôt',
-  'high-false-alarm-rate': 'Taux élevé de faux positifs',
-  installed: 'Procès-verbal d’installation',
-  'config-changed': 'Configuration modifiée',
-  'mask-removed': 'Masque de confidentialité retiré',
-  'update-failed': 'Mise à jour échouée',
-  'certificate-refused': 'Certificat refusé',
+  ...CONDITION_NAMES.fr,
 };
 
 export const FINDING_NAMES = { en: ENGLISH, fr: FRENCH } as const;

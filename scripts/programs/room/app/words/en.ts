@@ -1,4 +1,5 @@
 /** English texts of the console: frame, queue and incident. */
+import { CONDITION_NAMES } from '../../../../../agent/contract/condition-names.ts';
 import type { EventKindName } from '../../../../../agent/contract/kinds.ts';
 import { ACTING_EN } from './acting-en.ts';
 import type { CauseTexts, Subject, WatchedKind } from './cause.ts';
@@ -14,36 +15,8 @@ const kinds: Readonly<Record<EventKindName, string>> = {
   'illegal-dumping': 'Illegal dumping',
   graffiti: 'Graffiti',
   'illegal-parking': 'Illegal parking',
-  'alert-limit': 'Hourly alert limit reached',
-  'rule-unauthorised': 'Rule without authorisation',
+  ...CONDITION_NAMES.en,
   'present-at-start': 'Vehicle already there at the start',
-  suspended: 'Box suspended',
-  unauthorised: 'No valid authorisation',
-  'stream-lost': 'Camera stream lost',
-  frozen: 'Picture frozen',
-  covered: 'Camera covered',
-  'too-dark': 'Too dark',
-  moved: 'Camera moved',
-  'cannot-see': 'No visibility',
-  defocused: 'Out of focus',
-  'detector-down': 'Detector not running',
-  'detector-fallback': 'Detector in fallback mode',
-  preview: 'Technician preview',
-  'config-refused': 'Configuration refused',
-  'vision-failed': 'Video analysis failed',
-  'decoder-crashloop': 'Vision process keeps crashing',
-  'load-shed': 'Fewer frames analysed',
-  'storage-readonly': 'Disk is read-only',
-  'journal-down': 'Journal cannot be written',
-  'identity-conflict': 'Box name used twice',
-  'certificate-expiring': 'Certificate expires soon',
-  'authorisation-expiring': 'Authorisation expires soon',
-  'high-false-alarm-rate': 'High false-alarm rate',
-  installed: 'Installation receipt',
-  'config-changed': 'Configuration changed',
-  'mask-removed': 'Privacy mask removed',
-  'update-failed': 'Update failed',
-  'certificate-refused': 'Certificate refused',
 };
 
 /** Singular with its article, and plural. */

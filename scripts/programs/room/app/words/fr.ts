@@ -1,5 +1,6 @@
 /** French texts of the console: frame, queue and incident. */
 
+import { CONDITION_NAMES } from '../../../../../agent/contract/condition-names.ts';
 import { ACTING_FR } from './acting-fr.ts';
 import type { Subject } from './cause.ts';
 import { DUTY_FR } from './duty-fr.ts';
@@ -20,36 +21,8 @@ export const FR: Words = {
     'illegal-dumping': 'Dépôt sauvage',
     graffiti: 'Graffiti ou tag',
     'illegal-parking': 'Stationnement gênant',
-    'alert-limit': 'Plafond horaire d’alertes atteint',
-    'rule-unauthorised': 'Règle sans autorisation',
+    ...CONDITION_NAMES.fr,
     'present-at-start': 'Véhicule déjà là au démarrage',
-    suspended: 'Boîtier suspendu',
-    unauthorised: 'Aucune autorisation en cours de validité',
-    'stream-lost': 'Flux de la caméra perdu',
-    frozen: 'Image figée',
-    covered: 'Caméra obstruée',
-    'too-dark': 'Trop sombre',
-    moved: 'Caméra déplacée',
-    'cannot-see': 'Visibilité nulle',
-    defocused: 'Image floue',
-    'detector-down': 'Détecteur à l’arrêt',
-    'detector-fallback': 'Détecteur en mode réduit',
-    preview: 'Aperçu par un technicien',
-    'config-refused': 'Configuration refusée',
-    'vision-failed': 'Panne de l’analyse vidéo',
-    'decoder-crashloop': 'Pannes répétées de l’analyse vidéo',
-    'load-shed': 'Moins d’images analysées',
-    'storage-readonly': 'Disque en lecture seule',
-    'journal-down': 'Journal impossible à écrire',
-    'identity-conflict': 'Identifiant du boîtier en double',
-    'certificate-expiring': 'Le certificat expire bientôt',
-    'authorisation-expiring': 'L’autorisation expire bientôt',
-    'high-false-alarm-rate': 'Taux élevé de faux positifs',
-    installed: 'Procès-verbal d’installation',
-    'config-changed': 'Configuration modifiée',
-    'mask-removed': 'Masque de confidentialité retiré',
-    'update-failed': 'Mise à jour échouée',
-    'certificate-refused': 'Certificat refusé',
   },
   labels: {
     person: ['une personne', 'personnes'],
