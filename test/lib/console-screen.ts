@@ -151,7 +151,10 @@ export class ConsoleScreen {
     if (line === 'none' || line === 'folded' || line === 'open') await this.keys('j');
     if (line !== 'new') return false;
     await this.keys('Enter');
-    await this.waitUntil('opened', `document.querySelector('.incident .acts .claim') !== null`);
+    // A further alert may have made the line one of a storm just before the key, which then expands the storm.
+    const storm = `document.querySelector('.row[aria-selected=true] .fold') !== null`;
+    await this.waitUntil('opened', `document.querySelector('.incident .acts .claim') !== null || ${storm}`);
+    if ((await this.page.$('.incident .acts .claim')) === null) return false;
     await this.keys('c');
     await this.waitUntil(
       'a picture',
