@@ -131,15 +131,18 @@ void t.test('the page states what the journal and the authorisation contain', as
   t.match(text(page), 'Stills, people replaced by drawn figures, vehicles in blocks: 3 days.');
   t.match(text(page), 'No still as the camera took it is kept or handed out.', 'no recipient to seal to');
   t.match(text(page), '1 part of the picture');
+  // A row for each month: frames, alerts, searches, questions about passages, sealed stills.
+  const columns = 5;
   const values = [...page.matchAll(/<td class="figure">([\d,]+)<\/td>/g)].map(([, n = '']) =>
     Number(n.replaceAll(',', '')),
   );
   const sum = (column: number): number =>
-    values.filter((_, i) => i % 4 === column).reduce((a, b) => a + b, 0);
+    values.filter((_, i) => i % columns === column).reduce((a, b) => a + b, 0);
   t.equal(sum(0), box.counted.frames, 'frames of all months');
   t.equal(sum(1), 7, 'alerts');
   t.equal(sum(2), 1, 'searches');
-  t.equal(sum(3), 0, 'sealed stills handed out');
+  t.equal(sum(3), 0, 'questions about passages');
+  t.equal(sum(4), 0, 'sealed stills handed out');
   for (const content of [page, sign, words]) {
     t.notMatch(content, /s3cret|watcher|10\.0\.0\.2|rtsp/, 'no part of the camera’s address');
     t.notMatch(content, /Ms Somebody/, 'nor who asked for the suspension');

@@ -26,7 +26,7 @@ import { LinkMark } from './marks.tsx';
 import { PatrolDialog } from './patrol-dialog.tsx';
 import { QueueMap } from './queue-map.tsx';
 import { SuppressDialog } from './suppress-dialog.tsx';
-import { Toasts } from './toasts.tsx';
+import { Toasts } from './toast-list.tsx';
 
 /** During a login within a session, the work stays in the page but is hidden. */
 export function Frame() {
