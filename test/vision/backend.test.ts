@@ -80,7 +80,10 @@ const kinds: Kind[] = [
     skip: noCompiler,
     env: fakeElement,
     config: elementConfig('tfliteinference', 'fake'),
-    good: (dir) => writeScript(dir, ['box 253 100 283 150 0.9 0', 'box 10 10 50 40 0.4 2']),
+    good: (dir) => {
+      copyUsual(dir);
+      writeScript(dir, ['box 253 100 283 150 0.9 0', 'box 10 10 50 40 0.4 2']);
+    },
     giving: (dir, outputs) => writeScript(dir, played(outputs)),
   },
 ];
