@@ -101,9 +101,13 @@ export class GuardedLoader implements Loader {
   async release(): Promise<void> {
     this.#released = true;
     await this.#backend?.release();
+    if (this.#backend?.failed) {
+      this.#fail(`the ${this.#guarded.noun} did not come to rest`);
+      // Vision is killed next. A run on the CPU may never end, because exit() in foreign code ends libuv's workers.
+      return;
+    }
     await this.#guarded.fallback.release();
-    if (this.#backend?.failed) this.#fail(`the ${this.#guarded.noun} did not come to rest`);
-    else this.#trial?.end();
+    this.#trial?.end();
   }
 
   /** Adds the model of the fallback. Without it, the foreign code runs alone. */
