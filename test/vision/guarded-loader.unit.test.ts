@@ -78,9 +78,9 @@ t.test('vision does not wait for the CPU model after a failure of the element', 
 t.test('a sound end waits for the CPU model, whose runs must not be cut off', async (t) => {
   const loader = loaderWith({ failed: false });
   await loader.load();
-  const ended = await Promise.race([
+  const result = await Promise.race([
     loader.release().then(() => 'ended'),
     systemClock.sleep(100).then(() => 'waits'),
   ]);
-  t.equal(ended, 'waits');
+  t.equal(result, 'waits');
 });
