@@ -3,7 +3,7 @@ import type { SizePx, XyxyPx } from './geometry.ts';
 import type { Group, Label } from './label.ts';
 
 /**
- * Maximum side of a larger picture, as a multiple of the model's usual side. Four times the pixels cost four times the
+ * Maximum side of a larger picture, as a multiple of that of the model's input. Four times the pixels cost four times the
  * work (docs/design/005-benchmark.md).
  */
 export const LARGER_SIDE_TIMES_MAX = 2;

@@ -151,9 +151,11 @@ function detectorFinding({ report, view, inferenceMs }: LocalStatus, texts: Text
   const { detector, mode, uptimeS } = report;
   if (detector !== null) {
     const { model, provider, fallback } = detector;
-    const larger = inferenceMs === null ? undefined : largerInput({ provider, inferenceMs, ...view, view });
-    const spare = larger === undefined ? '' : texts.largerInput(larger.join('×'));
-    if (fallback === null) return ok('detector', `${texts.detector(model, provider)}${spare}`);
+    if (fallback === null) {
+      const larger = inferenceMs === null ? undefined : largerInput({ provider, inferenceMs, ...view, view });
+      const spare = larger === undefined ? '' : texts.largerInput(larger.join('×'));
+      return ok('detector', `${texts.detector(model, provider)}${spare}`);
+    }
     const detail = `${texts.detectorInstead(model, provider)}: ${fallback}`;
     return failed('detector', detail, texts.fix('other-detector', TERMINAL_FIXES.guide('detector-fallback')));
   }

@@ -28,6 +28,12 @@ const STEP_MAX = 0.5;
 const FPS_MAX = 15;
 
 /**
+ * Maximum ratio of the frame interval that one stage may take. The other stages and the board's other work need the
+ * other half.
+ */
+export const INTERVAL_RATIO_MAX = 0.5;
+
+/**
  * Returns the findings; none while there are too few observations. `settings`: the configuration to evaluate, if it is
  * not the running one.
  */
@@ -70,14 +76,13 @@ export function betterInput(
   if (tenthPx === undefined) return undefined;
   const areaPx = input[0] * input[1];
   if (tenthPx < SMALL_PERSON_PX && areaPx < WIDE_INPUT[0] * WIDE_INPUT[1]) return WIDE_INPUT;
-  return view.heightHalfNorm > TALL_PERSON_NORM && areaPx > NEAR_INPUT_AREA_PX ? NEAR_INPUT : undefined;
+  return arePeopleClose(view) && areaPx > NEAR_INPUT_AREA_PX ? NEAR_INPUT : undefined;
 }
 
-/**
- * Maximum ratio of the frame interval that one stage may take. The other stages and the board's other work need the
- * other half.
- */
-export const INTERVAL_RATIO_MAX = 0.5;
+/** True if half of the people are so tall that a larger input misses more of them. */
+function arePeopleClose({ people, heightHalfNorm }: ViewReport): boolean {
+  return people >= SIGHTINGS_MIN && heightHalfNorm > TALL_PERSON_NORM;
+}
 
 /**
  * Estimates the time of a detector run at another size by its number of pixels. From 416×256 to 640×384 this gives 2.3
@@ -106,10 +111,9 @@ export function largerInput({
 }): readonly [number, number] | undefined {
   if (provider === 'cpu' || fps === null) return undefined;
   if (input[0] * input[1] >= WIDE_INPUT[0] * WIDE_INPUT[1]) return undefined;
-  const isClose =
-    view !== undefined && view.people >= SIGHTINGS_MIN && view.heightHalfNorm > TALL_PERSON_NORM;
+  if (view !== undefined && arePeopleClose(view)) return undefined;
   const hasTime = costAt(inferenceMs, input, WIDE_INPUT) <= (1000 / fps) * INTERVAL_RATIO_MAX;
-  return isClose || !hasTime ? undefined : WIDE_INPUT;
+  return hasTime ? WIDE_INPUT : undefined;
 }
 
 /**

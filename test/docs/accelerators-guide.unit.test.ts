@@ -1,4 +1,4 @@
-/** Tests that the guide to accelerators agrees with what the programs print, and that its steps work on a box. */
+/** Tests that the guide to accelerators agrees with the programs' output, and that its steps work on a box. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';

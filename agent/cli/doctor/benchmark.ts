@@ -102,7 +102,7 @@ export async function benchmark(config: Config, seconds: number, clip?: string):
 }
 
 /**
- * Returns the absolute path of a readable file. On a box this process is the agent's user, who may not enter home folders.
+ * Returns the absolute path of a readable file. On a box this process is the agent's user. It may not enter home folders.
  *
  * @throws AgentError config
  */

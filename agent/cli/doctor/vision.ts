@@ -106,7 +106,6 @@ function cameraFix(source: string, reason: string): string {
   return 'check that the file exists and is a video';
 }
 
-/** Returns the wall time of a detector run in ms; null if it did not run. */
 function speedFindings({ camera, detector }: Config, trial: VisionTrial): Finding[] {
   const frameMs = meanInferenceMs(trial.stats);
   if (frameMs === null) return [unknown('inference', 'no frame was analysed')];

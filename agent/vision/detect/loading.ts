@@ -35,7 +35,7 @@ export interface Loaded {
   readonly card: ModelCard;
   readonly backend: Backend;
   readonly info: DetectorInfo;
-  /** `detector.model` on the CPU beside an element, for what the element cannot give: features and larger pictures. */
+  /** `detector.model` on the CPU beside an element, for features and larger pictures, which the element cannot give. */
   readonly cpuModel?: Pick<Loaded, 'card' | 'backend'>;
 }
 
