@@ -15,13 +15,14 @@ import { accepting } from '../lib/accepting.ts';
 import { bundledHelper } from '../lib/bundled.ts';
 import { accepted, searchCommand } from '../lib/commands.ts';
 import { counterValue, counterValues } from '../lib/counters.ts';
+import { FULL } from '../lib/full.ts';
 import { entry, eventAt, history } from '../lib/history.ts';
 import { HandClock, makeOutbox, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { waitUntil } from '../lib/room.ts';
 
 const WRITER = bundledHelper(new URL('../lib/archive-writer.js', import.meta.url));
-const KILLS = process.env['VIGIE_TEST_FULL'] === '1' ? 300 : 10;
+const KILLS = FULL ? 300 : 10;
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
 

@@ -10,10 +10,11 @@ import { editedText, proposableOf } from '../../agent/config/edit.ts';
 import { inspectText } from '../../agent/config/load.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import type { Proposal } from '../../agent/contract/proposal.ts';
+import { FULL } from '../lib/full.ts';
 import { ROOT } from '../lib/paths.ts';
 import { SEED } from '../lib/random.ts';
 
-const RUNS = process.env['VIGIE_TEST_FULL'] === '1' ? 5000 : 300;
+const RUNS = FULL ? 5000 : 300;
 
 function load(text: string): Config {
   const { config, problems } = inspectText(text, {

@@ -10,9 +10,9 @@ import { CONFIG_KEYS } from '../../agent/config/environment.ts';
 import { EXAMPLE } from '../../agent/config/example.ts';
 import { type ConfigMode, inspectText, problemText } from '../../agent/config/load.ts';
 import { Config } from '../../agent/contract/config.ts';
+import { FULL } from '../lib/full.ts';
 import { SEED } from '../lib/random.ts';
 
-const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const RUNS = FULL ? 100_000 : 500;
 // The full run takes six minutes on one core of a laptop, and several times that on a board.
 if (FULL) t.setTimeout(3_600_000);

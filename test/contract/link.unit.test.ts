@@ -13,9 +13,10 @@ import {
   ToVision,
 } from '../../agent/contract/link.ts';
 import type { FoundPlace, ObservedTrack } from '../../agent/contract/observation.ts';
+import { FULL } from '../lib/full.ts';
 import { observation, track } from '../lib/street.ts';
 
-const RUNS = process.env['VIGIE_TEST_FULL'] === '1' ? 100_000 : 3_000;
+const RUNS = FULL ? 100_000 : 3_000;
 
 t.test('messages come out as they went in, however the stream is cut', async (t) => {
   const messages: PlainFromVision[] = [

@@ -11,13 +11,13 @@ import { browserMissing } from '../lib/browser.ts';
 import { ConsoleProgram } from '../lib/console-program.ts';
 import { ConsoleScreen } from '../lib/console-screen.ts';
 import { DATABASES } from '../lib/databases.ts';
+import { FULL } from '../lib/full.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { makeRoom, waitUntil } from '../lib/room.ts';
 import { RoomProgram } from '../lib/room-program.ts';
 import { type Report, type StreetBox, startStreet } from '../lib/street-boxes.ts';
 import { openBrowser } from '../page/phone.ts';
 
-const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const SECONDS = Number(process.env['VIGIE_HOUR_S'] ?? (FULL ? 3600 : 20));
 /** Ten times the 906 incidents an hour of the demo. */
 const PER_S = 9060 / 3600;

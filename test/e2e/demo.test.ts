@@ -21,6 +21,7 @@ import t, { type Test } from 'tap';
 import { packageRoot } from '../../agent/base/package-root.ts';
 import { SNAPSHOT_BYTES_MAX, SNAPSHOT_LONG_SIDE_PX_MAX } from '../../agent/contract/redacted-jpeg.ts';
 import { enter } from '../lib/console.ts';
+import { unlessFull } from '../lib/full.ts';
 import { scratch } from '../lib/paths.ts';
 import { allPids, procText } from '../lib/proc.ts';
 import { slowness } from '../lib/slowness.ts';
@@ -182,12 +183,21 @@ void t.test(
       readonly end: (demo: Demo) => void;
       readonly code: number | null;
       readonly says: RegExp;
+      /** Taken by a full run only. */
+      readonly full?: boolean;
     }
     const ways: readonly Way[] = [
       { name: 'Ctrl-C', end: (demo) => process.kill(-pid(demo), 'SIGINT'), code: 0, says: /\nEnded\.\n$/ },
-      { name: 'TERM', end: (demo) => process.kill(pid(demo), 'SIGTERM'), code: 143, says: /\nEnded\.\n$/ },
+      {
+        name: 'TERM',
+        end: (demo) => process.kill(pid(demo), 'SIGTERM'),
+        code: 143,
+        says: /\nEnded\.\n$/,
+        full: true,
+      },
       {
         name: 'TERM while it starts',
+        full: true,
         after: /Broker /,
         end: (demo) => process.kill(pid(demo), 'SIGTERM'),
         code: 143,
@@ -204,13 +214,18 @@ void t.test(
         name: 'agent killed',
         end: (demo) => process.kill(demo.pidOf(/cli\/main\.js run/), 'SIGKILL'),
         code: 1,
+        full: true,
         says: /\ndemo: the agent ended \(SIGKILL\)[^\n]*\n$/,
       },
       // A program killed by SIGKILL cannot clean up, so its children notice and end.
       { name: 'KILL', end: (demo) => process.kill(pid(demo), 'SIGKILL'), code: null, says: /\nEnded\.\n$/ },
     ];
     const short = shortClip(t);
-    for (const { name, after = /the agent is online/, end, code, says } of ways) {
+    for (const { name, after = /the agent is online/, end, code, says, full = false } of ways) {
+      if (full && unlessFull !== false) {
+        t.pass(name, { skip: unlessFull });
+        continue;
+      }
       const demo = new Demo(t, short);
       await demo.untilOutput(after);
       const beganMs = Date.now();

@@ -11,6 +11,7 @@ import { BootedBox, PATIENCE_MS } from '../lib/booted-box.ts';
 import { boxPackages, install } from '../lib/box-package.ts';
 import { browserMissing } from '../lib/browser.ts';
 import { bakedImage, cardImage, copyFat, FLASH, mountedRoot, siteFolder } from '../lib/flash-images.ts';
+import { FULL } from '../lib/full.ts';
 import { Container, ownArch } from '../lib/nspawn.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { oversight } from '../lib/program.ts';
@@ -63,13 +64,11 @@ const skip =
   browserMissing() ||
   (existsSync(STREET_CLIP) ? false : 'no street clip (scripts/setup)');
 
-/** A full bake takes more than a minute, so a usual run installs the package in the container instead. */
-const FULL = process.env['VIGIE_TEST_FULL'] === '1';
-
 t.setTimeout(900_000);
 
 void t.test('a technician gets from a blank card to the first alert', { skip }, async (t) => {
   const dir = scratch(t);
+  // A full bake takes more than a minute, so an ordinary run installs the package in the container instead.
   const image = FULL ? bakedImage() : cardImage(dir);
   const debs = boxPackages(ownArch());
   const began = performance.now();

@@ -12,6 +12,7 @@ import sharp from 'sharp';
 import t, { type Test } from 'tap';
 import { browserMissing } from '../lib/browser.ts';
 import { ConsoleScreen } from '../lib/console-screen.ts';
+import { unlessFull } from '../lib/full.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { roomProgram, start } from '../lib/program.ts';
 import { openBrowser } from '../page/phone.ts';
@@ -19,7 +20,8 @@ import { openBrowser } from '../page/phone.ts';
 const DEMO = fileURLToPath(new URL('../../scripts/programs/demo/main.js', import.meta.url));
 const PICTURE = join(ROOT, process.env['WRITE_SCREENS'] === '1' ? 'docs' : '.cache', 'tracks.png');
 const PICTURE_BYTES_MAX = 300_000;
-const skip = browserMissing() || (existsSync(STREET_CLIP) ? false : 'no clip: scripts/setup fetches it');
+const absent = browserMissing() || (existsSync(STREET_CLIP) ? false : 'no clip: scripts/setup fetches it');
+const skip = absent || (process.env['WRITE_SCREENS'] !== '1' && unlessFull);
 
 /** Starts a demo that ends with the test; returns its output, its folder and the console's address. */
 async function startDemo(t: Test, expectedOutput: RegExp) {

@@ -4,12 +4,12 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
+import { FULL } from '../lib/full.ts';
 import { randomOf } from '../lib/random.ts';
 import { type RtspOptions, RtspServer, rtspMissing } from '../lib/rtsp-server.ts';
 import { WatchedCamera } from '../lib/watched-camera.ts';
 
 const skip = rtspMissing();
-const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const SEEN_MS = 5000;
 const BACK_MS = 10_000;
 /** A busy machine starts slowly. */
@@ -21,7 +21,7 @@ async function serve(t: Test, options: RtspOptions = {}): Promise<RtspServer> {
   return server;
 }
 
-const LOSSES = FULL ? 50 : 5;
+const LOSSES = FULL ? 50 : 3;
 
 t.test(`vision reports and survives ${LOSSES} of ${LOSSES} losses of the stream`, { skip }, async (t) => {
   let server = await serve(t);
@@ -60,7 +60,7 @@ t.test(`vision reports and survives ${LOSSES} of ${LOSSES} losses of the stream`
 
 /** Groups of pictures (one key frame each) per second. */
 const GOPS_PER_S = 10;
-const STREAMS = FULL ? 10_000 : 200;
+const STREAMS = FULL ? 10_000 : 100;
 
 t.test(`vision survives ${STREAMS} corrupted groups of H.264 pictures`, { skip }, async (t) => {
   const seed = Number(process.env['VIGIE_TEST_SEED'] ?? 1 + (Date.now() % 1_000_000));

@@ -5,13 +5,13 @@
 import { existsSync } from 'node:fs';
 import t from 'tap';
 import { ElementVision } from '../lib/element-vision.ts';
+import { FULL } from '../lib/full.ts';
 import type { BoardChange } from '../lib/hailo-board.ts';
 import { noCompiler } from '../lib/inference-element.ts';
 import { slowness } from '../lib/slowness.ts';
 
 t.setTimeout(600_000);
 
-const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const HAILONET = 'hailonet';
 const AT = 'from 12';
 /** Limits as in inference-element.test.ts, ms. */

@@ -9,6 +9,7 @@ import t, { type Test } from 'tap';
 import type { MaskConfig } from '../../agent/contract/config.ts';
 import type { ModelCard } from '../../agent/vision/detect/card.ts';
 import { ELEMENT, ElementVision } from '../lib/element-vision.ts';
+import { FULL } from '../lib/full.ts';
 import { MODEL, noCompiler, writeScript } from '../lib/inference-element.ts';
 import { scratch } from '../lib/paths.ts';
 import { slowness } from '../lib/slowness.ts';
@@ -16,7 +17,6 @@ import { slowness } from '../lib/slowness.ts';
 t.setTimeout(600_000);
 
 const skip = noCompiler;
-const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 /**
  * Limit from the last frame before the fault to the first one after it, ms. The fault is detected at once or after
  * ANSWER_WITHIN_MS (gstreamer.ts), and a start takes a second or two.
@@ -51,6 +51,7 @@ const FAULTS: readonly Fault[] = [
     name: 'the device is unplugged, and its driver does not come back from being stopped',
     script: ['fault error-and-stall', AT],
     reason: /fails: no device/,
+    full: true,
   },
   { name: 'it stalls', script: ['fault stall', AT], reason: /gives no answer within 5 s/, silent: true },
   { name: 'it takes vision with it: segfault', script: ['fault segfault', AT], reason: /vision ended while/ },
@@ -65,7 +66,12 @@ const FAULTS: readonly Fault[] = [
     silent: true,
     full: true,
   },
-  { name: 'two answers for one frame', script: ['fault twice', AT], reason: /answers for the frame of/ },
+  {
+    name: 'two answers for one frame',
+    script: ['fault twice', AT],
+    reason: /answers for the frame of/,
+    full: true,
+  },
   {
     name: 'answers out of order',
     script: ['fault late', AT],
@@ -121,8 +127,18 @@ const FAULTS: readonly Fault[] = [
     reason: /fails: no device/,
     full: true,
   },
-  { name: 'at the first frame: segfault', script: ['fault segfault', FIRST], reason: /vision ended while/ },
-  { name: 'a model compiled for another chip', script: ['fault refuse-model'], reason: /fails: wrong chip/ },
+  {
+    name: 'at the first frame: segfault',
+    script: ['fault segfault', FIRST],
+    reason: /vision ended while/,
+    full: true,
+  },
+  {
+    name: 'a model compiled for another chip',
+    script: ['fault refuse-model'],
+    reason: /fails: wrong chip/,
+    full: true,
+  },
   { name: 'a frame that it does not take', script: ['fault refuse-caps'], reason: /fails: /, full: true },
 ];
 

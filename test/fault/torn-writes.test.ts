@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
 import { LANES, type Lane } from '../../agent/contract/outbox.ts';
+import { FULL } from '../lib/full.ts';
 import { ORIGIN, openJournal, wrongIn } from '../lib/journal.ts';
 import { carelessRows, survivors } from '../lib/outbox-rows.ts';
 import { scratch } from '../lib/paths.ts';
@@ -19,8 +20,7 @@ const WRITER = fileURLToPath(new URL('../lib/outbox-writer.js', import.meta.url)
 const JOURNAL_WRITER = fileURLToPath(new URL('../lib/journal-writer.js', import.meta.url));
 /** More than one file of 256 entries. */
 const ENTRIES = 300;
-const FULL = process.env['VIGIE_TEST_FULL'] === '1';
-const CUTS = FULL ? 1000 : 50;
+const CUTS = FULL ? 1000 : 20;
 /** Enough appends to checkpoint the log into the file more than once, every 2 MiB. */
 const APPENDS = 400;
 

@@ -16,13 +16,12 @@ import {
   siteFolder,
   vendorImage,
 } from '../lib/flash-images.ts';
+import { FULL } from '../lib/full.ts';
 import { Container, ownArch } from '../lib/nspawn.ts';
 import { scratch } from '../lib/paths.ts';
 import { start } from '../lib/program.ts';
 import { waitUntil } from '../lib/room.ts';
 
-/** A complete bake takes a minute or more, since it installs five hundred packages. */
-const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const skip = Container.unavailable();
 const BOX = 'canebiere-017';
 

@@ -30,6 +30,7 @@ import { patchManifest } from '../../scripts/programs/root/manifest-patch.ts';
 import { stage } from '../../scripts/programs/root/stage.ts';
 import type { ReleaseTrust } from '../../scripts/programs/root/trust.ts';
 import { FLEET, Fleet, keyPair } from '../lib/fleet-keyholders.ts';
+import { FULL } from '../lib/full.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { start } from '../lib/program.ts';
 import { type SampleRelease, sampleRelease } from '../lib/release-server.ts';
@@ -40,7 +41,6 @@ const OTHER = ARCH === 'amd64' ? 'arm64' : 'amd64';
 const SIGNAL = new AbortController().signal;
 const DAY_MS = 86_400_000;
 const FILES = { 'dist/main.js': 'one\n', 'bin/tool': '#!/bin/sh\n', 'models/m.onnx': 'x'.repeat(50_000) };
-const isFull = process.env['VIGIE_TEST_FULL'] === '1';
 
 /** Makes a release of given files in the fleet's folder; its trial is in another test. */
 async function make(
@@ -436,7 +436,7 @@ void t.test('the same tree makes the same bytes', async (t) => {
   for (const turn of [1, 2]) {
     const dir = scratch(t);
     let tree = join(dir, 'tree');
-    if (isFull)
+    if (FULL)
       execFileSync(join(ROOT, 'scripts/package'), ['--release-tree', tree, '--arch', ARCH, '--seq', '42'], {
         stdio: 'ignore',
       });
@@ -488,7 +488,7 @@ void t.test('a release that damages the state is not offered for signing', async
   };
   await Promise.all([
     checkRefusal(forgets, undefined, /after the new release, once more: .* lost: row of the outbox/),
-    ...(isFull ? [checkRefusal(outgrows, good, /the release before/)] : []),
+    ...(FULL ? [checkRefusal(outgrows, good, /the release before/)] : []),
   ]);
-  if (isFull) await t.resolves(checkState({ ...common, next: good, before: good }), 'and a good one is');
+  if (FULL) await t.resolves(checkState({ ...common, next: good, before: good }), 'and a good one is');
 });

@@ -20,13 +20,13 @@ import { simulatedLines } from '../../scripts/programs/fleet/simulate/report.ts'
 import { RUNS } from '../../scripts/programs/fleet/simulate/scenario.ts';
 import { simulate } from '../../scripts/programs/fleet/simulate/simulate.ts';
 import { bundledHelper } from '../lib/bundled.ts';
+import { FULL } from '../lib/full.ts';
 import { idOf, QUICK, RolloutFleet, SITE, WELL } from '../lib/rollout-fleet.ts';
 import type { Mortal } from '../lib/rollout-writer.ts';
 
 const WRITER = bundledHelper(new URL('../lib/rollout-writer.js', import.meta.url));
 const NAME = 'r-1';
 const { signal } = new AbortController();
-const full = process.env['VIGIE_TEST_FULL'] === '1';
 
 async function waitFor(name: string, holds: () => boolean, withinMs = 60_000): Promise<void> {
   const untilMs = Date.now() + withinMs;
@@ -371,7 +371,7 @@ void t.test('a broker with a short queue delivers all orders, and the rollout en
 
 void t.test('a fleet with usual failures is completed, and one with a failing board halts', async (t) => {
   const base = {
-    boxes: full ? 1500 : 200,
+    boxes: FULL ? 1500 : 200,
     seed: 1,
     processes: 3,
     rollBack: 0.02,
@@ -392,7 +392,7 @@ void t.test('a fleet with usual failures is completed, and one with a failing bo
     restoreInWave: undefined,
   };
   const broken = await simulate(
-    { ...base, ...none, broken: 'rk3588', ...(full && { maxQueued: 1000 }) },
+    { ...base, ...none, broken: 'rk3588', ...(FULL && { maxQueued: 1000 }) },
     () => undefined,
   );
   t.match(broken.view, { state: 'halted', reason: /of \d+ boxes that were tried rolled back/ });

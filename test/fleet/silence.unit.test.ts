@@ -9,9 +9,9 @@ import { compare, DOUBT, type Watched } from '../../scripts/programs/fleet/rollo
 import { stalledAt } from '../../scripts/programs/fleet/rollout/stall.ts';
 import type { BoxState, RolloutBox, Step } from '../../scripts/programs/fleet/rollout/states.ts';
 import { Timeline } from '../../scripts/programs/fleet/simulate/timeline.ts';
+import { FULL } from '../lib/full.ts';
 import { boxesOf, HOUR, Lifetime, PLAN } from '../lib/rollout-life.ts';
 
-const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const THRESHOLDS = PLAN.thresholds;
 const group = (site: string, all: number, silent: number): Watched[] =>
   Array.from({ length: all }, (_, i) => ({ id: `${site}/b-${i}`, isSilent: i < silent }));

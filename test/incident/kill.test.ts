@@ -10,10 +10,10 @@ import Database from 'better-sqlite3';
 import t from 'tap';
 import type { VigieEvent } from '../../agent/contract/event.ts';
 import { bundledHelper } from '../lib/bundled.ts';
+import { FULL } from '../lib/full.ts';
 import { scratch } from '../lib/paths.ts';
 import { randomOf, SEED } from '../lib/random.ts';
 
-const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const RANDOM_KILLS = FULL ? 200 : 16;
 const AIMED_KILLS = FULL ? 100 : 15;
 const POINTS = [

@@ -2,9 +2,9 @@
 import fc from 'fast-check';
 import type { Test } from 'tap';
 import { CommandRefused, type RefusalCode } from '../../agent/contract/command.ts';
+import { FULL } from './full.ts';
 import { SEED } from './random.ts';
 
-const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 export const REFUSAL_RUNS = FULL ? 1_000_000 : 1_500;
 export const REFUSAL_TIMEOUT_S = FULL ? 7200 : 600;
 

@@ -1,7 +1,6 @@
 /** Samples a long list for the ordinary run; VIGIE_TEST_FULL=1 takes all of it. */
 import type { Test } from 'tap';
-
-const FULL = process.env['VIGIE_TEST_FULL'] === '1';
+import { FULL } from './full.ts';
 
 /** Takes every `oneIn`-th item, always the same ones; the omitted ones are reported as a skip. */
 export function sampled<T>(

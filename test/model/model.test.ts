@@ -14,6 +14,7 @@ import { LABELS } from '../../agent/contract/label.ts';
 import type { Frame } from '../../agent/contract/picture.ts';
 import { Camera } from '../../agent/vision/camera/camera.ts';
 import { readCard } from '../../agent/vision/detect/card.ts';
+import { unlessFull } from '../lib/full.ts';
 import { detections, frameOf } from '../lib/model-inferences.ts';
 import { MODEL_DIR, ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { start } from '../lib/program.ts';
@@ -36,9 +37,7 @@ const options = {
   skip: absent === undefined ? false : `${absent} is absent: scripts/setup --for test brings it`,
 };
 const full = {
-  skip:
-    options.skip ||
-    (process.env['VIGIE_TEST_FULL'] === '1' ? false : 'fetches 240 MB: set VIGIE_TEST_FULL=1'),
+  skip: options.skip || (unlessFull && `fetches 240 MB: ${unlessFull}`),
 };
 
 /** A row of a card's accuracy. */
@@ -270,7 +269,7 @@ t.test(
 
 t.test(
   'the project’s own weights, as NanoDet exports them, give the detector of models/ again',
-  options,
+  { skip: options.skip || unlessFull },
   async (t) => {
     const dir = exportsIn(t, { 'again.onnx': { what: 'nanodet', size: '320x192' } });
     const out = join(dir, 'out');

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { topicsOf } from '../../agent/contract/topics.ts';
 import { eventItem } from '../lib/events.ts';
+import { FULL } from '../lib/full.ts';
 import { keptLog, openedOutbox as opened, rowsOf } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { BOX, clientOf, deliver, makeRoom, pairOf, type Room, SITE, waitUntil } from '../lib/room.ts';
@@ -17,7 +18,7 @@ import { BOX, clientOf, deliver, makeRoom, pairOf, type Room, SITE, waitUntil } 
 const TOPICS = topicsOf(SITE, BOX);
 const FLOOD = fileURLToPath(new URL('../lib/flood-writer.js', import.meta.url));
 const PER_S = 10_000;
-const LASTS_MS = process.env['VIGIE_TEST_FULL'] === '1' ? 60_000 : 3000;
+const LASTS_MS = FULL ? 60_000 : 3000;
 /** ACL of a room that may write to the boxes' own topics. */
 const programs = (): string => 'user room\ntopic readwrite vigie/#\n';
 

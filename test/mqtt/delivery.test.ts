@@ -12,12 +12,12 @@ import { StatusReport } from '../../agent/contract/health.ts';
 import { GapEvent, type OutboxItem } from '../../agent/contract/outbox.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
 import { eventItem } from '../lib/events.ts';
+import { FULL } from '../lib/full.ts';
 import { makeOutbox, openedOutbox as opened, rowsOf, snapshot } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { TcpProxy } from '../lib/proxy.ts';
 import { BOX, deliver, makeRoom, SITE, waitUntil } from '../lib/room.ts';
 
-const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const TOPICS = topicsOf(SITE, BOX);
 /** Node flags of the agent's unit; with others V8 grows its heap differently. */
 const AGENT_FLAGS = (

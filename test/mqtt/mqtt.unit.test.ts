@@ -14,6 +14,7 @@ import { LaneCursor } from '../../agent/mqtt/lane-cursor.ts';
 import { LearntLimits } from '../../agent/mqtt/learnt-limits.ts';
 import { type Message, packetBytes, publishOptions } from '../../agent/mqtt/publish-packet.ts';
 import { Refusals } from '../../agent/mqtt/refusals.ts';
+import { FULL } from '../lib/full.ts';
 import { HandClock } from '../lib/outbox.ts';
 import { writtenBytes } from '../lib/strict-broker.ts';
 
@@ -120,7 +121,7 @@ void t.test('an acknowledgement holds numbers or is refused', async (t) => {
       throw error;
     }
   };
-  const numRuns = process.env['VIGIE_TEST_FULL'] === '1' ? 100_000 : 5000;
+  const numRuns = FULL ? 100_000 : 5000;
   const anything = fc.oneof(
     fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)),
     fc.json().map((text) => Buffer.from(text)),

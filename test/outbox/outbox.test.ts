@@ -7,13 +7,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { LANES, type Lane, type OutboxRow } from '../../agent/contract/outbox.ts';
 import { bundledHelper } from '../lib/bundled.ts';
+import { FULL } from '../lib/full.ts';
 import { HandClock, keptLog, makeOutbox, snapshot, text } from '../lib/outbox.ts';
 import { carelessRows, survivors } from '../lib/outbox-rows.ts';
 import { scratch } from '../lib/paths.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
 
 const WRITER = bundledHelper(new URL('../lib/outbox-writer.js', import.meta.url));
-const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 
 const bodies = (rows: OutboxRow[]): unknown[] =>
   rows.map((row) =>

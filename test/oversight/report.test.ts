@@ -8,6 +8,7 @@ import { rolloutText } from '../../scripts/programs/oversight/report/rollouts.ts
 import { TimelineWriter } from '../../scripts/programs/oversight/timeline/timeline.ts';
 import { BoxLifetime, dayOf, yearOf } from '../lib/box-lifetime.ts';
 import { browserMissing, chromium, measured } from '../lib/browser.ts';
+import { unlessFull } from '../lib/full.ts';
 import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 import { keyOf, openJournal } from '../lib/journal.ts';
 import { scratch } from '../lib/paths.ts';
@@ -293,7 +294,7 @@ for (const [name, box, from, to] of [
 ] as const) {
   void t.test(
     `${name}: text, page and journal agree, and the page fits`,
-    { skip: browserMissing() },
+    { skip: browserMissing() || (name === 'a year' && unlessFull) },
     async (t) => {
       const dir = scratch(t);
       const { text, json, html, out } = await makeReport(t, dir, box, from, to);

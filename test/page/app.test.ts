@@ -8,6 +8,7 @@ import { gzipSync } from 'node:zlib';
 import sharp from 'sharp';
 import t, { type Test } from 'tap';
 import { browserMissing } from '../lib/browser.ts';
+import { FULL } from '../lib/full.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { AUTHORISATION, CAMERA, INSTALLED } from './canned.ts';
 import { MESSAGE_PLACE } from './in-page.ts';
@@ -15,7 +16,6 @@ import { type Look, openBrowser, type Phone } from './phone.ts';
 import type { StandIn } from './stand-in.ts';
 import { keyboard, openApp, type Parts, testDrawing } from './ways.ts';
 
-const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 /** Limit for everything that a phone loads, gzip, kB. */
 const WEIGHT_KB_MAX = 60;
 const LOOKS: readonly Look[] = [

@@ -3,10 +3,10 @@
  * afterwards.
  */
 import t from 'tap';
+import { FULL } from '../lib/full.ts';
 import { closed, openPage, type Page, REPLY } from '../lib/page.ts';
 import { randomOf, SEED } from '../lib/random.ts';
 
-const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const REQUESTS = FULL ? 200_000 : 2000;
 /** Parallel connections: fewer than the page accepts, so that it closes none for that reason. */
 const AT_ONCE = 24;

@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Browser, launch, type Page } from 'puppeteer-core';
 import sharp from 'sharp';
+import { FULL } from '../lib/full.ts';
 import { ROOT } from '../lib/paths.ts';
 import { beginning, FRAME_PLACE, MISFITS, violations } from './in-page.ts';
 
@@ -42,7 +43,7 @@ export function openBrowser(
 
 /** Saves a picture of the screen for people, with WRITE_SCREENS=1 and in the full run. No test reads it. */
 export async function savePicture(page: Page, file: string, fullPage = false): Promise<void> {
-  if (process.env['WRITE_SCREENS'] !== '1' && process.env['VIGIE_TEST_FULL'] !== '1') return;
+  if (process.env['WRITE_SCREENS'] !== '1' && !FULL) return;
   mkdirSync(dirname(file), { recursive: true });
   await page.screenshot({ path: file as `${string}.png`, fullPage });
 }

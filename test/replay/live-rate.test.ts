@@ -1,9 +1,10 @@
 /**
  * Tests a motorway at a box's live rates: at the configured rate cars are lost, at the rates chosen from the traffic
- * hardly any.
+ * hardly any. Runs with VIGIE_TEST_FULL=1 only.
  */
 import t from 'tap';
 import { replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
+import { unlessFull } from '../lib/full.ts';
 import { evaluationData } from '../lib/paths.ts';
 
 const { file: CLIP, skip } = evaluationData('clips', 'highway-320.avi');
@@ -20,7 +21,7 @@ const DETECTOR_RUNS_MAX = 2 * 30 * 5;
 
 void t.test(
   'live rates report nearly all crossings that every frame shows, within the budget and repeatably',
-  { skip },
+  { skip: skip || unlessFull },
   async (t) => {
     const run = async (extra: readonly string[]) => {
       const { events, summary, forget } = await replayClip(CLIP, CONFIG, extra);

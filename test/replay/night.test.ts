@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { type Replayed, replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
+import { FULL, unlessFull } from '../lib/full.ts';
 import { STREET_CLIP, scratch } from '../lib/paths.ts';
 
 const skip = !existsSync(STREET_CLIP) && 'no street clip';
@@ -52,14 +53,15 @@ t.test('crossings are reported in a grey, dark and noisy street', { skip }, asyn
     events
       .filter(({ data }) => data.phase === 'start')
       .map(({ time, data }): [string, number] => [data.rule.id, Date.parse(time) / 1000]);
-  const [one, two] = [await replayClip(clip, CONFIG), await replayClip(clip, CONFIG)];
-  t.teardown(() => {
-    one.forget();
-    two.forget();
-  });
+  const one = await replayClip(clip, CONFIG);
+  t.teardown(one.forget);
   t.ok(one.summary.looksFine >= 45, `${one.summary.looksFine} high-resolution passes`);
-  t.equal(two.summary.looksFine, one.summary.looksFine);
-  t.same(crossingsOf(two), crossingsOf(one), 'twice the same');
+  if (FULL) {
+    const two = await replayClip(clip, CONFIG);
+    t.teardown(two.forget);
+    t.equal(two.summary.looksFine, one.summary.looksFine);
+    t.same(crossingsOf(two), crossingsOf(one), 'twice the same');
+  } else t.pass('twice the same', { skip: unlessFull });
   const free = crossingsOf(one).filter(([, atS]) => atS > 4.5);
   const missed = CROSSINGS.filter(([line, atS]) => {
     const at = free.findIndex(([id, s]) => id === line && Math.abs(s - atS) < 1);

@@ -1,11 +1,11 @@
 /**
  * Tests street scenes of real pixels through the real detector, tracker, observer, rules and incidents. They are cut
- * from the street clip of the set-up and from a motorway clip of the evaluation data.
+ * from the street clip of the set-up and from a motorway clip of the evaluation data. Runs with VIGIE_TEST_FULL=1 only.
  */
 import { existsSync } from 'node:fs';
 import t from 'tap';
+import { unlessFull } from '../lib/full.ts';
 import { evaluationData, STREET_CLIP } from '../lib/paths.ts';
-import { sampled } from '../lib/sampled.ts';
 import { PIXEL_SCENES } from '../scenes/street/pixels.ts';
 import type { StageName } from '../scenes/street/scene.ts';
 import { loadStage, makeDetector } from '../scenes/street/stage.ts';
@@ -29,13 +29,13 @@ for (const { name, clip, skip, lengthS } of stages) {
   const scenes = PIXEL_SCENES.filter(({ stage }) => stage === name);
   t.test(
     `${scenes.length} scenes on the ${name} raise exactly their incidents`,
-    { skip, timeout: 600_000 },
+    { skip: skip || unlessFull, timeout: 600_000 },
     async (t) => {
       const detector = makeDetector();
       await detector.start();
       try {
         const stage = await loadStage(name, clip, detector, lengthS);
-        await checkScenes(t, sampled(t, `scenes on the ${name}`, scenes, 2), () => stage, detector);
+        await checkScenes(t, scenes, () => stage, detector);
       } finally {
         await detector.stop();
       }

@@ -7,12 +7,13 @@ import { exportJournal } from '../../agent/restraint/journal/export.ts';
 import { COSIGNATURE, parseVerifierKey } from '../../agent/restraint/journal/note.ts';
 import type { Against } from '../../scripts/lib/journal/verification.ts';
 import { Witness } from '../../scripts/programs/oversight/witness/witness.ts';
+import { FULL } from '../lib/full.ts';
 import { AT, fill, keyOf, noteIn, ORIGIN, openJournal, wrongAt } from '../lib/journal.ts';
 import { scratch } from '../lib/paths.ts';
 import { oversight, vigie } from '../lib/program.ts';
 import { randomOf, SEED } from '../lib/random.ts';
 
-const TAMPERINGS = process.env['VIGIE_TEST_FULL'] === '1' ? 1000 : 250;
+const TAMPERINGS = FULL ? 1000 : 250;
 t.comment(`VIGIE_TEST_SEED=${SEED}`);
 
 const sourceDir = scratch(t);

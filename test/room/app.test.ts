@@ -12,6 +12,7 @@ import { iso } from '../../scripts/programs/room/database/sql.ts';
 import { browserMissing } from '../lib/browser.ts';
 import { BUILT_APP } from '../lib/console.ts';
 import { addIncident, addIncidents, insert } from '../lib/console-rows.ts';
+import { FULL } from '../lib/full.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { waitUntil } from '../lib/room.ts';
 import { type AppRoom, appRoom, contextOf, LOOKS, type Setup, type Tab, tabOf } from '../lib/room-browser.ts';
@@ -20,7 +21,6 @@ import { sampled } from '../lib/sampled.ts';
 import { VERDICT_TIME, violations } from '../page/in-page.ts';
 import { type Look, openBrowser, savePicture } from '../page/phone.ts';
 
-const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const SCREENS_DIR = join(ROOT, '.cache/console-screens');
 /** Maximum size of the files that a browser loads for the queue, gzip. */
 const FIRST_LOAD_KB_MAX = 75;

@@ -15,11 +15,11 @@ import { boxOf, CITY, fillCity, SMALL_CITY, siteOf } from '../lib/city.ts';
 import { CityStoring } from '../lib/city-storing.ts';
 import { callOf } from '../lib/console-room.ts';
 import { DATABASES } from '../lib/databases.ts';
+import { FULL } from '../lib/full.ts';
 import { waitUntil } from '../lib/room.ts';
 import { countOf, DAY_MS, roomDatabase, TIME_ZONE } from '../lib/room-rows.ts';
 import { slowness } from '../lib/slowness.ts';
 
-const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const SIZE = FULL ? CITY : SMALL_CITY;
 
 /** Time whose previous month spans two partitions. */

@@ -9,6 +9,7 @@ import type { Sql } from '../../scripts/programs/room/database/sql.ts';
 import { browserMissing } from '../lib/browser.ts';
 import { putCameras } from '../lib/console-rows.ts';
 import { passMs } from '../lib/cpu-time.ts';
+import { FULL } from '../lib/full.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { type AppRoom, appRoom, contextOf, LOOKS, type Setup, type Tab, tabOf } from '../lib/room-browser.ts';
 import { city, cityMapFile, ENTRIES, HOSTILE, SEARCH } from '../lib/room-city.ts';
@@ -20,7 +21,7 @@ const SCREENS_DIR = join(ROOT, '.cache/room-desk-screens');
 /** Maximum layout time of 1,500 tiles, in passes over a frame: about 25 ms where a pass takes .3. */
 const DRAWN_PASSES_MAX = 80;
 /** Number of cameras on the screens that axe checks, of every condition; axe takes its time for each. */
-const AXE_CAMERAS = process.env['VIGIE_TEST_FULL'] === '1' ? 1500 : 450;
+const AXE_CAMERAS = FULL ? 1500 : 450;
 const SCREENS = ['cameras', 'plan', 'search', 'tracks', 'figures', 'hand-over', 'audit'];
 
 interface OpenView extends Tab {

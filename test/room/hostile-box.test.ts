@@ -13,10 +13,10 @@ import t, { type Test } from 'tap';
 import { topicsOf } from '../../agent/contract/topics.ts';
 import { queueOf } from '../../scripts/programs/room/console/queue.ts';
 import { ask, csrOf, newKey, SITE } from '../lib/enrolment.ts';
+import { FULL } from '../lib/full.ts';
 import { alertOf, answerTo, FAR, FAR_SITE, HONEST, HostileRoom, THIEF } from '../lib/hostile-room.ts';
 import { waitUntil } from '../lib/room.ts';
 
-const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const DENIED = 135;
 const EST = '/.well-known/est';
 const honestTopics = topicsOf(SITE, HONEST);

@@ -13,11 +13,10 @@ import type { EventArrival } from '../../scripts/programs/room/archive/message.t
 import { WatchedLease } from '../../scripts/programs/room/database/watched-lease.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { eventText } from '../lib/events.ts';
+import { FULL } from '../lib/full.ts';
 import { makeRoom, pairOf, type Room, waitUntil } from '../lib/room.ts';
 import { RoomProgram } from '../lib/room-program.ts';
 import { checkStored, emptied, publishing, storedCount } from '../lib/standby-boxes.ts';
-
-const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 
 const LEASE_LOST = { message: 'another archive has taken over' };
 

@@ -11,6 +11,7 @@ import { topicsOf } from '../../agent/contract/topics.ts';
 import { freePort, listening, Mosquitto } from '../../scripts/lib/mosquitto.ts';
 import { bundled } from '../lib/bundled.ts';
 import { CONDITIONS, healthOf, messagesOf, type SimulatedBox, simulatedBoxes } from '../lib/fleet-reports.ts';
+import { FULL } from '../lib/full.ts';
 import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { type Program, start } from '../lib/program.ts';
@@ -18,7 +19,6 @@ import { clientOf, makeRoom, pairOf, waitUntil } from '../lib/room.ts';
 
 const PROGRAM = bundled('scripts/programs/room/metrics');
 const RULES = join(ROOT, 'docs/guide/prometheus-fleet-rules.yaml');
-const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const FLEET = 1500;
 
 async function plainBroker(t: Test): Promise<{ broker: Mosquitto; client: MqttClient }> {

@@ -9,6 +9,7 @@ import { EventArchive } from '../../agent/archive/archive.ts';
 import { systemClock } from '../../agent/base/clock.ts';
 import type { VigieEvent } from '../../agent/contract/event.ts';
 import { makeSigner } from '../lib/commands.ts';
+import { FULL } from '../lib/full.ts';
 import { entry, history } from '../lib/history.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
@@ -16,7 +17,6 @@ import { roomProgram } from '../lib/program.ts';
 import { clientOf, makeRoom, pairOf, type Room, SITE, waitUntil } from '../lib/room.ts';
 import type { SearchableBoxOptions } from '../lib/searchable-box.ts';
 
-const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const BOXES = FULL ? 1500 : 100;
 /** Events per box and day; 11 GB of archives with 1,500 boxes. */
 const PER_DAY = FULL ? 200 : 20;

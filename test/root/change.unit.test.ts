@@ -19,9 +19,9 @@ import {
 } from '../../scripts/programs/root/change/record.ts';
 import { type Input, type Installed, nextAction, step } from '../../scripts/programs/root/change/step.ts';
 import { DAY_MS, iso, NOON, Simulation, TRIAL, targetNumbered } from '../lib/change-world.ts';
+import { FULL } from '../lib/full.ts';
 import { SEED } from '../lib/random.ts';
 
-const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const RUNS = { numRuns: FULL ? 5000 : 500, seed: SEED } as const;
 const KEY = 'a'.repeat(64);
 

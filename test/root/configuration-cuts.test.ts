@@ -15,11 +15,11 @@ import { editedText } from '../../agent/config/edit.ts';
 import type { ConfigReply } from '../../agent/contract/config-trial.ts';
 import { AT_REST, State } from '../../scripts/programs/root/change/record.ts';
 import { askConfiguration, maskProposal, orderConfiguration, sha256 } from '../lib/configuration-changes.ts';
+import { FULL, unlessFull } from '../lib/full.ts';
 import { boxOnDisk, type CutLibraries, type CutPoint, CuttableBox, cutLibraries } from '../lib/power-cuts.ts';
 import { randomOf, SEED } from '../lib/random.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
 
-const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 /** Number of cuts for each payload, spread over all its calls. */
 const CUTS = FULL ? 300 : 5;
 const CUTS_A_BOX = 20;
@@ -394,7 +394,7 @@ void t.test('a power cut in a trial leaves an old or new file', { skip: SmallDis
 for (const [name, Payload] of Object.entries(BENCHES)) {
   void t.test(
     `control: without waiting for the disk a configuration is mixed or lost: ${name}`,
-    { skip: SmallDisk.unavailable() },
+    { skip: SmallDisk.unavailable() || unlessFull },
     async (t) => {
       const libraries = cutLibraries(t, false);
       const broken: string[] = [];

@@ -16,11 +16,11 @@ import { DEFAULT_PLACES } from '../../scripts/programs/root/paths.ts';
 import { AT_ALL_TIMES, AUTHORITY, authoriseFile, MAYOR, PREFECT } from '../lib/authority.ts';
 import { bundled } from '../lib/bundled.ts';
 import { makeSigner } from '../lib/commands.ts';
+import { FULL } from '../lib/full.ts';
 import { scratch } from '../lib/paths.ts';
 import { type Program, start, VIGIE, vigie } from '../lib/program.ts';
 import { waitUntil } from '../lib/room.ts';
 
-const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const WAIT_MS = 60_000;
 const FLEET = bundled('scripts/programs/fleet');
 const textOf = (file: string): string => readFileSync(file, 'utf8');

@@ -11,14 +11,14 @@ import type { ConfigReply } from '../../agent/contract/config-trial.ts';
 import { parseManifest, verifyTree } from '../../scripts/lib/manifest.ts';
 import type { Change } from '../../scripts/programs/root/change/record.ts';
 import { askConfiguration, maskProposal, orderConfiguration } from '../lib/configuration-changes.ts';
+import { FULL } from '../lib/full.ts';
 import { preloaded } from '../lib/preloaded.ts';
 import { RootReleases, rootVersionOf } from '../lib/root-releases.ts';
 import { UpdatingBox } from '../lib/updating-box.ts';
 import { WRITE_CALLS } from '../lib/write-calls.ts';
 
-const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 /** Number of kills for each payload, spread over all calls of a change. */
-const KILLS = FULL ? 300 : 4;
+const KILLS = FULL ? 300 : 3;
 /** Number of changes prepared for a box; one more where a program ended before it was killed. */
 const KILLS_A_BOX = Math.min(20, KILLS + 2);
 /** Commands to kill: `run` makes most of the calls, `judge` follows a change that was cut. */
@@ -201,7 +201,7 @@ void t.test('only the technician’s confirmation keeps a technician’s trial',
   const [keepReply, callsOfKeep] = await counted({ op: 'keep', trial: tryReply?.trial?.id });
   t.match(keepReply, { refused: null, trial: null });
   t.match(readFileSync(file, 'utf8'), /m0/);
-  const kills = FULL ? calls : 6;
+  const kills = FULL ? calls : 4;
   let hits = 0;
   for (let kill = 0; kill < kills; kill += 1) {
     const previous = readFileSync(file, 'utf8');
@@ -223,7 +223,7 @@ void t.test('only the technician’s confirmation keeps a technician’s trial',
     t.notOk(existsSync(`${file}.before-trial`));
   }
   t.ok(hits > kills / 2, `${hits} of ${kills} were killed`);
-  for (let at = 0; at < callsOfKeep; at += FULL ? 1 : 3) {
+  for (let at = 0; at < callsOfKeep; at += FULL ? 1 : 5) {
     const previous = readFileSync(file, 'utf8');
     const { trial } = (await askConfiguration(box, { op: 'try', proposal: proposal(100 + at) })) ?? {};
     const text = readFileSync(file, 'utf8');

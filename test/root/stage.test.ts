@@ -36,6 +36,7 @@ import { ServerSource } from '../../scripts/programs/root/release-source.ts';
 import { ReleaseFolder } from '../../scripts/programs/root/releases.ts';
 import { readSettings } from '../../scripts/programs/root/settings.ts';
 import { bytesToWrite, type Staged, stage } from '../../scripts/programs/root/stage.ts';
+import { FULL } from '../lib/full.ts';
 import { ROOT, scratch, scratchOnDisk } from '../lib/paths.ts';
 import { ReleaseRepository, sampleRelease, TestReleaseServer, withManifest } from '../lib/release-server.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
@@ -431,13 +432,13 @@ async function serve(t: Test) {
 }
 const CHANGED_COUNT = 12;
 /** Number of paths, as in a release, or enough that a complete manifest is too large. */
-const PATHS = process.env['VIGIE_TEST_FULL'] === '1' ? 4000 : 600;
+const PATHS = FULL ? 4000 : 600;
 const ARCH = process.arch === 'arm64' ? 'arm64' : 'amd64';
 const NEWER = { what: 'release', seq: 43, version: '0.3.0', arch: ARCH } as const;
 const FULL_MANIFEST = manifestTarget(NEWER);
 const PATCH = manifestPatchTarget(42, NEWER);
 const DELTA = deltaTarget(42, NEWER);
-const FULL = fullTarget(NEWER);
+const RELEASE = fullTarget(NEWER);
 
 void t.test('a usual release is fetched by differences, its manifest too', async (t) => {
   const { current, repository, server, fetched, bytes } = await serve(t);
@@ -465,11 +466,15 @@ void t.test('a usual release is fetched by differences, its manifest too', async
   const own = readFileSync(manifest);
   const edited = own.toString().replace(/(part-77\.js .*)mode=0644/, '$1mode=0755');
   writeFileSync(manifest, edited);
-  await check(/(cannot be unpacked|does not make the manifest that was signed)/, 'the own was edited', FULL);
+  await check(
+    /(cannot be unpacked|does not make the manifest that was signed)/,
+    'the own was edited',
+    RELEASE,
+  );
   writeFileSync(manifest, '');
-  await check(/(cannot be unpacked|does not make the manifest that was signed)/, 'the own is empty', FULL);
+  await check(/(cannot be unpacked|does not make the manifest that was signed)/, 'the own is empty', RELEASE);
   rmSync(manifest);
-  await check(/cannot be unpacked: zstd: .*No such file/, 'there is none', FULL);
+  await check(/cannot be unpacked: zstd: .*No such file/, 'there is none', RELEASE);
   writeFileSync(manifest, own);
 
   const signedAs = async (name: string, reason: RegExp, content: Buffer): Promise<void> => {

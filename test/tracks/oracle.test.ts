@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import t from 'tap';
 import type { Observation } from '../../agent/contract/observation.ts';
 import { LEAVE_MS } from '../../agent/contract/zone-visit.ts';
+import { FULL, unlessFull } from '../lib/full.ts';
 import { LINES, observedStreet, ZONES } from '../lib/observed-street.ts';
 import { evaluationData, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { randomOf, SEED } from '../lib/random.ts';
@@ -23,8 +24,6 @@ import {
   staysTold,
 } from '../lib/track-oracle.ts';
 
-const FULL = process.env['VIGIE_TEST_FULL'] === '1';
-
 interface Clip {
   readonly clip: string;
   /** The clip itself has five frames a second, so both rates are one. */
@@ -38,21 +37,23 @@ interface Clip {
 
 const CLIPS: readonly Clip[] = [
   { clip: 'a14-haze.mp4', isSlow: true, leftOut: 'both' },
-  { clip: 'boulevard25.mp4', isSlow: true },
+  { clip: 'boulevard25.mp4', isSlow: true, leftOut: 'both' },
   { clip: 'car-detection.mp4' },
   { clip: 'crosswalk.mp4', isSlow: true },
-  { clip: 'dark-yard.mp4', isSlow: true },
+  { clip: 'dark-yard.mp4', isSlow: true, leftOut: 'both' },
   { clip: 'graffiti-composed.mp4', leftOut: 'both' },
   { clip: 'highway-320.avi' },
   { clip: 'one-by-one-person-detection.mp4', leftOut: 'both' },
   { clip: 'parked-car-composed.mp4' },
-  { clip: 'pets2001-d3.mp4', isSlow: true },
+  { clip: 'pets2001-d3.mp4', isSlow: true, leftOut: 'both' },
   { clip: 'pets2006-s1-c3.mp4', leftOut: 'both' },
   { clip: 'shopfront-focus.mp4', isSlow: true, leftOut: 'both' },
   { clip: 'tud-stadtmitte.mp4' },
 ];
 /** Frames a second; undefined plays all of them, which takes a minute more. */
 const RATES: readonly (number | undefined)[] = FULL ? [undefined, 5] : [5];
+/** Fewer passages prove little about the recall. */
+const PASSAGES_MIN = FULL ? 300 : 250;
 const STAYS_S = [2, 5, 10];
 /** Interval of media time between flushes, which cut tracks. */
 const FLUSH_MS = 60_000;
@@ -236,7 +237,10 @@ for (const fps of RATES) {
         log.store.close();
       }
       t.comment(`passages together              ${tallyText(passages)}`);
-      t.ok(passages.toldCount >= 300 || present.length < sources.length, `${passages.toldCount} passages`);
+      t.ok(
+        passages.toldCount >= PASSAGES_MIN || present.length < sources.length,
+        `${passages.toldCount} passages`,
+      );
       t.ok(recall(passages) >= 0.98, `recall of passages ${recall(passages).toFixed(4)}`);
       t.ok(precision(passages) >= 0.98, `precision of passages ${precision(passages).toFixed(4)}`);
       for (const [atLeastS, { tally, everyPlaceTally, reasons, unexplained }] of stays) {
@@ -272,36 +276,40 @@ for (const fps of RATES) {
 /** The detector's boxes vary by .05 of their height before they are filtered, and by .03 after it (zone-visit.ts). */
 const SHAKEN = { sigma: 0.03, missed: 0.1 };
 
-t.test('the log agrees with vision for a worse detector too', { skip: noneAt(5) }, async (t) => {
-  t.comment(`VIGIE_TEST_SEED=${SEED}`);
-  const random = randomOf(SEED);
-  const passages = newTally();
-  const stays = newTally();
-  let pathBytes = 0;
-  let pieces = 0;
-  for (const source of clipsAt(5)) {
-    const observations = shaken(await observedStreet(source, 5), { random, ...SHAKEN });
-    const log = logged(scratch(t), observations, { flushMs: FLUSH_MS });
-    add(passages, fullCrossings(observations, LINES), await foundCrossings(log, LINES));
-    const allStays = fullStays(observations, ZONES);
-    for (const atLeastS of STAYS_S) {
-      const long = [...allStays]
-        .filter(([, { ms }]) => ms >= atLeastS * 1000)
-        .map(([key]) => `${atLeastS} ${key}`);
-      const foundKeys = [...(await staysFound(log, ZONES, atLeastS)).keys()].map(
-        (key) => `${atLeastS} ${key}`,
-      );
-      add(stays, new Set(long), new Set(foundKeys));
+t.test(
+  'the log agrees with vision for a worse detector too',
+  { skip: noneAt(5) || unlessFull },
+  async (t) => {
+    t.comment(`VIGIE_TEST_SEED=${SEED}`);
+    const random = randomOf(SEED);
+    const passages = newTally();
+    const stays = newTally();
+    let pathBytes = 0;
+    let pieces = 0;
+    for (const source of clipsAt(5)) {
+      const observations = shaken(await observedStreet(source, 5), { random, ...SHAKEN });
+      const log = logged(scratch(t), observations, { flushMs: FLUSH_MS });
+      add(passages, fullCrossings(observations, LINES), await foundCrossings(log, LINES));
+      const allStays = fullStays(observations, ZONES);
+      for (const atLeastS of STAYS_S) {
+        const long = [...allStays]
+          .filter(([, { ms }]) => ms >= atLeastS * 1000)
+          .map(([key]) => `${atLeastS} ${key}`);
+        const foundKeys = [...(await staysFound(log, ZONES, atLeastS)).keys()].map(
+          (key) => `${atLeastS} ${key}`,
+        );
+        add(stays, new Set(long), new Set(foundKeys));
+      }
+      pieces += log.pieces.length;
+      pathBytes += log.pieces.reduce((sum, { path }) => sum + path.length, 0);
+      log.store.close();
     }
-    pieces += log.pieces.length;
-    pathBytes += log.pieces.reduce((sum, { path }) => sum + path.length, 0);
-    log.store.close();
-  }
-  t.comment(`passages  ${tallyText(passages)}`);
-  t.comment(`stays     ${tallyText(stays)}`);
-  t.comment(`${(pathBytes / pieces).toFixed(1)} B a piece of ${pieces}`);
-  for (const [name, tally] of Object.entries({ passages, stays })) {
-    t.ok(recall(tally) >= 0.95, `recall of ${name} ${recall(tally).toFixed(4)}`);
-    t.ok(precision(tally) >= 0.95, `precision of ${name} ${precision(tally).toFixed(4)}`);
-  }
-});
+    t.comment(`passages  ${tallyText(passages)}`);
+    t.comment(`stays     ${tallyText(stays)}`);
+    t.comment(`${(pathBytes / pieces).toFixed(1)} B a piece of ${pieces}`);
+    for (const [name, tally] of Object.entries({ passages, stays })) {
+      t.ok(recall(tally) >= 0.95, `recall of ${name} ${recall(tally).toFixed(4)}`);
+      t.ok(precision(tally) >= 0.95, `precision of ${name} ${precision(tally).toFixed(4)}`);
+    }
+  },
+);

@@ -8,9 +8,10 @@ import { cellsOfDrawing, cellsOfPath } from '../../agent/tracks/cells.ts';
 import { deedOf } from '../../agent/tracks/deed.ts';
 import { decodePath, encodePath, type PathPoint, simplified } from '../../agent/tracks/path.ts';
 import { between } from '../../agent/tracks/stop.ts';
+import { FULL } from '../lib/full.ts';
 import { SEED } from '../lib/random.ts';
 
-const RUNS = process.env['VIGIE_TEST_FULL'] === '1' ? 20_000 : 2000;
+const RUNS = FULL ? 20_000 : 2000;
 const ASPECT = 16 / 9;
 const options = { seed: SEED, numRuns: RUNS, endOnFailure: true };
 

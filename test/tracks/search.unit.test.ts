@@ -14,9 +14,10 @@ import { findTracks, type Page, type Place } from '../../agent/tracks/search.ts'
 import { longestStopS } from '../../agent/tracks/stop.ts';
 import { TrackStore } from '../../agent/tracks/store.ts';
 import { windowsOf } from '../../agent/tracks/windows.ts';
+import { FULL } from '../lib/full.ts';
 import { SEED } from '../lib/random.ts';
 
-const RUNS = process.env['VIGIE_TEST_FULL'] === '1' ? 3000 : 300;
+const RUNS = FULL ? 3000 : 300;
 const ASPECT = 16 / 9;
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;

@@ -17,13 +17,13 @@ import { findTracks } from '../../agent/tracks/search.ts';
 import { TrackStore } from '../../agent/tracks/store.ts';
 import { windowsOf } from '../../agent/tracks/windows.ts';
 import { cpuMsSince } from '../lib/cpu-time.ts';
+import { FULL } from '../lib/full.ts';
 import { observedStreet } from '../lib/observed-street.ts';
 import { evaluationData, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { randomOf, SEED } from '../lib/random.ts';
 import { slowness } from '../lib/slowness.ts';
 import { logged, OPEN_GRANT } from '../lib/track-oracle.ts';
 
-const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const DAYS = 30;
 /** Number of tracks a day on a busy square. */
 const TRACKS_A_DAY = 33_000;

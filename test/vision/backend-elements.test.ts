@@ -9,6 +9,7 @@ import type { DetectorConfig } from '../../agent/contract/config.ts';
 import { iou, type XyxyPx } from '../../agent/contract/geometry.ts';
 import type { ModelCard } from '../../agent/vision/detect/card.ts';
 import type { Detections } from '../lib/backend-child.ts';
+import { FULL } from '../lib/full.ts';
 import {
   elementConfig,
   elementModels,
@@ -26,7 +27,6 @@ import { MODEL_DIR, scratch } from '../lib/paths.ts';
 t.setTimeout(300_000);
 
 const skip = noElement || noPython || noClip;
-const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const SIDES = INPUT.map(String);
 
 async function load(t: Test, config: DetectorConfig, modelDir: string, frames?: string): Promise<Outcome[]> {

@@ -13,12 +13,12 @@ import { QuietStreet, SECOND_FPS } from '../../agent/vision/schedule/quiet-stree
 import { SecondView } from '../../agent/vision/schedule/second-view.ts';
 import { FPS_MAX, WantedRate } from '../../agent/vision/schedule/wanted-rate.ts';
 import { FilmCamera } from '../../scripts/programs/bench/film-camera.ts';
+import { FULL } from '../lib/full.ts';
 import { scratch } from '../lib/paths.ts';
 import { rtspMissing } from '../lib/rtsp-server.ts';
 
 const skip = rtspMissing();
-const full = process.env['VIGIE_TEST_FULL'] === '1';
-t.setTimeout(full ? 3_600_000 : 150_000);
+t.setTimeout(FULL ? 3_600_000 : 150_000);
 
 const log = makeLogger('quiet-street-test', 'silent');
 const INPUT = { widthPx: 416, heightPx: 256 };
@@ -193,7 +193,7 @@ async function live(t: Test, filmPair: readonly [string, string]) {
   return { all, report, watched, droppedFrames: camera.counters.framesDropped };
 }
 
-for (const encoding of [NORMAL, ...(full ? EXTRA_ENCODINGS : [])]) {
+for (const encoding of [NORMAL, ...(FULL ? EXTRA_ENCODINGS : [])]) {
   void t.test(`${encoding.name}: what moves is seen as by full decoding`, { skip }, async (t) => {
     const filmPair = encoding === NORMAL ? usualFilms() : films(scratch(t), encoding);
     const replay = cameraOf(`file:${filmPair[0]}`, { mode: 'replay' });
