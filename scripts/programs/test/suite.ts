@@ -4,7 +4,7 @@
  * programs under test would then not run as they are shipped, and each start would take twice as long.
  */
 import type { ChildProcess } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import t, { type Spawn } from 'tap';
 import { kindOf, Schedule, type TestFile } from './schedule.ts';
@@ -15,11 +15,38 @@ const PLACES = 2 * Math.max(2, availableParallelism());
 const [timeoutS = '', ...files] = process.argv.slice(2);
 const env = { ...process.env, NO_COLOR: '1', TAP_TIMEOUT: timeoutS };
 
+/** Time between the report of an overdue file and its end, s. */
+const REPORT_BEFORE_S = 5;
+
+/** Says what each thread of an overdue file waits for: TAP's own report names neither the subtest nor the thread. */
+function sayThreads(name: string, pid = 0): void {
+  const tasks = `/proc/${pid}/task`;
+  try {
+    for (const thread of readdirSync(tasks)) {
+      const [threadName, waitsIn] = ['comm', 'wchan'].map((file) =>
+        readFileSync(`${tasks}/${thread}/${file}`, 'utf8').trim(),
+      );
+      process.stderr.write(`${name} is overdue: thread ${threadName} waits in ${waitsIn}\n`);
+    }
+    const children = readFileSync(`${tasks}/${pid}/children`, 'utf8');
+    process.stderr.write(`${name} is overdue: its processes are ${children || 'none'}\n`);
+  } catch (error) {
+    process.stderr.write(`${name} is overdue: ${String(error)}\n`);
+  }
+}
+
 const running = new Set<ChildProcess>();
 t.on('spawn', (file: Spawn) =>
   file.on('process', (child: ChildProcess) => {
     running.add(child);
-    child.once('close', () => running.delete(child));
+    const overdue = setTimeout(
+      () => sayThreads(file.name, child.pid),
+      (Number(timeoutS) - REPORT_BEFORE_S) * 1000,
+    );
+    child.once('close', () => {
+      running.delete(child);
+      clearTimeout(overdue);
+    });
   }),
 );
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
