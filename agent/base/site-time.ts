@@ -23,6 +23,16 @@ const STEPS: readonly { readonly ms: number; readonly unit: 'time' | 'day' | 'mo
   ...[1, 2, 3, 6, 12, 24, 60].map((months) => ({ ms: months * 30 * DAY_MS, unit: 'month' as const })),
 ];
 
+/** Span in which the site's clock has one offset from UTC: local time is UTC plus `offsetMs`. */
+export interface OffsetSpan {
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly offsetMs: number;
+}
+
+/** Far less than the time between two changes of a zone's clock, ms. */
+const OFFSET_STEP_MS = DAY_MS / 2;
+
 export class SiteTime {
   readonly zone: string;
   readonly #full: Intl.DateTimeFormat;
@@ -96,6 +106,38 @@ export class SiteTime {
       throw new AgentError('config', `${option}: invalid time "${text}"; ${right}`);
     }
     return offset === undefined ? this.#ofLocal(utcMs) : elsewhereMs;
+  }
+
+  /** Splits a span where the site's clock is set forward or back. Together the parts, oldest first, are the span. */
+  offsetSpans(fromMs: number, toMs: number): OffsetSpan[] {
+    const spans: OffsetSpan[] = [];
+    let beginMs = fromMs;
+    let offsetMs = this.#offsetMs(fromMs);
+    for (let ms = fromMs; ms < toMs; ) {
+      const nextMs = Math.min(ms + OFFSET_STEP_MS, toMs);
+      const nextOffsetMs = this.#offsetMs(nextMs);
+      if (nextOffsetMs !== offsetMs) {
+        const changeMs = this.#changeBetween(ms, nextMs);
+        spans.push({ fromMs: beginMs, toMs: changeMs, offsetMs });
+        beginMs = changeMs;
+        offsetMs = nextOffsetMs;
+      }
+      ms = nextMs;
+    }
+    if (beginMs < toMs) spans.push({ fromMs: beginMs, toMs, offsetMs });
+    return spans;
+  }
+
+  /** Returns the moment of the one change between two times; clocks are set at whole minutes. */
+  #changeBetween(fromMs: number, toMs: number): number {
+    const before = this.#offsetMs(fromMs);
+    let [same, other] = [Math.floor(fromMs / MINUTE_MS), Math.ceil(toMs / MINUTE_MS)];
+    while (other - same > 1) {
+      const middle = Math.floor((same + other) / 2);
+      if (this.#offsetMs(middle * MINUTE_MS) === before) same = middle;
+      else other = middle;
+    }
+    return Math.min(other * MINUTE_MS, toMs);
   }
 
   /** Returns at most `max` ticks at round times of the site. */

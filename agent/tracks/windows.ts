@@ -5,23 +5,34 @@ import type { Window } from './coverage.ts';
 
 const DAY_MS = 86_400_000;
 
-/** Returns the windows in order, none of them empty; no window if the daily hours never occur. */
+/**
+ * Returns the windows in order, none of them empty; no window if the daily hours never occur. They are the moments at
+ * which the site's clock shows one of the daily hours. So an hour that it shows twice is in them twice, and one that it
+ * leaves out is not.
+ */
 export function windowsOf(
   { from, to, daily }: Pick<TrackQuestion, 'from' | 'to' | 'daily'>,
   site: SiteTime,
 ): Window[] {
   const fullWindow = { fromMs: Date.parse(from), toMs: Date.parse(to) };
-  if (daily === undefined) return fullWindow.fromMs < fullWindow.toMs ? [fullWindow] : [];
+  if (fullWindow.fromMs >= fullWindow.toMs) return [];
+  if (daily === undefined) return [fullWindow];
+  const beginMs = msOfDay(daily.from);
+  const endMs = msOfDay(daily.to) + (daily.to > daily.from ? 0 : DAY_MS);
   const windows: Window[] = [];
-  // The hours of the day before may extend past midnight. Not every day has 24 hours.
-  const dayOf = (ms: number): string => site.rfc3339(ms).slice(0, 10);
-  const lastDay = dayOf(fullWindow.toMs);
-  for (let day = dayOf(fullWindow.fromMs - DAY_MS); day <= lastDay; day = nextDay(day)) {
-    const fromMs = site.parse('daily', `${day}T${daily.from}`);
-    const sameDayMs = site.parse('daily', `${day}T${daily.to}`);
-    const toMs = sameDayMs > fromMs ? sameDayMs : site.parse('daily', `${nextDay(day)}T${daily.to}`);
-    const window = intersection(fullWindow, { fromMs, toMs });
-    if (window !== undefined && window.fromMs >= (windows.at(-1)?.toMs ?? 0)) windows.push(window);
+  for (const span of site.offsetSpans(fullWindow.fromMs, fullWindow.toMs)) {
+    const firstDay = Math.floor((span.fromMs + span.offsetMs) / DAY_MS);
+    // The hours of the day before may extend past midnight.
+    for (let day = firstDay - 1; day * DAY_MS < span.toMs + span.offsetMs; day += 1) {
+      const midnightMs = day * DAY_MS - span.offsetMs;
+      const window = intersection(span, { fromMs: midnightMs + beginMs, toMs: midnightMs + endMs });
+      if (window === undefined) continue;
+      const last = windows.at(-1);
+      // The clock was set within the hours.
+      if (window.fromMs === span.fromMs && last?.toMs === span.fromMs)
+        windows.splice(-1, 1, { fromMs: last.fromMs, toMs: window.toMs });
+      else windows.push(window);
+    }
   }
   return windows;
 }
@@ -36,6 +47,7 @@ function intersection(a: Window, b: Window): Window | undefined {
   return window.fromMs < window.toMs ? window : undefined;
 }
 
-function nextDay(day: string): string {
-  return new Date(Date.parse(`${day}T12:00:00Z`) + DAY_MS).toISOString().slice(0, 10);
+/** Reads `02:30`. */
+function msOfDay(clockTime: string): number {
+  return Date.parse(`1970-01-01T${clockTime}Z`);
 }

@@ -37,6 +37,8 @@ export class Archive {
   /** Last message of each retained topic. */
   readonly retained = new Map<string, unknown>();
   duplicates = 0;
+  /** Time of the first duplicate, by performance.now(); NaN before. */
+  firstDuplicateMs = Number.NaN;
   errors = 0;
   acking = true;
   readonly #options: ArchiveOptions;
@@ -112,6 +114,7 @@ export class Archive {
     const number = Number(seq);
     this.#dirty = true;
     if (this.stored[lane].has(number)) {
+      if (this.duplicates === 0) this.firstDuplicateMs = performance.now();
       this.duplicates += 1;
       return;
     }
