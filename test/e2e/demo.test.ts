@@ -222,18 +222,16 @@ void t.test(
     ];
     const short = shortClip(t);
     for (const { name, after = /the agent is online/, end, code, says, full = false } of ways) {
-      if (full && unlessFull !== false) {
-        t.pass(name, { skip: unlessFull });
-        continue;
-      }
-      const demo = new Demo(t, short);
-      await demo.untilOutput(after);
-      const beganMs = Date.now();
-      end(demo);
-      t.equal((await demo.demoEnd).code, code, `${name}: exit code ${code}`);
-      t.ok(Date.now() - beganMs < END_WITHIN_MS, `${name}: ended after ${Date.now() - beganMs} ms`);
-      t.match(demo.output, says, `${name}: one line says why`);
-      t.strictSame(await demo.leftovers(), [], `${name}: no leftovers`);
+      await t.test(name, { skip: full && unlessFull }, async (t) => {
+        const demo = new Demo(t, short);
+        await demo.untilOutput(after);
+        const beganMs = Date.now();
+        end(demo);
+        t.equal((await demo.demoEnd).code, code, `exit code ${code}`);
+        t.ok(Date.now() - beganMs < END_WITHIN_MS, `ended after ${Date.now() - beganMs} ms`);
+        t.match(demo.output, says, 'one line says why');
+        t.strictSame(await demo.leftovers(), [], 'no leftovers');
+      });
     }
   },
 );

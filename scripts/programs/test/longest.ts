@@ -55,7 +55,6 @@ export const LONGEST: readonly string[] = [
   'root/release-cuts',
   'room/limits',
   'fleet/signing',
-  'model/kinds',
   'fleet/root-program',
   'fleet/release',
   'root/configuration-order-process',
