@@ -56,7 +56,7 @@ interface PictureAtRest {
 }
 
 async function pictureOfText(picturesText: string): Promise<PictureAtRest> {
-  const text = `${picturesText} ! appsink name=sink sync=false async=false max-buffers=2`;
+  const text = `${picturesText} ! appsink name=sink sync=false max-buffers=2`;
   const pipeline = new NativePipeline(text, systemClock);
   pipeline.open();
   await pipeline.pull();

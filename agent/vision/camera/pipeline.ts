@@ -11,10 +11,17 @@ const NOMINAL_FPS = 1000;
 /** 4:2:0 formats, as decoders output and the addon reads them. */
 const FORMATS_420 = 'I420,NV12,YV12,NV21';
 /**
- * Pictures that wait in the sink. Live, the newest replaces the waiting one. In a replay the source waits and is up to
+ * Properties of the sink. Live, the newest picture replaces the waiting one. In a replay the source waits and is up to
  * three pictures ahead.
+ *
+ * The opening must not wait for a source that waits for the sink: both would wait forever, because the sink holds its
+ * lock meanwhile. So a live sink never waits, not even at the end of the stream. That of a replay is asynchronous: the
+ * opening goes on to PLAYING once the first picture has arrived.
  */
-const PICTURES_MAX = { live: 1, replay: 3 };
+const SINK = {
+  live: 'async=false max-buffers=1 drop=true wait-on-eos=false',
+  replay: 'max-buffers=3',
+} as const;
 
 /** Elements of every pipeline, whatever the source; the last two make stills (patches/). */
 export const COMMON_ELEMENTS = [
@@ -52,6 +59,6 @@ export function pipelineText({ sourceText, fps, live, paced }: PipelineOptions):
     `video/x-raw,framerate=${rate}`,
     'videoconvert',
     `video/x-raw,format={${FORMATS_420}}`,
-    `appsink name=sink sync=false async=false enable-last-sample=false max-buffers=${PICTURES_MAX[live ? 'live' : 'replay']} drop=${live}`,
+    `appsink name=sink sync=false enable-last-sample=false ${SINK[live ? 'live' : 'replay']}`,
   ].join(' ! ');
 }

@@ -10,6 +10,7 @@
  *   from N                         frame at which it begins, 0 (the default) being the first
  *   while PATH                     only as long as this file is there (the device is unplugged)
  */
+#define GST_USE_UNSTABLE_API /* of tracers */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 #include <gst/analytics/analytics.h>
 #include <gst/base/gstbasetransform.h>
 #include <gst/gst.h>
+#include <gst/gsttracer.h>
 #include <gst/video/video.h>
 
 #define BOXES_MAX 32768
@@ -422,8 +424,39 @@ static void fake_hailo_init(FakeHailo *self) {
   ((Fake *)self)->is_hailo = TRUE;
 }
 
+/*
+ * Tracer that lets a sink called "sink" pause at the beginning of its change to PLAYING, after it has been told of it:
+ * the moment in which a fast source can fill it. Switched on by GST_TRACERS=slowsink.
+ */
+typedef struct {
+  GstTracer parent;
+} SlowSink;
+
+typedef struct {
+  GstTracerClass parent;
+} SlowSinkClass;
+
+GType slow_sink_get_type(void);
+G_DEFINE_TYPE(SlowSink, slow_sink, GST_TYPE_TRACER)
+
+static void pause_sink(GObject *tracer, GstClockTime now, GstElement *element, GstStateChange change) {
+  (void)tracer;
+  (void)now;
+  if (change == GST_STATE_CHANGE_PAUSED_TO_PLAYING && g_str_equal(GST_OBJECT_NAME(element), "sink"))
+    g_usleep(100000);
+}
+
+static void slow_sink_class_init(SlowSinkClass *class) {
+  (void)class;
+}
+
+static void slow_sink_init(SlowSink *self) {
+  gst_tracing_register_hook(GST_TRACER(self), "element-change-state-pre", G_CALLBACK(pause_sink));
+}
+
 static gboolean plugin_init(GstPlugin *plugin) {
-  return gst_element_register(plugin, "tfliteinference", GST_RANK_NONE, fake_get_type()) &&
+  return gst_tracer_register(plugin, "slowsink", slow_sink_get_type()) &&
+      gst_element_register(plugin, "tfliteinference", GST_RANK_NONE, fake_get_type()) &&
       gst_element_register(plugin, "hailonet", GST_RANK_NONE, fake_hailo_get_type());
 }
 
