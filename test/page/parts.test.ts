@@ -392,6 +392,7 @@ void t.test('the receipt is one page that anyone can check later', { skip: noPop
   }));
   const full = {
     ...VIEW,
+    mode: 'suspended' as const,
     findings,
     refusedRules: [{ id: 'rule-2', reason: 'x' }],
     status: { ...VIEW.status, report: { ...VIEW.status.report, accuracy } },
@@ -407,6 +408,7 @@ void t.test('the receipt is one page that anyone can check later', { skip: noPop
   for (const part of [
     /Procès-verbal d’installation/,
     /\nNON CONFORME\n/,
+    /Boîtier suspendu:/,
     /9 sur 10 détectés/,
     /non couverte par l’arrêté/,
     /et 48 autres/,

@@ -100,7 +100,7 @@ function drawVerdict(doc: PDFKit.PDFDocument, input: ReceiptInput, texts: Receip
     .fontSize(16)
     .text(isGo(input) ? texts.go : texts.noGo, MARGIN_PT);
   if (config.trial !== null) line(doc, texts.trial);
-  if (agent.mode !== 'active') line(doc, `${agent.mode}: ${agent.reason ?? ''}`);
+  if (agent.mode !== 'active') line(doc, `${findingName(agent.mode, language)}: ${agent.reason ?? ''}`);
   const open = agent.findings.filter(({ verdict }) => verdict !== 'ok');
   for (const { name, verdict, detail } of open.slice(0, FINDINGS_MAX)) {
     line(

@@ -121,7 +121,8 @@ export const VIEWS_EN = {
     unreachable:
       'The control room’s server does not answer. The search continues; its state is requested again.',
     session: 'Your session has ended. Log in again: your input is kept.',
-    progress: (answered: string, total: string) => `${answered} of ${total} boxes have answered`,
+    progress: (answered: string, total: string) =>
+      `${answered} of ${total} ${total === '1' ? 'box has' : 'boxes have'} answered`,
     completed: 'Done',
     running: 'Running',
     missing: (n: string) => `${n} have not answered`,

@@ -119,7 +119,10 @@ export const VIEWS_FR: ViewsWords = {
     notSent: (problem) => `Recherche refusée : ${problem} Votre saisie est conservée.`,
     unreachable: 'Le serveur du CSU ne répond pas. La recherche continue ; son état est redemandé.',
     session: 'Votre session a expiré. Connectez-vous : votre saisie est conservée.',
-    progress: (answered, total) => `${answered} boîtiers sur ${total} ont répondu`,
+    progress: (answered, total) =>
+      Number(answered) <= 1
+        ? `${answered} boîtier sur ${total} a répondu`
+        : `${answered} boîtiers sur ${total} ont répondu`,
     completed: 'Terminé',
     running: 'En cours',
     missing: (n) => (Number(n) <= 1 ? `${n} n’a pas répondu` : `${n} n’ont pas répondu`),
