@@ -14,7 +14,6 @@ export interface Stored {
   readonly payload: Buffer;
   readonly packet: IPublishPacket;
   readonly boot: string;
-  readonly atMs: number;
 }
 
 export interface ArchiveOptions {
@@ -119,7 +118,7 @@ export class Archive {
       return;
     }
     this.arrived[lane].push(number);
-    this.stored[lane].set(number, { topic, payload, packet, boot: String(boot), atMs: performance.now() });
+    this.stored[lane].set(number, { topic, payload, packet, boot: String(boot) });
     const gap = topic.endsWith('/evt/system/outbox-gap')
       ? (JSON.parse(payload.toString()) as GapEvent).data
       : undefined;

@@ -269,8 +269,8 @@ void t.test('renewal interrupts no event, and the broker cuts off a revoked box'
 void t.test('malformed, flooding and slow clients are cut off, and the server goes on', async (t) => {
   const room = await startedRoom(t, {
     perAddress: { burst: 1e6, perS: 1e6 },
-    headersMs: 400,
-    requestMs: 800,
+    headersMs: 2000,
+    requestMs: 3000,
   });
   t.match(await ask(room, ENROL, { body: 'A'.repeat(20_000) }), { status: 413 });
   const chunked = { body: 'A'.repeat(200_000), headers: { 'transfer-encoding': 'chunked' } };
@@ -293,7 +293,7 @@ void t.test('malformed, flooding and slow clients are cut off, and the server go
     const beganMs = performance.now();
     socket.resume().write(opening);
     await once(socket, 'close');
-    t.ok(performance.now() - beganMs < 5000, 'a slow client is cut');
+    t.ok(performance.now() - beganMs < 7500, 'a slow client is cut');
   }
   await fuzz(t, room);
   const body = base64(csrOf(newKey(join(room.dir, 'ok.key')), BOX));
