@@ -134,7 +134,7 @@ function requestOf(random: Random, page: Page, cookie: string): Buffer {
 }
 
 void t.test('the page answers fuzzed requests and still works', async (t) => {
-  const page = await openPage(t, { headersMs: 200, requestMs: 300, silenceMs: 400 });
+  const page = await openPage(t, { headersMs: 1000, requestMs: 1500, silenceMs: 2000 });
   const phone = page.phone();
   await phone.pair();
   const statuses = new Map<string, number>();
