@@ -8,8 +8,9 @@ export interface TestFile {
   readonly timed: boolean;
 }
 
-/** Test files with limits of their own: rows a second, or the longest wait of another. */
+/** Test files with limits of their own: rows or frames a second, or the longest wait of another. */
 const TIMED = [
+  'cli/doctor',
   'fault/delivery',
   'mqtt/delivery',
   'mqtt/delivery-flood',
