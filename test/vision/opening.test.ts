@@ -6,7 +6,7 @@ import { fakeElement, noCompiler } from '../lib/inference-element.ts';
 
 const OPENER = fileURLToPath(new URL('../lib/opener.js', import.meta.url));
 const OPENINGS = 5;
-/** Each opening takes 0.1 s. A blocked one ends never, and takes its process along. */
+/** Each opening takes 0.1 s. A blocked one never ends, nor does its process. */
 const LIMIT_MS = 60_000;
 
 /** Numbers of pictures, one for each opening, while the sink pauses on its way to PLAYING. */

@@ -9,6 +9,8 @@
  *   fault NAME [NUMBER]            the fault that it plays, see faults() and the rest
  *   from N                         frame at which it begins, 0 (the default) being the first
  *   while PATH                     only as long as this file is there (the device is unplugged)
+ *
+ * The tracer slowsink at the end belongs to tests of the camera's pipeline.
  */
 #define GST_USE_UNSTABLE_API /* of tracers */
 #include <signal.h>

@@ -125,7 +125,7 @@ export const VIEWS_EN = {
       `${answered} of ${total} ${total === '1' ? 'box has' : 'boxes have'} answered`,
     completed: 'Done',
     running: 'Running',
-    missing: (n: string) => `${n} have not answered`,
+    missing: (n: string) => `${n} ${n === '1' ? 'has' : 'have'} not answered`,
     matches: (n: string) => `${n} found`,
     more: (n: string) => `${n} more than can be shown: narrow the search.`,
     nothing: 'No match.',
