@@ -216,7 +216,7 @@ async function build(kind: ReleaseKind, arch: Arch, dir: string, seq: number | u
   if (code !== 0)
     throw new AgentError(
       'config',
-      `scripts/package ${args.join(' ')}: failed; its log is .cache/package/package.log`,
+      `scripts/package ${args.join(' ')}: failed; its logs are .cache/package/*.log`,
     );
 }
 
