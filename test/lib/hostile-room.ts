@@ -237,8 +237,10 @@ export function answerTo(
   options: IClientPublishOptions = {},
 ): Promise<number> {
   return new Promise((resolve) => {
-    client.once('close', () => resolve(-1));
+    const closed = (): void => resolve(-1);
+    client.once('close', closed);
     client.publish(topic, body, { qos: 1, ...options }, (error) => {
+      client.off('close', closed);
       if (error == null) resolve(0);
       else resolve('code' in error && typeof error.code === 'number' ? error.code : -1);
     });

@@ -22,8 +22,12 @@ class SteppedClock extends HandClock {
 
   override sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
-      this.#sleeping.push({ untilMs: this.monoMs + delayMs, wake: resolve });
-      signal?.addEventListener('abort', () => resolve(), { once: true });
+      const wake = (): void => {
+        signal?.removeEventListener('abort', wake);
+        resolve();
+      };
+      this.#sleeping.push({ untilMs: this.monoMs + delayMs, wake });
+      signal?.addEventListener('abort', wake);
     });
   }
 

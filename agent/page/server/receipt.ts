@@ -2,8 +2,8 @@
  * Creates the technician's receipt: one A4 page on the box's identity, authorisation and state, with the values by
  * which anyone can check it later.
  *
- * LIMITS: one page, and a second one for a still that does not fit. Rows beyond ROWS_MAX and text beyond its field are cut, and marked so. The fonts of PDF cover the
- * letters of western Europe; others are shown as `?`.
+ * LIMITS: one page, and a second one for a still that does not fit. Rows beyond ROWS_MAX and text beyond its field are
+ * cut, and marked so. The fonts of PDF cover the letters of western Europe; others are shown as `?`.
  */
 import PDFDocument from 'pdfkit';
 import { encode } from 'uqr';

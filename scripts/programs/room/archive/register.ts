@@ -102,7 +102,7 @@ function read(file: string): Map<string, EnrolledBox> {
   let content: unknown;
   try {
     const text = readFileSync(file, 'utf8');
-    if (text.length > BYTES_MAX) throw wrong(`has more than ${BYTES_MAX} bytes`);
+    if (Buffer.byteLength(text) > BYTES_MAX) throw wrong(`has more than ${BYTES_MAX} bytes`);
     content = JSON.parse(text);
   } catch (error) {
     if (error instanceof RegisterError) throw error;

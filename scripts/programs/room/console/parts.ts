@@ -107,7 +107,7 @@ function withSilence(db: Sql): ChangesSince {
 function planIn(file: string): string {
   try {
     const text = readFileSync(file, 'utf8');
-    if (text.length > PLAN_BYTES_MAX) throw new Error(`has more than ${PLAN_BYTES_MAX} bytes`);
+    if (Buffer.byteLength(text) > PLAN_BYTES_MAX) throw new Error(`has more than ${PLAN_BYTES_MAX} bytes`);
     const content = JSON.parse(text) as { type?: unknown } | null;
     if (content?.type !== 'FeatureCollection') throw new Error('not a GeoJSON FeatureCollection (RFC 7946)');
     return text;

@@ -69,9 +69,9 @@ export class EnrolFiles {
    */
   pageFolder(): { dir: string; uid: number; gid: number; everybody: boolean } {
     const dir = join(this.dir, 'page');
-    const { uid } = statSync(this.dir);
+    const { uid, gid: ownGid } = statSync(this.dir);
     const pageGid = gidOf(PAGE_GROUP);
-    const gid = pageGid ?? uid;
+    const gid = pageGid ?? ownGid;
     if (statSync(dir, { throwIfNoEntry: false }) === undefined) {
       mkdirSync(dir);
       chownSync(dir, uid, gid);
