@@ -28,3 +28,12 @@ export function passMs(): number {
   // The compiler may omit a sum that is never read.
   return Number.isInteger(sum) ? ms : Number.NaN;
 }
+
+/** CPU-ms of one of `count` runs, and of a pass: the slower one of before and after, on a machine whose speed varies. */
+export function cpuMsOfRuns(count: number, run: (index: number) => void): { ms: number; pass: number } {
+  const passBefore = passMs();
+  const before = process.cpuUsage();
+  for (let index = 0; index < count; index += 1) run(index);
+  const ms = cpuMsSince(before) / count;
+  return { ms, pass: Math.max(passBefore, passMs()) };
+}

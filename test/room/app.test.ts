@@ -219,14 +219,15 @@ async function checkShift(t: Test, browser: Browser): Promise<void> {
   const drawnMs: number[] = [];
   for (const no of [1, 2, 3]) {
     await page.waitForSelector(`[data-incident="${no}"]`);
-    const answered = posts.length;
+    // A row can disappear by the stream before the request is answered.
+    await waitUntil(t, 'the action before is answered', () => posts.length === no + 2);
     room.link.hold(false, true);
     await page.evaluate(VERDICT_TIME);
     await keyboard.press('t');
     await untilTrue('verdictMs !== undefined');
     drawnMs.push((await page.evaluate('verdictMs')) as number);
     if (no === 1) await new Promise((resolve) => setTimeout(resolve, 1500));
-    t.equal(posts.length, answered, 'the answer is not there yet');
+    t.equal(posts.length, no + 2, 'the answer is not there yet');
     room.link.hold(false, false);
     await untilTrue(`document.querySelectorAll(".row").length === ${5 - no}`);
   }
