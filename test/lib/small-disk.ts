@@ -48,8 +48,10 @@ export class SmallDisk {
     }
   }
 
+  /** Unmounts the disk. A disk that failed cannot be flushed, which is no error here. */
   unmount(): void {
-    execFileSync('umount', [this.dir], { stdio: 'pipe' });
+    execFileSync('sh', ['-c', 'sync -f "$1"; umount "$1"', 'sh', this.dir], { stdio: 'pipe' });
+    this.#moveToCopy();
   }
 
   /** Fills the remaining space to the last block. */
@@ -99,10 +101,7 @@ sys.stdout.write(said)`;
     });
   }
 
-  /**
-   * Mounts the medium's content after the cut, as a copy. Where another mount namespace still has the old mount, the
-   * kernel would return the same dead file system again.
-   */
+  /** Mounts the medium's content after the cut. */
   powerBack(commitS?: number): void {
     // Programs that were killed in a call to the disk end a little later.
     execFileSync(
@@ -115,6 +114,20 @@ sys.stdout.write(said)`;
       ],
       { stdio: 'pipe' },
     );
+    this.#moveToCopy();
+    this.mount(false, commitS);
+  }
+
+  /** Repairs the unmounted file system, as the next boot's check does. */
+  repair(): void {
+    execFileSync('sh', ['-c', 'e2fsck -fy "$1"; test $? -le 2', 'sh', this.#image], { stdio: 'pipe' });
+  }
+
+  /**
+   * Continues with a copy of the image. A container that another test starts takes a copy of all mounts with it. As long
+   * as it runs, the kernel returns the same file system at the next mount of this image: failed, or read-only.
+   */
+  #moveToCopy(): void {
     // Two alternating names, so that many cuts do not make a name too long for a path.
     const copy = this.#image.endsWith('-after')
       ? this.#image.slice(0, -'-after'.length)
@@ -122,11 +135,5 @@ sys.stdout.write(said)`;
     execFileSync('cp', ['--sparse=always', this.#image, copy]);
     rmSync(this.#image);
     this.#image = copy;
-    this.mount(false, commitS);
-  }
-
-  /** Repairs the unmounted file system, as the next boot's check does. */
-  repair(): void {
-    execFileSync('sh', ['-c', 'e2fsck -fy "$1"; test $? -le 2', 'sh', this.#image], { stdio: 'pipe' });
   }
 }
