@@ -18,9 +18,15 @@ const ZSTD_THREADS = '-T0';
 
 /**
  * @param paths files of the tree, as the manifest names them
+ * @param level zstd's; every level gives an archive that a box unpacks
  * @throws AgentError unavailable with the output of tar or zstd
  */
-export async function packFiles(tree: string, paths: readonly string[], archive: string): Promise<void> {
+export async function packFiles(
+  tree: string,
+  paths: readonly string[],
+  archive: string,
+  level = ZSTD_LEVEL,
+): Promise<void> {
   const tar = spawn(
     'tar',
     ['--create', '--file=-', `--directory=${tree}`, '--format=gnu', '--sort=name', '--no-recursion']
@@ -28,7 +34,7 @@ export async function packFiles(tree: string, paths: readonly string[], archive:
       .concat(['--null', '--verbatim-files-from', '--files-from=-']),
     { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, LC_ALL: 'C' } },
   );
-  const zstd = spawn('zstd', ['-q', ZSTD_THREADS, `-${ZSTD_LEVEL}`, '-c'], {
+  const zstd = spawn('zstd', ['-q', ZSTD_THREADS, `-${level}`, '-c'], {
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   let errorOutput = '';
@@ -57,8 +63,8 @@ export async function packFiles(tree: string, paths: readonly string[], archive:
  * @param from the file that the receiver has
  * @throws AgentError unavailable with the output of zstd
  */
-export async function packPatch(from: string, to: string, patch: string): Promise<void> {
-  const args = ['-q', '-f', '-T1', `-${ZSTD_LEVEL}`, `--patch-from=${from}`, '-o', patch, '--', to];
+export async function packPatch(from: string, to: string, patch: string, level = ZSTD_LEVEL): Promise<void> {
+  const args = ['-q', '-f', '-T1', `-${level}`, `--patch-from=${from}`, '-o', patch, '--', to];
   try {
     await promisify(execFile)('zstd', args);
   } catch (error) {

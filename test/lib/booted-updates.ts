@@ -22,11 +22,12 @@ import { type ReleaseKind, type ReleaseVersion, releaseName } from '../../agent/
 import { type ChangeRecord, UPDATE_ORDER_TYPE, type UpdateOrder } from '../../agent/contract/update.ts';
 import { manifestText, parseManifest } from '../../scripts/lib/manifest.ts';
 import { BootedBox, PATIENCE_MS } from './booted-box.ts';
-import { BOX, buildPackage, install, provision, rootPackage, SITE } from './box-package.ts';
+import { BOX, buildPackage, provision, rootPackage, SITE } from './box-package.ts';
 import { makeSigner, signed, updateOrder } from './commands.ts';
-import { Container, ownArch } from './nspawn.ts';
+import { installedContainer } from './installed-root.ts';
+import { type Container, ownArch } from './nspawn.ts';
 import { scratch } from './paths.ts';
-import { ReleaseRepository } from './release-server.ts';
+import { FAST_LEVEL, ReleaseRepository } from './release-server.ts';
 import { waitUntil } from './room.ts';
 
 /** Port of the server, on the container's own loopback. */
@@ -62,24 +63,19 @@ export class BootedUpdates {
 
   /** Boots a box and waits until it analyses video. */
   static async make(t: Test): Promise<BootedUpdates> {
-    const updates = new BootedUpdates(t);
+    const deb = buildPackage(ownArch());
+    const container = await installedContainer(t, rootPackage(), deb);
+    const updates = new BootedUpdates(t, container, deb);
     await updates.#furnish();
     return updates;
   }
 
-  private constructor(t: Test) {
+  private constructor(t: Test, container: Container, deb: string) {
     this.#t = t;
     this.#dir = scratch(t);
-    this.container = new Container(t);
+    this.container = container;
     this.box = new BootedBox(t, this.container);
-    this.#repository = new ReleaseRepository(join(this.#dir, 'repository'));
-    const deb = buildPackage(ownArch());
-    const installation = install(this.container, rootPackage(), deb);
-    t.equal(
-      installation.status,
-      0,
-      `packages are installed ${installation.status === 0 ? '' : installation.err}`,
-    );
+    this.#repository = new ReleaseRepository(join(this.#dir, 'repository'), FAST_LEVEL);
     execFileSync('dpkg-deb', ['-x', deb, join(this.#dir, 'package')]);
     const tree = join(this.#dir, 'package/usr/share/vigie/first-release');
     this.installed = { ...versionOf(tree), tree };

@@ -57,18 +57,29 @@ export class Container {
   #nspawn: ChildProcess | undefined;
   #leader: number | undefined;
   #console = '';
+  #isMounted = false;
 
-  /** Mounts the overlay until the test ends. `lower` is the root file system, which stays unchanged. */
-  constructor(t: Test, arch = ownArch(), lower = baseRoot(arch)) {
-    const dir = scratch(t);
+  /**
+   * Mounts the overlay until the test ends. `lower` is the root file system, which stays unchanged; where it is several,
+   * separated by colons, the first covers the others. What is written is in `dir`, below upper/.
+   */
+  constructor(t: Test, arch = ownArch(), lower = baseRoot(arch), dir = scratch(t)) {
     this.root = join(dir, 'root');
     for (const name of ['root', 'upper', 'work']) mkdirSync(join(dir, name));
     const layers = `lowerdir=${lower},upperdir=${dir}/upper,workdir=${dir}/work`;
     execFileSync('mount', ['-t', 'overlay', 'overlay', '-o', layers, this.root], { stdio: 'pipe' });
+    this.#isMounted = true;
+    // Nothing asks a machine at the end of its test, so it need not shut down.
     t.teardown(async () => {
+      if (this.#leader !== undefined) await this.cutPower();
       await this.powerOff();
-      execFileSync('umount', ['-l', this.root], { stdio: 'pipe' });
+      this.unmount();
     });
+  }
+
+  unmount(): void {
+    if (this.#isMounted) execFileSync('umount', ['-l', this.root], { stdio: 'pipe' });
+    this.#isMounted = false;
   }
 
   /** Reason why this machine cannot run containers, or false. */
@@ -244,7 +255,7 @@ printf '127.0.0.1 localhost\\n' >"$base.new/etc/hosts"
 mv -- "$base.new" "$base"`;
 
 /** Path of the root file system, made once for these packages; an incomplete one has another name. */
-function baseRoot(arch: string): string {
+export function baseRoot(arch: string): string {
   const packages = createHash('sha256').update(PACKAGES).digest('hex').slice(0, 8);
   const base = join(ROOT, '.cache', `rootfs-trixie-${arch}-${packages}`);
   if (existsSync(base)) return base;

@@ -101,6 +101,9 @@ export async function withManifest(tree: string): Promise<string> {
   return tree;
 }
 
+/** Level of zstd for archives whose size does not matter. */
+export const FAST_LEVEL = 1;
+
 /**
  * Folders metadata/ and targets/ of a repository. It has three root keys and three targets keys, two of which must
  * sign, and one online key.
@@ -112,9 +115,12 @@ export class ReleaseRepository {
   readonly online = signingKey();
   versions = { targets: 0, snapshot: 0, timestamp: 0 };
   readonly #targetFiles = new Map<string, TargetFile>();
+  readonly #level: number | undefined;
 
-  constructor(dir: string) {
+  /** `level` is zstd's; without one archives are packed as for delivery, which takes a second for a megabyte. */
+  constructor(dir: string, level?: number) {
     this.dir = dir;
+    this.#level = level;
     for (const folder of ['metadata', 'targets']) mkdirSync(join(dir, folder), { recursive: true });
     const [one, two] = this.roots;
     this.writeRoot({ version: 1, roots: this.roots, targets: this.targets, signers: [one, two] });
@@ -179,7 +185,7 @@ export class ReleaseRepository {
     const entries = parseManifest(text);
     const files = entries.filter(({ type }) => type === 'file');
     const add = async (name: string, paths: readonly string[]): Promise<string> => {
-      await packFiles(tree, paths, join(this.dir, 'targets', name));
+      await packFiles(tree, paths, join(this.dir, 'targets', name), this.#level);
       this.addFile(name, readFileSync(join(this.dir, 'targets', name)));
       return name;
     };
@@ -191,7 +197,7 @@ export class ReleaseRepository {
       deltas[seqBefore] = await add(deltaTarget(Number(seqBefore), id), paths);
       const patch = manifestPatchTarget(Number(seqBefore), id);
       const file = join(this.dir, 'targets', patch);
-      await packPatch(join(before, 'MANIFEST'), join(tree, 'MANIFEST'), file);
+      await packPatch(join(before, 'MANIFEST'), join(tree, 'MANIFEST'), file, this.#level);
       this.addFile(patch, readFileSync(file));
     }
     const paths = files.map(({ path }) => path);

@@ -137,7 +137,7 @@ export async function waitUntil(
       throw new Error(label);
     }
     // A condition that starts programs must not take the machine from what is waited for.
-    await sleep(Math.min(ASKED_AGAIN_MS_MAX, Math.max(10, 3 * (nowMs - askedMs))));
+    await sleep(Math.min(ASKED_AGAIN_MS_MAX, Math.max(10, 8 * (nowMs - askedMs))));
   }
   return Math.round(performance.now() - beganMs);
 }

@@ -29,7 +29,7 @@ import { rootProgram } from './bundled.ts';
 import { makeSigner, type Signer, signed, updateOrder } from './commands.ts';
 import { scratch } from './paths.ts';
 import { type Program, start } from './program.ts';
-import { ReleaseRepository, sampleRelease, TestReleaseServer } from './release-server.ts';
+import { FAST_LEVEL, ReleaseRepository, sampleRelease, TestReleaseServer } from './release-server.ts';
 import { BOX, SITE } from './room.ts';
 
 export const UPDATER = rootProgram();
@@ -98,7 +98,7 @@ export class UpdatingBox {
 
   static async make(t: Test, options: BoxOptions = {}): Promise<UpdatingBox> {
     const dir = scratch(t);
-    const repository = new ReleaseRepository(join(dir, 'repository'));
+    const repository = new ReleaseRepository(join(dir, 'repository'), FAST_LEVEL);
     const trees: string[] = [];
     for (let seq = 1; seq <= (options.releases ?? 2); seq += 1) {
       const release = { seq, version: versionOf(seq) };

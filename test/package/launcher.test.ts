@@ -5,7 +5,8 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { boxPackages, install, provision } from '../lib/box-package.ts';
+import { boxPackages, provision } from '../lib/box-package.ts';
+import { installedContainer } from '../lib/installed-root.ts';
 import { Container } from '../lib/nspawn.ts';
 import { ROOT } from '../lib/paths.ts';
 
@@ -35,8 +36,7 @@ function toldAsRoot(): Set<string> {
 }
 
 void t.test('the command vigie, run by root, runs no code of a release as root', { skip }, async (t) => {
-  const container = new Container(t);
-  t.match(install(container, ...boxPackages(arch)), { status: 0 });
+  const container = await installedContainer(t, ...boxPackages(arch));
   t.match(container.run('dpkg', '-S', '/usr/bin/vigie').out, /^vigie-root:/);
   const current = container.run('readlink', '/usr/lib/vigie/current').out.trim();
   const idOf = (...words: string[]): string => container.run('id', ...words).out.trim();

@@ -21,6 +21,7 @@ import {
   withVersion,
 } from '../lib/box-package.ts';
 import { unlessFull } from '../lib/full.ts';
+import { installedContainer } from '../lib/installed-root.ts';
 import { Container } from '../lib/nspawn.ts';
 import { modelOfOneSize } from '../lib/one-size.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
@@ -30,6 +31,13 @@ const skip = Container.unavailable();
 const arch =
   skip === false ? execFileSync('dpkg', ['--print-architecture'], { encoding: 'utf8' }).trim() : '';
 const [rootDeb, deb] = skip === false ? boxPackages(arch) : ['', ''];
+
+let laterDeb: string | undefined;
+/** The package as a later version, made once for the whole test. */
+function newerDeb(): string {
+  laterDeb ??= withVersion(t, deb, '99.0.0');
+  return laterDeb;
+}
 
 function filesOf(file: string): string[] {
   const listing = execFileSync('dpkg-deb', ['-c', file], { encoding: 'utf8', maxBuffer: 1e8 });
@@ -133,7 +141,7 @@ void t.test('the package is installed, used, upgraded, removed and purged', { sk
   container.write('/etc/vigie/vigie.yaml', 'site: mine\n');
   container.write('/etc/default/vigie', 'VIGIE_LOG=debug\n');
   container.write('/var/lib/vigie/outbox.db', 'rows');
-  const newer = withVersion(t, deb, '99.0.0');
+  const newer = newerDeb();
   const current = container.run('readlink', '/usr/lib/vigie/current').out.trim();
   t.match(current, /^releases\/\d+-\d+\.\d+\.\d+$/);
   const upgrade = install(container, newer);
@@ -196,6 +204,14 @@ function mediaOfTheImage(t: Test, container: Container): void {
   t.equal(links.out, '', 'no link that may lead nowhere');
 }
 
+/** Makes each clip that gst-launch-1.0 generates a second long; the measured rates are not judged. */
+function shortenClips(container: Container): void {
+  const [program, original] = ['/usr/bin/gst-launch-1.0', '/usr/bin/gst-launch-1.0.original'];
+  container.run('mv', program, original);
+  const script = `#!/bin/bash\nexec ${original} "\${@/#num-buffers=*/num-buffers=25}"\n`;
+  container.write(program, script, 0o755);
+}
+
 /** Runs the technician's commands of the installed package. */
 async function usedByHand(t: Test, container: Container): Promise<void> {
   const clip = join(scratch(t), 'three.avi');
@@ -235,6 +251,7 @@ async function usedByHand(t: Test, container: Container): Promise<void> {
     { state: 'ok' },
     'the detector runs',
   );
+  shortenClips(container);
   const timed = container.run(
     'vigie',
     'doctor',
@@ -253,8 +270,7 @@ async function usedByHand(t: Test, container: Container): Promise<void> {
 }
 
 void t.test('the units run on a booted box', { skip }, async (t) => {
-  const container = new Container(t);
-  t.match(install(container, rootDeb, deb), { status: 0 });
+  const container = await installedContainer(t, rootDeb, deb);
   await provision(t, container);
   container.run('chown', '-R', 'mosquitto:', '/etc/mosquitto/pki');
   // A watchdog time for the test; the test of units checks the unit's own.
@@ -268,7 +284,7 @@ void t.test('the units run on a booted box', { skip }, async (t) => {
     for (const unit of ['vigie.service', 'vigie-renew.timer', 'vigie-provision.service'])
       t.match(container.run('systemctl', 'is-enabled', unit).out, /^enabled/, unit);
     const running = { agent: box.agent, vision: box.vision };
-    t.match(install(container, withVersion(t, deb, '98.0.0')), { status: 0, out: /release .* stays/ });
+    t.match(install(container, newerDeb()), { status: 0, out: /release .* stays/ });
     t.match(install(container, asVersion(t, rootDeb, '98.0.0')), { status: 0 });
     t.strictSame({ agent: box.agent, vision: box.vision }, running, 'a newer package restarts nothing');
   });
@@ -398,7 +414,7 @@ void t.test('the units run on a booted box', { skip }, async (t) => {
       await container.powerOff();
       await container.boot(t);
       await box.staysSuspended('rebooted');
-      t.match(install(container, withVersion(t, deb, '99.0.0')), { status: 0 });
+      t.match(install(container, withVersion(t, deb, '100.0.0')), { status: 0 });
       await box.staysSuspended('updated');
       t.match(box.resume(), { status: 0 });
       await box.watches('resumed');

@@ -9,6 +9,7 @@ import type { CertificateAuthority } from '../../scripts/lib/certificates.ts';
 import type { Incident } from '../../scripts/programs/room/contract/incident.ts';
 import { asVersion, boxPackages, install, provision, roomPackage } from '../lib/box-package.ts';
 import { makeSigner } from '../lib/commands.ts';
+import { installedContainer } from '../lib/installed-root.ts';
 import { Container, ownArch } from '../lib/nspawn.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { waitUntil } from '../lib/room.ts';
@@ -211,8 +212,8 @@ async function startNginx(t: Test, container: Container, authority: CertificateA
 }
 
 void t.test('the installed room runs behind nginx on a booted machine', { skip }, async (t) => {
-  const container = new Container(t);
-  const installation = install(container, ...boxDebs, asVersion(t, deb, '0.0.9'));
+  const container = await installedContainer(t, ...boxDebs);
+  const installation = install(container, asVersion(t, deb, '0.0.9'));
   t.match(installation, { status: 0 }, `installs with what it depends on: ${installation.err}`);
   checkUnits(t, container);
   const authority = await setUp(t, container);

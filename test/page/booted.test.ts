@@ -9,8 +9,9 @@ import { makeSetupCode, setupCodeHash } from '../../agent/contract/setup-code.ts
 import { ownAuthorisation } from '../../scripts/lib/own-authorisation.ts';
 import { configOf } from '../lib/agent.ts';
 import { PATIENCE_MS } from '../lib/booted-box.ts';
-import { boxPackages, install } from '../lib/box-package.ts';
+import { boxPackages } from '../lib/box-package.ts';
 import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
+import { installedContainer } from '../lib/installed-root.ts';
 import { Container, ownArch } from '../lib/nspawn.ts';
 import { scratch } from '../lib/paths.ts';
 import { BOX, SITE, waitUntil } from '../lib/room.ts';
@@ -85,9 +86,7 @@ async function testHotspot(t: Test, container: Container): Promise<void> {
 }
 
 void t.test('vigie-page.service sees only its own folders, and serves a phone', { skip }, async (t) => {
-  const container = new Container(t);
-  const installed = install(container, ...boxPackages(ownArch()));
-  t.equal(installed.status, 0, installed.err.slice(-2000));
+  const container = await installedContainer(t, ...boxPackages(ownArch()));
   if (!existsSync(join(container.root, APP)))
     for (const name of ['index.html', 'app.js', 'style.css']) container.write(join(APP, name), name);
   await container.boot(t);

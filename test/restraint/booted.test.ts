@@ -20,9 +20,10 @@ import { visionSettings } from '../../agent/supervisor/vision-settings.ts';
 import { logLines } from '../../scripts/programs/fleet/ask/logs-text.ts';
 import { authorisationFor, signedAuthorisation, testKey } from '../lib/authority.ts';
 import { BootedBox, PATIENCE_MS } from '../lib/booted-box.ts';
-import { boxPackages, install, provision } from '../lib/box-package.ts';
+import { boxPackages, provision } from '../lib/box-package.ts';
 import { BoxPrograms, releaseAsRoot, rootsCommands } from '../lib/box-programs.ts';
 import { unlessFull } from '../lib/full.ts';
+import { installedContainer } from '../lib/installed-root.ts';
 import { LINK_THIEF } from '../lib/link-thief.ts';
 import { Container, type Output, ownArch } from '../lib/nspawn.ts';
 import { waitUntil } from '../lib/room.ts';
@@ -98,8 +99,7 @@ class Attacked {
 }
 
 void t.test('a booted box withstands its own agent’s user', { skip }, async (t) => {
-  const container = new Container(t);
-  t.match(install(container, ...boxPackages(ownArch())), { status: 0 });
+  const container = await installedContainer(t, ...boxPackages(ownArch()));
   await provision(t, container, { more: MASK });
   container.run('chown', '-R', 'mosquitto:', '/etc/mosquitto/pki');
   await container.boot(t);

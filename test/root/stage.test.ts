@@ -38,7 +38,13 @@ import { readSettings } from '../../scripts/programs/root/settings.ts';
 import { bytesToWrite, type Staged, stage } from '../../scripts/programs/root/stage.ts';
 import { FULL } from '../lib/full.ts';
 import { ROOT, scratch, scratchOnDisk } from '../lib/paths.ts';
-import { ReleaseRepository, sampleRelease, TestReleaseServer, withManifest } from '../lib/release-server.ts';
+import {
+  FAST_LEVEL,
+  ReleaseRepository,
+  sampleRelease,
+  TestReleaseServer,
+  withManifest,
+} from '../lib/release-server.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
 
 const OLD = { seq: 42, version: '0.2.0' };
@@ -70,7 +76,7 @@ async function makeSetup(t: Test, dir = scratch(t), over: Partial<ReleaseTarget>
   const tree = await sampleRelease(join(dir, 'made'), { ...NEW, files: now });
   symlinkSync('fresh/deep', join(tree, 'dist/gone'));
   await withManifest(tree);
-  const repository = new ReleaseRepository(join(dir, 'repository'));
+  const repository = new ReleaseRepository(join(dir, 'repository'), FAST_LEVEL);
   const custom = await repository.addRelease(tree, { ...NEW, ...over }, { 42: current });
   const target = (name: string): string => join(repository.dir, 'targets', name);
   const [full, delta] = [target(custom.full), target(custom.deltas[42] ?? '')];
