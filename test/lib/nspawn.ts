@@ -37,6 +37,8 @@ const BARE = 'base-files,coreutils,dash,libc-bin';
  * with a file of this machine), and with that no node inside starts.
  */
 const INSIDE = ['PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'DEBIAN_FRONTEND=noninteractive'];
+/** GStreamer's list of plugins, where a root file system has one; without it each program by hand scans them anew. */
+export const PLUGIN_LIST = '/usr/share/gstreamer-plugins.bin';
 const BOOT_WITHIN_MS = 120_000;
 
 const PURE_CGROUP2 = `
@@ -66,7 +68,8 @@ export class Container {
   constructor(t: Test, arch = ownArch(), lower = baseRoot(arch), dir = scratch(t)) {
     this.root = join(dir, 'root');
     for (const name of ['root', 'upper', 'work']) mkdirSync(join(dir, name));
-    const layers = `lowerdir=${lower},upperdir=${dir}/upper,workdir=${dir}/work`;
+    // As on a plain disk, a folder of a lower layer can be renamed.
+    const layers = `lowerdir=${lower},upperdir=${dir}/upper,workdir=${dir}/work,redirect_dir=on`;
     execFileSync('mount', ['-t', 'overlay', 'overlay', '-o', layers, this.root], { stdio: 'pipe' });
     this.#isMounted = true;
     // Nothing asks a machine at the end of its test, so it need not shut down.
@@ -190,7 +193,8 @@ export class Container {
   }
 
   #inside(...command: readonly string[]): string[] {
-    const words = ['env', '-i', ...INSIDE, ...command];
+    const list = existsSync(join(this.root, PLUGIN_LIST)) ? [`GST_REGISTRY=${PLUGIN_LIST}`] : [];
+    const words = ['env', '-i', ...INSIDE, ...list, ...command];
     return this.#leader === undefined
       ? [...IN_PURE_CGROUP2, ...this.#spawnWords(), '--pipe', '--', ...words]
       : ['nsenter', '-t', String(this.#leader), '-a', ...words];
