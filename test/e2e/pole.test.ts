@@ -33,7 +33,7 @@ box: ${BOX}
 alertsPerHour: 3600
 camera:
   source: file:${CLIP}
-  fps: 5
+  fps: 2
 authorisation: /etc/vigie/authorisation.dsse.json
 authorityKey: /etc/vigie/authority.pub
 mqtt:

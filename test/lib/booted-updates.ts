@@ -89,7 +89,7 @@ export class BootedUpdates {
     const { container } = this;
     const { publicKey } = this.#signer.config;
     const keys = `commands: { keys: [{ name: ops, may: [update], publicKey: "${publicKey}" }] }\n`;
-    const authority = await provision(this.#t, container, { more: keys });
+    const authority = await provision(this.#t, container, { more: keys, fps: 1 });
     container.run('chown', '-R', 'mosquitto:', '/etc/mosquitto/pki');
     const server = await authority.broker();
     writeFileSync(

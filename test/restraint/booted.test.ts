@@ -100,7 +100,7 @@ class Attacked {
 
 void t.test('a booted box withstands its own agent’s user', { skip }, async (t) => {
   const container = await installedContainer(t, ...boxPackages(ownArch()));
-  await provision(t, container, { more: MASK });
+  await provision(t, container, { more: MASK, fps: 1 });
   container.run('chown', '-R', 'mosquitto:', '/etc/mosquitto/pki');
   await container.boot(t);
   const attacked = new Attacked(t, container);
