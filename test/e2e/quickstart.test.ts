@@ -1,20 +1,25 @@
 /**
  * Tests the quick start as a newcomer types it: its commands in order, in one shell, with real openssl and Mosquitto.
- * Some words are replaced, and each must be present: the ports, the home folder, and the programs of room and
- * authority, which are the built ones without set-up. The archive ends when it has shown an alert.
+ * Some words are replaced, and each must be present: the ports, the home folder, the replayed clip, and the programs of
+ * room and authority, which are the built ones without set-up. The archive ends when it has shown an alert.
  */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { freePort } from '../../scripts/lib/mosquitto.ts';
+import { bundled } from '../lib/bundled.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
+import { roomProgram } from '../lib/program.ts';
 
 const GUIDE = join(ROOT, 'docs/guide/quickstart.md');
-const ROOM_PROGRAM = join(ROOT, 'dist/scripts/programs/room/archive/main.js');
-const OVERSIGHT_PROGRAM = join(ROOT, 'dist/scripts/programs/oversight/main.js');
-const ENROL_PROGRAM = join(ROOT, 'dist/scripts/programs/room/enrol/main.js');
+const ROOM_PROGRAM = roomProgram('archive');
+const OVERSIGHT_PROGRAM = bundled('scripts/programs/oversight');
+const ENROL_PROGRAM = roomProgram('enrol');
+
+/** Length of the clip that is replayed. */
+const REPLAYED_S = 10;
 
 /** Definitions that the shell has before the guide's first line. */
 const PREAMBLE = `
@@ -56,6 +61,7 @@ void t.test('the quick start works as written', { skip }, async (t) => {
     ['"$VIGIE/scripts/room" enrol ', `node '${ENROL_PROGRAM}' `],
     ['"$VIGIE/scripts/room" ', 'room_program '],
     ['"$VIGIE/scripts/oversight" ', `node '${OVERSIGHT_PROGRAM}' `],
+    ['vigie replay "$VIGIE/.cache/vtest.avi"', 'vigie replay short.avi'],
     // The doctor's findings on this machine's clock and disk do not matter to the guide.
     ['--state box/state\n', '--state box/state || doctor=$?\n'],
   ] as const) {
@@ -72,6 +78,11 @@ void t.test('the quick start works as written', { skip }, async (t) => {
 
   const home = scratch(t);
   mkdirSync(join(home, 'tmp'));
+  mkdirSync(join(home, 'street'));
+  // The first events are in these seconds, and the detector looks at every frame of a replay.
+  const shortClip = join(home, 'street/short.avi');
+  const cut = ['-v', 'error', '-i', STREET_CLIP, '-t', String(REPLAYED_S), '-c', 'copy', shortClip];
+  execFileSync('ffmpeg', cut, { stdio: 'pipe' });
   // The PATH of a user who is not root: without sbin.
   const child = spawn('bash', ['-c', `${PREAMBLE}${script}\nwait\necho ended`], {
     cwd: ROOT,
