@@ -30,10 +30,10 @@ import { randomOf, SEED } from '../lib/random.ts';
 import { waitUntil } from '../lib/room.ts';
 
 const WRITER = fileURLToPath(new URL('../lib/journal-writer.js', import.meta.url));
-const TAMPERINGS = FULL ? 1000 : 250;
-const KILLS = FULL ? 20 : 8;
+const TAMPERINGS = FULL ? 1000 : 80;
+const KILLS = FULL ? 20 : 5;
 /** Number of readings of a journal during continuous writing. */
-const BESIDE_A_WRITER = 80;
+const BESIDE_A_WRITER = FULL ? 80 : 32;
 t.comment(`VIGIE_TEST_SEED=${SEED}`);
 
 /** 600 entries, three of them erased, opened again; every file in the folder counts. */
@@ -67,13 +67,13 @@ void t.test('an intact journal is valid, and an erased content is not a fault', 
   );
 });
 
-void t.test(`all of ${TAMPERINGS} tamperings with its files are detected`, async (t) => {
+void t.test(`all of ${TAMPERINGS} tamperings with its files are detected, of every kind`, async (t) => {
   const dir = join(intactDir, 'journal');
   const random = randomOf(SEED);
   const randomBelow = (n: number): number => Math.floor(random() * n);
   const files = filesBelow(dir);
   const triedWays = new Map<string, number>();
-  for (let i = 0; i < TAMPERINGS; i += 1) {
+  for (let i = 0; i < TAMPERINGS || triedWays.size < Object.keys(TAMPER).length; i += 1) {
     const path = files[randomBelow(files.length)] as string;
     const before = readFileSync(join(dir, path));
     const ways = Object.keys(TAMPER) as (keyof typeof TAMPER)[];
