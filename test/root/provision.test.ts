@@ -16,8 +16,8 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { RestraintFolder } from '../../agent/orders/restraint-folder.ts';
 import { writeCamera } from '../../agent/restraint/folder.ts';
-import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
 import { cameraReach, tellSystemd } from '../../scripts/programs/root/network/camera-address.ts';
+import { type BootCard, BootCards, configOfCard as config, takeHere } from '../lib/boot-cards.ts';
 import { rootProgram } from '../lib/bundled.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { type Program, start } from '../lib/program.ts';
@@ -25,38 +25,9 @@ import { SmallDisk } from '../lib/small-disk.ts';
 
 const VIGIE_ROOT = rootProgram();
 
-interface Card {
-  readonly from: string;
-  readonly to: string;
-  readonly result: () => string;
-}
+const cards = new BootCards(t);
 
-/** Makes a complete boot partition and an empty /etc/vigie. */
-async function card(t: Test, box = 'box-1'): Promise<Card> {
-  const dir = scratch(t);
-  const [from, to] = [join(dir, 'firmware/vigie'), join(dir, 'etc')];
-  for (const folder of [join(from, 'pki'), join(to, 'pki')]) mkdirSync(folder, { recursive: true });
-  const authority = new CertificateAuthority(join(dir, 'authority'));
-  await authority.start();
-  const pair = await authority.client(box);
-  writeFileSync(join(from, 'pki/ca.crt'), readFileSync(authority.ca));
-  writeFileSync(join(from, 'pki/box.crt'), readFileSync(pair.cert));
-  writeFileSync(join(from, 'pki/box.key'), readFileSync(pair.key));
-  writeFileSync(join(from, 'vigie.yaml'), config(to));
-  return { from, to, result: () => readFileSync(join(from, 'result.txt'), 'utf8') };
-}
-
-function config(to: string, extraLines = ''): string {
-  const pki = join(to, 'pki');
-  return `site: s
-box: box-1
-camera: { source: "rtsp://admin:hunter2@10.0.0.2/main" }
-rules: []
-mqtt: { url: "mqtts://room:8883", ca: ${pki}/ca.crt, cert: ${pki}/box.crt, key: ${pki}/box.key, ack: broker }
-${extraLines}`;
-}
-
-async function take(t: Test, { from, to }: Card): Promise<{ code: number | null; output: string }> {
+async function take(t: Test, { from, to }: BootCard): Promise<{ code: number | null; output: string }> {
   const program = start(t, process.execPath, [VIGIE_ROOT, 'boot-partition', '--from', from, '--to', to]);
   const code = await program.exit;
   return { code, output: program.out + program.err };
@@ -65,7 +36,7 @@ async function take(t: Test, { from, to }: Card): Promise<{ code: number | null;
 const modeOf = (file: string): string => (statSync(file).mode & 0o777).toString(8);
 
 void t.test('a complete card is installed once, and removed from the partition', async (t) => {
-  const box = await card(t);
+  const box = await cards.make(t);
   writeFileSync(join(box.from, 'notes.txt'), 'lamp post 7');
   t.match(await take(t, box), { code: 0 });
   t.equal(modeOf(join(box.to, 'pki/box.key')), '640', 'read by the agent itself');
@@ -91,27 +62,22 @@ void t.test('a complete card is installed once, and removed from the partition',
 });
 
 void t.test('a key that was made on the box stays there', async (t) => {
-  const box = await card(t);
+  const box = await cards.make(t);
   renameSync(join(box.from, 'pki/box.key'), join(box.to, 'pki/box.key'));
   t.match(await take(t, box), { code: 0 });
   t.match(box.result(), /^\S+Z installed\r\n/);
   t.strictSame(readdirSync(join(box.to, 'pki')).sort(), ['box.crt', 'box.key', 'ca.crt']);
-  const other = await card(t);
+  const other = await cards.make(t, 'box-1', true);
   writeFileSync(join(other.to, 'pki/box.key'), readFileSync(join(box.to, 'pki/box.key')));
   rmSync(join(other.from, 'pki/box.key'));
-  await checkRefusal(
-    t,
-    other,
-    'the key of another certificate',
-    /mqtt\.key: does not belong to the certificate/,
-  );
+  checkRefusal(t, other, 'the key of another certificate', /mqtt\.key: does not belong to the certificate/);
 });
 
 const enrolment = (change: object = {}): string =>
   JSON.stringify({ version: 1, site: 's', box: 'box-1', url: 'https://room:8443', token: null, ...change });
 
 void t.test('a box that is to be enrolled is installed without a certificate', async (t) => {
-  const box = await card(t);
+  const box = await cards.make(t);
   for (const name of ['box.crt', 'box.key']) rmSync(join(box.from, 'pki', name));
   writeFileSync(join(box.from, 'Enrol.json'), enrolment({ token: 'a'.repeat(32) }));
   const madeAt = '2026-11-26T00:00:00.000Z';
@@ -132,7 +98,7 @@ void t.test('a box that is to be enrolled is installed without a certificate', a
 });
 
 void t.test('a card with any mistake is refused completely', async (t) => {
-  const wrong: Readonly<Record<string, readonly [(card: Card) => void, RegExp]>> = {
+  const wrong: Readonly<Record<string, readonly [(card: BootCard) => void, RegExp]>> = {
     'a mistake in the configuration': [
       ({ from, to }) => writeFileSync(join(from, 'vigie.yaml'), config(to, 'alertsPerHuor: 7\n')),
       /vigie\.yaml:6:1 alertsPerHuor: unknown key; did you mean "alertsPerHour"\?/,
@@ -142,8 +108,7 @@ void t.test('a card with any mistake is refused completely', async (t) => {
       /mqtt\.ca: .*ca\.crt/,
     ],
     'a key of another certificate': [
-      ({ from }) =>
-        writeFileSync(join(from, 'pki/box.key'), readFileSync(join(from, '../../authority/ca.key'))),
+      ({ from }) => writeFileSync(join(from, 'pki/box.key'), cards.authorityKey()),
       /does not belong to the certificate/,
     ],
     'a file that a later key names': [
@@ -176,12 +141,12 @@ void t.test('a card with any mistake is refused completely', async (t) => {
     ],
   };
   for (const [name, [spoil, reason]] of Object.entries(wrong)) {
-    const box = await card(t);
+    const box = await cards.make(t);
     spoil(box);
-    await checkRefusal(t, box, name, reason);
+    checkRefusal(t, box, name, reason);
     t.ok(existsSync(join(box.from, 'pki/box.key')), 'nothing was taken');
   }
-  const other = await card(t, 'box-2');
+  const other = await cards.make(t, 'box-2');
   t.match(
     await take(t, other),
     { code: 2, output: /is the certificate of box-2; must be one with the CN of `box`, box-1/ },
@@ -189,8 +154,8 @@ void t.test('a card with any mistake is refused completely', async (t) => {
   );
 });
 
-async function checkRefusal(t: Test, box: Card, name: string, ...reasons: RegExp[]): Promise<void> {
-  const { code, output } = await take(t, box);
+function checkRefusal(t: Test, box: BootCard, name: string, ...reasons: RegExp[]): void {
+  const { code, output } = takeHere(box);
   t.equal(code, 2, name);
   t.match(box.result(), /^\S+Z refused\r\n/, `${name}: said on the card too`);
   for (const reason of reasons) {
@@ -204,9 +169,9 @@ async function checkRefusal(t: Test, box: Card, name: string, ...reasons: RegExp
 void t.test('a wrong name or folder is reported with the right one', async (t) => {
   const misnamed =
     (name: string) =>
-    ({ from }: Card) =>
+    ({ from }: BootCard) =>
       renameSync(join(from, 'vigie.yaml'), join(from, name));
-  const wrong: Readonly<Record<string, readonly [(card: Card) => void, ...RegExp[]]>> = {
+  const wrong: Readonly<Record<string, readonly [(card: BootCard) => void, ...RegExp[]]>> = {
     'the ending that Windows hides': [
       misnamed('vigie.yaml.txt'),
       /vigie\.yaml: is not in this folder/,
@@ -267,14 +232,14 @@ void t.test('a wrong name or folder is reported with the right one', async (t) =
     ],
   };
   for (const [name, [spoil, ...reasons]] of Object.entries(wrong)) {
-    const box = await card(t);
+    const box = await cards.make(t);
     spoil(box);
-    await checkRefusal(t, box, name, ...reasons);
+    checkRefusal(t, box, name, ...reasons);
   }
 });
 
 void t.test('capital letters in file names do not matter', async (t) => {
-  const box = await card(t);
+  const box = await cards.make(t);
   renameSync(join(box.from, 'vigie.yaml'), join(box.from, 'Vigie.YAML'));
   renameSync(join(box.from, 'pki/box.crt'), join(box.from, 'pki/BOX.CRT'));
   renameSync(join(box.from, 'pki'), join(box.from, 'PKI'));
@@ -285,7 +250,7 @@ void t.test('capital letters in file names do not matter', async (t) => {
 });
 
 void t.test('an empty partition changes nothing, and later files are reported', async (t) => {
-  const box = await card(t);
+  const box = await cards.make(t);
   const bare = join(scratch(t), 'firmware');
   mkdirSync(bare);
   writeFileSync(join(bare, 'config.txt'), 'arm_64bit=1\n');
@@ -328,7 +293,7 @@ void t.test('the unit runs if any of our files is on the partition', async (t) =
 });
 
 void t.test('a new label replaces the codes of an installed box', async (t) => {
-  const box = await card(t);
+  const box = await cards.make(t);
   const code = (sha256: string): string =>
     JSON.stringify({ version: 1, sha256: sha256.repeat(64), made: '2026-11-26T00:00:00.000Z' });
   const page = (name: string): string => join(box.to, 'page', name);
@@ -378,7 +343,7 @@ void t.test('a new label replaces the codes of an installed box', async (t) => {
   };
   for (const [name, reason] of Object.entries(wrong)) {
     writeFileSync(join(box.from, name), 'anything');
-    t.match(await take(t, box), { code: 2 }, name);
+    t.match(takeHere(box), { code: 2 }, name);
     t.match(box.result(), reason);
     rmSync(join(box.from, name));
   }
@@ -388,7 +353,7 @@ void t.test('a new label replaces the codes of an installed box', async (t) => {
 });
 
 /** Makes a folder with one of the card's files. */
-function folderWith({ from }: Card, name: string): string {
+function folderWith({ from }: BootCard, name: string): string {
   const dir = join(from, '../alone/vigie');
   mkdirSync(dir, { recursive: true });
   writeFileSync(join(dir, name), readFileSync(join(from, name)));
@@ -398,7 +363,7 @@ function folderWith({ from }: Card, name: string): string {
 const noMounts = SmallDisk.unavailable();
 
 void t.test('a read-only partition installs nothing', { skip: noMounts }, async (t) => {
-  const box = await card(t);
+  const box = await cards.make(t);
   const readOnly = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"';
   const command = [process.execPath, VIGIE_ROOT, 'boot-partition', '--from', box.from, '--to', box.to];
   const run = async (): Promise<Program> => {
@@ -421,7 +386,7 @@ void t.test('a read-only partition installs nothing', { skip: noMounts }, async 
 });
 
 void t.test('an unwritable result file is reported in the log', async (t) => {
-  const box = await card(t);
+  const box = await cards.make(t);
   mkdirSync(join(box.from, 'result.txt'));
   t.match(await take(t, box), { code: 2, output: /result\.txt cannot be written \(EISDIR\)/ });
   rmSync(join(box.from, 'vigie.yaml'));
@@ -429,7 +394,7 @@ void t.test('an unwritable result file is reported in the log', async (t) => {
 });
 
 void t.test('a disk error is reported on the card', async (t) => {
-  const box = await card(t);
+  const box = await cards.make(t);
   rmSync(join(box.to, 'pki'), { recursive: true });
   writeFileSync(join(box.to, 'pki'), 'a file where the folder belongs');
   t.match(await take(t, box), { code: 2, output: /ENOTDIR/ });
