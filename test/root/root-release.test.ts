@@ -4,28 +4,20 @@
  *
  * Good ones are confirmed. Bad ones of every kind are rolled back by the previous one.
  */
-import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import type { UpdateOrder } from '../../agent/contract/update.ts';
 import { unlessFull } from '../lib/full.ts';
-import { scratch } from '../lib/paths.ts';
 import { type Program, start } from '../lib/program.ts';
 import { RootReleases, rootVersionOf } from '../lib/root-releases.ts';
-import { UpdatingBox } from '../lib/updating-box.ts';
+import { UPDATER, UpdatingBox } from '../lib/updating-box.ts';
 
-const BUNDLE = fileURLToPath(new URL('../../scripts/programs/package/bundle.js', import.meta.url));
 const OF_ROOT = { what: 'root' } as const;
 const FIRST = 11;
 
-/** The packaged program, built once for the whole test. */
-const program = (() => {
-  const dir = scratch(t);
-  execFileSync(process.execPath, [BUNDLE, 'root', dir, join(dir, 'copyright')]);
-  return readFileSync(join(dir, 'vigie-root.js'), 'utf8');
-})();
+/** The program as the package has it. */
+const program = readFileSync(UPDATER, 'utf8');
 
 /** Inserts code at the start of the program; the bundle's banner imports the modules that it needs. */
 const withFirst = (code: string): string => program.replace(/^(#!.*\n)/, `$1${code}\n`);
