@@ -21,7 +21,7 @@ import { randomOf, SEED } from '../lib/random.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
 
 /** Number of cuts for each payload, spread over all its calls. */
-const CUTS = FULL ? 300 : 4;
+const CUTS = FULL ? 300 : 5;
 const CUTS_A_BOX = 20;
 /** A group other than root's, which reads the file. */
 const GROUP = 65_534;

@@ -18,7 +18,7 @@ import { UpdatingBox } from '../lib/updating-box.ts';
 import { WRITE_CALLS } from '../lib/write-calls.ts';
 
 /** Number of kills for each payload, spread over all calls of a change. */
-const KILLS = FULL ? 300 : 2;
+const KILLS = FULL ? 300 : 3;
 /** Number of changes prepared for a box; one more where a program ended before it was killed. */
 const KILLS_A_BOX = Math.min(20, KILLS + 2);
 /** Commands to kill: `run` makes most of the calls, `judge` follows a change that was cut. */
@@ -153,7 +153,7 @@ async function checkKills(t: Test, name: string, payload: Payload): Promise<void
     await box.begunEnd();
     payload.order(box, n);
     if (command === 'judge') await box.run('run');
-    const at = Math.floor(((kill + 0.5) * calls[command]) / KILLS);
+    const at = Math.floor((kill * calls[command]) / KILLS);
     const program = await box.run(command, { LD_PRELOAD: killer, KILL_AT: String(at) });
     const context = `${name}: kill ${kill} at call ${at} of ${command}`;
     const isKilled = program.code !== 0;
@@ -201,11 +201,11 @@ void t.test('only the technician’s confirmation keeps a technician’s trial',
   const [keepReply, callsOfKeep] = await counted({ op: 'keep', trial: tryReply?.trial?.id });
   t.match(keepReply, { refused: null, trial: null });
   t.match(readFileSync(file, 'utf8'), /m0/);
-  const kills = FULL ? calls : 3;
+  const kills = FULL ? calls : 4;
   let hits = 0;
   for (let kill = 0; kill < kills; kill += 1) {
     const previous = readFileSync(file, 'utf8');
-    const at = String(Math.floor(((kill + 0.5) * calls) / kills));
+    const at = String(Math.floor((kill * calls) / kills));
     const reply = await askConfiguration(
       box,
       { op: 'try', proposal: proposal(kill + 1) },
