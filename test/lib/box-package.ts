@@ -8,7 +8,6 @@ import type { Test } from 'tap';
 import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
 import { authoriseFile } from './authority.ts';
 import { emptyStreet } from './empty-street.ts';
-import { FULL } from './full.ts';
 import type { Container, Output } from './nspawn.ts';
 import { ROOT, scratch } from './paths.ts';
 
@@ -28,33 +27,27 @@ export function boxPackages(arch: string): readonly [string, string] {
   return [rootPackage(), deb];
 }
 
-/**
- * Folder of the packages. An ordinary run compresses them little: with the same content they are larger by a fifth, which
- * the limits of their sizes allow.
- */
-const OUT = join(ROOT, '.cache', FULL ? 'package' : 'package-fast');
-
 /** Builds the package unless it exists for this exact state of the sources; returns its path. */
 export function buildPackage(arch: string): string {
-  const words = ['--arch', arch, '--out', OUT, ...(FULL ? [] : ['--fast'])];
-  execFileSync(join(ROOT, 'scripts/package'), words, { stdio: 'pipe' });
-  return join(OUT, `vigie_${packageVersion()}_${arch}.deb`);
+  const out = join(ROOT, '.cache', 'package');
+  execFileSync(join(ROOT, 'scripts/package'), ['--arch', arch, '--out', out], { stdio: 'pipe' });
+  return join(out, `vigie_${packageVersion()}_${arch}.deb`);
 }
 
 /** Path of root's package, which is built with the agent's. */
 export function rootPackage(): string {
-  return join(OUT, `vigie-root_${packageVersion()}_all.deb`);
+  return join(ROOT, '.cache', 'package', `vigie-root_${packageVersion()}_all.deb`);
 }
 
 /** Path of the room's package, which is built with the agent's. */
 export function roomPackage(arch: string): string {
-  return join(OUT, `vigie-room_${packageVersion()}_${arch}.deb`);
+  return join(ROOT, '.cache', 'package', `vigie-room_${packageVersion()}_${arch}.deb`);
 }
 
 /** Path of the oversight package, which is built with the others. */
 export function oversightPackage(arch: string): string {
   buildPackage(arch);
-  return join(OUT, `vigie-oversight_${packageVersion()}_all.deb`);
+  return join(ROOT, '.cache', 'package', `vigie-oversight_${packageVersion()}_all.deb`);
 }
 
 function packageVersion(): string {
@@ -121,7 +114,7 @@ box: ${BOX}
 alertsPerHour: 3600
 camera:
   source: file:${CLIP}
-  fps: 2
+  fps: 5
 zones:
   - id: lawn
     polygon: [[0.00, 0.46], [0.20, 0.48], [0.50, 0.62], [0.96, 0.92], [0.96, 1.00], [0.00, 1.00]]
@@ -157,14 +150,14 @@ allow_anonymous true
 /**
  * Installs everything that a box needs to watch a street: clip, broker, and the files that a technician puts on the
  * boot partition. Whatever else a box will need before it may start belongs here. `more` adds lines to its
- * configuration; `clip` is the camera's video, of which `fps` frames a second are analysed. Returns the room's authority.
+ * configuration; `clip` is the camera's video. Returns the room's authority.
  */
 export async function provision(
   t: Test,
   container: Container,
-  { more = '', clip = emptyStreet(), fps = 2 } = {},
+  { more = '', clip = emptyStreet() } = {},
 ): Promise<CertificateAuthority> {
-  const config = CONFIG.replace('fps: 2', `fps: ${fps}`) + more;
+  const config = CONFIG + more;
   const authority = new CertificateAuthority(join(scratch(t), 'pki'));
   await authority.start();
   const [broker, box] = [await authority.broker(), await authority.client(BOX)];
