@@ -2,27 +2,25 @@
  * A Debian with packages of this checkout installed, as a layer over the root file system of all containers. It is made
  * once for these exact files (.cache/installed-…): dpkg takes seconds, and a dozen tests need its result.
  */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { Test } from 'tap';
 import { install } from './box-package.ts';
-import { baseRoot, Container, ownArch, PLUGIN_LIST } from './nspawn.ts';
+import { baseRoot, Container, ownArch } from './nspawn.ts';
 import { ROOT } from './paths.ts';
 
 const CACHE = join(ROOT, '.cache');
 const NAME = 'installed-';
-/** Vision's list of plugins, which its first start makes on a new box. */
-export const VISION_PLUGIN_LIST = '/var/cache/vigie-vision/gstreamer-registry.bin';
 /** Time after which layers of earlier packages are deleted, in ms: a day, since a test may be running on them. */
 const KEPT_MS = 86_400_000;
 
 /** A container in which these packages are installed, of this machine's architecture. */
 export async function installedContainer(t: Test, ...debs: readonly string[]): Promise<Container> {
   const base = baseRoot(ownArch());
-  const digest = createHash('sha256').update(`${base} ${VISION_PLUGIN_LIST}`);
+  const digest = createHash('sha256').update(base);
   for (const deb of debs) digest.update(readFileSync(deb));
   const layer = join(CACHE, `${NAME}${digest.digest('hex').slice(0, 12)}`);
   if (!existsSync(layer)) await underLock(() => makeLayer(t, base, layer, debs));
@@ -35,26 +33,17 @@ function makeLayer(t: Test, base: string, layer: string, debs: readonly string[]
   if (existsSync(layer)) return;
   removeOldLayers();
   const dir = `${layer}.new`;
+  // A test that was killed has left its mount.
+  spawnSync('umount', ['-l', join(dir, 'root')]);
   rmSync(dir, { recursive: true, force: true });
   mkdirSync(dir);
   const container = new Container(t, ownArch(), base, dir);
   const { status, err } = install(container, ...debs);
-  listPlugins(container);
-  // Vision's own list, as after its first start.
-  const own = dirname(VISION_PLUGIN_LIST);
-  container.run('install', '-d', '-m', '0700', '-o', 'vigie-vision', '-g', 'vigie-vision', own);
-  container.run('install', '-o', 'vigie-vision', '-g', 'vigie-vision', PLUGIN_LIST, VISION_PLUGIN_LIST);
   container.unmount();
   if (status !== 0) throw new Error(`the packages are not installed: ${err}`);
   for (const file of readdirSync(join(dir, 'upper/root'))) rmSync(join(dir, 'upper/root', file));
   renameSync(join(dir, 'upper'), layer);
   rmSync(dir, { recursive: true });
-}
-
-/** Makes the list of GStreamer's plugins for all users. */
-export function listPlugins(container: Container): void {
-  container.run('env', `GST_REGISTRY=${PLUGIN_LIST}`, 'gst-inspect-1.0', '--exists', 'fakesink');
-  container.run('chmod', '0644', PLUGIN_LIST);
 }
 
 function removeOldLayers(): void {

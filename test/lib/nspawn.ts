@@ -37,8 +37,6 @@ const BARE = 'base-files,coreutils,dash,libc-bin';
  * with a file of this machine), and with that no node inside starts.
  */
 const INSIDE = ['PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'DEBIAN_FRONTEND=noninteractive'];
-/** GStreamer's list of plugins, where a root file system has one; without it each program by hand scans them anew. */
-export const PLUGIN_LIST = '/usr/share/gstreamer-plugins.bin';
 const BOOT_WITHIN_MS = 120_000;
 
 const PURE_CGROUP2 = `
@@ -193,8 +191,7 @@ export class Container {
   }
 
   #inside(...command: readonly string[]): string[] {
-    const list = existsSync(join(this.root, PLUGIN_LIST)) ? [`GST_REGISTRY=${PLUGIN_LIST}`] : [];
-    const words = ['env', '-i', ...INSIDE, ...list, ...command];
+    const words = ['env', '-i', ...INSIDE, ...command];
     return this.#leader === undefined
       ? [...IN_PURE_CGROUP2, ...this.#spawnWords(), '--pipe', '--', ...words]
       : ['nsenter', '-t', String(this.#leader), '-a', ...words];

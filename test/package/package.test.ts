@@ -21,7 +21,7 @@ import {
   withVersion,
 } from '../lib/box-package.ts';
 import { unlessFull } from '../lib/full.ts';
-import { installedContainer, listPlugins, VISION_PLUGIN_LIST } from '../lib/installed-root.ts';
+import { installedContainer } from '../lib/installed-root.ts';
 import { Container } from '../lib/nspawn.ts';
 import { modelOfOneSize } from '../lib/one-size.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
@@ -214,7 +214,6 @@ function shortenClips(container: Container): void {
 
 /** Runs the technician's commands of the installed package. */
 async function usedByHand(t: Test, container: Container): Promise<void> {
-  listPlugins(container);
   const clip = join(scratch(t), 'three.avi');
   const ffmpegArgs = ['-v', 'error', '-i', STREET_CLIP, '-frames:v', '3', '-c', 'copy', clip];
   execFileSync('ffmpeg', ffmpegArgs, { stdio: 'pipe' });
@@ -272,7 +271,6 @@ async function usedByHand(t: Test, container: Container): Promise<void> {
 
 void t.test('the units run on a booted box', { skip }, async (t) => {
   const container = await installedContainer(t, rootDeb, deb);
-  container.run('rm', VISION_PLUGIN_LIST);
   await provision(t, container);
   container.run('chown', '-R', 'mosquitto:', '/etc/mosquitto/pki');
   // A watchdog time for the test; the test of units checks the unit's own.
