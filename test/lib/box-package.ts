@@ -114,7 +114,7 @@ box: ${BOX}
 alertsPerHour: 3600
 camera:
   source: file:${CLIP}
-  fps: 5
+  fps: 2
 zones:
   - id: lawn
     polygon: [[0.00, 0.46], [0.20, 0.48], [0.50, 0.62], [0.96, 0.92], [0.96, 1.00], [0.00, 1.00]]
@@ -150,14 +150,14 @@ allow_anonymous true
 /**
  * Installs everything that a box needs to watch a street: clip, broker, and the files that a technician puts on the
  * boot partition. Whatever else a box will need before it may start belongs here. `more` adds lines to its
- * configuration; `clip` is the camera's video. Returns the room's authority.
+ * configuration; `clip` is the camera's video, of which `fps` frames a second are analysed. Returns the room's authority.
  */
 export async function provision(
   t: Test,
   container: Container,
-  { more = '', clip = emptyStreet() } = {},
+  { more = '', clip = emptyStreet(), fps = 2 } = {},
 ): Promise<CertificateAuthority> {
-  const config = CONFIG + more;
+  const config = CONFIG.replace('fps: 2', `fps: ${fps}`) + more;
   const authority = new CertificateAuthority(join(scratch(t), 'pki'));
   await authority.start();
   const [broker, box] = [await authority.broker(), await authority.client(BOX)];
