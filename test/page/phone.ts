@@ -175,7 +175,7 @@ export class Phone {
   }
 
   async untilTrue(label: string, condition: string, withinMs = 40_000): Promise<void> {
-    await this.page.waitForFunction(condition, { timeout: withinMs }).catch(async () => {
+    await this.page.waitForFunction(condition, { timeout: withinMs, polling: 50 }).catch(async () => {
       const mainText = await this.text('main');
       throw new Error(`${label}: not so: ${condition}\n${mainText}`);
     });
