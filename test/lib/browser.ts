@@ -1,18 +1,20 @@
 /** A real browser for the pages that the program writes. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 /**
  * Debian's Chromium without a window, which draws pages with less than half the CPU time of the full one.
  */
 export const CHROMIUM = '/usr/bin/chromium-headless-shell';
+/** The full Chromium, which has notifications. */
+export const FULL_CHROMIUM = '/usr/bin/chromium';
 
 /** Reason why tests that need a browser are skipped, or false. */
-export function browserMissing(): string | false {
-  return spawnSync(CHROMIUM, ['--version']).status === 0
+export function browserMissing(program = CHROMIUM): string | false {
+  return spawnSync(program, ['--version']).status === 0
     ? false
-    : 'no chromium: the package chromium-headless-shell is not installed';
+    : `no chromium: the package ${basename(program)} is not installed`;
 }
 
 /** Runs the browser headless, with its profile in `dir`; returns its output. */
