@@ -33,10 +33,11 @@ const violationsIn = (context: string): string => `
     violations.map(({ id, nodes }) =>
       id + ' ×' + nodes.length + ': ' + nodes[0].html.slice(0, 120) + ' ' + nodes[0].failureSummary))`;
 
-/** Violations that axe finds on the page in its present state, except in elements that match `without`. */
-export async function violations(page: Page, without?: string): Promise<string[]> {
+/** Violations that axe finds on the page in its present state, except in elements that match `excludedSelector`. */
+export async function violations(page: Page, excludedSelector?: string): Promise<string[]> {
   if (!(await page.evaluate('"axe" in window'))) await page.evaluate(axe.source);
-  const context = without === undefined ? 'document' : JSON.stringify({ exclude: [[without]] });
+  const context =
+    excludedSelector === undefined ? 'document' : JSON.stringify({ exclude: [[excludedSelector]] });
   return (await page.evaluate(violationsIn(context))) as string[];
 }
 

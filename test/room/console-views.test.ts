@@ -131,9 +131,9 @@ async function everyScreen(t: Test, browser: Browser, look: Look): Promise<void>
   says.state = { ...SEARCH, matches: SEARCH.matches.slice(0, AXE_MATCHES) };
   const view = await openView(t, browser, { look, cameras: AXE_CAMERAS, handlers });
   const problems: string[] = [];
-  const check = async (name: string, without?: string): Promise<void> => {
+  const check = async (name: string, excludedSelector?: string): Promise<void> => {
     await savePicture(view.page, join(SCREENS_DIR, `${name}-${look.join('-')}.png`));
-    const axeProblems = await violations(view.page, without);
+    const axeProblems = await violations(view.page, excludedSelector);
     const wide = await view.page.evaluate('document.documentElement.scrollWidth > innerWidth');
     problems.push(
       ...axeProblems.map((problem) => `${name}: ${problem}`),
