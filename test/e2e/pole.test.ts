@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { BootedBox, PATIENCE_MS } from '../lib/booted-box.ts';
 import { boxPackages } from '../lib/box-package.ts';
-import { browserMissing } from '../lib/browser.ts';
+import { browserMissing, CHROMIUM } from '../lib/browser.ts';
 import { bakedImage, cardImage, copyFat, FLASH, mountedRoot, siteFolder } from '../lib/flash-images.ts';
 import { FULL } from '../lib/full.ts';
 import { installedContainer } from '../lib/installed-root.ts';
@@ -327,7 +327,7 @@ function alertsIn(t: Test, container: Container): () => string[] {
 
 async function phoneAt(t: Test, container: Container, dir: string, label: string): Promise<Phone> {
   const wrapper = join(dir, 'chromium');
-  writeFileSync(wrapper, `#!/bin/sh\nexec ${container.inNetwork('chromium').join(' ')} "$@"\n`, {
+  writeFileSync(wrapper, `#!/bin/sh\nexec ${container.inNetwork(CHROMIUM).join(' ')} "$@"\n`, {
     mode: 0o755,
   });
   const browser = await openBrowser(join(dir, 'profile'), {

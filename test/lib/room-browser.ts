@@ -13,6 +13,7 @@ import { beginning } from '../page/in-page.ts';
 import type { Look } from '../page/phone.ts';
 import { ask, enter, fullConsole, type Reply, roomDatabase, type TestConsole } from './console.ts';
 import { DATABASES } from './databases.ts';
+import { scratch } from './paths.ts';
 import { TcpProxy } from './proxy.ts';
 
 export const PEOPLE = [
@@ -127,7 +128,9 @@ export async function contextOf(
   home: string,
   user: string | undefined,
 ): Promise<BrowserContext> {
-  const context = await browser.createBrowserContext();
+  // Without a folder for downloads, this browser requests none.
+  const downloadBehavior = { policy: 'allow', downloadPath: scratch(t) } as const;
+  const context = await browser.createBrowserContext({ downloadBehavior });
   t.teardown(() => context.close());
   if (user !== undefined) {
     const [name = '', value = ''] = (await enter(home, user)).split('=');

@@ -3,13 +3,12 @@ import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Browser, launch, type Page } from 'puppeteer-core';
 import sharp from 'sharp';
+import { CHROMIUM } from '../lib/browser.ts';
 import { FULL } from '../lib/full.ts';
 import { ROOT } from '../lib/paths.ts';
 import { beginning, FRAME_PLACE, MISFITS, violations } from './in-page.ts';
 
 const SCREENS_DIR = join(ROOT, '.cache/page-screens');
-/** Path in Debian's package. */
-const CHROMIUM = '/usr/bin/chromium';
 const GUIDE_DIR = join(ROOT, 'docs/guide/technician');
 /** Screens that the guide shows. */
 const DOCUMENTED = ['01-pair', '04-aim', '06-zone', '09-fires', '11-trial', '14-walk', '18-go', '20-issued'];
@@ -25,6 +24,7 @@ export function openBrowser(
 ): Promise<Browser> {
   return launch({
     executablePath: program,
+    headless: 'shell',
     userDataDir: profile,
     // A box's page uses a self-signed certificate.
     acceptInsecureCerts: true,
@@ -175,7 +175,7 @@ export class Phone {
   }
 
   async untilTrue(label: string, condition: string, withinMs = 40_000): Promise<void> {
-    await this.page.waitForFunction(condition, { timeout: withinMs }).catch(async () => {
+    await this.page.waitForFunction(condition, { timeout: withinMs, polling: 50 }).catch(async () => {
       const mainText = await this.text('main');
       throw new Error(`${label}: not so: ${condition}\n${mainText}`);
     });
