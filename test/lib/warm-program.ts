@@ -51,9 +51,9 @@ export class WarmProgram {
     const outcome = this.#last.then(async () => {
       this.#call(args, env);
       this.#calls.port1.ref();
-      const [{ data }] = (await once(this.#calls.port1, 'message')) as [{ data: Output }];
+      const [output] = (await once(this.#calls.port1, 'message')) as [Output];
       this.#calls.port1.unref();
-      return data;
+      return output;
     });
     this.#last = outcome.catch(() => undefined);
     return outcome;
