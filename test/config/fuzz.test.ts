@@ -13,7 +13,7 @@ import { Config } from '../../agent/contract/config.ts';
 import { FULL } from '../lib/full.ts';
 import { SEED } from '../lib/random.ts';
 
-const RUNS = FULL ? 100_000 : 250;
+const RUNS = FULL ? 100_000 : 500;
 // The full run takes six minutes on one core of a laptop, and several times that on a board.
 if (FULL) t.setTimeout(3_600_000);
 
