@@ -3,12 +3,12 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { type MessagePort, workerData } from 'node:worker_threads';
 import type { Call, Output } from './warm-program.ts';
 
-/** What one call has printed; `code` is set by an exit before the end. */
+/** A call and its output; `code` is set by an exit before the end. */
 interface Running {
   readonly texts: { out: string; err: string };
   isOver: boolean;
   code: number | undefined;
-  readonly ended: () => void;
+  readonly onExit: () => void;
 }
 
 const { main, port } = workerData as { main: string; port: MessagePort };
@@ -22,8 +22,8 @@ function keep(stream: NodeJS.WriteStream, name: 'out' | 'err'): void {
     const call = calls.getStore();
     const text = typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString();
     if (call !== undefined && !call.isOver) call.texts[name] += text;
-    const done = rest.at(-1);
-    if (typeof done === 'function') queueMicrotask(() => (done as () => void)());
+    const callback = rest.at(-1);
+    if (typeof callback === 'function') queueMicrotask(() => (callback as () => void)());
     return true;
   };
 }
@@ -37,7 +37,7 @@ process.exit = ((code?: number) => {
   if (call !== undefined && !call.isOver) {
     call.isOver = true;
     call.code = code ?? Number(process.exitCode ?? 0);
-    call.ended();
+    call.onExit();
   }
   throw new Error('ended by process.exit');
 }) as typeof process.exit;
@@ -50,7 +50,7 @@ async function answer({ args, env }: Call): Promise<Output> {
   const texts = { out: '', err: '' };
   let call: Running | undefined;
   await new Promise<void>((resolve, reject) => {
-    const running: Running = { texts, isOver: false, code: undefined, ended: resolve };
+    const running: Running = { texts, isOver: false, code: undefined, onExit: resolve };
     call = running;
     count += 1;
     const work = calls.run(running, () => import(`${main}?call=${count}`) as Promise<unknown>);

@@ -1,6 +1,6 @@
 /**
  * A built program that stays loaded in a thread of the test and answers one command line after another. Each call
- * evaluates the program's main module anew; the modules below it are shared. A start of node for each call would cost
+ * evaluates the program's main module again; the modules below it are shared. A start of node for each call would cost
  * a hundred times as much. One call of a test is a real start, which proves that the program runs as a process.
  */
 import { once } from 'node:events';

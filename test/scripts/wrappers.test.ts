@@ -474,9 +474,9 @@ void t.test('the project rules name what breaks them', async (t) => {
   write('test/a.test.ts', 'console.log(new A().unused);\n');
   write('agent/base/b.ts', '\n'.repeat(401));
   write('agent/flow.ts', ['a', 'b', 'c', 'd'].map((name) => `import './rules/${name}.ts';\n`).join(''));
-  const [unused, long, imports, ...others] = ruleOutput().trimEnd().split('\n').sort();
+  const [unused, long, imports, ...otherLines] = ruleOutput().trimEnd().split('\n').sort();
   t.equal(unused, 'agent/base/a.ts:3: nobody but tests reads A.unused');
   t.match(long, /^agent\/base\/b\.ts: 401 lines, at most 400/);
   t.equal(imports, 'agent/flow.ts: imports 4 files of rules, at most 3');
-  t.strictSame(others, []);
+  t.strictSame(otherLines, []);
 });
