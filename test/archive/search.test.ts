@@ -25,14 +25,9 @@ import { roomProgram } from '../lib/program.ts';
 import { SEED } from '../lib/random.ts';
 import { clientOf, makeRoom, pairOf, type Room, SITE, waitUntil } from '../lib/room.ts';
 import { SearchableBox } from '../lib/searchable-box.ts';
+import { type Output, WarmProgram } from '../lib/warm-program.ts';
 
 const HOUR_MS = 3_600_000;
-
-interface Outcome {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
 
 interface Answer {
   readonly boxes: {
@@ -63,13 +58,16 @@ async function makeSearch(t: Test) {
     ...['--room', join(dir, 'room.yaml'), '--sign', key, '--case', '2026/1234', '--reason', 'theft'],
     ...['--from', new Date(nowMs - 24 * HOUR_MS).toISOString(), '--to', new Date(nowMs).toISOString()],
   ];
-  const search = (...otherArgs: string[]): Promise<Outcome> => searchWith([...basic, ...otherArgs]);
+  const search = (...otherArgs: string[]): Promise<Output> => searchWith([...basic, ...otherArgs]);
   return { room, dir, signer, key, tls, nowMs, basic, search };
 }
 
-const searchWith = (args: string[]): Promise<Outcome> => runToEnd([roomProgram('search'), ...args]);
+const warm = new WarmProgram('scripts/programs/room/search');
+/** Runs the program in a thread. */
+const searchWith = (args: string[]): Promise<Output> => warm.run(args);
 
-async function runToEnd(args: string[]): Promise<Outcome> {
+/** Runs a program as a process. */
+async function runToEnd(args: string[]): Promise<Output> {
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const output = { out: '', err: '' };
   child.stdout.on('data', (chunk: Buffer) => {
@@ -222,7 +220,7 @@ void t.test('times are those of the site, and say so', async (t) => {
 });
 
 void t.test('many matches come page by page, at the pace the box allows', async (t) => {
-  const { room, signer, nowMs, search } = await makeSearch(t);
+  const { room, signer, nowMs, basic, search } = await makeSearch(t);
   const box = await startBox(t, room, 'alpha', [signer.config], { burst: 2, perS: 0.5 });
   const events = history(nowMs, 1, 600, 'alpha');
   box.archive.add(events.map((event, i) => entry(i + 1, event)));
@@ -245,7 +243,7 @@ void t.test('many matches come page by page, at the pace the box allows', async 
   t.ok(searches >= 4 && limited >= 1, `${searches} pages, rate limited ${limited} times`);
   t.equal(box.archive.records(0, 99).length, searches, 'each page is on record');
 
-  const limitedSearch = await search('--max', '150');
+  const limitedSearch = await runToEnd([roomProgram('search'), ...basic, '--max', '150']);
   t.equal(limitedSearch.code, 1);
   t.match(limitedSearch.err, /not all was fetched \(--max\) from: alpha/);
 });
@@ -429,8 +427,11 @@ void t.test('a mistyped search is one line and exit code 2', async (t) => {
     [['--reason', 'x'.repeat(201)], /--reason: /],
     [['--room', 'mqtts://localhost:1', '--site', SITE, '--ca', join(dir, 'none')], /none cannot be read/],
   ];
-  for (const [args, message] of cases) {
-    const { code, out, err } = await searchWith([...basic, ...args]);
+  for (const [at, [args, message]] of cases.entries()) {
+    const words = [...basic, ...args];
+    const { code, out, err } = await (at === 0
+      ? runToEnd([roomProgram('search'), ...words])
+      : searchWith(words));
     t.match({ code, out, err }, { code: /^[12]$/, out: '', err: message }, args.join(' ').slice(0, 80));
     t.match(err, /^room: [^\n]+\n$/, 'one line');
   }

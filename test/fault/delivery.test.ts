@@ -203,7 +203,7 @@ for (const [name, make] of Object.entries(DATABASES)) {
       const room = await makeRoom(t);
       const database = await make(t);
       await room.broker.stop();
-      const backlog = FULL ? 50_000 : 10_000;
+      const backlog = FULL ? 50_000 : 5000;
       const { outbox } = makeOutbox(join(scratch(t), 'outbox.db'), { limitMiB: 64 });
       outbox.start();
       t.teardown(() => outbox.stop());

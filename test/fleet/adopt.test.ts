@@ -58,10 +58,7 @@ async function beginRollout(t: Test, count = 8) {
   writeFileSync(plan, stringify(PLAN));
   const orders = await Orders.of(t, fleet.broker.url);
   const start = (...args: string[]): Program => fleet.fleet('rollout', ...args, '--dir', dir);
-  const run = async (...args: string[]) => {
-    const program = start(...args);
-    return { code: await program.exit, out: program.out, err: program.err };
-  };
+  const run = (...args: string[]) => fleet.answer('rollout', ...args, '--dir', dir);
   t.match(await run('start', '1.5.0', '--plan', plan, '--name', NAME, '--yes'), { code: 0 });
   const running = start('run');
   await waitUntil('canaries are ordered', () => orders.installs().size === 2);

@@ -5,7 +5,6 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import mqtt, { type MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';
 import { topicsOf } from '../../agent/contract/topics.ts';
@@ -15,10 +14,10 @@ import { csrOf, newKey, TestRoom } from '../lib/enrolment.ts';
 import { messagesOf } from '../lib/fleet-reports.ts';
 import { openedOutbox } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
-import { type Program, start } from '../lib/program.ts';
 import { BOX, deliver, SITE, waitUntil } from '../lib/room.ts';
+import { WarmProgram } from '../lib/warm-program.ts';
 
-const PROGRAM = fileURLToPath(new URL('../../scripts/programs/fleet/main.js', import.meta.url));
+const program = new WarmProgram('scripts/programs/fleet');
 const DAY_MS = 86_400_000;
 
 interface Ops {
@@ -78,11 +77,7 @@ async function makeOps(t: Test, usesLists = true): Promise<Ops> {
     broker,
     dir,
     issue,
-    fleet: async (...args) => {
-      const program: Program = start(t, process.execPath, [PROGRAM, 'cert', ...args, '--dir', dir]);
-      const code = await program.exit;
-      return { code, out: program.out, err: program.err };
-    },
+    fleet: (...args) => program.run(['cert', ...args, '--dir', dir]),
     client: async (name, clientId) => {
       const [cert, key] = [`${name}.crt`, `${name}.key`].map((one) => readFileSync(file(one)));
       await broker.reload();

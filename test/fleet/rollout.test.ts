@@ -204,10 +204,7 @@ void t.test('commands preview, start, pause, resume and abort a rollout', async 
   const fleet = await new RolloutFleet(t).start(6, (i) => ({ jitterMs: i === 1 ? 40 * 3_600_000 : 0 }));
   const [dir, plan] = [join(fleet.dir, 'ops'), join(fleet.dir, 'plan.yaml')];
   writeFileSync(plan, stringify({ ...QUICK, window: null }));
-  const run = async (...args: string[]) => {
-    const program = fleet.fleet(...args, '--dir', dir);
-    return { code: await program.exit, out: program.out, err: program.err };
-  };
+  const run = (...args: string[]) => fleet.answer(...args, '--dir', dir);
   const dry = await run('rollout', 'start', '1.5.0', '--plan', plan, '--dry-run');
   t.match(dry, { code: 0, out: /canaries +2 +2 +34\.0 kB/ });
   t.match(dry.out, '6 boxes, 102.0 kB in all: release 43-1.5.0');

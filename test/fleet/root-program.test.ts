@@ -21,11 +21,12 @@ import {
 import { Rollouts } from '../../scripts/programs/fleet/rollout/rollouts.ts';
 import type { RolloutState } from '../../scripts/programs/fleet/rollout/states.ts';
 import { FleetStore } from '../../scripts/programs/fleet/store.ts';
-import { Fleet, type Output } from '../lib/fleet-keyholders.ts';
+import { Fleet } from '../lib/fleet-keyholders.ts';
 import { Orders, waitUntil } from '../lib/heard-orders.ts';
 import { scratch } from '../lib/paths.ts';
 import { type SampleRelease, sampleRelease } from '../lib/release-server.ts';
 import { QUICK, RolloutFleet, SITE, WELL } from '../lib/rollout-fleet.ts';
+import type { Output } from '../lib/warm-program.ts';
 
 const { signal } = new AbortController();
 const ARCHES = ['amd64', 'arm64'] as const;
@@ -316,10 +317,7 @@ void t.test('commands take --root or a number, and show each box’s program of 
   // The program uses this machine's clock.
   const quick = { canary: { boxes: ['b-0'], hours: 0 }, waves: [{ share: 1 }] };
   writeFileSync(plan, stringify({ ...PLAN, ...quick }));
-  const run = async (...args: string[]) => {
-    const program = fleet.fleet(...args, '--dir', dir);
-    return { code: await program.exit, out: program.out, err: program.err };
-  };
+  const run = (...args: string[]) => fleet.answer(...args, '--dir', dir);
   const start = ['rollout', 'start', '--plan', plan] as const;
   t.match(await run(...start, '1.5.0', '--dry-run'), { out: /3 boxes, .* in all: release 43-1\.5\.0\n/ });
   for (const args of [['1.5.0', '--root'], ['44']])
@@ -359,10 +357,7 @@ void t.test('a store from before a rollout of root’s program adopts it by its 
   store.close();
   for (const end of ['', '-wal', '-shm']) rmSync(join(dir, `fleet.db${end}`), { force: true });
   copyFileSync(join(fleet.dir, 'yesterday.db'), join(dir, 'fleet.db'));
-  const run = async (...args: string[]) => {
-    const program = fleet.fleet('rollout', ...args, '--dir', dir);
-    return { code: await program.exit, out: program.out, err: program.err };
-  };
+  const run = (...args: string[]) => fleet.answer('rollout', ...args, '--dir', dir);
   t.match(await run('run'), { code: 1, err: /it is behind the fleet: .*rollout r-1, r-2/ });
   t.match(await run('adopt', '--yes'), {
     code: 2,

@@ -1,7 +1,7 @@
 /** Tests keyholders' signing: edited files are refused, differences need agreement, and keys are encrypted. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createPrivateKey, createPublicKey } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
@@ -15,6 +15,7 @@ import {
 import { FLEET, Fleet, fleet, keyPair, PASSPHRASE, rootDigest } from '../lib/fleet-keyholders.ts';
 import { atTerminal } from '../lib/fleet-terminal.ts';
 import { scratch } from '../lib/paths.ts';
+import type { Output } from '../lib/warm-program.ts';
 
 const YEAR_2099 = '2099-01-01T00:00:00Z';
 
@@ -382,11 +383,8 @@ void t.test('each difference of a root needs agreement', async (t) => {
   t.match(f.inRepository(...publish, '--agree', rootDigest(rootFile)), { code: 0, out: /published: root 2/ });
 });
 
-/** Runs the program with a text in its descriptor 3. */
-function withSecret(
-  secret: string,
-  ...args: readonly string[]
-): { code: number | null; out: string; err: string } {
+/** Runs the program as a process, with a text in its descriptor 3. */
+function withSecret(secret: string, ...args: readonly string[]): Output {
   const { status, stdout, stderr } = spawnSync(
     'bash',
     ['-c', 'exec "$@" 3< <(printf "%s\\n" "$SECRET_OF_TEST")', 'bash', process.execPath, FLEET, ...args],
@@ -395,12 +393,22 @@ function withSecret(
   return { code: status, out: stdout, err: stderr };
 }
 
+/** Runs the program in a thread, with a text behind the descriptor that `--passphrase-fd` names. */
+function withSecretInThread(f: Fleet, secret: string, ...args: readonly string[]): Output {
+  const file = join(f.dir, 'secret');
+  writeFileSync(file, `${secret}\n`);
+  const fd = openSync(file, 'r');
+  const output = fleet(...args, '--passphrase-fd', String(fd));
+  closeSync(fd);
+  return output;
+}
+
 void t.test('keys of keyholders are encrypted', async (t) => {
   const f = new Fleet(scratch(t));
   const file = join(f.dir, 'new.key');
   const keygen = ['release', 'keygen', file];
   t.match(fleet(...keygen), { code: 2, err: /typing it needs a terminal; .*--passphrase-fd/ });
-  t.match(withSecret('short', ...keygen, '--passphrase-fd', '3'), {
+  t.match(withSecretInThread(f, 'short', ...keygen), {
     code: 2,
     err: /5 characters; use at least 12/,
   });
@@ -456,19 +464,8 @@ void t.test('keys of keyholders are encrypted', async (t) => {
   const root2 = join(f.dir, 'root2.json');
   f.inRepository('root', 'rotate', '--out', root2);
   const plain = keyPair(join(f.dir, 'anna/plain.key'), false);
-  const sign = (key: string, secret = PASSPHRASE) =>
-    withSecret(
-      secret,
-      'root',
-      'sign',
-      root2,
-      '--key',
-      key,
-      '--agree',
-      rootDigest(root2),
-      '--passphrase-fd',
-      '3',
-    );
+  const words = (key: string) => ['root', 'sign', root2, '--key', key, '--agree', rootDigest(root2)];
+  const sign = (key: string, secret = PASSPHRASE) => withSecretInThread(f, secret, ...words(key));
   const refusal = sign(plain);
   t.match(refusal, {
     code: 2,
@@ -485,7 +482,8 @@ void t.test('keys of keyholders are encrypted', async (t) => {
     code: 1,
     err: /does not open with this passphrase/,
   });
-  t.match(sign(f.key('anna', 'root')), { code: 0, out: /signed by anna/ });
+  const signed = withSecret(PASSPHRASE, ...words(f.key('anna', 'root')), '--passphrase-fd', '3');
+  t.match(signed, { code: 0, out: /signed by anna/ });
 
   const online = join(f.dir, 'online2.key');
   t.match(fleet('release', 'keygen', online, '--online'), { code: 0 });

@@ -110,10 +110,7 @@ void t.test('a silent canary ends the program with 1; skip and resume complete t
   const waves = [{ share: 1 }];
   const canary = { boxes: ['b-0', 'b-1'], hours: 0 };
   writeFileSync(plan, stringify({ canary, waves, thresholds, notAfterDays: 300 }));
-  const run = async (...args: string[]) => {
-    const program = fleet.fleet(...args, '--dir', dir);
-    return { code: await program.exit, out: program.out, err: program.err };
-  };
+  const run = (...args: string[]) => fleet.answer(...args, '--dir', dir);
   t.match(await run('rollout', 'start', '1.5.0', '--plan', plan, '--name', NAME, '--yes'), { code: 0 });
   const stuck = await run('rollout', 'run');
   t.match(stuck, {

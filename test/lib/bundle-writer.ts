@@ -1,8 +1,10 @@
 /**
- * `MAIN FILE`: bundles a program and all its imports into one file, except modules compiled for the machine. Each
- * module resolves its imports from its original place.
+ * `MAIN FILE`: bundles a program and all its imports into one file, except modules compiled for the machine. What the
+ * program imports when it needs it is in files beside that, so that a start does not read it. Each module resolves its
+ * imports from its original place.
  */
 import { readFileSync } from 'node:fs';
+import { basename, dirname, extname } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { build, type Plugin } from 'esbuild';
 
@@ -21,9 +23,11 @@ const asItLies: Plugin = {
 };
 
 await build({
-  entryPoints: [main],
-  outfile,
+  entryPoints: { [basename(outfile, extname(outfile))]: main },
+  outdir: dirname(outfile),
+  outExtension: { '.js': extname(outfile) },
   bundle: true,
+  splitting: true,
   platform: 'node',
   target: 'node20.17',
   format: 'esm',

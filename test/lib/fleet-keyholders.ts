@@ -18,22 +18,20 @@ import {
   writeSigningFile,
 } from '../../scripts/programs/fleet/release/signing-file.ts';
 import { bundled } from './bundled.ts';
+import { type Output, WarmProgram } from './warm-program.ts';
 
 /** The built program. */
 export const FLEET = bundled('scripts/programs/fleet');
 
-export interface Output {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
+const warm = new WarmProgram('scripts/programs/fleet');
 
+/** Runs the program in a thread. */
 export function fleet(...args: readonly string[]): Output {
-  return fleetWith('ignore', args);
+  return warm.runSync(args);
 }
 
-/** Runs the program with a file as its descriptor 3. */
-function fleetWith(third: number | 'ignore', args: readonly string[]): Output {
+/** Runs the program as a process, with a file as its descriptor 3. */
+function started(args: readonly string[], third: number | 'ignore' = 'ignore'): Output {
   const { status, stdout, stderr } = spawnSync(process.execPath, [FLEET, ...args], {
     encoding: 'utf8',
     stdio: ['pipe', 'pipe', 'pipe', third],
@@ -63,6 +61,7 @@ export class Fleet {
   readonly dir: string;
   readonly repository: Repository;
   readonly onlineKey: string;
+  #hasSigned = false;
 
   constructor(dir: string) {
     this.dir = dir;
@@ -87,7 +86,7 @@ export class Fleet {
   begin(): Output[] {
     const root = join(this.dir, 'room/root1.json');
     const all = [
-      this.inRepository(
+      this.#startedInRepository([
         'root',
         'init',
         '--root-key',
@@ -98,7 +97,7 @@ export class Fleet {
         `${this.onlineKey}.pub`,
         '--out',
         root,
-      ),
+      ]),
       this.sign('root', root, 'anna'),
       this.sign('root', root, 'ben'),
       this.publish('root', root),
@@ -151,7 +150,12 @@ export class Fleet {
     writeFileSync(passphrase, `${PASSPHRASE}\n`);
     const fd = openSync(passphrase, 'r');
     const agreed = kind === 'root' ? ['--agree', rootDigest(copy)] : ['--yes'];
-    const output = fleetWith(fd, [kind, 'sign', copy, '--key', key, '--passphrase-fd', '3', ...agreed]);
+    const words = [kind, 'sign', copy, '--key', key, ...agreed];
+    // The first is a process, as at a keyholder's machine; a thread has the descriptors of its process.
+    const output = this.#hasSigned
+      ? fleet(...words, '--passphrase-fd', String(fd))
+      : started([...words, '--passphrase-fd', '3'], fd);
+    this.#hasSigned = true;
     closeSync(fd);
     if (output.code === 0) copyFileSync(copy, file);
     return output;
@@ -178,6 +182,10 @@ export class Fleet {
 
   inRepository(...args: readonly string[]): Output {
     return fleet(...args, '--repository', this.repository.dir);
+  }
+
+  #startedInRepository(args: readonly string[]): Output {
+    return started([...args, '--repository', this.repository.dir]);
   }
 
   publish(kind: 'release' | 'root', file: string, ...extraArgs: readonly string[]): Output {

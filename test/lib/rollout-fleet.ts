@@ -28,8 +28,10 @@ import { type FastTime, fastClock } from './fast-clock.ts';
 import { scratch } from './paths.ts';
 import { type Program, start } from './program.ts';
 import { slowness } from './slowness.ts';
+import { type Output, WarmProgram } from './warm-program.ts';
 
 const FLEET = bundled('scripts/programs/fleet');
+const warm = new WarmProgram('scripts/programs/fleet');
 /**
  * Factor at which hours of a rollout become seconds; lower on a slow machine, which would otherwise miss deadlines
  * while it is busy.
@@ -131,6 +133,11 @@ export class RolloutFleet {
   /** Starts the fleet program. */
   fleet(...args: string[]): Program {
     return start(this.#t, process.execPath, [FLEET, ...args]);
+  }
+
+  /** Runs the fleet program to its end in a thread. */
+  answer(...args: string[]): Promise<Output> {
+    return warm.run(args);
   }
 
   /** Store and controller of a folder on the fast clock; the store is closed with the test. */

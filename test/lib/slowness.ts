@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 
 /** A start of node on a quiet machine of two cores, ms. */
 const START_MS = 100;
-const STARTS = 5;
+const STARTS = 3;
 
 /** Ratio of a start of node now to START_MS, the median of some; at least 1, so that a limit never becomes stricter. */
 export function slowness(): number {

@@ -90,20 +90,20 @@ export class WriteTrace {
 
 /** Flushed data, and data that the kernel still holds. */
 class Disk {
-  #durable = new Map<string, Buffer>();
-  #unsynced = new Map<string, Operation[]>();
+  readonly #durable = new Map<string, Content>();
+  readonly #unsynced = new Map<string, Operation[]>();
   /** Renames not yet flushed with their folder, in order, with the previous content of the new name. */
-  #renamed: { readonly from: string; readonly to: string; readonly before: Buffer | undefined }[] = [];
+  #renamed: { readonly from: string; readonly to: string; readonly before: Content | undefined }[] = [];
 
   take(operation: Exclude<Operation, { kind: 'said' }>): void {
     const { kind, path } = operation;
     if (kind === 'sync') {
       this.#renamed = this.#renamed.filter(({ to }) => dirname(to) !== path);
-      if (!this.#durable.has(path) && !this.#unsynced.has(path)) return;
-      this.#durable.set(
-        path,
-        this.#content(path, () => true),
-      );
+      const unsynced = this.#unsynced.get(path) ?? [];
+      if (!this.#durable.has(path) && unsynced.length === 0) return;
+      const durable = this.#durable.get(path) ?? new Content();
+      durable.apply(unsynced, () => true);
+      this.#durable.set(path, durable);
       this.#unsynced.delete(path);
     } else if (kind === 'remove') {
       this.#durable.delete(path);
@@ -117,7 +117,9 @@ class Disk {
         side.delete(path);
       }
     } else {
-      this.#unsynced.set(path, [...(this.#unsynced.get(path) ?? []), operation]);
+      const unsynced = this.#unsynced.get(path);
+      if (unsynced === undefined) this.#unsynced.set(path, [operation]);
+      else unsynced.push(operation);
     }
   }
 
@@ -126,7 +128,12 @@ class Disk {
     const ratio = random();
     const isKept = (): boolean => random() < ratio;
     const paths = new Set([...this.#durable.keys(), ...this.#unsynced.keys()]);
-    const files = new Map([...paths].map((path) => [path, this.#content(path, isKept, random)] as const));
+    const files = new Map<string, Buffer>();
+    for (const path of paths) {
+      const content = new Content(this.#durable.get(path)?.bytes);
+      content.apply(this.#unsynced.get(path) ?? [], isKept, random);
+      files.set(path, content.bytes);
+    }
     // A journalling file system keeps the order of names: after one lost name, all later ones are lost.
     const firstLost = this.#renamed.findIndex(() => !isKept());
     const lostNames = firstLost < 0 ? [] : this.#renamed.slice(firstLost);
@@ -134,45 +141,53 @@ class Disk {
       const now = files.get(to);
       if (now !== undefined) files.set(from, now);
       if (before === undefined) files.delete(to);
-      else files.set(to, before);
+      else files.set(to, Buffer.from(before.bytes));
     }
     return files;
   }
-
-  #content(path: string, isKept: () => boolean, random?: () => number): Buffer {
-    return contentOf(path, this.#durable, this.#unsynced, isKept, random);
-  }
 }
 
-function contentOf(
-  path: string,
-  durable: ReadonlyMap<string, Buffer>,
-  unsynced: ReadonlyMap<string, readonly Operation[]>,
-  isKept: () => boolean,
-  random: () => number = () => 1,
-): Buffer {
-  let content: Buffer = Buffer.from(durable.get(path) ?? []);
-  for (const operation of unsynced.get(path) ?? []) {
-    if (operation.kind === 'length' && isKept()) content = resized(content, operation.bytes);
-    if (operation.kind !== 'write') continue;
-    const { at, bytes } = operation;
-    for (let from = at; from < at + bytes.length; ) {
-      const to = Math.min(at + bytes.length, (Math.floor(from / SECTOR_BYTES) + 1) * SECTOR_BYTES);
-      // One lost sector in ten is torn: its first bytes are new, the others old.
-      const keep = isKept() ? to - from : random() < 0.1 ? Math.floor(random() * (to - from)) : 0;
-      if (keep > 0) {
-        content = resized(content, Math.max(content.length, from + keep));
-        bytes.copy(content, from, from - at, from - at + keep);
+/** Content of a file. It grows into spare room, so that many short writes do not copy it each time. */
+class Content {
+  #room: Buffer;
+  #length: number;
+
+  constructor(bytes: Buffer = Buffer.alloc(0)) {
+    this.#room = Buffer.from(bytes);
+    this.#length = bytes.length;
+  }
+
+  get bytes(): Buffer {
+    return this.#room.subarray(0, this.#length);
+  }
+
+  /** Applies writes and lengths, each sector of them where it is kept. */
+  apply(operations: readonly Operation[], isKept: () => boolean, random: () => number = () => 1): void {
+    for (const operation of operations) {
+      if (operation.kind === 'length' && isKept()) this.#resize(operation.bytes);
+      if (operation.kind !== 'write') continue;
+      const { at, bytes } = operation;
+      for (let from = at; from < at + bytes.length; ) {
+        const to = Math.min(at + bytes.length, (Math.floor(from / SECTOR_BYTES) + 1) * SECTOR_BYTES);
+        // One lost sector in ten is torn: its first bytes are new, the others old.
+        const keep = isKept() ? to - from : random() < 0.1 ? Math.floor(random() * (to - from)) : 0;
+        if (keep > 0) {
+          this.#resize(Math.max(this.#length, from + keep));
+          bytes.copy(this.#room, from, from - at, from - at + keep);
+        }
+        from = to;
       }
-      from = to;
     }
   }
-  return content;
-}
 
-function resized(content: Buffer, bytes: number): Buffer {
-  if (bytes <= content.length) return content.subarray(0, bytes);
-  return Buffer.concat([content, Buffer.alloc(bytes - content.length)]);
+  #resize(length: number): void {
+    if (length > this.#room.length) {
+      const room = Buffer.alloc(2 * length);
+      this.#room.copy(room, 0, 0, this.#length);
+      this.#room = room;
+    } else if (length > this.#length) this.#room.fill(0, this.#length, length);
+    this.#length = length;
+  }
 }
 
 /** Reads a trace made with `-f -xx`; a call that another thread interrupted is joined again. */

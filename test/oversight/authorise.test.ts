@@ -7,12 +7,17 @@ import t, { type Test } from 'tap';
 import { parse, stringify } from 'yaml';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { oversight, type Program, vigie } from '../lib/program.ts';
+import { type Output, WarmProgram } from '../lib/warm-program.ts';
 
 /** The guide with its example authorisation. */
 const GUIDE = readFileSync(join(ROOT, 'docs/guide/authorisation.md'), 'utf8');
 /** The example's log of tracks. */
 const LOG = (parse(/```yaml\n(tracks:.*?)```/s.exec(GUIDE)?.[1] ?? '') as { tracks: object }).tracks;
 const AUTHORISATION = /```yaml\n(order: .*?)```/s.exec(GUIDE)?.[1] ?? '';
+
+/** The programs in threads; each is started as a process too. */
+const warmVigie = new WarmProgram('agent/cli');
+const warmOversight = new WarmProgram('scripts/programs/oversight');
 
 async function toEnd(program: Program): Promise<Program> {
   await program.exit;
@@ -46,14 +51,14 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
     { name: 'prefect', publicKey: prefect },
     { name: 'mayor', publicKey: mayor },
   ];
-  const sign = (change: object, number = ''): Promise<Program> => {
+  const sign = (change: object, number = ''): Promise<Output> => {
     const text = stringify({ ...authorisation, ...change });
     writeFileSync(
       path('order.yaml'),
       number === '' ? text : text.replace(/^order: .*$/m, `order: ${number}`),
     );
     const files = ['--sign', path('authority.key'), '--out', path('order.dsse.json')];
-    return toEnd(oversight(t, 'authorise', path('order.yaml'), ...files));
+    return warmOversight.run(['authorise', path('order.yaml'), ...files]);
   };
   const wrong: [object, RegExp][] = [
     [{ rules: [] }, /order\.yaml: .*\/rules/],
@@ -182,9 +187,9 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
     authorisation: path('order.dsse.json'),
     authorityKey: path('authority.key.pub'),
   };
-  const check = (change: object, ...options: string[]): Promise<Program> => {
+  const check = (change: object, ...options: string[]): Promise<Output> => {
     writeFileSync(path('vigie.yaml'), stringify({ ...config, ...change }), { mode: 0o640 });
-    return toEnd(vigie(t, 'check', ...options, path('vigie.yaml')));
+    return warmVigie.run(['check', ...options, path('vigie.yaml')]);
   };
   t.match(await check({ authorisation: undefined, installation: path('order.dsse.json') }), {
     code: 1,
@@ -243,14 +248,14 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
     t.match(/NOTHING: (.*)/.exec(output)?.[1], message, name);
   }
   const signed = ['authorise', path('order.dsse.json'), '--sign', path('authority.key'), '--out', path('x')];
-  t.match(await toEnd(oversight(t, ...signed)), {
+  t.match(await warmOversight.run(signed), {
     code: 2,
     err: /order\.dsse\.json: already signed; name the/,
   });
   writeFileSync(path('garbage'), 'a: [1\nb: "\x1b[31m\n');
-  const garbage = await toEnd(
-    oversight(t, 'authorise', path('garbage'), '--sign', path('authority.key'), '--out', path('x')),
-  );
+  const garbage = await warmOversight.run([
+    ...['authorise', path('garbage'), '--sign', path('authority.key'), '--out', path('x')],
+  ]);
   t.match(garbage, { code: 2, err: /^vigie-oversight: \S+garbage cannot be read \([^\n]+\)\n$/ });
   t.notMatch(garbage.err, '\x1b');
   t.match(await check({ authorisation: path('gone') }), {
@@ -276,15 +281,18 @@ void t.test('suspend, resume and pin report what they did without an agent', asy
   await makeKeys(t, dir, 'a.key', 'b.key');
   const suspend = (reason: string): Promise<Program> =>
     toEnd(vigie(t, 'suspend', '--reason', reason, ...state));
-  t.match(await suspend(' '), { code: 2, err: /--reason: 1 to 500 characters/ });
-  const absent = await toEnd(vigie(t, 'suspend', '--reason', 'x', '--state', '/proc/nowhere'));
+  t.match(await warmVigie.run(['suspend', '--reason', ' ', ...state]), {
+    code: 2,
+    err: /--reason: 1 to 500 characters/,
+  });
+  const absent = await warmVigie.run(['suspend', '--reason', 'x', '--state', '/proc/nowhere']);
   t.match(absent, { code: 2, err: /^vigie: \/proc\/nowhere cannot be written: [^\n]+\n$/ });
   t.match(await suspend('court order'), {
     code: 0,
     out: /^suspended since .*\nno agent runs here; the next one starts suspended\n$/,
   });
   const resume = ['resume', '--reason', 'lifted', '--key', join(dir, 'a.key'), join(dir, 'b.key'), ...state];
-  t.match(await toEnd(vigie(t, ...resume)), {
+  t.match(await warmVigie.run(resume), {
     code: 2,
     err: /mode\.json does not tell which box this is: start the agent/,
   });
@@ -293,7 +301,7 @@ void t.test('suspend, resume and pin report what they did without an agent', asy
   const pinned = await toEnd(vigie(t, 'pin', '--config', config, ...state));
   t.match(pinned, { code: 0, out: /^this box obeys [0-9a-f]{64}; validity is checked from / });
   writeFileSync(config, stringify({ site: 'lab', box: 'lab-1', authorityKey: join(dir, 'b.key') }));
-  t.match(await toEnd(vigie(t, 'pin', '--config', config, ...state)), {
+  t.match(await warmVigie.run(['pin', '--config', config, ...state]), {
     code: 2,
     err: /a private key, which belongs on no box/,
   });

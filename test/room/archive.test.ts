@@ -22,6 +22,7 @@ import { makeOutbox, picture } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { BOX, clientOf, deliver, makeRoom, SITE, waitUntil } from '../lib/room.ts';
 import { ROOM_PROGRAM, RoomProgram } from '../lib/room-program.ts';
+import { type Output, WarmProgram } from '../lib/warm-program.ts';
 
 const now = (): string => new Date().toISOString();
 
@@ -381,6 +382,14 @@ void t.test('an unavailable PostgreSQL is retried, and a refusal by it ends the 
   t.equal(wrong.output, 'room: --database cannot be opened: database "nowhere" does not exist\n');
 });
 
+/** Runs the program as a process. */
+function started(args: readonly string[]): Output {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [ROOM_PROGRAM, ...args], {
+    encoding: 'utf8',
+  });
+  return { code: status, out: stdout, err: stderr };
+}
+
 void t.test('a usage error is one line and exit code 2', async (t) => {
   const file = join(scratch(t), 'not-a-database');
   writeFileSync(file, 'x'.repeat(5000));
@@ -401,13 +410,12 @@ void t.test('a usage error is one line and exit code 2', async (t) => {
     [[...broker, '--database', file], /^room: --database cannot be opened: file is not a database\n$/],
     [[...broker, '--keep', '1'], /^room: unknown option '--keep'\n/],
   ];
-  for (const [args, line] of cases) {
-    const { status, stdout, stderr } = spawnSync(process.execPath, [ROOM_PROGRAM, ...args], {
-      encoding: 'utf8',
-    });
-    t.equal(status, 2, args.join(' '));
-    t.match(stderr, line);
-    t.notMatch(`${stdout}${stderr}`, /hidden/, 'no password');
-    t.equal(stderr.trimEnd().split('\n').length, 1, 'one line');
+  const program = new WarmProgram('scripts/programs/room/archive');
+  for (const [at, [args, line]] of cases.entries()) {
+    const { code, out, err } = at === 0 ? started(args) : await program.run(args);
+    t.equal(code, 2, args.join(' '));
+    t.match(err, line);
+    t.notMatch(`${out}${err}`, /hidden/, 'no password');
+    t.equal(err.trimEnd().split('\n').length, 1, 'one line');
   }
 });

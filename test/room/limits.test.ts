@@ -18,6 +18,7 @@ import { addIncident, addIncidents, putCamera, putCameras } from '../lib/console
 import { DATABASES, TIME_ZONE } from '../lib/databases.ts';
 import { enrolled, revoked, writeBoxes } from '../lib/enrolled-boxes.ts';
 import { eventText } from '../lib/events.ts';
+import { FULL } from '../lib/full.ts';
 import { scratch } from '../lib/paths.ts';
 import { waitUntil } from '../lib/room.ts';
 import { addVerdict, countOf, recordsOf } from '../lib/room-rows.ts';
@@ -216,6 +217,9 @@ async function untilDone(t: Test, db: Sql): Promise<void> {
   await pendingCheck;
 }
 
+/** Open alerts of a revoked box: 30 batches, and 100 in the full run. */
+const MANY_ALERTS = FULL ? 100_000 : 30_000;
+
 for (const name of ['sqlite', 'postgres'] as const) {
   void t.test(`a revoked box leaves queue and list at once (${name})`, async (t) => {
     const { open, sql } = await DATABASES[name](t);
@@ -312,14 +316,14 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.not((await refusalOf(reopen(db, past))).message, '');
   });
 
-  void t.test(`a box with 100,000 open alerts is removed in batches (${name})`, async (t) => {
+  void t.test(`a box with ${MANY_ALERTS} open alerts is removed in batches (${name})`, async (t) => {
     const { open, sql } = await DATABASES[name](t);
     await open(() => NOW);
     const db = sql();
     const numbers =
       name === 'postgres'
-        ? 'generate_series(1, 100000) AS n'
-        : '(WITH RECURSIVE up(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up WHERE n < 100000) SELECT n FROM up)';
+        ? `generate_series(1, ${MANY_ALERTS}) AS n`
+        : `(WITH RECURSIVE up(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up WHERE n < ${MANY_ALERTS}) SELECT n FROM up)`;
     await db.run(
       `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place, started_at,
          received, clock_doubt, objects, cause, events, newest, detail, state)
@@ -327,7 +331,9 @@ for (const name of ['sqlite', 'postgres'] as const) {
          '[]', '{}', 1, $1, '{}', 'new' FROM ${numbers}`,
       [iso(NOW)],
     );
-    await db.run("UPDATE counter SET value = 100010 WHERE name = 'rev'");
+    await db.run("UPDATE counter SET value = $1 WHERE name = 'rev'", [MANY_ALERTS + 10]);
+    // As autovacuum does after a minute; a plan without statistics reads the whole table for each row.
+    await db.run('ANALYZE');
     await putCameras(
       db,
       Array.from({ length: 2500 }, (_, site) => ({ box: 'thief', site: `s-${site}`, last_report: iso(NOW) })),
@@ -355,7 +361,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     await untilDone(t, db);
     const tookMs = performance.now() - beganMs;
     t.comment(`${Math.round(tookMs)} ms, the longest transaction ${Math.round(longestMs)} ms`);
-    t.match(await recordsOf(db, 'box-revoked'), [{ more: { closed: 100_000 } }]);
+    t.match(await recordsOf(db, 'box-revoked'), [{ more: { closed: MANY_ALERTS } }]);
     t.ok(longestMs < tookMs / 4, 'other requests are served between the batches');
     const duplicates = await db.all(
       'SELECT rev FROM (SELECT rev FROM incident UNION ALL SELECT rev FROM camera) AS every GROUP BY rev HAVING count(*) > 1',

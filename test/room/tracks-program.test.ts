@@ -18,7 +18,9 @@ import { scratch } from '../lib/paths.ts';
 import { roomProgram, start } from '../lib/program.ts';
 import { makeRoom, pairOf, SITE } from '../lib/room.ts';
 import { STILL, track, trackBox, VIEW } from '../lib/track-box.ts';
+import { WarmProgram } from '../lib/warm-program.ts';
 
+const program = new WarmProgram('scripts/programs/room/tracks');
 const BOX = 'alpha';
 const NIGHT = ['--from', '2026-11-24T02:00', '--to', '2026-11-24T05:00'];
 
@@ -40,11 +42,7 @@ async function makeSetup(t: Test) {
     ...['--room', join(dir, 'room.yaml'), '--sign', join(dir, 'desk.pem'), '--box', BOX],
     ...['--case', '2026/1234', '--reason', 'theft', '--timeout', '20'],
   ];
-  const run = async (...args: string[]) => {
-    const program = start(t, process.execPath, [roomProgram('tracks'), ...args]);
-    const code = await program.exit;
-    return { code, out: program.out, err: program.err };
-  };
+  const run = (...args: string[]) => program.run(args);
   const box = await trackBox(t, room, BOX, publicKeyOf(signer.config.publicKey));
   const file = (name: string): string => join(dir, name);
   return { box, second, file, basic, run, ask: (...more: string[]) => run(...basic, ...more) };
@@ -426,11 +424,14 @@ void t.test('a usage error is one line and exit code 2', async (t) => {
     [[...NIGHT, '--box', 'The Box'], /--box/],
     [[...NIGHT, '--max', '0'], /--max/],
   ];
-  for (const [args, err] of cases) {
-    const program = start(t, process.execPath, [roomProgram('tracks'), ...basic, ...args]);
-    t.equal(await program.exit, 2, args.join(' '));
-    t.equal(program.out, '');
-    t.match(program.err, err);
-    t.match(program.err, /^room: [^\n]+\n$/, 'one line');
+  const started = start(t, process.execPath, [roomProgram('tracks'), ...basic, ...(cases[0]?.[0] ?? [])]);
+  t.equal(await started.exit, 2, 'as a process');
+  t.match({ out: started.out, err: started.err }, { out: '', err: cases[0]?.[1] });
+  for (const [args, reason] of cases) {
+    const { code, out, err } = await program.run([...basic, ...args]);
+    t.equal(code, 2, args.join(' '));
+    t.equal(out, '');
+    t.match(err, reason);
+    t.match(err, /^room: [^\n]+\n$/, 'one line');
   }
 });
