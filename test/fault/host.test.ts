@@ -10,6 +10,7 @@ import { writeAtomically } from '../../agent/base/atomic-file.ts';
 import { systemClock } from '../../agent/base/clock.ts';
 import type { Observation } from '../../agent/contract/observation.ts';
 import { VisionProcess } from '../../agent/supervisor/vision-process.ts';
+import { calmSource } from '../lib/encoded-clip.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { STREET_CLIP, scratch } from '../lib/paths.ts';
 import type { Program } from '../lib/program.ts';
@@ -19,7 +20,7 @@ import { SmallDisk } from '../lib/small-disk.ts';
 import { BARE_PERMIT, bareSettings } from '../lib/vision.ts';
 
 const skip = !existsSync(STREET_CLIP) && 'no street clip: run scripts/setup';
-const SETTINGS = { ...bareSettings('test:pattern', 10), everyFrame: true };
+const SETTINGS = { ...bareSettings(calmSource(10), 10), everyFrame: true };
 
 async function ends(t: Test, agent: Program): Promise<void> {
   agent.child.kill('SIGTERM');

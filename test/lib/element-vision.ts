@@ -8,6 +8,7 @@ import type { DetectorConfig } from '../../agent/contract/config.ts';
 import type { VisionSettings } from '../../agent/contract/link.ts';
 import { VisionKeepAlive } from '../../agent/supervisor/keep-alive.ts';
 import type { ReceivedFromVision, VisionExit } from '../../agent/supervisor/vision-process.ts';
+import { calmSource } from './encoded-clip.ts';
 import type { BoardChange } from './hailo-board.ts';
 import {
   copyUsual,
@@ -93,7 +94,7 @@ export class ElementVision {
     const before = process.env['CACHE_DIRECTORY'];
     process.env['CACHE_DIRECTORY'] = this.#cacheDir;
     const settings: VisionSettings = {
-      ...bareSettings('test:pattern', 10),
+      ...bareSettings(calmSource(10), 10),
       modelDir: this.modelDir,
       detector: elementConfig(board === undefined ? ELEMENT : 'hailonet', 'fake', detector),
       everyFrame: true,
