@@ -20,6 +20,7 @@ import {
 } from './inference-element.ts';
 import { SILENT } from './outbox.ts';
 import { scratch } from './paths.ts';
+import { nodeForVision } from './quick-vision.ts';
 import { BARE_PERMIT, bareSettings } from './vision.ts';
 
 type Message = ReceivedFromVision['message'];
@@ -50,7 +51,7 @@ export function withFakeElement(
   const program = join(dir, 'node-with-element');
   const node = process.execPath;
   const set = Object.entries(env).map(([name, value]) => `${name}='${value}'`);
-  writeFileSync(program, `#!/bin/sh\nexec env ${set.join(' ')} '${node}' "$@"\n`);
+  writeFileSync(program, `#!/bin/sh\nexec env ${set.join(' ')} '${nodeForVision()}' "$@"\n`);
   chmodSync(program, 0o755);
   process.execPath = program;
   t.teardown(() => {
