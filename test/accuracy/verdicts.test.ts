@@ -16,10 +16,7 @@ import { eventItem } from '../lib/events.ts';
 import { makeOutbox, SILENT } from '../lib/outbox.ts';
 import { STREET_CLIP, scratch } from '../lib/paths.ts';
 import { start, vigie } from '../lib/program.ts';
-import { quickVision } from '../lib/quick-vision.ts';
 import { BOX, clientOf, deliver, makeRoom, type Room, SITE, waitUntil } from '../lib/room.ts';
-
-quickVision(t);
 
 const REVIEWED_BOX = bundledHelper(new URL('../lib/judged-box.js', import.meta.url));
 const TOPICS = topicsOf(SITE, BOX);

@@ -18,10 +18,7 @@ import { calmSource } from '../lib/encoded-clip.ts';
 import { unlessFull } from '../lib/full.ts';
 import { copyUsual, elementConfig, noCompiler, writeScript } from '../lib/inference-element.ts';
 import { MODEL_DIR, ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
-import { quickVision } from '../lib/quick-vision.ts';
 import { BOX, clientOf, makeRoom, type Room, SITE, waitUntil } from '../lib/room.ts';
-
-quickVision(t);
 
 const skip = !existsSync(STREET_CLIP) && 'no street clip: run scripts/setup';
 

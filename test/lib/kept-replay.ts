@@ -17,7 +17,7 @@ export async function keptReplay(
   extra: readonly string[] = [],
 ): Promise<Replayed> {
   const dir = mkdtempSync(join(tmpdir(), 'vigie-kept-'));
-  // The agent starts vision with the program that it runs by, which this one stands in for.
+  // The agent starts vision with the program that it runs by, and this script takes its place.
   const program = join(dir, 'node');
   writeFileSync(
     program,
@@ -37,7 +37,7 @@ export async function keptReplay(
     }
   };
   try {
-    // What is kept no longer fits where the agent asks for other pictures; it is then computed anew.
+    // A kept replay no longer fits where the agent asks for other pictures; then it is computed again.
     return await replay().catch(replay);
   } finally {
     rmSync(dir, { recursive: true, force: true });

@@ -1,5 +1,5 @@
 /**
- * `COMMAND...`: stands in vision's place while a clip is replayed, with the agent's link as file descriptor 3. The first
+ * `COMMAND...`: takes vision's place while a clip is replayed, with the agent's link as file descriptor 3. The first
  * time, it runs the command, which is the real vision, and keeps what it says in `.cache/replayed/`. From then on it
  * says the same again, as long as the agent says the same too.
  *
@@ -21,12 +21,12 @@ import { ROOT } from './paths.ts';
 const KEPT_DIR = join(ROOT, '.cache', 'replayed');
 const AGENT = fileURLToPath(new URL('../../agent', import.meta.url));
 
-/** What both sides said. */
+/** The messages of both sides. */
 interface Talk {
   /** Messages of the agent after the first one, as JSON. */
-  readonly asked: string[];
+  readonly requests: string[];
   /** Bytes of vision in base64, each with the number of the agent's messages before it. */
-  readonly said: [number, string][];
+  readonly replies: [number, string][];
 }
 
 type Start = Extract<ToVision, { kind: 'start' }>;
@@ -47,22 +47,22 @@ link.on('close', () => process.exit(0));
 
 function begin(start: Start, chunk: Buffer): void {
   const file = join(KEPT_DIR, `${nameOf(start)}.gz`);
-  const kept = keptTalk(file);
-  if (kept === undefined) record(file, chunk);
-  else play(kept, file);
+  const oldTalk = keptTalk(file);
+  if (oldTalk === undefined) record(file, chunk);
+  else play(oldTalk, file);
 }
 
-/** Says what is kept, each part once the agent has said what it said then; ends with an error where it has not. */
-function play({ asked, said }: Talk, file: string): void {
+/** Says what is kept, each part once the agent has sent what it sent then; ends with an error where it has not. */
+function play({ requests, replies }: Talk, file: string): void {
   let count = 0;
   let next = 0;
   const sayAll = (): void => {
-    for (; next < said.length && (said[next]?.[0] ?? 0) <= count; next += 1)
-      link.write(Buffer.from(said[next]?.[1] ?? '', 'base64'));
-    if (next === said.length) link.end();
+    for (; next < replies.length && (replies[next]?.[0] ?? 0) <= count; next += 1)
+      link.write(Buffer.from(replies[next]?.[1] ?? '', 'base64'));
+    if (next === replies.length) link.end();
   };
   take = (message) => {
-    if (JSON.stringify(message) !== asked[count]) {
+    if (JSON.stringify(message) !== requests[count]) {
       rmSync(file, { force: true });
       process.exit(1);
     }
@@ -74,16 +74,16 @@ function play({ asked, said }: Talk, file: string): void {
 
 /** Runs the real vision and keeps what both say, if vision ends well. */
 function record(file: string, first: Buffer): void {
-  const talk: Talk = { asked: [], said: [] };
+  const talk: Talk = { requests: [], replies: [] };
   const child = spawn(command, args, { stdio: ['ignore', 2, 2, 'pipe'] });
   const vision = child.stdio[3] as Socket;
   vision.on('error', () => undefined);
   vision.on('data', (chunk: Buffer) => {
-    talk.said.push([talk.asked.length, chunk.toString('base64')]);
+    talk.replies.push([talk.requests.length, chunk.toString('base64')]);
     link.write(chunk);
   });
   forward = (chunk) => void vision.write(chunk);
-  take = (message) => void talk.asked.push(JSON.stringify(message));
+  take = (message) => void talk.requests.push(JSON.stringify(message));
   forward(first);
   child.once('close', (code) => {
     if (code === 0) keep(file, talk);
@@ -122,6 +122,7 @@ function nameOf({ settings, order }: Start): string {
   );
   for (const file of [
     source.replace(/^file:/, ''),
+    fileURLToPath(import.meta.url),
     join(ROOT, 'package-lock.json'),
     ...models.map((name) => join(modelDir, name)),
     ...code,

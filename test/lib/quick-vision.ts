@@ -1,6 +1,6 @@
 /**
  * Starts of vision's program as one bundled file (bundled.ts), which takes less than half the CPU time. The supervisor
- * starts vision with the program that runs itself; a script stands in for that and exchanges vision's main file.
+ * starts vision with the program that runs itself; a script takes its place and exchanges vision's main file.
  */
 import { chmodSync, existsSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
