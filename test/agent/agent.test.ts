@@ -14,6 +14,7 @@ import { Contract } from '../../scripts/lib/contract.ts';
 import { verifyJournal } from '../../scripts/lib/journal/verification.ts';
 import { configOf, makeAgent } from '../lib/agent.ts';
 import { withFakeElement } from '../lib/element-vision.ts';
+import { calmSource } from '../lib/encoded-clip.ts';
 import { unlessFull } from '../lib/full.ts';
 import { copyUsual, elementConfig, noCompiler, writeScript } from '../lib/inference-element.ts';
 import { MODEL_DIR, ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
@@ -137,7 +138,7 @@ t.test('a broken model raises an event and does not end the agent', { skip }, as
   const room = await makeRoom(t);
   const { received } = await listen(t, room);
   const dir = scratch(t);
-  const config = boxAt(room, 'test:pattern');
+  const config = boxAt(room, calmSource());
   const agent = makeAgent(t, config, join(dir, 'state'), { modelDir: copySpoiltModels(dir) });
   await agent.start();
   const down = (): ReceivedMessage[] =>
@@ -157,7 +158,7 @@ t.test('a broken model gives way to the one that ran last, and the room is infor
   const dir = scratch(t);
   process.env['CACHE_DIRECTORY'] = join(dir, 'cache');
   t.teardown(() => delete process.env['CACHE_DIRECTORY']);
-  const config = boxAt(room, 'test:pattern');
+  const config = boxAt(room, calmSource());
   const run = async (modelDir: string, topic: RegExp): Promise<VigieEvent['data']> => {
     received.length = 0;
     const agent = makeAgent(t, config, join(dir, 'state'), { modelDir });
@@ -194,7 +195,7 @@ t.test(
     withFakeElement(t, dir);
     process.env['CACHE_DIRECTORY'] = cacheDir;
     t.teardown(() => delete process.env['CACHE_DIRECTORY']);
-    const config = { ...boxAt(room, 'test:pattern'), detector: elementConfig('tfliteinference', 'fake') };
+    const config = { ...boxAt(room, calmSource(5)), detector: elementConfig('tfliteinference', 'fake') };
     const agent = makeAgent(t, config, join(dir, 'state'), { modelDir });
     await agent.start();
     const eventOf = (phase: string): VigieEvent['data'] | undefined =>
@@ -230,7 +231,7 @@ t.test('a refused configuration raises an event until one is accepted', async (t
     ['vigie.yaml:3:1 box: …', 'start'],
     [undefined, 'end'],
   ] as const) {
-    const agent = makeAgent(t, boxAt(room, 'test:pattern'), state, { configRefused });
+    const agent = makeAgent(t, boxAt(room, calmSource()), state, { configRefused });
     await agent.start();
     await waitUntil(t, phase, () => events().some(({ data }) => data.phase === phase), 20_000);
     await agent.stop();

@@ -128,9 +128,19 @@ t.setTimeout(500_000);
  * Options for the first seconds of the demo's own clip, because a demo replays its whole clip once before it starts its
  * agent.
  */
-function shortClip(t: Test): string[] {
+function shortClip(t: Test, lengthS = 4): string[] {
   const clip = join(scratch(t), 'short.avi');
-  const words = ['-v', 'error', '-i', join(root, '.cache/vtest.avi'), '-t', '4', '-c', 'copy', clip];
+  const words = [
+    '-v',
+    'error',
+    '-i',
+    join(root, '.cache/vtest.avi'),
+    '-t',
+    String(lengthS),
+    '-c',
+    'copy',
+    clip,
+  ];
   execFileSync('ffmpeg', words);
   return ['--source', `file:${clip}`];
 }
@@ -279,7 +289,10 @@ void t.test(
     mkdirSync(join(bin, 'bin'));
     writeFileSync(join(bin, 'bin/xdg-open'), `#!/bin/sh\ncat "$1" >'${openedFile}'\n`, { mode: 0o755 });
     const path = [join(bin, 'bin'), withoutSbin(process.env['PATH'] ?? '')].join(delimiter);
-    const withDisplay = new Demo(t, ['--open', '--alerts', '1'], { DISPLAY: ':99', PATH: path });
+    const withDisplay = new Demo(t, ['--open', '--alerts', '1', ...shortClip(t, 20)], {
+      DISPLAY: ':99',
+      PATH: path,
+    });
     t.equal((await withDisplay.demoEnd).code, 0, withDisplay.output);
     const [, at] = /Console {2}(\S+)/.exec(withDisplay.output) ?? [];
     t.match(readFileSync(openedFile, 'utf8'), `url=${at}"`, 'by the desktop’s own browser');

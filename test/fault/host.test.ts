@@ -10,16 +10,20 @@ import { writeAtomically } from '../../agent/base/atomic-file.ts';
 import { systemClock } from '../../agent/base/clock.ts';
 import type { Observation } from '../../agent/contract/observation.ts';
 import { VisionProcess } from '../../agent/supervisor/vision-process.ts';
+import { calmSource } from '../lib/encoded-clip.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { STREET_CLIP, scratch } from '../lib/paths.ts';
 import type { Program } from '../lib/program.ts';
+import { quickVision } from '../lib/quick-vision.ts';
 import { waitUntil } from '../lib/room.ts';
 import { agentOn, archived, intact, running, visionOf, WAIT_MS } from '../lib/running-agent.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
 import { BARE_PERMIT, bareSettings } from '../lib/vision.ts';
 
+quickVision(t);
+
 const skip = !existsSync(STREET_CLIP) && 'no street clip: run scripts/setup';
-const SETTINGS = { ...bareSettings('test:pattern', 10), everyFrame: true };
+const SETTINGS = { ...bareSettings(calmSource(10), 10), everyFrame: true };
 
 async function ends(t: Test, agent: Program): Promise<void> {
   agent.child.kill('SIGTERM');

@@ -12,6 +12,7 @@ import { systemClock } from '../../agent/base/clock.ts';
 import { makeLogger } from '../../agent/base/log.ts';
 import { VisionKeepAlive } from '../../agent/supervisor/keep-alive.ts';
 import { type ReceivedFromVision, VisionProcess } from '../../agent/supervisor/vision-process.ts';
+import { calmSource } from '../lib/encoded-clip.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { waitUntil } from '../lib/room.ts';
 import { BARE_PERMIT, bareSettings } from '../lib/vision.ts';
@@ -19,7 +20,7 @@ import { BARE_PERMIT, bareSettings } from '../lib/vision.ts';
 const log = makeLogger('test', 'silent');
 const asRoot = process.getuid?.() === 0;
 
-const SETTINGS = { ...bareSettings('test:pattern', 10), moveTolerances: [0.25] };
+const SETTINGS = { ...bareSettings(calmSource(10), 10), moveTolerances: [0.25] };
 
 const SIGNALS: readonly NodeJS.Signals[] = ['SIGKILL', 'SIGSEGV', 'SIGKILL'];
 

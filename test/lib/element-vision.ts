@@ -8,6 +8,7 @@ import type { DetectorConfig } from '../../agent/contract/config.ts';
 import type { VisionSettings } from '../../agent/contract/link.ts';
 import { VisionKeepAlive } from '../../agent/supervisor/keep-alive.ts';
 import type { ReceivedFromVision, VisionExit } from '../../agent/supervisor/vision-process.ts';
+import { calmSource } from './encoded-clip.ts';
 import type { BoardChange } from './hailo-board.ts';
 import {
   copyUsual,
@@ -19,6 +20,7 @@ import {
 } from './inference-element.ts';
 import { SILENT } from './outbox.ts';
 import { scratch } from './paths.ts';
+import { nodeForVision } from './quick-vision.ts';
 import { BARE_PERMIT, bareSettings } from './vision.ts';
 
 type Message = ReceivedFromVision['message'];
@@ -49,7 +51,7 @@ export function withFakeElement(
   const program = join(dir, 'node-with-element');
   const node = process.execPath;
   const set = Object.entries(env).map(([name, value]) => `${name}='${value}'`);
-  writeFileSync(program, `#!/bin/sh\nexec env ${set.join(' ')} '${node}' "$@"\n`);
+  writeFileSync(program, `#!/bin/sh\nexec env ${set.join(' ')} '${nodeForVision()}' "$@"\n`);
   chmodSync(program, 0o755);
   process.execPath = program;
   t.teardown(() => {
@@ -93,7 +95,7 @@ export class ElementVision {
     const before = process.env['CACHE_DIRECTORY'];
     process.env['CACHE_DIRECTORY'] = this.#cacheDir;
     const settings: VisionSettings = {
-      ...bareSettings('test:pattern', 10),
+      ...bareSettings(calmSource(10), 10),
       modelDir: this.modelDir,
       detector: elementConfig(board === undefined ? ELEMENT : 'hailonet', 'fake', detector),
       everyFrame: true,

@@ -15,18 +15,20 @@ export interface ClipOptions {
   readonly source?: SizePx;
   /** Seconds for which the clip is looped. */
   readonly loopS?: number;
+  /** Seconds from the clip's start; the whole clip by default. */
+  readonly lengthS?: number;
 }
 
 export async function* filteredClip(
   filter: string,
-  { clip = STREET_CLIP, source = SOURCE, loopS }: ClipOptions = {},
+  { clip = STREET_CLIP, source = SOURCE, loopS, lengthS = loopS }: ClipOptions = {},
 ): AsyncGenerator<Frame> {
   const { widthPx, heightPx, leftPx, topPx } = placementOf(source, INPUT);
   const { widthPx: width, heightPx: height } = INPUT;
   const letterbox = `fps=${FILTERED_FPS},scale=${widthPx}:${heightPx}:flags=area,pad=${width}:${height}:${leftPx}:${topPx}`;
   const raw = ['-pix_fmt', 'rgb24', '-f', 'rawvideo', '-'];
   const loop = loopS === undefined ? [] : ['-stream_loop', '-1'];
-  const length = loopS === undefined ? [] : ['-t', String(loopS)];
+  const length = lengthS === undefined ? [] : ['-t', String(lengthS)];
   const input = ['-v', 'error', '-threads', '1', ...loop, '-i', clip, ...length];
   const args = [...input, '-vf', `${filter},${letterbox}`, ...raw];
   const child = spawn('ffmpeg', args, { stdio: ['ignore', 'pipe', 'inherit'] });

@@ -5,10 +5,11 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import type { DetectorConfig } from '../../agent/contract/config.ts';
 import type { HailoCard, ModelCard } from '../../agent/vision/detect/card.ts';
 import type { Outcome, Step, Task } from './backend-child.ts';
+import { bundledHelper } from './bundled.ts';
 import { type BoardChange, hailoBoard, writeTree } from './hailo-board.ts';
 import { MODEL_DIR, ROOT, STREET_CLIP, scratch } from './paths.ts';
 
@@ -168,11 +169,7 @@ export async function inProcess(
   ];
   writeFileSync(none, '');
   writeFileSync(from, JSON.stringify({ frames: none, ...task }));
-  const program = join(
-    ROOT,
-    'dist/test/lib',
-    basename(import.meta.url).replace('inference-element', 'backend-child'),
-  );
+  const program = bundledHelper(new URL('./backend-child.js', import.meta.url));
   // Debian's onnxinference prints some thousand times on stderr that its operators are registered already.
   const [command = '', ...args] = [...wrapper, process.execPath, '--enable-source-maps', program, from, to];
   const child = spawn(command, args, {

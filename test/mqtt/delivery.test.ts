@@ -160,8 +160,9 @@ void t.test('an outage costs the box at most 32 MiB of memory and 64 MiB of disk
     return peakOf(file, () => archive.stored.bulk.size >= backlog);
   };
   // V8's collections depend on the machine's load; memory that delivery holds shows in both runs, so the lower figure
-  // counts.
-  const busy = Math.min(await drainedPeak('one.db'), await drainedPeak('two.db'));
+  // counts, and the second run is needed only where the first one is above the limit.
+  let busy = await drainedPeak('one.db');
+  if (busy - idle > 32) busy = Math.min(busy, await drainedPeak('two.db'));
   t.ok(busy - idle <= 32, `RSS ${Math.round(idle)} MiB idle, ${Math.round(busy)} MiB at most while draining`);
 });
 

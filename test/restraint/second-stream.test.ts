@@ -2,7 +2,6 @@
  * Tests the camera's second stream under a real agent. It is opened only where the authorisation names it, its frames
  * are counted, and a suspension ends both connections and both counters.
  */
-import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -12,6 +11,7 @@ import { LOCAL_SOCKET, type LocalStatus, STATUS_PATH } from '../../agent/contrac
 import { FilmCamera } from '../../scripts/programs/bench/film-camera.ts';
 import { configOf } from '../lib/agent.ts';
 import { authorised } from '../lib/authority.ts';
+import { encodedClip } from '../lib/encoded-clip.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { visionsOf } from '../lib/proc.ts';
 import { start } from '../lib/program.ts';
@@ -24,15 +24,13 @@ const skip = rtspMissing();
 t.setTimeout(240_000);
 
 /** Makes two films of a still street; the second has more frames, which shows whether they are counted. */
-function makeFilms(dir: string): [string, string] {
-  const film = (name: string, size: string, fps: number): string => {
-    const file = join(dir, name);
+function makeFilms(): [string, string] {
+  const film = (size: string, fps: number): string => {
     const picture = `smptebars=size=${size}:rate=${fps}:duration=120,noise=alls=4:allf=t,format=yuv420p`;
     const coded = ['-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-g', String(fps)];
-    execFileSync('ffmpeg', ['-v', 'error', '-y', '-f', 'lavfi', '-i', picture, ...coded, file]);
-    return file;
+    return encodedClip(['-f', 'lavfi', '-i', picture, ...coded]);
   };
-  return [film('main.mkv', '640x360', 5), film('second.mkv', '320x180', 25)];
+  return [film('640x360', 5), film('320x180', 25)];
 }
 
 /** Open TCP connections to a port of this machine (proc(5), net/tcp: state 01 is ESTABLISHED). */
@@ -63,7 +61,7 @@ void t.test(
   'a second stream named by the order is watched, and a suspension ends it',
   { skip },
   async (t) => {
-    const camera = await FilmCamera.start(...makeFilms(scratch(t)));
+    const camera = await FilmCamera.start(...makeFilms());
     t.teardown(() => camera.stop());
     const port = Number(new URL(camera.url.replace('rtsp:', 'http:')).port);
     const { agent, stateDir, report } = await box(t, camera, camera.substreamUrl);
@@ -98,7 +96,7 @@ void t.test(
 );
 
 void t.test('a second stream that the order does not name is not opened', { skip }, async (t) => {
-  const camera = await FilmCamera.start(...makeFilms(scratch(t)));
+  const camera = await FilmCamera.start(...makeFilms());
   t.teardown(() => camera.stop());
   const port = Number(new URL(camera.url.replace('rtsp:', 'http:')).port);
   const { report } = await box(t, camera, undefined);

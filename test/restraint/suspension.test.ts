@@ -32,6 +32,7 @@ import {
   testKey,
 } from '../lib/authority.ts';
 import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
+import { calmSource } from '../lib/encoded-clip.ts';
 import { FLEET } from '../lib/fleet-keyholders.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { visionsOf } from '../lib/proc.ts';
@@ -77,7 +78,7 @@ const boxAt = (room: Room, fields: object = {}): Config =>
   configOf({
     site: SITE,
     box: BOX,
-    camera: { source: 'test:pattern', fps: 5 },
+    camera: { source: calmSource(), fps: 1 },
     lines: [{ id: 'across', from: [0.5, 0], to: [0.5, 1] }],
     rules: [{ id: 'passing', kind: 'line-crossing', line: 'across', purpose: 'counting' }],
     mqtt: { ...room.config, ack: 'broker' },

@@ -16,6 +16,7 @@ import { DEFAULT_PLACES } from '../../scripts/programs/root/paths.ts';
 import { AT_ALL_TIMES, AUTHORITY, authoriseFile, MAYOR, PREFECT } from '../lib/authority.ts';
 import { bundled } from '../lib/bundled.ts';
 import { makeSigner } from '../lib/commands.ts';
+import { calmSource } from '../lib/encoded-clip.ts';
 import { FULL } from '../lib/full.ts';
 import { scratch } from '../lib/paths.ts';
 import { type Program, start, VIGIE, vigie } from '../lib/program.ts';
@@ -109,7 +110,7 @@ void t.test('an ordered configuration reaches the box, and the box reports it ba
   const content = {
     site: 'lab',
     box: 'lab-1',
-    camera: { source: 'test:pattern', fps: 5 },
+    camera: { source: calmSource(), fps: 1 },
     zones: [
       {
         id: 'yard',

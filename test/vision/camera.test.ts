@@ -221,18 +221,18 @@ void t.test('containers, codecs and pixel shapes are decoded', async (t) => {
   const clips: [string, string, { widthPx: number; heightPx: number }][] = [
     [
       'h264.mp4',
-      'video/x-raw,format=I420,width=320,height=240 ! x264enc ! mp4mux',
+      'video/x-raw,format=I420,width=320,height=240 ! x264enc speed-preset=ultrafast ! mp4mux',
       { widthPx: 320, heightPx: 240 },
     ],
     [
       'h265.mkv',
-      'video/x-raw,format=I420,width=320,height=240 ! x265enc ! h265parse ! matroskamux',
+      'video/x-raw,format=I420,width=320,height=240 ! x265enc speed-preset=ultrafast ! h265parse ! matroskamux',
       { widthPx: 320, heightPx: 240 },
     ],
     // PAL widescreen: 1024 square pixels wide.
     [
       'pal.mp4',
-      'video/x-raw,format=I420,width=720,height=576,pixel-aspect-ratio=64/45 ! x264enc ! mp4mux',
+      'video/x-raw,format=I420,width=720,height=576,pixel-aspect-ratio=64/45 ! x264enc speed-preset=ultrafast ! mp4mux',
       { widthPx: 1024, heightPx: 576 },
     ],
     [
@@ -273,7 +273,7 @@ void t.test('a clip with an odd width can be opened repeatedly', async (t) => {
 
 void t.test('a wide picture is letterboxed by its shape on the screen', async (t) => {
   const file = join(scratch(t), 'white.mp4');
-  const chain = 'video/x-raw,format=I420,width=720,height=576,pixel-aspect-ratio=64/45 ! x264enc ! mp4mux';
+  const chain = 'video/x-raw,format=I420,width=720,height=576,pixel-aspect-ratio=64/45 ! x264enc speed-preset=ultrafast ! mp4mux';
   makeClip(file, chain, 'pattern=white num-buffers=3');
   const { camera: source } = camera(t, { source: `file:${file}` });
   await source.start();
@@ -287,7 +287,7 @@ void t.test('a wide picture is letterboxed by its shape on the screen', async (t
 
 void t.test('a recording played live keeps its rate and begins again', async (t) => {
   const file = join(scratch(t), 'short.mkv');
-  makeClip(file, 'video/x-raw,format=I420,width=320,height=240,framerate=20/1 ! x264enc ! matroskamux');
+  makeClip(file, 'video/x-raw,format=I420,width=320,height=240,framerate=20/1 ! x264enc speed-preset=ultrafast ! matroskamux');
   const { camera: source, openings, losses } = camera(t, { source: `file:${file}`, mode: 'live', fps: 10 });
   const startedMs = systemClock.nowMs();
   await source.start();
@@ -411,7 +411,7 @@ void t.test('planes of the same moment come with the frame once a second, at sna
   for (const [width, height, planeWidth, planeHeight] of sizes) {
     const file = join(dir, `${width}.mp4`);
     const size = `video/x-raw,format=I420,width=${width},height=${height},framerate=10/1`;
-    makeClip(file, `${size} ! x264enc ! mp4mux`, 'pattern=smpte num-buffers=25');
+    makeClip(file, `${size} ! x264enc speed-preset=ultrafast ! mp4mux`, 'pattern=smpte num-buffers=25');
     const { camera: source } = camera(t, { source: `file:${file}` });
     await source.start();
     let [count, worst] = [0, 0];

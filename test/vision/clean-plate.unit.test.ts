@@ -51,9 +51,24 @@ interface StreetView {
   readonly size?: SizePx;
 }
 
+/** Remembers the values of a function of whole numbers, because thousands of pictures are painted from the same. */
+function remembered(of: (at: number) => number): (at: number) => number {
+  const others = new Map<number, number>();
+  const few = new Float64Array(512).map((_, at) => of(at));
+  return (at) => {
+    const value = at >= 0 && at < few.length ? few[at] : others.get(at);
+    if (value !== undefined) return value;
+    others.set(at, of(at));
+    return of(at);
+  };
+}
+
+const sine = remembered((x) => Math.sin(x / 9));
+const cosine = remembered((y) => Math.cos(y / 13));
+
 /** A street with a pattern of some contrast. */
 function street(x: number, y: number): number {
-  return 90 + 40 * Math.sin(x / 9) * Math.cos(y / 13) + (x >= 200 ? 40 : 0);
+  return 90 + 40 * sine(x) * cosine(y) + (x >= 200 ? 40 : 0);
 }
 
 /** Key and planes of the last picture, since most pictures of a long watch are alike. */
@@ -72,13 +87,12 @@ function paint({ things = [], light = 1, noise = 0, turned = 0, size = SIZE }: S
   const u = new Uint8Array((widthPx * heightPx) / 4);
   const v = new Uint8Array(u.length);
   for (let row = 0; row < heightPx; row += 1) {
+    const inRow = things.filter(({ box: [, top, , bottom] }) => row >= top && row < bottom);
     for (let x = 0; x < widthPx; x += 1) {
-      const thing = things.findLast(({ box: [l, t, r, b] }) => x >= l && x < r && row >= t && row < b);
+      const thing = inRow.length === 0 ? undefined : inRow.findLast(({ box: [l, , r] }) => x >= l && x < r);
       const level = thing === undefined ? street(x + turned, row) : (thing.level?.(x, row) ?? 60);
-      y[row * widthPx + x] = Math.min(
-        255,
-        Math.max(0, level * light + noise * (random() + random() - 1) * 2.45),
-      );
+      const grain = noise === 0 ? 0 : noise * (random() + random() - 1) * 2.45;
+      y[row * widthPx + x] = Math.min(255, Math.max(0, level * light + grain));
       const at = (row >> 1) * (widthPx / 2) + (x >> 1);
       u[at] = thing !== undefined && thing.level === undefined ? PAINT.u : 118;
       v[at] = thing !== undefined && thing.level === undefined ? PAINT.v : 136;

@@ -3,18 +3,22 @@ import { existsSync } from 'node:fs';
 import t from 'tap';
 import type { Frame } from '../../agent/contract/picture.ts';
 import { HighResolutionPasses } from '../../agent/vision/schedule/high-resolution-passes.ts';
-import { FILTERED_FPS, filteredClip } from '../lib/filtered-clip.ts';
+import { smallStreet } from '../lib/encoded-clip.ts';
+import { filteredClip } from '../lib/filtered-clip.ts';
 import { STREET_CLIP } from '../lib/paths.ts';
 
 const skip = existsSync(STREET_CLIP) ? false : 'no .cache/vtest.avi: run scripts/setup';
 
 const GREY = 'hue=s=0';
 
-/** Times at which larger pictures began and ceased to be wanted, in s. */
-async function switched(filter: string, over: Partial<Frame> = {}): Promise<number[]> {
+/** Seconds of the street in which larger pictures would end after their half minute without a cause. */
+const LENGTH_S = 45;
+
+/** Times at which larger pictures began and ceased to be wanted in the first `lengthS` seconds, in s. */
+async function switched(filter: string, over: Partial<Frame> = {}, lengthS = LENGTH_S): Promise<number[]> {
   const passes = new HighResolutionPasses();
   const atS: number[] = [];
-  for await (const frame of filteredClip(`fps=${FILTERED_FPS},${filter}`)) {
+  for await (const frame of filteredClip(filter, { ...smallStreet(), lengthS })) {
     const isWanted = passes.wants({ ...frame, ...over }, false);
     if (isWanted !== (atS.length % 2 === 1)) atS.push(frame.atMs / 1000);
   }
@@ -22,11 +26,11 @@ async function switched(filter: string, over: Partial<Frame> = {}): Promise<numb
 }
 
 t.test('larger pictures are never wanted by day, and within seconds in grey or dark', { skip }, async (t) => {
-  t.same(await switched('null'), [], 'unchanged');
-  t.same(await switched('eq=saturation=.4:contrast=.6,noise=alls=8:allf=t'), [], 'pale, in haze');
+  t.same(await switched('null', {}, 80), [], 'unchanged, the whole clip');
+  t.same(await switched('eq=saturation=.4:contrast=.6,noise=alls=4:allf=t'), [], 'pale, in haze');
   t.same(await switched('hue=s=0'), [2], 'infra-red: no colour');
-  t.same(await switched('hue=s=0,eq=gamma=.5,noise=alls=12:allf=t'), [2], 'and noisy in colour too');
-  t.same(await switched('eq=gamma=.25,noise=alls=20:allf=t'), [2], 'hardly any light, with colours');
+  t.same(await switched('hue=s=0,eq=gamma=.5,noise=alls=6:allf=t'), [2], 'and noisy in colour too');
+  t.same(await switched('eq=gamma=.25,noise=alls=10:allf=t'), [2], 'hardly any light, with colours');
 });
 
 t.test('larger pictures end half a minute after colours are back', { skip }, async (t) => {
@@ -56,7 +60,7 @@ t.test(
       [0.02, false, GREY],
       [6.1, false, GREY],
     ] as const) {
-      for await (const frame of filteredClip(`${filter},trim=end=3`)) {
+      for await (const frame of filteredClip(filter, { ...smallStreet(), lengthS: 3 })) {
         const atMs = hour * 3_600_000 + frame.atMs;
         if (passes.wants({ ...frame, atMs }, slowed)) base.push(hour);
       }
@@ -68,7 +72,7 @@ t.test(
 t.test('a quiet street gets a larger picture before the gate would run the detector', { skip }, async (t) => {
   const passes = new HighResolutionPasses();
   const runTimesMs: number[] = [];
-  for await (const frame of filteredClip('trim=end=6')) {
+  for await (const frame of filteredClip('null', { ...smallStreet(), lengthS: 6 })) {
     const even = frame.index % 2 === 0;
     const fine = even ? { fine: { size: frame.input, rgb: frame.rgb } } : {};
     const nextFrame = { ...frame, ...fine };

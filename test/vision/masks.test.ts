@@ -3,9 +3,7 @@
  * byte for byte. Lossless clips of a real street, into which a real person is painted, go through the real vision
  * process.
  */
-import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
 import { makeLogger } from '../../agent/base/log.ts';
@@ -14,8 +12,12 @@ import { placementOf } from '../../agent/contract/letterbox.ts';
 import type { FromVision, VisionSettings } from '../../agent/contract/link.ts';
 import { VisionProcess } from '../../agent/supervisor/vision-process.ts';
 import { Camera } from '../../agent/vision/camera/camera.ts';
-import { STREET_CLIP, scratch } from '../lib/paths.ts';
+import { encodedClip } from '../lib/encoded-clip.ts';
+import { STREET_CLIP } from '../lib/paths.ts';
+import { quickVision } from '../lib/quick-vision.ts';
 import { BARE_PERMIT, bareSettings } from '../lib/vision.ts';
+
+quickVision(t);
 
 const skip = existsSync(STREET_CLIP) ? false : 'no .cache/vtest.avi: run scripts/setup';
 // Seven runs of vision, each with its model.
@@ -39,21 +41,14 @@ const EVERYWHERE: MaskConfig['polygon'] = [
  * Makes a clip: 6 s at 5 frames a second of the clip's first picture, held still, with the person as `filter` places
  * it.
  */
-function paint(dir: string, name: string, filter: string): string {
-  const [street, person, clip] = ['street.png', 'person.png', `${name}.mkv`].map((file) =>
-    join(dir, file),
-  ) as [string, string, string];
-  const ffmpeg = (...args: string[]): void => {
-    execFileSync('ffmpeg', ['-v', 'error', '-y', ...args], { stdio: 'inherit' });
-  };
-  if (!existsSync(street)) ffmpeg('-i', STREET_CLIP, '-frames:v', '1', street);
+function paint(filter: string): string {
+  const street = encodedClip(['-i', STREET_CLIP, '-frames:v', '1'], 'png');
   const selection = `select=eq(n\\,${PERSON.frame}),crop=${PERSON.crop}`;
-  if (!existsSync(person)) ffmpeg('-i', STREET_CLIP, '-vf', selection, '-frames:v', '1', person);
+  const person = encodedClip(['-i', STREET_CLIP, '-vf', selection, '-frames:v', '1'], 'png');
   const still = (picture: string): string[] => ['-loop', '1', '-framerate', '5', '-t', '6', '-i', picture];
   // All of it in 4:2:0, as decoders give it, and without loss.
   const overlay = `[0]format=yuv420p[street];[1]format=yuv420p[person];[street][person]${filter}`;
-  ffmpeg(...still(street), ...still(person), '-filter_complex', overlay, '-c:v', 'ffv1', clip);
-  return clip;
+  return encodedClip([...still(street), ...still(person), '-filter_complex', overlay, '-c:v', 'ffv1']);
 }
 
 function rectangle(id: string, [left, top, right, bottom]: readonly number[]): MaskConfig {
@@ -147,8 +142,7 @@ const NOBODY = 'overlay=x=2000:y=380:shortest=1';
 const DOWN = "overlay=x=60:y='300+2*floor(8*t)':shortest=1";
 
 void t.test('a person under a mask causes no detection, track, motion or trace', { skip }, async (t) => {
-  const dir = scratch(t);
-  const [walk, nobody] = [paint(dir, 'walk', WALK), paint(dir, 'nobody', NOBODY)];
+  const [walk, nobody] = [paint(WALK), paint(NOBODY)];
   const masks = [rectangle('lawn', [32, 352, 336, 528])];
   const inside = ([x1, y1, x2, y2]: readonly [number, number, number, number]): boolean =>
     x1 > 32 && x2 < 336 && y1 > 352 && y2 < 528;
@@ -175,10 +169,9 @@ void t.test('a person under a mask causes no detection, track, motion or trace',
 });
 
 void t.test('a person half under a mask is reported by the other half only', { skip }, async (t) => {
-  const dir = scratch(t);
   const clips = [DOWN, `${DOWN},drawbox=x=40:y=280:w=52:h=280:color=magenta:t=fill`];
   const masks = [rectangle('left', [32, 272, 92, 568])];
-  const [person, half] = clips.map((filter, i) => paint(dir, `half-${i}`, filter)) as [string, string];
+  const [person, half] = clips.map(paint) as [string, string];
   const [one, other] = [await outputOf(t, person, masks), await outputOf(t, half, masks)];
   t.equal(unlike(one, other), undefined, 'what he looks like under it changes nothing');
   const bare = [await outputOf(t, person, []), await outputOf(t, half, [])] as const;

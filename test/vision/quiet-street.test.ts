@@ -3,8 +3,6 @@
  * begins with full decoding. With VIGIE_TEST_FULL it tests a dozen encodings, each against full decoding of the same
  * film.
  */
-import { execFileSync } from 'node:child_process';
-import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
 import { makeLogger } from '../../agent/base/log.ts';
@@ -13,8 +11,8 @@ import { QuietStreet, SECOND_FPS } from '../../agent/vision/schedule/quiet-stree
 import { SecondView } from '../../agent/vision/schedule/second-view.ts';
 import { FPS_MAX, WantedRate } from '../../agent/vision/schedule/wanted-rate.ts';
 import { FilmCamera } from '../../scripts/programs/bench/film-camera.ts';
+import { encodedClip } from '../lib/encoded-clip.ts';
 import { FULL } from '../lib/full.ts';
-import { scratch } from '../lib/paths.ts';
 import { rtspMissing } from '../lib/rtsp-server.ts';
 
 const skip = rtspMissing();
@@ -60,8 +58,7 @@ const EXTRA_ENCODINGS: readonly Encoding[] = [
 ];
 
 /** A still street with noise and moving objects, and the same as a camera's second stream sends it. */
-function films(dir: string, { name, args, noise }: Encoding): [string, string] {
-  const [main, second] = [join(dir, `${name}.mkv`), join(dir, `${name}-second.mkv`)];
+function films({ args, noise }: Encoding): [string, string] {
   const street = `mandelbrot=size=1280x720:rate=${FPS}:maxiter=200:end_scale=0.3:start_scale=0.3`;
   const between = ([from, to]: readonly [number, number]): string => `between(t,${from},${to})`;
   const moving =
@@ -75,33 +72,16 @@ function films(dir: string, { name, args, noise }: Encoding): [string, string] {
     '-i',
     `color=${colour}:s=${size}:r=${FPS}`,
   ];
-  execFileSync(
-    'ffmpeg',
-    [
-      ...[
-        '-v',
-        'error',
-        '-y',
-        '-f',
-        'lavfi',
-        '-i',
-        street,
-        ...box('200x90', 'white'),
-        ...box('24x64', 'black'),
-      ],
-      ...['-filter_complex', `${moving},split[a][b];[b]scale=640:360,fps=${SECOND_FPS}[c]`],
-      ...['-map', '[a]', '-t', String(FILM_S), ...args.split(' '), main],
-      ...['-map', '[c]', '-t', String(FILM_S), ...X264.split(' '), '-preset', 'superfast'],
-      ...['-g', String(SECOND_FPS), '-b:v', '512k', '-maxrate', '512k', '-bufsize', '512k', second],
-    ],
-    { stdio: 'inherit' },
-  );
-  return [main, second];
+  const inputs = ['-f', 'lavfi', '-i', street, ...box('200x90', 'white'), ...box('24x64', 'black')];
+  const film = (chain: string, coding: string): string =>
+    encodedClip([
+      ...inputs,
+      ...['-filter_complex', `${moving}${chain}[out]`, '-map', '[out]', '-t', String(FILM_S)],
+      ...coding.split(' '),
+    ]);
+  const secondCoding = `${X264} -preset superfast -g ${SECOND_FPS} -b:v 512k -maxrate 512k -bufsize 512k`;
+  return [film('', args), film(`,scale=640:360,fps=${SECOND_FPS}`, secondCoding)];
 }
-
-let usual: [string, string] | undefined;
-/** Films of the usual encoding, made once. */
-const usualFilms = (): [string, string] => (usual ??= films(scratch(t), NORMAL));
 
 /** A second stream that has shown every start of motion in the main one, before the test. */
 function trusted(): SecondView {
@@ -195,7 +175,7 @@ async function live(t: Test, filmPair: readonly [string, string]) {
 
 for (const encoding of [NORMAL, ...(FULL ? EXTRA_ENCODINGS : [])]) {
   void t.test(`${encoding.name}: what moves is seen as by full decoding`, { skip }, async (t) => {
-    const filmPair = encoding === NORMAL ? usualFilms() : films(scratch(t), encoding);
+    const filmPair = films(encoding);
     const replay = cameraOf(`file:${filmPair[0]}`, { mode: 'replay' });
     await replay.start();
     const truth = startsOf(await watch(replay));
@@ -226,7 +206,7 @@ void t.test(
   'each opening begins with full decoding, without packets of the one before',
   { skip },
   async (t) => {
-    const filmPair = usualFilms();
+    const filmPair = films(NORMAL);
     const server = await FilmCamera.start(filmPair[0]);
     t.teardown(() => server.stop());
     const camera = cameraOf(server.url, { gated: true });
