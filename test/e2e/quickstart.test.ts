@@ -1,7 +1,7 @@
 /**
  * Tests the quick start as a newcomer types it: its commands in order, in one shell, with real openssl and Mosquitto.
- * Some words are replaced, and each must be present: the ports, the home folder, the replayed clip, and the programs of
- * room and authority, which are the built ones without set-up. The archive ends when it has shown an alert.
+ * Some words are replaced, and each must be present: the ports, the home folder, the replayed clip, and two programs.
+ * Those of room and authority are the built ones, without set-up. The archive ends when it has shown an alert.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -81,8 +81,8 @@ void t.test('the quick start works as written', { skip }, async (t) => {
   mkdirSync(join(home, 'street'));
   // The first events are in these seconds, and the detector looks at every frame of a replay.
   const shortClip = join(home, 'street/short.avi');
-  const cut = ['-v', 'error', '-i', STREET_CLIP, '-t', String(REPLAYED_S), '-c', 'copy', shortClip];
-  execFileSync('ffmpeg', cut, { stdio: 'pipe' });
+  const ffmpegArgs = ['-v', 'error', '-i', STREET_CLIP, '-t', String(REPLAYED_S), '-c', 'copy', shortClip];
+  execFileSync('ffmpeg', ffmpegArgs, { stdio: 'pipe' });
   // The PATH of a user who is not root: without sbin.
   const child = spawn('bash', ['-c', `${PREAMBLE}${script}\nwait\necho ended`], {
     cwd: ROOT,

@@ -31,13 +31,13 @@ export class BootCards {
 
   /**
    * Makes a complete boot partition and an empty /etc/vigie. All cards of a box have the same key and certificate,
-   * except for one that is made `anew`.
+   * except for one that is made `isNew`.
    */
-  async make(t: Test, box = 'box-1', anew = false): Promise<BootCard> {
+  async make(t: Test, box = 'box-1', isNew = false): Promise<BootCard> {
     const dir = scratch(t);
     const [from, to] = [join(dir, 'firmware/vigie'), join(dir, 'etc')];
     for (const folder of [join(from, 'pki'), join(to, 'pki')]) mkdirSync(folder, { recursive: true });
-    const { cert, key } = await this.#pair(box, anew);
+    const { cert, key } = await this.#pair(box, isNew);
     writeFileSync(join(from, 'pki/ca.crt'), readFileSync(this.#authority.ca));
     writeFileSync(join(from, 'pki/box.crt'), cert);
     writeFileSync(join(from, 'pki/box.key'), key);
@@ -49,11 +49,11 @@ export class BootCards {
     return readFileSync(join(this.#dir, 'ca.key'));
   }
 
-  async #pair(box: string, anew: boolean): Promise<Pair> {
+  async #pair(box: string, isNew: boolean): Promise<Pair> {
     this.#started ??= this.#authority.start();
     await this.#started;
-    const known = this.#pairs.get(box);
-    if (known !== undefined && !anew) return known;
+    const firstPair = this.#pairs.get(box);
+    if (firstPair !== undefined && !isNew) return firstPair;
     const { cert, key } = await this.#authority.client(box);
     const pair = { cert: readFileSync(cert), key: readFileSync(key) };
     this.#pairs.set(box, pair);

@@ -184,3 +184,11 @@ export async function provision(
   container.write(`${partition}/notes.txt`, 'mounted on the lamp post, 4 m\n');
   return authority;
 }
+
+/** Makes each clip that gst-launch-1.0 generates a second long; the measured rates are not judged. */
+export function shortenClips(container: Container): void {
+  const [program, original] = ['/usr/bin/gst-launch-1.0', '/usr/bin/gst-launch-1.0.original'];
+  container.run('mv', program, original);
+  const script = `#!/bin/bash\nexec ${original} "\${@/#num-buffers=*/num-buffers=25}"\n`;
+  container.write(program, script, 0o755);
+}

@@ -54,7 +54,7 @@ function removeOldLayers(): void {
   }
 }
 
-/** Of two tests that need a layer the second waits for the first. */
+/** Runs the action; a second test that needs a layer waits for the first. */
 async function underLock(action: () => void): Promise<void> {
   const words = [join(CACHE, `${NAME}lock`), 'sh', '-c', 'echo; exec cat'];
   const lock = spawn('flock', words, { stdio: ['pipe', 'pipe', 'inherit'] });

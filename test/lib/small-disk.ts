@@ -48,7 +48,7 @@ export class SmallDisk {
     }
   }
 
-  /** Unmounts the disk. A disk that failed cannot be flushed, which is no error here. */
+  /** Unmounts the disk. A disk that failed cannot be flushed, and is unmounted all the same. */
   unmount(): void {
     execFileSync('sh', ['-c', 'sync -f "$1"; umount "$1"', 'sh', this.dir], { stdio: 'pipe' });
     this.#moveToCopy();

@@ -18,6 +18,7 @@ import {
   install,
   provision,
   SITE,
+  shortenClips,
   withVersion,
 } from '../lib/box-package.ts';
 import { unlessFull } from '../lib/full.ts';
@@ -202,14 +203,6 @@ function mediaOfTheImage(t: Test, container: Container): void {
   }
   const links = container.run('find', tree, '-type', 'l');
   t.equal(links.out, '', 'no link that may lead nowhere');
-}
-
-/** Makes each clip that gst-launch-1.0 generates a second long; the measured rates are not judged. */
-function shortenClips(container: Container): void {
-  const [program, original] = ['/usr/bin/gst-launch-1.0', '/usr/bin/gst-launch-1.0.original'];
-  container.run('mv', program, original);
-  const script = `#!/bin/bash\nexec ${original} "\${@/#num-buffers=*/num-buffers=25}"\n`;
-  container.write(program, script, 0o755);
 }
 
 /** Runs the technician's commands of the installed package. */

@@ -28,17 +28,15 @@ export const MISFITS = `(() => {
 
 /** WCAG 2.2 A and AA; target-size is in the last tag. */
 const WCAG = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
-const violationsIn = (context: string): string => `
-  axe.run(${context}, { runOnly: ${JSON.stringify(WCAG)}, resultTypes: ['violations'] }).then(({ violations }) =>
+const VIOLATIONS = `
+  axe.run(document, { runOnly: ${JSON.stringify(WCAG)}, resultTypes: ['violations'] }).then(({ violations }) =>
     violations.map(({ id, nodes }) =>
       id + ' ×' + nodes.length + ': ' + nodes[0].html.slice(0, 120) + ' ' + nodes[0].failureSummary))`;
 
-/** Violations that axe finds on the page in its present state, except in elements that match `excludedSelector`. */
-export async function violations(page: Page, excludedSelector?: string): Promise<string[]> {
+/** Violations that axe finds on the page in its present state. */
+export async function violations(page: Page): Promise<string[]> {
   if (!(await page.evaluate('"axe" in window'))) await page.evaluate(axe.source);
-  const context =
-    excludedSelector === undefined ? 'document' : JSON.stringify({ exclude: [[excludedSelector]] });
-  return (await page.evaluate(violationsIn(context))) as string[];
+  return (await page.evaluate(VIOLATIONS)) as string[];
 }
 
 /** Measures the time from the next key to the frame after the verdict appears, ms, in `verdictMs`. */

@@ -13,8 +13,7 @@ import { MovingCells } from '../../agent/vision/observe/moving.ts';
 import { replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
 import { encodedClip, smallStreet } from '../lib/encoded-clip.ts';
 import { type ClipOptions, FILTERED_FPS, filteredClip } from '../lib/filtered-clip.ts';
-import { FULL, unlessFull } from '../lib/full.ts';
-import { keptReplay } from '../lib/kept-replay.ts';
+import { unlessFull } from '../lib/full.ts';
 import { type Light, nightOf } from '../lib/night.ts';
 import { evaluationData, STREET_CLIP } from '../lib/paths.ts';
 
@@ -159,7 +158,7 @@ t.test('a covered camera becomes one incident of the box, with a start and an en
   const filter = `fps=3,scale=384:288,drawbox=color=0x505050:t=fill:enable='between(t,24,45)'`;
   const h264 = ['-c:v', 'libx264', '-preset', 'ultrafast', '-t', '60', '-threads', '1'];
   const clip = encodedClip(['-i', STREET_CLIP, '-vf', filter, ...h264], 'mp4');
-  const replayed = await (FULL ? replayClip : keptReplay)(clip, { site: 'lab', box: 'lab-1', rules: [] });
+  const replayed = await replayClip(clip, { site: 'lab', box: 'lab-1', rules: [] });
   t.teardown(replayed.forget);
   const reports = replayed.events.map(({ time, data: { rule, phase } }) => ({
     atS: Date.parse(time) / 1000,

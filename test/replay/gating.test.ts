@@ -6,13 +6,9 @@ import { existsSync } from 'node:fs';
 import t from 'tap';
 import { type Replayed, replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
 import { encodedClip } from '../lib/encoded-clip.ts';
-import { FULL } from '../lib/full.ts';
-import { keptReplay } from '../lib/kept-replay.ts';
 import { STREET_CLIP } from '../lib/paths.ts';
 
 const skip = !existsSync(STREET_CLIP) && 'no street clip';
-/** The full run asks vision itself each time. */
-const replay = FULL ? replayClip : keptReplay;
 const CONFIG = {
   site: 'lab',
   box: 'lab-1',
@@ -47,8 +43,8 @@ t.test(
     const filter = 'loop=loop=200:size=1:start=80,noise=alls=4:allf=t';
     const h264 = ['-c:v', 'libx264', '-preset', 'ultrafast', '-threads', '1', '-t', '27'];
     const clip = encodedClip(['-i', STREET_CLIP, '-vf', filter, ...h264], 'mp4');
-    const every = await replay(clip, CONFIG, ['--every-frame']);
-    const gated = await replay(clip, CONFIG);
+    const every = await replayClip(clip, CONFIG, ['--every-frame']);
+    const gated = await replayClip(clip, CONFIG);
     t.teardown(() => {
       every.forget();
       gated.forget();

@@ -39,7 +39,6 @@ import {
 import { type Replayed, replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
 import { evaluateSight, goodFilms } from '../../scripts/programs/evaluate/sight.ts';
 import { FULL, unlessFull } from '../lib/full.ts';
-import { keptReplay } from '../lib/kept-replay.ts';
 import { evaluationData, ROOT, scratch } from '../lib/paths.ts';
 
 const data = evaluationData('labels');
@@ -53,8 +52,6 @@ const folders = [
 const REPLAYED_TWICE = 'car-detection';
 /** Films of the ordinary run: a line, a parked car, a wall, the wrong way, and a street where nothing happens. */
 const ORDINARY = ['car-detection', 'parked-car', 'graffiti', 'highway-wrong-way', 'stadtmitte-quiet'];
-/** The shortest of them is replayed with a vision of its own each time; see kept-replay.ts for the others. */
-const ORDINARY_ANEW = 'stadtmitte-quiet';
 
 for (const { name, file, skip } of folders) {
   const skipReason = skip || (name === 'labels-hard' && unlessFull);
@@ -69,10 +66,8 @@ for (const { name, file, skip } of folders) {
       const omitted = !ORDINARY.includes(label.name) && unlessFull;
       await t.test(label.name, { skip: omitted }, async (t) => {
         const rate = FULL ? [] : ['--fps', 'live'];
-        // The full run asks vision itself each time, and so does one film of the ordinary run.
-        const replayOnce = FULL || label.name === ORDINARY_ANEW ? replayClip : keptReplay;
         const replay = async (clip: string, config: object): Promise<Replayed> => {
-          const replayed = await replayOnce(clip, config, rate);
+          const replayed = await replayClip(clip, config, rate);
           if (FULL && label.name === REPLAYED_TWICE) await saysTheSameAgain(t, label, replayed);
           return replayed;
         };

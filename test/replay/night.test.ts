@@ -3,14 +3,11 @@ import { existsSync } from 'node:fs';
 import t from 'tap';
 import { type Replayed, replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
 import { encodedClip } from '../lib/encoded-clip.ts';
-import { FULL, unlessFull } from '../lib/full.ts';
-import { keptReplay } from '../lib/kept-replay.ts';
+import { unlessFull } from '../lib/full.ts';
 import { STREET_CLIP } from '../lib/paths.ts';
 
 const skip = !existsSync(STREET_CLIP) && 'no street clip';
 const AT = { left: 0.3, middle: 0.5, right: 0.7 };
-/** The full run asks vision itself each time. */
-const replay = FULL ? replayClip : keptReplay;
 const CONFIG = {
   site: 'lab',
   box: 'lab-1',
@@ -53,11 +50,11 @@ t.test('crossings are reported in a grey, dark and noisy street', { skip }, asyn
     events
       .filter(({ data }) => data.phase === 'start')
       .map(({ time, data }): [string, number] => [data.rule.id, Date.parse(time) / 1000]);
-  const one = await replay(clip, CONFIG);
+  const one = await replayClip(clip, CONFIG);
   t.teardown(one.forget);
   t.ok(one.summary.looksFine >= 45, `${one.summary.looksFine} high-resolution passes`);
   await t.test('a second replay gives the same crossings', { skip: unlessFull }, async (t) => {
-    const two = await replay(clip, CONFIG);
+    const two = await replayClip(clip, CONFIG);
     t.teardown(two.forget);
     t.equal(two.summary.looksFine, one.summary.looksFine);
     t.same(crossingsOf(two), crossingsOf(one), 'the same crossings');

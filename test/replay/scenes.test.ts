@@ -7,7 +7,6 @@ import t from 'tap';
 import { degradationOf } from '../../scripts/programs/evaluate/degradations.ts';
 import { byKind, evaluateLabel, labelsIn } from '../../scripts/programs/evaluate/events.ts';
 import { FULL } from '../lib/full.ts';
-import { keptReplay } from '../lib/kept-replay.ts';
 import { evaluationData, STREET_CLIP } from '../lib/paths.ts';
 import { CATALOGUE } from '../scenes/catalogue.ts';
 import { compose } from '../scenes/composer.ts';
@@ -16,8 +15,6 @@ import type { Scene } from '../scenes/scene.ts';
 /** An object left behind, a wall that is drawn on, and two without an incident. */
 const SHORT = new Set(['left-yard-heap', 'drawn-black-late', 'light-street-shadow', 'quiet-infra-red-3']);
 const RATIO_MIN = 0.95;
-/** The full run asks vision itself each time. */
-const replays = FULL ? {} : { replay: keptReplay };
 
 const scenes = CATALOGUE.filter(({ name }) => FULL || SHORT.has(name));
 const missing = [...new Set(scenes.map(({ stage }) => stage.clip))].filter(
@@ -62,6 +59,6 @@ t.test(FULL ? 'all scenes' : 'short scenes', { skip, timeout: FULL ? 3_600_000 :
 async function scoresOf(scene: Scene) {
   const dir = await compose(scene, clipOf);
   const scores = [];
-  for (const label of labelsIn(dir)) scores.push(...(await evaluateLabel(label, replays)).scores);
+  for (const label of labelsIn(dir)) scores.push(...(await evaluateLabel(label)).scores);
   return scores;
 }

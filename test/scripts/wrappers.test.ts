@@ -25,7 +25,6 @@ import { alertLine, isMomentaryEnd, snapshotName } from '../../scripts/programs/
 import { Tally } from '../../scripts/programs/test/tally.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { start } from '../lib/program.ts';
-import { sampled } from '../lib/sampled.ts';
 import { WarmProgram } from '../lib/warm-program.ts';
 
 const scripts = join(ROOT, 'scripts');
@@ -261,7 +260,7 @@ void t.test('all other programs set the checkout up and pass on the arguments', 
     return { status, stdout, stderr: stderr.replace(/^set up --for [a-z]+\n/, 'SET UP ') };
   };
   const names = ['fleet', 'bench', 'room', 'evaluate', 'flash', 'soak'];
-  for (const name of sampled(t, 'wrappers', names, 2)) {
+  for (const name of names) {
     t.match(call(name, '--help'), { status: 0, stdout: new RegExp(`^Usage: scripts/${name}`) }, name);
     const needed = name === 'room' ? ['--broker', 'mqtts://room.example'] : [];
     const stray = call(name, ...needed, '--no-such-thing');

@@ -273,7 +273,8 @@ void t.test('a clip with an odd width can be opened repeatedly', async (t) => {
 
 void t.test('a wide picture is letterboxed by its shape on the screen', async (t) => {
   const file = join(scratch(t), 'white.mp4');
-  const chain = 'video/x-raw,format=I420,width=720,height=576,pixel-aspect-ratio=64/45 ! x264enc speed-preset=ultrafast ! mp4mux';
+  const chain =
+    'video/x-raw,format=I420,width=720,height=576,pixel-aspect-ratio=64/45 ! x264enc speed-preset=ultrafast ! mp4mux';
   makeClip(file, chain, 'pattern=white num-buffers=3');
   const { camera: source } = camera(t, { source: `file:${file}` });
   await source.start();
@@ -287,7 +288,10 @@ void t.test('a wide picture is letterboxed by its shape on the screen', async (t
 
 void t.test('a recording played live keeps its rate and begins again', async (t) => {
   const file = join(scratch(t), 'short.mkv');
-  makeClip(file, 'video/x-raw,format=I420,width=320,height=240,framerate=20/1 ! x264enc speed-preset=ultrafast ! matroskamux');
+  makeClip(
+    file,
+    'video/x-raw,format=I420,width=320,height=240,framerate=20/1 ! x264enc speed-preset=ultrafast ! matroskamux',
+  );
   const { camera: source, openings, losses } = camera(t, { source: `file:${file}`, mode: 'live', fps: 10 });
   const startedMs = systemClock.nowMs();
   await source.start();

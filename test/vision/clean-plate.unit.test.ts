@@ -53,12 +53,12 @@ interface StreetView {
 
 /** Remembers the values of a function of whole numbers, because thousands of pictures are painted from the same. */
 function remembered(of: (at: number) => number): (at: number) => number {
-  const others = new Map<number, number>();
+  const otherValues = new Map<number, number>();
   const few = new Float64Array(512).map((_, at) => of(at));
   return (at) => {
-    const value = at >= 0 && at < few.length ? few[at] : others.get(at);
+    const value = at >= 0 && at < few.length ? few[at] : otherValues.get(at);
     if (value !== undefined) return value;
-    others.set(at, of(at));
+    otherValues.set(at, of(at));
     return of(at);
   };
 }
