@@ -14,13 +14,10 @@ import { calmSource } from '../lib/encoded-clip.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { STREET_CLIP, scratch } from '../lib/paths.ts';
 import type { Program } from '../lib/program.ts';
-import { quickVision } from '../lib/quick-vision.ts';
 import { waitUntil } from '../lib/room.ts';
 import { agentOn, archived, intact, running, visionOf, WAIT_MS } from '../lib/running-agent.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
 import { BARE_PERMIT, bareSettings } from '../lib/vision.ts';
-
-quickVision(t);
 
 const skip = !existsSync(STREET_CLIP) && 'no street clip: run scripts/setup';
 const SETTINGS = { ...bareSettings(calmSource(10), 10), everyFrame: true };

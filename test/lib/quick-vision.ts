@@ -16,22 +16,6 @@ export function nodeForVision(): string {
   return written(join(dirname(bundle), name), `#!/bin/sh\n${swap}\nexec '${NODE}' "$@"\n`);
 }
 
-/** Makes this process start vision so, until the test ends. */
-export function quickVision(t: { teardown(fn: () => void): void }): void {
-  const before = process.execPath;
-  process.execPath = nodeForVision();
-  t.teardown(() => {
-    process.execPath = before;
-  });
-}
-
-/** NODE_OPTIONS by which an agent in a process of its own starts vision so. */
-export function quickVisionOptions(): string {
-  const program = nodeForVision();
-  const preload = written(`${program}.mjs`, `process.execPath = ${JSON.stringify(program)};\n`);
-  return `--import=file://${preload}`;
-}
-
 function written(file: string, text: string): string {
   if (existsSync(file)) return file;
   // Another test may write it at the same time.

@@ -10,7 +10,6 @@ import { AT_ALL_TIMES, authoriseFile } from './authority.ts';
 import { STREET_CLIP } from './paths.ts';
 import { visionsOf } from './proc.ts';
 import { type Program, start, VIGIE } from './program.ts';
-import { quickVisionOptions } from './quick-vision.ts';
 import { waitUntil } from './room.ts';
 
 /** Time limit of waits, in ms, for a machine with a high load. */
@@ -32,7 +31,7 @@ export function agentOn(t: Test, dir: string, stateDir: string, env: readonly st
   writeFileSync(config, JSON.stringify(content));
   authoriseFile(config, join(dir, 'order'), AT_ALL_TIMES);
   const program = [process.execPath, VIGIE, 'run', '--config', config, '--state', stateDir];
-  return start(t, 'env', [...env, `NODE_OPTIONS=${quickVisionOptions()}`, ...program]);
+  return start(t, 'env', [...env, ...program]);
 }
 
 /** Number of events on disk, read from another process. */

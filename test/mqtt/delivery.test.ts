@@ -78,7 +78,8 @@ void t.test('delivery keeps form and order, and releases what the room acknowled
   // The room's part runs in this process too, and the first message of a kind holds it up: arrivals are noted late.
   const waitedMs = archive.firstDuplicateMs - startMs;
   t.ok(waitedMs >= 3000, `sent again, and not before 3 s without progress (${waitedMs.toFixed(0)} ms)`);
-  t.ok(archive.duplicates <= 4, `by one row a lane at a time (${archive.duplicates})`);
+  const roundsMax = Math.ceil((performance.now() - startMs) / 3000);
+  t.ok(archive.duplicates <= 2 * roundsMax, `a row of each lane every 3 s (${archive.duplicates})`);
   archive.acking = true;
   await waitUntil(t, 'released', () => rowsOf(outbox) === 0);
   t.ok(delivery.state.resends >= 2);

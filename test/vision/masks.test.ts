@@ -14,10 +14,7 @@ import { VisionProcess } from '../../agent/supervisor/vision-process.ts';
 import { Camera } from '../../agent/vision/camera/camera.ts';
 import { encodedClip } from '../lib/encoded-clip.ts';
 import { STREET_CLIP } from '../lib/paths.ts';
-import { quickVision } from '../lib/quick-vision.ts';
 import { BARE_PERMIT, bareSettings } from '../lib/vision.ts';
-
-quickVision(t);
 
 const skip = existsSync(STREET_CLIP) ? false : 'no .cache/vtest.avi: run scripts/setup';
 // Seven runs of vision, each with its model.
