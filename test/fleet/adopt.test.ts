@@ -241,7 +241,9 @@ void t.test('a lost store needs the plan, and the rollout goes on or is ended', 
   shell(t, dir, 'cp fleet.db adopted.db; rm -f fleet.db fleet.db-wal fleet.db-shm');
   const adoption = await run('adopt', '--yes', '--abort');
   t.match(adoption, { code: 0, out: /no rollout is under way/ }, adoption.err);
-  t.ok([...orders.retained.values()].every(({ final }) => final === true));
+  await waitUntil('every order is final', () =>
+    [...orders.retained.values()].every(({ final }) => final === true),
+  );
   fleet.isFrozen = false;
   t.equal(orders.installs().size, 4, 'no other box was ordered');
   // A copy that had gone on before the end is reported.
