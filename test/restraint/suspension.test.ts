@@ -78,7 +78,7 @@ const boxAt = (room: Room, fields: object = {}): Config =>
   configOf({
     site: SITE,
     box: BOX,
-    camera: { source: calmSource(), fps: 1 },
+    camera: { source: calmSource(5), fps: 5 },
     lines: [{ id: 'across', from: [0.5, 0], to: [0.5, 1] }],
     rules: [{ id: 'passing', kind: 'line-crossing', line: 'across', purpose: 'counting' }],
     mqtt: { ...room.config, ack: 'broker' },
