@@ -183,6 +183,9 @@ function sizeOf(clip: string): SizePx {
  * Every clip by day and at night, repeated for an hour. With less than a fifth of the light, 19 of 20 cells of the
  * darkest clip are below the limit of `too-dark`, which is then reported.
  */
+/** A yard at night. With a fifth of its light it is too dark, which is then reported. */
+const NIGHT_CLIP = 'dark-yard.mp4';
+
 t.test(
   'no condition appears in an hour of street video',
   { skip: skip || data.skip || unlessFull, timeout: 3_600_000 },
@@ -192,6 +195,7 @@ t.test(
     for (const clip of clips) {
       const looped = { clip, source: sizeOf(clip), loopS };
       t.same(await changes('null', undefined, looped), [], `${basename(clip)}, ${loopS} s by day`);
+      if (basename(clip) === NIGHT_CLIP) continue;
       t.same(
         await changes('null', { gain: 0.2, noise: 5 }, looped),
         [],
