@@ -179,13 +179,13 @@ function sizeOf(clip: string): SizePx {
   return { widthPx, heightPx };
 }
 
+/** A yard at night. With a quarter of its light it is too dark, which is then reported. */
+const NIGHT_CLIP = 'dark-yard.mp4';
+
 /**
  * Every clip by day and at night, repeated for an hour. With less than a fifth of the light, 19 of 20 cells of the
  * darkest clip are below the limit of `too-dark`, which is then reported.
  */
-/** A yard at night. With a fifth of its light it is too dark, which is then reported. */
-const NIGHT_CLIP = 'dark-yard.mp4';
-
 t.test(
   'no condition appears in an hour of street video',
   { skip: skip || data.skip || unlessFull, timeout: 3_600_000 },
