@@ -1,7 +1,7 @@
 /**
- * `MAIN FILE`: bundles a program and all its imports into one file, except modules compiled for the machine. What the
- * program imports when it needs it is in files beside that, so that a start does not read it. Each module resolves its
- * imports from its original place.
+ * `MAIN FILE`: bundles a program and all its imports into one file, except modules compiled for the machine. Lazily
+ * imported modules are in files beside it, so that a start does not read them. Each module resolves its imports from its
+ * original place.
  */
 import { readFileSync } from 'node:fs';
 import { basename, dirname, extname } from 'node:path';

@@ -19,7 +19,7 @@ import { fileURLToPath } from 'node:url';
 import { ROOT } from './paths.ts';
 
 const KEPT_DIR = join(ROOT, '.cache', 'bundled');
-/** Time after which bundles of earlier code are deleted, in ms: a day, since a test may be running on them. */
+/** Time after which files of earlier code are deleted, in ms: a day, since a test may be using it. */
 const KEPT_MS = 86_400_000;
 const MAKER = fileURLToPath(new URL('./bundle-writer.js', import.meta.url));
 const ROOTS_MAKER = join(ROOT, 'dist/scripts/programs/package/bundle.js');
@@ -59,10 +59,7 @@ function bundlePath(folder: string, name: string, command: (dir: string) => stri
   const program = join(dir, name);
   if (existsSync(program)) return program;
   mkdirSync(join(dir, '..'), { recursive: true });
-  for (const other of readdirSync(KEPT_DIR).map((one) => join(KEPT_DIR, one))) {
-    const madeMs = statSync(other, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
-    if (Date.now() - madeMs > KEPT_MS) rmSync(other, { recursive: true, force: true });
-  }
+  removeOld(KEPT_DIR);
   const newDir = mkdtempSync(`${dir}.`);
   execFileSync(process.execPath, command(newDir), { stdio: 'pipe' });
   try {
@@ -73,6 +70,16 @@ function bundlePath(folder: string, name: string, command: (dir: string) => stri
     rmSync(newDir, { recursive: true });
   }
   return program;
+}
+
+/** Deletes old files and folders of a folder whose names begin with `prefix`. */
+export function removeOld(folder: string, prefix = ''): void {
+  for (const name of readdirSync(folder)) {
+    const path = join(folder, name);
+    const madeMs = statSync(path, { throwIfNoEntry: false })?.ctimeMs ?? Date.now();
+    if (name.startsWith(prefix) && Date.now() - madeMs > KEPT_MS)
+      rmSync(path, { recursive: true, force: true });
+  }
 }
 
 let hash: string | undefined;

@@ -5,17 +5,16 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { install } from './box-package.ts';
+import { removeOld } from './bundled.ts';
 import { baseRoot, Container, ownArch } from './nspawn.ts';
 import { ROOT } from './paths.ts';
 
 const CACHE = join(ROOT, '.cache');
 const NAME = 'installed-';
-/** Time after which layers of earlier packages are deleted, in ms: a day, since a test may be running on them. */
-const KEPT_MS = 86_400_000;
 
 /** A container in which these packages are installed, of this machine's architecture. */
 export async function installedContainer(t: Test, ...debs: readonly string[]): Promise<Container> {
@@ -31,7 +30,7 @@ export async function installedContainer(t: Test, ...debs: readonly string[]): P
 function makeLayer(t: Test, base: string, layer: string, debs: readonly string[]): void {
   // Another test has made it in the meantime.
   if (existsSync(layer)) return;
-  removeOldLayers();
+  removeOld(CACHE, NAME);
   const dir = `${layer}.new`;
   // A test that was killed has left its mount.
   spawnSync('umount', ['-l', join(dir, 'root')]);
@@ -44,14 +43,6 @@ function makeLayer(t: Test, base: string, layer: string, debs: readonly string[]
   for (const file of readdirSync(join(dir, 'upper/root'))) rmSync(join(dir, 'upper/root', file));
   renameSync(join(dir, 'upper'), layer);
   rmSync(dir, { recursive: true });
-}
-
-function removeOldLayers(): void {
-  for (const path of readdirSync(CACHE).map((name) => join(CACHE, name))) {
-    const madeMs = statSync(path, { throwIfNoEntry: false })?.ctimeMs ?? Date.now();
-    if (path.startsWith(join(CACHE, NAME)) && Date.now() - madeMs > KEPT_MS)
-      rmSync(path, { recursive: true, force: true });
-  }
 }
 
 /** Runs the action; a second test that needs a layer waits for the first. */

@@ -61,7 +61,7 @@ export class Container {
 
   /**
    * Mounts the overlay until the test ends. `lower` is the root file system, which stays unchanged; where it is several,
-   * separated by colons, the first covers the others. What is written is in `dir`, below upper/.
+   * separated by colons, the first covers the others. Written files are in `dir`, below upper/.
    */
   constructor(t: Test, arch = ownArch(), lower = baseRoot(arch), dir = scratch(t)) {
     this.root = join(dir, 'root');

@@ -31,7 +31,7 @@ function keep(stream: NodeJS.WriteStream, name: 'out' | 'err'): void {
 keep(process.stdout, 'out');
 keep(process.stderr, 'err');
 
-/** Ends the current call. What its code does after that is neither read nor printed. */
+/** Ends the current call. Later output of its code is dropped. */
 process.exit = ((code?: number) => {
   const call = calls.getStore();
   if (call !== undefined && !call.isOver) {

@@ -267,7 +267,7 @@ void t.test('all other programs set the checkout up and pass on the arguments', 
     const errorText = `SET UP ${name}: unknown option '--no-such-thing'\n`;
     t.match(stray, { status: 2, stdout: '', stderr: errorText }, `${name}: one line`);
   }
-  // Each wrapper is proven above; what follows is the programs' own.
+  // Each wrapper is proven above; the following cases are the programs' own.
   const programs = new Map(
     ['bench', 'soak', 'evaluate', 'fleet'].map((name) => [name, new WarmProgram(`scripts/programs/${name}`)]),
   );
