@@ -33,7 +33,7 @@ export const PROGRAM_VARIABLES: Readonly<Record<string, string>> = {
   VIGIE_CONFIG_SOCKET: 'socket of root’s helper for configurations, for `vigie page` (`--config-helper`)',
   VIGIE_DATA: 'directory with clips and ground truth; only tests and evaluations read it',
   VIGIE_TEST_SEED: 'seed of the tests that try random inputs; only tests read it',
-  VIGIE_TEST_FULL: '1 = the long versions of the tests; only tests read it',
+  VIGIE_TEST_RUN: 'all or full = the tests of that run as well; only tests read it',
 };
 
 export interface EnvironmentValue {

@@ -15,7 +15,7 @@ import { verifyJournal } from '../../scripts/lib/journal/verification.ts';
 import { configOf, makeAgent } from '../lib/agent.ts';
 import { withFakeElement } from '../lib/element-vision.ts';
 import { calmSource } from '../lib/encoded-clip.ts';
-import { unlessFull } from '../lib/full.ts';
+import { unlessFull } from '../lib/run.ts';
 import { copyUsual, elementConfig, noCompiler, writeScript } from '../lib/inference-element.ts';
 import { MODEL_DIR, ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { BOX, clientOf, makeRoom, type Room, SITE, waitUntil } from '../lib/room.ts';

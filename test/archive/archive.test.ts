@@ -15,7 +15,7 @@ import { accepting } from '../lib/accepting.ts';
 import { bundledHelper } from '../lib/bundled.ts';
 import { accepted, searchCommand } from '../lib/commands.ts';
 import { counterValue, counterValues } from '../lib/counters.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { entry, eventAt, history } from '../lib/history.ts';
 import { HandClock, makeOutbox, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';

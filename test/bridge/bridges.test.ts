@@ -11,7 +11,7 @@ import type { VigieEvent } from '../../agent/contract/event.ts';
 import type { Agent } from '../../agent/main.ts';
 import { Contract } from '../../scripts/lib/contract.ts';
 import { configOf, makeAgent } from '../lib/agent.ts';
-import { unlessFull } from '../lib/full.ts';
+import { unlessFull } from '../lib/run.ts';
 import { STREET_CLIP, scratch } from '../lib/paths.ts';
 import { BOX, clientOf, makeRoom, type Room, SITE, waitUntil } from '../lib/room.ts';
 

@@ -10,7 +10,7 @@ import { editedText, proposableOf } from '../../agent/config/edit.ts';
 import { inspectText } from '../../agent/config/load.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import type { Proposal } from '../../agent/contract/proposal.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { ROOT } from '../lib/paths.ts';
 import { SEED } from '../lib/random.ts';
 

@@ -10,7 +10,7 @@ import { CONFIG_KEYS } from '../../agent/config/environment.ts';
 import { EXAMPLE } from '../../agent/config/example.ts';
 import { type ConfigMode, inspectText, problemText } from '../../agent/config/load.ts';
 import { Config } from '../../agent/contract/config.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { SEED } from '../lib/random.ts';
 
 const RUNS = FULL ? 100_000 : 500;

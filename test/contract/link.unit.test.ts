@@ -13,7 +13,7 @@ import {
   ToVision,
 } from '../../agent/contract/link.ts';
 import type { FoundPlace, ObservedTrack } from '../../agent/contract/observation.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { observation, track } from '../lib/street.ts';
 
 const RUNS = FULL ? 100_000 : 3_000;

@@ -11,7 +11,7 @@ import { browserMissing } from '../lib/browser.ts';
 import { ConsoleProgram } from '../lib/console-program.ts';
 import { ConsoleScreen } from '../lib/console-screen.ts';
 import { DATABASES } from '../lib/databases.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { makeRoom, waitUntil } from '../lib/room.ts';
 import { RoomProgram } from '../lib/room-program.ts';

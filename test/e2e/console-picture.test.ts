@@ -16,7 +16,7 @@ import type { Session } from '../../scripts/programs/room/contract/session.ts';
 import { priorityOf } from '../../scripts/programs/room/contract/terms.ts';
 import { browserMissing } from '../lib/browser.ts';
 import { ConsoleScreen } from '../lib/console-screen.ts';
-import { unlessFull } from '../lib/full.ts';
+import { unlessFull } from '../lib/run.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { openBrowser } from '../page/phone.ts';
 

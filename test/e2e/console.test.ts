@@ -11,7 +11,7 @@ import t, { type Test } from 'tap';
 import type { VigieEvent } from '../../agent/contract/event.ts';
 import { browserMissing } from '../lib/browser.ts';
 import { ConsoleScreen } from '../lib/console-screen.ts';
-import { FULL, unlessFull } from '../lib/full.ts';
+import { FULL, unlessFull } from '../lib/run.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { clientOf, SITE, waitUntil } from '../lib/room.ts';
 import { type Chain, incidentOf, recordOf, startChain, watchCommits } from '../lib/room-chain.ts';

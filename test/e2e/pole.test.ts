@@ -11,7 +11,7 @@ import { BootedBox, PATIENCE_MS } from '../lib/booted-box.ts';
 import { boxPackages } from '../lib/box-package.ts';
 import { browserMissing, CHROMIUM } from '../lib/browser.ts';
 import { bakedImage, cardImage, copyFat, FLASH, mountedRoot, siteFolder } from '../lib/flash-images.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { installedContainer } from '../lib/installed-root.ts';
 import { Container, ownArch } from '../lib/nspawn.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';

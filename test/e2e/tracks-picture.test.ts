@@ -12,7 +12,7 @@ import sharp from 'sharp';
 import t, { type Test } from 'tap';
 import { browserMissing } from '../lib/browser.ts';
 import { ConsoleScreen } from '../lib/console-screen.ts';
-import { unlessFull } from '../lib/full.ts';
+import { unlessFull } from '../lib/run.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { roomProgram, start } from '../lib/program.ts';
 import { openBrowser } from '../page/phone.ts';

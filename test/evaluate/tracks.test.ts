@@ -5,7 +5,7 @@ import t from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
 import { parseMot } from '../../scripts/programs/evaluate/mot.ts';
 import { evaluateTracks, knownTrackSequences, tracksTable } from '../../scripts/programs/evaluate/tracks.ts';
-import { unlessFull } from '../lib/full.ts';
+import { unlessFull } from '../lib/run.ts';
 import { evaluationData, scratch } from '../lib/paths.ts';
 
 /** Least HOTA and IDF1 that a change must reach; docs/design/003-tracker.md has the figures and their spread. */

@@ -12,7 +12,7 @@ import { LANES, type Lane } from '../../agent/contract/outbox.ts';
 import { bundledHelper } from '../lib/bundled.ts';
 import { DATABASES, type TestDatabase } from '../lib/databases.ts';
 import { namedEvent } from '../lib/events.ts';
-import { FULL, unlessFull } from '../lib/full.ts';
+import { FULL, unlessFull } from '../lib/run.ts';
 import { makeOutbox } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { randomOf, SEED } from '../lib/random.ts';

@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import t from 'tap';
 import { ElementVision } from '../lib/element-vision.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import type { BoardChange } from '../lib/hailo-board.ts';
 import { noCompiler } from '../lib/inference-element.ts';
 import { slowness } from '../lib/slowness.ts';
@@ -68,7 +68,7 @@ const FAULTS: readonly Fault[] = [
 const table: string[] = [];
 
 for (const { name, script, reason, silent = false, always = false } of FAULTS) {
-  const skip = noCompiler || (!always && !FULL && 'set VIGIE_TEST_FULL=1 for every fault');
+  const skip = noCompiler || (!always && !FULL && 'set VIGIE_TEST_RUN=full for every fault');
   t.test(`the CPU takes over from hailonet after ${name}`, { skip }, async (t) => {
     const box = new ElementVision(t, script, {}, {}, {}).start();
     t.ok(await box.runsOn(HAILONET, 1), 'the element runs the model');
@@ -142,7 +142,7 @@ for (const [name, script, always] of [
   ['while it is loaded', ['fault stall-start'], true],
   ['in being stopped', ['fault stall-stop', AT], false],
 ] as const) {
-  const skip = noCompiler || (!always && !FULL && 'set VIGIE_TEST_FULL=1 for every fault');
+  const skip = noCompiler || (!always && !FULL && 'set VIGIE_TEST_RUN=full for every fault');
   t.test(`a suspension ends vision in time while hailonet hangs ${name}`, { skip }, async (t) => {
     const box = new ElementVision(t, script, {}, {}, {}).start();
     if (script.length > 1) t.ok(await box.runsOn(HAILONET, 1));

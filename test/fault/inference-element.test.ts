@@ -9,7 +9,7 @@ import t, { type Test } from 'tap';
 import type { MaskConfig } from '../../agent/contract/config.ts';
 import type { ModelCard } from '../../agent/vision/detect/card.ts';
 import { ELEMENT, ElementVision } from '../lib/element-vision.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { MODEL, noCompiler, writeScript } from '../lib/inference-element.ts';
 import { scratch } from '../lib/paths.ts';
 import { slowness } from '../lib/slowness.ts';
@@ -152,7 +152,7 @@ const INPUT_OF_640: ModelCard['input'] = {
 const table: string[] = [];
 
 for (const { name, script, reason, silent = false, full = false } of FAULTS) {
-  const skipReason = skip || (full && !FULL && 'set VIGIE_TEST_FULL=1 for every fault');
+  const skipReason = skip || (full && !FULL && 'set VIGIE_TEST_RUN=full for every fault');
   t.test(name, { skip: skipReason }, async (t) => {
     const atStart = !script.includes(AT);
     const box = new ElementVision(t, script).start();

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
 import { LANES, type Lane } from '../../agent/contract/outbox.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { ORIGIN, openJournal, wrongIn } from '../lib/journal.ts';
 import { carelessRows, survivors } from '../lib/outbox-rows.ts';
 import { scratch } from '../lib/paths.ts';

@@ -16,7 +16,7 @@ import {
   siteFolder,
   vendorImage,
 } from '../lib/flash-images.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { Container, ownArch } from '../lib/nspawn.ts';
 import { scratch } from '../lib/paths.ts';
 import { start } from '../lib/program.ts';
@@ -59,7 +59,7 @@ void t.test(
   },
 );
 
-const long = FULL ? skip : 'takes minutes; VIGIE_TEST_FULL=1 runs it';
+const long = FULL ? skip : 'takes minutes; VIGIE_TEST_RUN=full runs it';
 
 void t.test('a vendor’s image becomes a bootable box', { skip: long }, async (t) => {
   const dir = scratch(t);

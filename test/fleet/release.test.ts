@@ -30,7 +30,7 @@ import { patchManifest } from '../../scripts/programs/root/manifest-patch.ts';
 import { stage } from '../../scripts/programs/root/stage.ts';
 import type { ReleaseTrust } from '../../scripts/programs/root/trust.ts';
 import { FLEET, Fleet, keyPair } from '../lib/fleet-keyholders.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { start } from '../lib/program.ts';
 import { type SampleRelease, sampleRelease } from '../lib/release-server.ts';

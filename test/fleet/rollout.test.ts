@@ -20,7 +20,7 @@ import { simulatedLines } from '../../scripts/programs/fleet/simulate/report.ts'
 import { RUNS } from '../../scripts/programs/fleet/simulate/scenario.ts';
 import { simulate } from '../../scripts/programs/fleet/simulate/simulate.ts';
 import { bundledHelper } from '../lib/bundled.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { idOf, QUICK, RolloutFleet, SITE, WELL } from '../lib/rollout-fleet.ts';
 import type { Mortal } from '../lib/rollout-writer.ts';
 

@@ -9,7 +9,7 @@ import { compare, DOUBT, type Watched } from '../../scripts/programs/fleet/rollo
 import { stalledAt } from '../../scripts/programs/fleet/rollout/stall.ts';
 import type { BoxState, RolloutBox, Step } from '../../scripts/programs/fleet/rollout/states.ts';
 import { Timeline } from '../../scripts/programs/fleet/simulate/timeline.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { boxesOf, HOUR, Lifetime, PLAN } from '../lib/rollout-life.ts';
 
 const THRESHOLDS = PLAN.thresholds;
@@ -281,7 +281,7 @@ void t.test('a release that cuts boxes off is stopped within the first wave, day
 
 void t.test('a rollout with equal losses before and after almost never halts', async (t) => {
   const runs = FULL ? 600 : 20;
-  if (!FULL) t.comment('20 rollouts; 600 with VIGIE_TEST_FULL=1');
+  if (!FULL) t.comment('20 rollouts; 600 with VIGIE_TEST_RUN=full');
   const reasons: string[] = [];
   for (let seed = 1; seed <= runs; seed += 1) {
     const dark = [0, 0.3, 0.6][seed % 3] ?? 0;

@@ -11,7 +11,7 @@ import { viewOf } from '../../scripts/programs/fleet/rollout/view.ts';
 import type { Fate } from '../../scripts/programs/fleet/simulate/fate.ts';
 import { simulatedLines } from '../../scripts/programs/fleet/simulate/report.ts';
 import { type SimulateOptions, simulate } from '../../scripts/programs/fleet/simulate/simulate.ts';
-import { unlessFull } from '../lib/full.ts';
+import { unlessFull } from '../lib/run.ts';
 import { ROOT } from '../lib/paths.ts';
 import { RolloutFleet, WELL } from '../lib/rollout-fleet.ts';
 

@@ -10,7 +10,7 @@ import Database from 'better-sqlite3';
 import t from 'tap';
 import type { VigieEvent } from '../../agent/contract/event.ts';
 import { bundledHelper } from '../lib/bundled.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { scratch } from '../lib/paths.ts';
 import { randomOf, SEED } from '../lib/random.ts';
 

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import type { Test } from 'tap';
 import { CommandRefused, type RefusalCode } from '../../agent/contract/command.ts';
-import { FULL } from './full.ts';
+import { FULL } from './run.ts';
 import { SEED } from './random.ts';
 
 export const REFUSAL_RUNS = FULL ? 1_000_000 : 1_500;

@@ -1,6 +1,6 @@
-/** Samples a long list for the ordinary run; VIGIE_TEST_FULL=1 takes all of it. */
+/** Samples a long list for the ordinary run; VIGIE_TEST_RUN=full takes all of it. */
 import type { Test } from 'tap';
-import { FULL } from './full.ts';
+import { FULL } from './run.ts';
 
 /** Takes every `oneIn`-th item, always the same ones; the omitted ones are reported as a skip. */
 export function sampled<T>(
@@ -12,7 +12,7 @@ export function sampled<T>(
   if (FULL) return all;
   const sample = all.filter((_, index) => index % oneIn === 0);
   t.pass(`${all.length - sample.length} of ${all.length} ${label}`, {
-    skip: 'set VIGIE_TEST_FULL=1 for all',
+    skip: 'set VIGIE_TEST_RUN=full for all',
   });
   return sample;
 }

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
 import type { Detection } from '../../agent/contract/picture.ts';
 import { readCard } from '../../agent/vision/detect/card.ts';
-import { unlessFull } from '../lib/full.ts';
+import { unlessFull } from '../lib/run.ts';
 import { detections, frameOf } from '../lib/model-inferences.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 

@@ -14,7 +14,7 @@ import { LABELS } from '../../agent/contract/label.ts';
 import type { Frame } from '../../agent/contract/picture.ts';
 import { Camera } from '../../agent/vision/camera/camera.ts';
 import { readCard } from '../../agent/vision/detect/card.ts';
-import { unlessFull } from '../lib/full.ts';
+import { unlessFull } from '../lib/run.ts';
 import { detections, frameOf } from '../lib/model-inferences.ts';
 import { MODEL_DIR, ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { start } from '../lib/program.ts';

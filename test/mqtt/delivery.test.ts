@@ -12,7 +12,7 @@ import { StatusReport } from '../../agent/contract/health.ts';
 import { GapEvent, type OutboxItem } from '../../agent/contract/outbox.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
 import { eventItem } from '../lib/events.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { makeOutbox, openedOutbox as opened, rowsOf, snapshot } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { TcpProxy } from '../lib/proxy.ts';

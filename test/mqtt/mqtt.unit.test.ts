@@ -14,7 +14,7 @@ import { LaneCursor } from '../../agent/mqtt/lane-cursor.ts';
 import { LearntLimits } from '../../agent/mqtt/learnt-limits.ts';
 import { type Message, packetBytes, publishOptions } from '../../agent/mqtt/publish-packet.ts';
 import { Refusals } from '../../agent/mqtt/refusals.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { HandClock } from '../lib/outbox.ts';
 import { writtenBytes } from '../lib/strict-broker.ts';
 

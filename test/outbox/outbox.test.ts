@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { LANES, type Lane, type OutboxRow } from '../../agent/contract/outbox.ts';
 import { bundledHelper } from '../lib/bundled.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { HandClock, keptLog, makeOutbox, snapshot, text } from '../lib/outbox.ts';
 import { carelessRows, survivors } from '../lib/outbox-rows.ts';
 import { scratch } from '../lib/paths.ts';

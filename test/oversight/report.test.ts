@@ -8,7 +8,7 @@ import { rolloutText } from '../../scripts/programs/oversight/report/rollouts.ts
 import { TimelineWriter } from '../../scripts/programs/oversight/timeline/timeline.ts';
 import { BoxLifetime, dayOf, yearOf } from '../lib/box-lifetime.ts';
 import { browserMissing, chromium, measured } from '../lib/browser.ts';
-import { unlessFull } from '../lib/full.ts';
+import { unlessFull } from '../lib/run.ts';
 import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 import { keyOf, openJournal } from '../lib/journal.ts';
 import { scratch } from '../lib/paths.ts';

@@ -1,6 +1,6 @@
 /**
  * Tests the Debian package on a Debian of its own: content, installation, upgrade and removal.
- * Tests its units on a real boot: start, crashes, stop. VIGIE_TEST_FULL=1 adds hangs, configurations that are refused, an
+ * Tests its units on a real boot: start, crashes, stop. VIGIE_TEST_RUN=full adds hangs, configurations that are refused, an
  * inference element, and a suspension over a reboot and an update.
  */
 import { execFileSync } from 'node:child_process';
@@ -21,7 +21,7 @@ import {
   shortenClips,
   withVersion,
 } from '../lib/box-package.ts';
-import { unlessFull } from '../lib/full.ts';
+import { unlessFull } from '../lib/run.ts';
 import { installedContainer } from '../lib/installed-root.ts';
 import { Container } from '../lib/nspawn.ts';
 import { modelOfOneSize } from '../lib/one-size.ts';

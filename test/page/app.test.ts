@@ -8,7 +8,7 @@ import { gzipSync } from 'node:zlib';
 import sharp from 'sharp';
 import t, { type Test } from 'tap';
 import { browserMissing } from '../lib/browser.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { AUTHORISATION, CAMERA, INSTALLED } from './canned.ts';
 import { MESSAGE_PLACE } from './in-page.ts';

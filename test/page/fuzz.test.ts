@@ -3,7 +3,7 @@
  * afterwards.
  */
 import t from 'tap';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { closed, openPage, type Page, REPLY } from '../lib/page.ts';
 import { randomOf, SEED } from '../lib/random.ts';
 

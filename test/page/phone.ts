@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { type Browser, launch, type Page } from 'puppeteer-core';
 import sharp from 'sharp';
 import { CHROMIUM } from '../lib/browser.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { ROOT } from '../lib/paths.ts';
 import { beginning, FRAME_PLACE, MISFITS, violations } from './in-page.ts';
 

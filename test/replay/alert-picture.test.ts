@@ -1,6 +1,6 @@
 /**
  * Tests that the picture of an alert in README is an alert of the demo's clip with the demo's configuration.
- * WRITE_PICTURE=1 writes it again. Runs with VIGIE_TEST_FULL=1 or WRITE_PICTURE=1.
+ * WRITE_PICTURE=1 writes it again. Runs with VIGIE_TEST_RUN=full or WRITE_PICTURE=1.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import sharp from 'sharp';
 import t from 'tap';
 import { parse } from 'yaml';
 import { replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
-import { unlessFull } from '../lib/full.ts';
+import { unlessFull } from '../lib/run.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 
 const PICTURE = join(ROOT, 'docs', 'alert.jpg');

@@ -13,7 +13,7 @@ import { MovingCells } from '../../agent/vision/observe/moving.ts';
 import { replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
 import { encodedClip, smallStreet } from '../lib/encoded-clip.ts';
 import { type ClipOptions, FILTERED_FPS, filteredClip } from '../lib/filtered-clip.ts';
-import { unlessFull } from '../lib/full.ts';
+import { unlessFull } from '../lib/run.ts';
 import { type Light, nightOf } from '../lib/night.ts';
 import { evaluationData, STREET_CLIP } from '../lib/paths.ts';
 

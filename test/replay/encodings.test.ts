@@ -1,6 +1,6 @@
 /**
  * Tests that the reported conditions do not depend on the encoder's noise. Each film is looped with its packets copied
- * and with its pictures encoded again, finely and coarsely. Runs with VIGIE_TEST_FULL=1 only.
+ * and with its pictures encoded again, finely and coarsely. Runs with VIGIE_TEST_RUN=full only.
  */
 import { join } from 'node:path';
 import t from 'tap';
@@ -14,7 +14,7 @@ import {
   startsOf,
 } from '../../scripts/programs/evaluate/labels.ts';
 import { replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
-import { unlessFull } from '../lib/full.ts';
+import { unlessFull } from '../lib/run.ts';
 import { evaluationData, scratch } from '../lib/paths.ts';
 
 /** Haze, in which few vehicles pass: blindness is reported. */

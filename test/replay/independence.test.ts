@@ -1,6 +1,6 @@
 /**
  * Tests that a rule's result on a film depends on no other rule. Each rule alone, in pairs, and all together must raise
- * the same incidents at the same moments, and vision must follow the same objects. Runs with VIGIE_TEST_FULL=1 only.
+ * the same incidents at the same moments, and vision must follow the same objects. Runs with VIGIE_TEST_RUN=full only.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import t, { type Test } from 'tap';
 import { labelsIn } from '../../scripts/programs/evaluate/events.ts';
 import type { Label } from '../../scripts/programs/evaluate/labels.ts';
 import { replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
-import { unlessFull } from '../lib/full.ts';
+import { unlessFull } from '../lib/run.ts';
 import { evaluationData } from '../lib/paths.ts';
 
 /** Rate at which a box analyses. */

@@ -1,6 +1,6 @@
 /**
  * Tests every label of the evaluation data: each expected incident in its window, and no others. Five films play at a
- * box's own rates. VIGIE_TEST_FULL=1 plays all films, with every frame.
+ * box's own rates. VIGIE_TEST_RUN=full plays all films, with every frame.
  */
 import {
   cpSync,
@@ -38,7 +38,7 @@ import {
 } from '../../scripts/programs/evaluate/labels.ts';
 import { type Replayed, replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
 import { evaluateSight, goodFilms } from '../../scripts/programs/evaluate/sight.ts';
-import { FULL, unlessFull } from '../lib/full.ts';
+import { FULL, unlessFull } from '../lib/run.ts';
 import { evaluationData, ROOT, scratch } from '../lib/paths.ts';
 
 const data = evaluationData('labels');

@@ -1,10 +1,10 @@
 /**
  * Tests a motorway at a box's live rates: at the configured rate cars are lost, at the rates chosen from the traffic
- * hardly any. Runs with VIGIE_TEST_FULL=1 only.
+ * hardly any. Runs with VIGIE_TEST_RUN=full only.
  */
 import t from 'tap';
 import { replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
-import { unlessFull } from '../lib/full.ts';
+import { unlessFull } from '../lib/run.ts';
 import { evaluationData } from '../lib/paths.ts';
 
 const { file: CLIP, skip } = evaluationData('clips', 'highway-320.avi');

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import t from 'tap';
 import { type Replayed, replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
 import { encodedClip } from '../lib/encoded-clip.ts';
-import { unlessFull } from '../lib/full.ts';
+import { unlessFull } from '../lib/run.ts';
 import { STREET_CLIP } from '../lib/paths.ts';
 
 const skip = !existsSync(STREET_CLIP) && 'no street clip';

@@ -1,12 +1,12 @@
 /**
  * Tests composed scenes through the whole pipeline: objects left behind and graffiti are found, and nothing else is.
- * Plays four short scenes by default, and all of them with VIGIE_TEST_FULL=1.
+ * Plays four short scenes by default, and all of them with VIGIE_TEST_RUN=full.
  */
 import { existsSync } from 'node:fs';
 import t from 'tap';
 import { degradationOf } from '../../scripts/programs/evaluate/degradations.ts';
 import { byKind, evaluateLabel, labelsIn } from '../../scripts/programs/evaluate/events.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { evaluationData, STREET_CLIP } from '../lib/paths.ts';
 import { CATALOGUE } from '../scenes/catalogue.ts';
 import { compose } from '../scenes/composer.ts';

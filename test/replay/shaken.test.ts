@@ -1,6 +1,6 @@
 /**
  * Tests that alerts do not depend on the processor: labelled films play with detector outputs perturbed as another int8
- * kernel would round them. VIGIE_TEST_FULL=1 plays every film with twenty seeds, and with all scores moved one way; by
+ * kernel would round them. VIGIE_TEST_RUN=full plays every film with twenty seeds, and with all scores moved one way; by
  * default only the perturbed detector is compared with the installed one.
  */
 import t, { type Test } from 'tap';
@@ -14,7 +14,7 @@ import {
   startsOf,
 } from '../../scripts/programs/evaluate/labels.ts';
 import { filteredClip } from '../lib/filtered-clip.ts';
-import { unlessFull } from '../lib/full.ts';
+import { unlessFull } from '../lib/run.ts';
 import { detections } from '../lib/model-inferences.ts';
 import { evaluationData, MODEL_DIR, scratch } from '../lib/paths.ts';
 import {

@@ -1,10 +1,10 @@
 /**
  * Tests street scenes of real pixels through the real detector, tracker, observer, rules and incidents. They are cut
- * from the street clip of the set-up and from a motorway clip of the evaluation data. Runs with VIGIE_TEST_FULL=1 only.
+ * from the street clip of the set-up and from a motorway clip of the evaluation data. Runs with VIGIE_TEST_RUN=full only.
  */
 import { existsSync } from 'node:fs';
 import t from 'tap';
-import { unlessFull } from '../lib/full.ts';
+import { unlessFull } from '../lib/run.ts';
 import { evaluationData, STREET_CLIP } from '../lib/paths.ts';
 import { PIXEL_SCENES } from '../scenes/street/pixels.ts';
 import type { StageName } from '../scenes/street/scene.ts';

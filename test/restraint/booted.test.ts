@@ -1,6 +1,6 @@
 /**
  * Tests a booted box under attack by its own agent's user, who may write the state folder, hold vision's link and query
- * root's record. Restraints stay active, and files put back, cut or removed are reported. VIGIE_TEST_FULL=1 adds a folder
+ * root's record. Restraints stay active, and files put back, cut or removed are reported. VIGIE_TEST_RUN=full adds a folder
  * put back under a running agent, a vision that hangs, a missing record, and configurations on trial.
  */
 import { existsSync } from 'node:fs';
@@ -22,7 +22,7 @@ import { authorisationFor, signedAuthorisation, testKey } from '../lib/authority
 import { BootedBox, PATIENCE_MS } from '../lib/booted-box.ts';
 import { boxPackages, provision } from '../lib/box-package.ts';
 import { BoxPrograms, releaseAsRoot, rootsCommands } from '../lib/box-programs.ts';
-import { unlessFull } from '../lib/full.ts';
+import { unlessFull } from '../lib/run.ts';
 import { installedContainer } from '../lib/installed-root.ts';
 import { LINK_THIEF } from '../lib/link-thief.ts';
 import { Container, type Output, ownArch } from '../lib/nspawn.ts';

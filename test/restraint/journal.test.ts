@@ -22,7 +22,7 @@ import { JOURNAL_KEY_FILE, readJournalKey } from '../../agent/restraint/journal/
 import { unpackEntries } from '../../agent/restraint/journal/layout.ts';
 import { openCheckpoint, parseVerifierKey, signCheckpoint } from '../../agent/restraint/journal/note.ts';
 import { type Against, verifyJournal } from '../../scripts/lib/journal/verification.ts';
-import { FULL, unlessFull } from '../lib/full.ts';
+import { FULL, unlessFull } from '../lib/run.ts';
 import { AT, filesBelow, fill, keyOf, noteIn, ORIGIN, openJournal, wrongIn } from '../lib/journal.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { oversight, vigie } from '../lib/program.ts';

@@ -12,7 +12,7 @@ import { iso } from '../../scripts/programs/room/database/sql.ts';
 import { browserMissing } from '../lib/browser.ts';
 import { BUILT_APP } from '../lib/console.ts';
 import { addIncident, addIncidents, insert } from '../lib/console-rows.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { waitUntil } from '../lib/room.ts';
 import { type AppRoom, appRoom, contextOf, LOOKS, type Setup, type Tab, tabOf } from '../lib/room-browser.ts';

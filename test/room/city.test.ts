@@ -2,7 +2,7 @@
  * Tests the console's queries on a city's month in PostgreSQL, alone and beside an archive that stores; then deletes
  * expired rows beside it.
  *
- * VIGIE_TEST_FULL=1 uses 1,500 boxes, 10 million events and 1 million incidents; the normal run a hundredth of them.
+ * VIGIE_TEST_RUN=full uses 1,500 boxes, 10 million events and 1 million incidents; the normal run a hundredth of them.
  */
 import { loadavg } from 'node:os';
 import t, { type Test } from 'tap';
@@ -15,7 +15,7 @@ import { boxOf, CITY, fillCity, SMALL_CITY, siteOf } from '../lib/city.ts';
 import { CityStoring } from '../lib/city-storing.ts';
 import { callOf } from '../lib/console-room.ts';
 import { DATABASES } from '../lib/databases.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { waitUntil } from '../lib/room.ts';
 import { countOf, DAY_MS, roomDatabase, TIME_ZONE } from '../lib/room-rows.ts';
 import { slowness } from '../lib/slowness.ts';

@@ -2,7 +2,7 @@
  * Tests of the list of closed incidents: the same behaviour on SQLite and PostgreSQL, and pages that stay quick.
  *
  * Measures a million closed incidents with:
- * VIGIE_TEST_FULL=1 node --enable-source-maps dist/test/room/closed.test.js
+ * VIGIE_TEST_RUN=full node --enable-source-maps dist/test/room/closed.test.js
  */
 import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -18,7 +18,7 @@ import { ask, enter, fullConsole, roomDatabase, TIME_ZONE } from '../lib/console
 import { callOf, refusalOf } from '../lib/console-room.ts';
 import { addIncident, addIncidents, type Columns } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { slowness } from '../lib/slowness.ts';
 
 const NOW = Date.parse('2026-11-27T12:00:00.000Z');

@@ -10,13 +10,13 @@ import t, { type Test } from 'tap';
 import { ask, enter, readStream } from '../lib/console.ts';
 import { ConsoleProgram } from '../lib/console-program.ts';
 import { DatabaseCluster, MACHINES } from '../lib/database-cluster.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { makeRoom, waitUntil } from '../lib/room.ts';
 import { RoomProgram } from '../lib/room-program.ts';
 import { type StreetBox, startStreet } from '../lib/street-boxes.ts';
 
 const skip =
-  (!FULL && 'set VIGIE_TEST_FULL=1 for a database that fails over') || DatabaseCluster.unavailable();
+  (!FULL && 'set VIGIE_TEST_RUN=full for a database that fails over') || DatabaseCluster.unavailable();
 
 const BOXES = 5;
 const TELL_EVERY_MS = 100;

@@ -13,7 +13,7 @@ import t, { type Test } from 'tap';
 import { topicsOf } from '../../agent/contract/topics.ts';
 import { queueOf } from '../../scripts/programs/room/console/queue.ts';
 import { ask, csrOf, newKey, SITE } from '../lib/enrolment.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { alertOf, answerTo, FAR, FAR_SITE, HONEST, HostileRoom, THIEF } from '../lib/hostile-room.ts';
 import { waitUntil } from '../lib/room.ts';
 
@@ -420,7 +420,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const room = await HostileRoom.start(t, name);
     const omittedCount = ATTACKS.length - all.length;
     if (omittedCount > 0)
-      t.pass(`${omittedCount} of ${ATTACKS.length} attacks`, { skip: 'set VIGIE_TEST_FULL=1 for all' });
+      t.pass(`${omittedCount} of ${ATTACKS.length} attacks`, { skip: 'set VIGIE_TEST_RUN=full for all' });
     for (const attack of all) {
       await t.test(attack.name, async (t) => {
         await attack.run(t, room);

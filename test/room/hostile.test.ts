@@ -25,14 +25,14 @@ import { callOf, refusalOf } from '../lib/console-room.ts';
 import { addIncident, putCamera } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { eventText } from '../lib/events.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { BOX, clientOf, makeRoom, pairOf, type Room, SITE, waitUntil } from '../lib/room.ts';
 import { RoomProgram } from '../lib/room-program.ts';
 
 const NOW = Date.parse('2026-11-27T12:00:00.000Z');
 const HOUR_MS = 3_600_000;
 const FLOOD_PER_S = 10_000;
-const noFlood = FULL ? false : 'a flood of 10,000 a second needs two cores for itself: VIGIE_TEST_FULL=1';
+const noFlood = FULL ? false : 'a flood of 10,000 a second needs two cores for itself: VIGIE_TEST_RUN=full';
 /** Duration in which the broker queues a box's messages ahead of others'. */
 const FLOOD_MS = 15_000;
 

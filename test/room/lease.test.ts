@@ -13,7 +13,7 @@ import type { EventArrival } from '../../scripts/programs/room/archive/message.t
 import { WatchedLease } from '../../scripts/programs/room/database/watched-lease.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { eventText } from '../lib/events.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { makeRoom, pairOf, type Room, waitUntil } from '../lib/room.ts';
 import { RoomProgram } from '../lib/room-program.ts';
 import { checkStored, emptied, publishing, storedCount } from '../lib/standby-boxes.ts';

@@ -18,7 +18,7 @@ import { addIncident, addIncidents, putCamera, putCameras } from '../lib/console
 import { DATABASES, TIME_ZONE } from '../lib/databases.ts';
 import { enrolled, revoked, writeBoxes } from '../lib/enrolled-boxes.ts';
 import { eventText } from '../lib/events.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { scratch } from '../lib/paths.ts';
 import { waitUntil } from '../lib/room.ts';
 import { addVerdict, countOf, recordsOf } from '../lib/room-rows.ts';

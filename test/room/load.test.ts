@@ -11,7 +11,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { DATABASES, type TestDatabase } from '../lib/databases.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { cpuS, Load, machineCpuS, makeCertificates, openFiles, rssMB } from '../lib/load.ts';
 import { loadName, loadSite } from '../lib/load-protocol.ts';
 import { scratch } from '../lib/paths.ts';
@@ -108,7 +108,7 @@ async function writeEnrolment(dir: string, { authority, broker }: Room, count: n
   );
 }
 
-const skip = !FULL && 'set VIGIE_TEST_FULL=1 for 3,000 boxes';
+const skip = !FULL && 'set VIGIE_TEST_RUN=full for 3,000 boxes';
 
 /** systemd's default for a unit without a setting, such as Debian's Mosquitto unit. */
 const OPEN_FILES = 1024;

@@ -11,7 +11,7 @@ import { topicsOf } from '../../agent/contract/topics.ts';
 import { freePort, listening, Mosquitto } from '../../scripts/lib/mosquitto.ts';
 import { bundled } from '../lib/bundled.ts';
 import { CONDITIONS, healthOf, messagesOf, type SimulatedBox, simulatedBoxes } from '../lib/fleet-reports.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { type Program, start } from '../lib/program.ts';

@@ -12,7 +12,7 @@ import { bundled } from '../lib/bundled.ts';
 import { appFolder, enter, linkIn, readStream } from '../lib/console.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { eventWithStill } from '../lib/events.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { makeOutbox } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { type Program, start } from '../lib/program.ts';
@@ -21,7 +21,7 @@ import { RoomProgram } from '../lib/room-program.ts';
 
 const CONSOLE = bundled('scripts/programs/room/console');
 
-/** Number of alerts, each with a still; ten times as many with VIGIE_TEST_FULL=1. */
+/** Number of alerts, each with a still; ten times as many with VIGIE_TEST_RUN=full. */
 const ALERTS = FULL ? 6000 : 600;
 
 /** Polling interval; a browser notices a lost connection as fast. */

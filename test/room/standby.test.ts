@@ -4,13 +4,13 @@
  * The active one is killed, frozen or ended, also during a restart of the broker. No acknowledged message is lost or
  * stored twice.
  *
- * VIGIE_TEST_SEED repeats the same faults; VIGIE_TEST_FULL=1 runs more of them.
+ * VIGIE_TEST_SEED repeats the same faults; VIGIE_TEST_RUN=full runs more of them.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
 import { DATABASES, type TestDatabase } from '../lib/databases.ts';
-import { FULL, unlessFull } from '../lib/full.ts';
+import { FULL, unlessFull } from '../lib/run.ts';
 import { randomOf, SEED } from '../lib/random.ts';
 import { makeRoom, type Room, waitUntil } from '../lib/room.ts';
 import { RoomProgram } from '../lib/room-program.ts';

@@ -19,7 +19,7 @@ import {
 } from '../../scripts/programs/root/change/record.ts';
 import { type Input, type Installed, nextAction, step } from '../../scripts/programs/root/change/step.ts';
 import { DAY_MS, iso, NOON, Simulation, TRIAL, targetNumbered } from '../lib/change-world.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { SEED } from '../lib/random.ts';
 
 const RUNS = { numRuns: FULL ? 5000 : 500, seed: SEED } as const;

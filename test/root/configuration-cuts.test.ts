@@ -15,7 +15,7 @@ import { editedText } from '../../agent/config/edit.ts';
 import type { ConfigReply } from '../../agent/contract/config-trial.ts';
 import { AT_REST, State } from '../../scripts/programs/root/change/record.ts';
 import { askConfiguration, maskProposal, orderConfiguration, sha256 } from '../lib/configuration-changes.ts';
-import { FULL, unlessFull } from '../lib/full.ts';
+import { FULL, unlessFull } from '../lib/run.ts';
 import { boxOnDisk, type CutLibraries, type CutPoint, CuttableBox, cutLibraries } from '../lib/power-cuts.ts';
 import { randomOf, SEED } from '../lib/random.ts';
 import { SmallDisk } from '../lib/small-disk.ts';

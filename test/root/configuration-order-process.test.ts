@@ -17,7 +17,7 @@ import { AT_ALL_TIMES, AUTHORITY, authoriseFile, MAYOR, PREFECT } from '../lib/a
 import { bundled } from '../lib/bundled.ts';
 import { makeSigner } from '../lib/commands.ts';
 import { calmSource } from '../lib/encoded-clip.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { scratch } from '../lib/paths.ts';
 import { type Program, start, VIGIE, vigie } from '../lib/program.ts';
 import { waitUntil } from '../lib/room.ts';

@@ -11,7 +11,7 @@ import type { ConfigReply } from '../../agent/contract/config-trial.ts';
 import { parseManifest, verifyTree } from '../../scripts/lib/manifest.ts';
 import type { Change } from '../../scripts/programs/root/change/record.ts';
 import { askConfiguration, maskProposal, orderConfiguration } from '../lib/configuration-changes.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { preloaded } from '../lib/preloaded.ts';
 import { RootReleases, rootVersionOf } from '../lib/root-releases.ts';
 import { UpdatingBox } from '../lib/updating-box.ts';

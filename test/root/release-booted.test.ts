@@ -2,7 +2,7 @@
  * Tests releases on a booted box, from the room's order to the end of probation: good and bad ones, suspension, and
  * power cuts in each phase.
  *
- * Packages, units, broker, web server and signatures are real. VIGIE_TEST_FULL=1 adds blind releases, suspension, root's
+ * Packages, units, broker, web server and signatures are real. VIGIE_TEST_RUN=full adds blind releases, suspension, root's
  * own program, and power cuts while a release is fetched and staged.
  */
 import { randomBytes } from 'node:crypto';
@@ -13,7 +13,7 @@ import { parseManifest, verifyTree } from '../../scripts/lib/manifest.ts';
 import { PATIENCE_MS } from '../lib/booted-box.ts';
 import { BootedUpdates, type MadeRelease, type Times } from '../lib/booted-updates.ts';
 import { BoxPrograms, releaseAsRoot, rootsCommands } from '../lib/box-programs.ts';
-import { FULL, unlessFull } from '../lib/full.ts';
+import { FULL, unlessFull } from '../lib/run.ts';
 import { Container } from '../lib/nspawn.ts';
 import { waitUntil } from '../lib/room.ts';
 

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { messageOf } from '../../agent/base/errors.ts';
 import { parseManifest, verifyTree } from '../../scripts/lib/manifest.ts';
-import { FULL, unlessFull } from '../lib/full.ts';
+import { FULL, unlessFull } from '../lib/run.ts';
 import { boxOnDisk, COMMIT_S, NO_FLUSH } from '../lib/power-cuts.ts';
 import { preloaded } from '../lib/preloaded.ts';
 import { randomOf, SEED } from '../lib/random.ts';

@@ -36,7 +36,7 @@ import { ServerSource } from '../../scripts/programs/root/release-source.ts';
 import { ReleaseFolder } from '../../scripts/programs/root/releases.ts';
 import { readSettings } from '../../scripts/programs/root/settings.ts';
 import { bytesToWrite, type Staged, stage } from '../../scripts/programs/root/stage.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { ROOT, scratch, scratchOnDisk } from '../lib/paths.ts';
 import { ReleaseRepository, sampleRelease, TestReleaseServer, withManifest } from '../lib/release-server.ts';
 import { SmallDisk } from '../lib/small-disk.ts';

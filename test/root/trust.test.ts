@@ -15,7 +15,7 @@ import { AgentError, type ErrorKind } from '../../agent/base/errors.ts';
 import { download } from '../../scripts/programs/root/download.ts';
 import { type BoxFacts, misfit } from '../../scripts/programs/root/fits.ts';
 import { ReleaseTrust, type TargetRef, type TrustOptions } from '../../scripts/programs/root/trust.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { scratch } from '../lib/paths.ts';
 import {
   type Fault,

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import t from 'tap';
 import type { Observation } from '../../agent/contract/observation.ts';
 import { LEAVE_MS } from '../../agent/contract/zone-visit.ts';
-import { FULL, unlessFull } from '../lib/full.ts';
+import { FULL, unlessFull } from '../lib/run.ts';
 import { LINES, observedStreet, ZONES } from '../lib/observed-street.ts';
 import { evaluationData, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { randomOf, SEED } from '../lib/random.ts';
@@ -29,7 +29,7 @@ interface Clip {
   /** The clip itself has five frames a second, so both rates are one. */
   readonly isSlow?: boolean;
   /**
-   * Rate that only VIGIE_TEST_FULL plays: the own rate, because vision takes longer than 10 s, or both, also where no
+   * Rate that only `--full` plays: the own rate, because vision takes longer than 10 s, or both, also where no
    * one crosses a line.
    */
   readonly leftOut?: 'own rate' | 'both';

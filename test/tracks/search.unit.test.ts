@@ -14,7 +14,7 @@ import { findTracks, type Page, type Place } from '../../agent/tracks/search.ts'
 import { longestStopS } from '../../agent/tracks/stop.ts';
 import { TrackStore } from '../../agent/tracks/store.ts';
 import { windowsOf } from '../../agent/tracks/windows.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { SEED } from '../lib/random.ts';
 
 const RUNS = FULL ? 3000 : 300;

@@ -1,6 +1,6 @@
 /**
  * Tests the size of the track log and its answer times: thirty days of a busy square, made from the movements of
- * recorded streets. With VIGIE_TEST_FULL a million rows, otherwise a tenth of them.
+ * recorded streets. With `--full` a million rows, otherwise a tenth of them.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,7 +17,7 @@ import { findTracks } from '../../agent/tracks/search.ts';
 import { TrackStore } from '../../agent/tracks/store.ts';
 import { windowsOf } from '../../agent/tracks/windows.ts';
 import { cpuMsSince } from '../lib/cpu-time.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { observedStreet } from '../lib/observed-street.ts';
 import { evaluationData, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { randomOf, SEED } from '../lib/random.ts';

@@ -9,7 +9,7 @@ import type { DetectorConfig } from '../../agent/contract/config.ts';
 import { iou, type XyxyPx } from '../../agent/contract/geometry.ts';
 import type { ModelCard } from '../../agent/vision/detect/card.ts';
 import type { Detections } from '../lib/backend-child.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import {
   elementConfig,
   elementModels,
@@ -92,7 +92,7 @@ t.test(
     const frames = streetFrames(dir, FRAMES);
     t.equal(readFileSync(frames).length, FRAMES * INPUT[0] * INPUT[1] * 3);
     for (const precision of PRECISIONS) {
-      const skipReason = precision === 'float' && !FULL && 'set VIGIE_TEST_FULL=1 for the float model too';
+      const skipReason = precision === 'float' && !FULL && 'set VIGIE_TEST_RUN=full for the float model too';
       await t.test(precision, { skip: skipReason }, async (t) => {
         const [file, exact] = [join(dir, `${precision}.onnx`), join(dir, 'exact.onnx')];
         const real = join(MODEL_DIR, 'nanodet-g-city10.onnx');

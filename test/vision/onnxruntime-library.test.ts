@@ -5,7 +5,7 @@
 import { chmodSync, chownSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import {
   copyUsual,
   inProcess,

@@ -10,7 +10,7 @@ import type { RedactedJpeg } from '../../agent/contract/redacted-jpeg.ts';
 import type { Subject } from '../../agent/vision/redact/marks.ts';
 import { placeTime } from '../../agent/vision/redact/place-time.ts';
 import { type Format, PREVIEW, Redactor } from '../../agent/vision/redact/redactor.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { stillFrom } from '../lib/pictures.ts';
 import { randomOf, SEED } from '../lib/random.ts';
 

@@ -1,6 +1,6 @@
 /**
  * Tests a quiet street over real RTSP: only key frames are decoded, the second stream wakes in time, and each opening
- * begins with full decoding. With VIGIE_TEST_FULL it tests a dozen encodings, each against full decoding of the same
+ * begins with full decoding. With `--full` it tests a dozen encodings, each against full decoding of the same
  * film.
  */
 import t, { type Test } from 'tap';
@@ -12,7 +12,7 @@ import { SecondView } from '../../agent/vision/schedule/second-view.ts';
 import { FPS_MAX, WantedRate } from '../../agent/vision/schedule/wanted-rate.ts';
 import { FilmCamera } from '../../scripts/programs/bench/film-camera.ts';
 import { encodedClip } from '../lib/encoded-clip.ts';
-import { FULL } from '../lib/full.ts';
+import { FULL } from '../lib/run.ts';
 import { rtspMissing } from '../lib/rtsp-server.ts';
 
 const skip = rtspMissing();

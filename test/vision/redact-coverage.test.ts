@@ -1,7 +1,7 @@
 /**
  * Searches published pictures for people. Real clips go through the camera, the real detector, the tracker, the
  * background and the redactor. The output is compared with the ground truth, and searched for people who were painted
- * in colours that occur nowhere else. The ordinary run takes 300 frames of one clip; VIGIE_TEST_FULL=1 takes three clips
+ * in colours that occur nowhere else. The ordinary run takes 300 frames of one clip; VIGIE_TEST_RUN=full takes three clips
  * whole, as often as a figure is given for.
  */
 import { existsSync, readdirSync } from 'node:fs';
@@ -12,7 +12,7 @@ import {
   measureRedaction,
   redactionTable,
 } from '../../scripts/programs/evaluate/redaction.ts';
-import { FULL, unlessFull } from '../lib/full.ts';
+import { FULL, unlessFull } from '../lib/run.ts';
 import { PAINTED_FPS, paintedClip, paintedPixels } from '../lib/painted-clip.ts';
 import { evaluationData, STREET_CLIP, scratch } from '../lib/paths.ts';
 

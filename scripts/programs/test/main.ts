@@ -132,7 +132,7 @@ function scratchDir(): string | undefined {
 
 function testEnvironment(): NodeJS.ProcessEnv {
   const env = { ...process.env };
-  if (values.full) env['VIGIE_TEST_FULL'] = '1';
+  if (values.full) env['VIGIE_TEST_RUN'] = 'full';
   const dir = scratchDir();
   if (dir !== undefined) env['TMPDIR'] = dir;
   return env;

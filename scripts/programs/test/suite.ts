@@ -12,6 +12,8 @@ import { kindOf, Schedule, type TestFile } from './schedule.ts';
 /** Two per core: most tests spend half of their time waiting for a program, a broker or a moment. */
 const PLACES = 2 * Math.max(2, availableParallelism());
 
+const CPU_TIME = new URL('cpu-time.js', import.meta.url).href;
+
 const [timeoutS = '', ...files] = process.argv.slice(2);
 const env = { ...process.env, NO_COLOR: '1', TAP_TIMEOUT: timeoutS };
 
@@ -81,7 +83,7 @@ async function runToEnd(file: TestFile): Promise<void> {
 
 async function run(file: string): Promise<void> {
   // The loader is passed by this variable.
-  const program = ['-u', 'NODE_OPTIONS', process.execPath, '--enable-source-maps', file];
+  const program = ['-u', 'NODE_OPTIONS', process.execPath, '--enable-source-maps', '--import', CPU_TIME, file];
   await t.spawn(
     'env',
     program,
