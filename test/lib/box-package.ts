@@ -1,4 +1,7 @@
-/** The Debian package of this checkout, built once per test run, and a box made from it. */
+/**
+ * The Debian package of this checkout, built once per test run, and a box made from it.
+ * @starts agent/ scripts/ systemd/ models/
+ */
 
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';

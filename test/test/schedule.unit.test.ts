@@ -1,10 +1,6 @@
-/** Tests the schedule of test files: which run in parallel, and that the list of the longest names existing files. */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+/** Tests the schedule of test files: which run in parallel. */
 import t from 'tap';
-import { LONGEST } from '../../scripts/programs/test/longest.ts';
 import { kindOf, Schedule, type TestFile } from '../../scripts/programs/test/schedule.ts';
-import { ROOT } from '../lib/paths.ts';
 
 const plain = (name: string): TestFile => ({ name, boots: false, timed: false });
 const boots = (name: string): TestFile => ({ name, boots: true, timed: false });
@@ -62,9 +58,4 @@ t.test('the kind of a file is read from its imports', async (t) => {
   t.match(kindOf('a', "import { Container } from '../lib/nspawn.js';"), { boots: true, timed: false });
   t.match(kindOf('a', "import { slowness } from '../lib/slowness.js';"), { boots: false, timed: true });
   t.match(kindOf('a', "import t from 'tap';"), { boots: false, timed: false });
-});
-
-t.test('the longest files exist and are listed once', async (t) => {
-  for (const name of LONGEST) t.ok(existsSync(join(ROOT, 'test', `${name}.test.ts`)), name);
-  t.equal(new Set(LONGEST).size, LONGEST.length);
 });

@@ -3,38 +3,39 @@
  * skipped`. Called by scripts/test.
  */
 import { spawn } from 'node:child_process';
-import { createWriteStream, mkdirSync, readdirSync, readFileSync, statfsSync } from 'node:fs';
+import { createWriteStream, mkdirSync, readdirSync, readFileSync, statfsSync, writeFileSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { MultiBar } from 'cli-progress';
 import { packageRoot } from '../../../agent/base/package-root.ts';
-import { LONGEST } from './longest.ts';
+import { changedSince, projectTexts, reachingTests } from './changes.ts';
+import { filesNamed, isOfRun, nameOf, RUNS } from './selection.ts';
 import { type Failure, type FileResult, Tally } from './tally.ts';
 
-/** Time limit of one file, s; the longest takes three minutes, and three times as long on a busy machine. */
-const FILE_TIMEOUT_S = { quick: 60, normal: 900, full: 12 * 3600 };
-const ALL = /\.test\.js$/;
-/** Files of pure tests: no process, no broker, no real clip. */
-const QUICK = /\.(?:unit|contract)\.test\.js$/;
+/** Time limit of one file, s: of the default run's files none takes a minute, of all files the longest three. */
+const FILE_TIMEOUT_S = { quick: 60, default: 300, all: 900, full: 12 * 3600 } as const;
+/** A file of the default run that takes more CPU time is named at the end (docs/design/016-project-rules.md). */
+const FILE_CPU_S_MAX = 15;
 /** File system in memory. Tests that run at the same time create up to 3 GB of files there, and need as much again. */
 const MEMORY_DIR = '/dev/shm';
 const MEMORY_BYTES_MIN = 8e9;
 /** Lines of diagnostics shown for one failure; all of them are in .cache/test.tap. */
 const DIAGNOSTIC_LINES_MAX = 30;
 
-const { values } = parseArgs({
+const { values, positionals: names } = parseArgs({
+  allowPositionals: true,
   options: {
-    check: { type: 'string', default: 'passed' },
-    full: { type: 'boolean', default: false },
-    /** Runs the fast tests only. */
-    quick: { type: 'boolean', default: false },
-    /** Runs one file instead of all. */
-    only: { type: 'string' },
+    check: { type: 'string', default: 'none' },
+    run: { type: 'string', default: 'default' },
+    /** Runs only the files that a change since this commit can reach. */
+    changed: { type: 'string' },
   },
 });
+const run = RUNS.find((one) => one === values.run) ?? refuse(`--run takes ${RUNS.join(', ')}`);
 const root = packageRoot();
 const began = performance.now();
+const cpuSeconds = new Map<string, number>();
 
 const bars = new MultiBar({
   format: '{bar} {value}/{total} files, {passed} passed, {failed} failed, {duration} s',
@@ -49,9 +50,11 @@ function say(line: string): void {
   else process.stdout.write(`${line}\n`);
 }
 
-function sayFile({ name, passed, failed, skipped, timeMs }: FileResult): void {
+function sayFile({ name, passed, failed, skipped, timeMs, cpuS }: FileResult): void {
   const counts = `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
-  say(`${failed > 0 ? 'FAILED' : 'ok    '} ${name}: ${counts} (${(timeMs / 1000).toFixed(1)} s)`);
+  const cpu = cpuS === undefined ? 'CPU unknown' : `${cpuS.toFixed(1)} CPU-s`;
+  say(`${failed > 0 ? 'FAILED' : 'ok    '} ${name}: ${counts} (${(timeMs / 1000).toFixed(1)} s, ${cpu})`);
+  cpuSeconds.set(name, cpuS ?? 0);
   bar?.increment(1, { passed: tally.passed + passed, failed: tally.failed + failed });
 }
 
@@ -84,36 +87,83 @@ const tally = new Tally({
   onFailure: sayFailure,
 });
 if (values.check === 'passed') tally.pass();
-else tally.fail('npm run check');
+else if (values.check === 'failed') tally.fail('npm run check');
 
-const timeoutS = FILE_TIMEOUT_S[values.full ? 'full' : values.quick ? 'quick' : 'normal'];
 mkdirSync(join(root, '.cache'), { recursive: true });
-const stopReason = await runFiles(wantedFiles());
+const { files: selected, leftOut } = selectedFiles();
+const stopReason = await runFiles(selected.map((file) => join('dist', file.replace(/\.ts$/, '.js'))));
 tally.end();
 if (tally.files === 0) tally.fail('no test file ran');
 if (stopReason !== undefined && tally.failed === 0) tally.fail(stopReason);
 bars.stop();
+report();
+process.exitCode = tally.failed === 0 ? 0 : 1;
 
-const { passed, failed, skipped, failures, skips, files } = tally;
-const print = (line: string): void => void process.stdout.write(`${line}\n`);
-if (skips.length > 0) print('\nSkipped:');
-for (const name of skips) print(`  ${name}`);
-// Printed after the many skips, so that the end of a long log shows the failures.
-if (failures.length > 0) print(`\nFailed (all output of the tests is in .cache/test.tap):`);
-for (const { name } of failures) print(`  ${name}`);
-print(`\n${files} test files in ${((performance.now() - began) / 1000).toFixed(0)} s`);
-print(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
-process.exitCode = failed === 0 ? 0 : 1;
+function report(): void {
+  const { passed, failed, skipped, failures, skips, files } = tally;
+  const print = (line: string): void => void process.stdout.write(`${line}\n`);
+  // A skip for any other reason than the run is a gap of this machine.
+  const ofRun = skips.filter((name) => name.includes('VIGIE_TEST_RUN='));
+  const gaps = skips.filter((name) => !ofRun.includes(name));
+  if (gaps.length > 0) print('\nSkipped:');
+  for (const name of gaps) print(`  ${name}`);
+  if (leftOut.length + ofRun.length > 0) {
+    const listFile = '.cache/left-out.txt';
+    writeFileSync(join(root, listFile), [...leftOut, ...ofRun, ''].join('\n'));
+    print(`\nLeft to longer runs: ${leftOut.length} files, and ${ofRun.length} parts of files (${listFile})`);
+  }
+  // Printed after the skips, so that the end of a long log shows the failures.
+  if (failures.length > 0) print(`\nFailed (all output of the tests is in .cache/test.tap):`);
+  for (const { name } of failures) print(`  ${name}`);
+  const dear = [...cpuSeconds].filter(([, cpuS]) => cpuS > FILE_CPU_S_MAX).sort(([, a], [, b]) => b - a);
+  if (dear.length > 0 && run === 'default' && names.length === 0) {
+    print(`\nMore than ${FILE_CPU_S_MAX} CPU-s:`);
+    for (const [name, cpuS] of dear) print(`  ${name}: ${cpuS.toFixed(1)}`);
+  }
+  const cpuS = [...cpuSeconds.values()].reduce((sum, one) => sum + one, 0);
+  const wallS = (performance.now() - began) / 1000;
+  print(`\n${files} test files in ${wallS.toFixed(0)} s, ${cpuS.toFixed(0)} CPU-s`);
+  print(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
+}
 
-/** Returns files below the root, longest first: started last, they would run on alone. */
-function wantedFiles(): string[] {
-  if (values.only !== undefined) return [values.only];
-  const tests = join('dist', 'test');
-  const testFiles = readdirSync(join(root, tests), { recursive: true, encoding: 'utf8' })
-    .filter((file) => (values.quick ? QUICK : ALL).test(file))
+function refuse(problem: string): never {
+  process.stderr.write(`test: ${problem} (see --help)\n`);
+  process.exit(2);
+}
+
+/** Returns the sources of the files to run, those that take longest first, and the names of those left to other runs. */
+function selectedFiles(): { files: string[]; leftOut: string[] } {
+  const tests = readdirSync(join(root, 'dist', 'test'), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.test.js'))
+    .map((file) => join('test', file.replace(/\.js$/, '.ts')))
     .sort();
-  const long = LONGEST.map((name) => `${name}.test.js`).filter((file) => testFiles.includes(file));
-  return [...new Set([...long, ...testFiles])].map((file) => join(tests, file));
+  const named = names.flatMap((name) => {
+    const files = filesNamed(name, tests).filter((file) => isOfRun(file, run));
+    return files.length > 0 ? files : refuse(`no test file has the name '${name}'`);
+  });
+  const ofRun = names.length > 0 ? [...new Set(named)] : tests.filter((file) => isOfRun(file, run));
+  const files = values.changed === undefined ? ofRun : reachedFiles(values.changed, ofRun);
+  const leftOut = names.length > 0 ? [] : tests.filter((file) => !ofRun.includes(file)).map(nameOf);
+  // Started last, a long one would run on alone. What the default run leaves out is long.
+  const [long, short] = [true, false].map((isLong) =>
+    files.filter((file) => !isOfRun(file, 'default') === isLong),
+  );
+  return { files: [...(long ?? []), ...(short ?? [])], leftOut };
+}
+
+function reachedFiles(since: string, files: readonly string[]): string[] {
+  let changed: string[];
+  try {
+    changed = changedSince(root, since);
+  } catch {
+    return refuse(`--changed takes a commit that git knows, not '${since}'`);
+  }
+  const reaching = reachingTests(changed, projectTexts(root));
+  const found = files.filter((file) => reaching.has(file));
+  say(
+    `${changed.length} files changed since ${since}; ${found.length} of ${files.length} test files reach them`,
+  );
+  return found;
 }
 
 /**
@@ -122,7 +172,7 @@ function wantedFiles(): string[] {
  */
 function scratchDir(): string | undefined {
   const { TMPDIR } = process.env;
-  if (values.full || TMPDIR !== undefined) return TMPDIR;
+  if (run === 'full' || TMPDIR !== undefined) return TMPDIR;
   const mounts = readFileSync('/proc/mounts', 'utf8').split('\n');
   const options = mounts.map((line) => line.split(' ')).find(([, dir]) => dir === MEMORY_DIR)?.[3];
   if (options === undefined || /\b(?:ro|noexec)\b/.test(options)) return undefined;
@@ -132,7 +182,7 @@ function scratchDir(): string | undefined {
 
 function testEnvironment(): NodeJS.ProcessEnv {
   const env = { ...process.env };
-  if (values.full) env['VIGIE_TEST_RUN'] = 'full';
+  env['VIGIE_TEST_RUN'] = run === 'quick' ? 'default' : run;
   const dir = scratchDir();
   if (dir !== undefined) env['TMPDIR'] = dir;
   return env;
@@ -142,7 +192,7 @@ function testEnvironment(): NodeJS.ProcessEnv {
 async function runFiles(files: readonly string[]): Promise<string | undefined> {
   const suite = spawn(
     process.execPath,
-    ['--enable-source-maps', join(import.meta.dirname, 'suite.js'), String(timeoutS), ...files],
+    ['--enable-source-maps', join(import.meta.dirname, 'suite.js'), String(FILE_TIMEOUT_S[run]), ...files],
     {
       cwd: root,
       stdio: ['ignore', 'pipe', 'inherit'],

@@ -83,7 +83,15 @@ async function runToEnd(file: TestFile): Promise<void> {
 
 async function run(file: string): Promise<void> {
   // The loader is passed by this variable.
-  const program = ['-u', 'NODE_OPTIONS', process.execPath, '--enable-source-maps', '--import', CPU_TIME, file];
+  const program = [
+    '-u',
+    'NODE_OPTIONS',
+    process.execPath,
+    '--enable-source-maps',
+    '--import',
+    CPU_TIME,
+    file,
+  ];
   await t.spawn(
     'env',
     program,

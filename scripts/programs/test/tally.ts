@@ -17,6 +17,8 @@ export interface FileResult {
   readonly failed: number;
   readonly skipped: number;
   readonly timeMs: number;
+  /** CPU seconds with those of its children; undefined if it was killed. */
+  readonly cpuS: number | undefined;
 }
 
 export interface TallyEvents {
@@ -40,6 +42,7 @@ export class Tally {
   readonly skips: string[] = [];
   readonly failures: Failure[] = [];
   #files = 0;
+  #cpuS: number | undefined;
 
   constructor(events: TallyEvents = {}) {
     this.#events = events;
@@ -90,6 +93,14 @@ export class Tally {
     let inside = none();
     parser.on('child', (child: Parser) => {
       inside = none();
+      if (path.length === 0) {
+        this.#cpuS = undefined;
+        // Written by cpu-time.ts.
+        child.on('comment', (comment: string) => {
+          const [, seconds] = /^# cpu ([\d.]+) s$/m.exec(comment) ?? [];
+          if (seconds !== undefined) this.#cpuS = Number(seconds);
+        });
+      }
       this.#follow(child, [...path, child.name], inside);
     });
     parser.on('assert', (result: Result) => {
@@ -135,6 +146,6 @@ export class Tally {
 
   #file(result: Result, inside: Level): void {
     this.#files += 1;
-    this.#events.onFile?.({ name: result.name, ...inside, timeMs: result.time ?? 0 });
+    this.#events.onFile?.({ name: result.name, ...inside, timeMs: result.time ?? 0, cpuS: this.#cpuS });
   }
 }
