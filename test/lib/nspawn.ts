@@ -93,7 +93,7 @@ export class Container {
     if (spawnSync(program, args).status !== 0)
       return 'this machine does not allow a cgroup2 mount of one’s own';
     if (arch !== undefined && arch !== ownArch() && !existsSync('/proc/sys/fs/binfmt_misc/qemu-aarch64')) {
-      return 'qemu-user is not registered for arm64 (scripts/test --arm64 does it)';
+      return 'qemu-user is not registered for arm64 (scripts/setup --for all does it, as root)';
     }
     return /\boverlay$/m.test(readFileSync('/proc/filesystems', 'utf8'))
       ? false

@@ -236,7 +236,7 @@ void t.test('programs of the shell answer help and unknown arguments without a s
     [
       'setup',
       ['--for', 'fun'],
-      /^setup: --for takes demo, test, full, package, flash, arm64 or peer, not 'fun'\n$/,
+      /^setup: --for takes demo, test, all, full, package, flash, arm64 or peer, not 'fun'\n$/,
     ],
     ['package', ['--seq', 'x'], /^package: --seq takes a number from 1 on, not 'x'\n$/],
     ['package', ['--release-tree', '/x'], /^package: --release-tree takes one --arch\n$/],

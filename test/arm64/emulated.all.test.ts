@@ -1,6 +1,6 @@
 /**
  * Runs the arm64 package on an arm64 Debian under qemu-user: it must decode, infer and replay with the results of this
- * machine. Run by `scripts/test --arm64`. An inference takes seconds here, so there are few.
+ * machine. An inference takes seconds here, so there are few.
  */
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
