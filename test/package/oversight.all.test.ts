@@ -1,6 +1,4 @@
-/** Tests the oversight package on a Debian without any other package of Vigie: its content and each command. */
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { topicsOf } from '../../agent/contract/topics.ts';
@@ -20,28 +18,6 @@ const PATIENCE_MS = 60_000;
 const COMMANDS = ['keygen', 'authorise', 'verify', 'report', 'witness', 'transparency'];
 /** A broker on the container's own loopback. */
 const BROKER = 'listener 1883 127.0.0.1\nallow_anonymous true\n';
-
-const field = (name: string): string =>
-  execFileSync('dpkg-deb', ['-f', deb, name], { encoding: 'utf8' }).trim();
-
-void t.test('the package has the oversight program and nothing else', { skip }, async (t) => {
-  const listing = execFileSync('dpkg-deb', ['-c', deb], { encoding: 'utf8' }).trim().split('\n');
-  const files = listing.filter((line) => !line.startsWith('d')).map((line) => line.split(/\s+/)[5]?.slice(1));
-  t.strictSame(files.sort(), [
-    '/usr/bin/vigie-oversight',
-    ...['authorisation.md', 'changelog.gz', 'copyright', 'journal.md'].map(
-      (name) => `/usr/share/doc/vigie-oversight/${name}`,
-    ),
-    '/usr/share/lintian/overrides/vigie-oversight',
-    '/usr/share/man/man1/vigie-oversight.1.gz',
-    '/usr/share/vigie-oversight/package.json',
-    '/usr/share/vigie-oversight/vigie-oversight.js',
-  ]);
-  t.equal(field('Architecture'), 'all');
-  t.equal(field('Depends'), 'nodejs (>= 20.17~), ca-certificates', 'no other package of Vigie');
-  const [mb, installedMb] = [statSync(deb).size / 1e6, Number(field('Installed-Size')) / 1000];
-  t.ok(mb < 1 && installedMb < 4, `${mb.toFixed(2)} MB, ${installedMb.toFixed(1)} MB installed`);
-});
 
 /** A box's journal of an hour, as the box exports it. */
 function handedOver(t: Test, container: Container): { stateDir: string; key: string } {
