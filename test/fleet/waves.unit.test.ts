@@ -180,23 +180,6 @@ void t.test('no order goes beyond the wave or after the end, whatever happens', 
   t.ok(halts > 100 && ends === 1500, `${halts} looks at what had halted`);
 });
 
-void t.test('offline boxes never hold up boxes that are online', async (t) => {
-  fc.assert(
-    fc.property(fc.array(fc.boolean(), { minLength: 30, maxLength: 30 }), (isOffline) => {
-      const run = new Lifetime([...boxesOf(3, 0), ...boxesOf(7, 1, 3), ...boxesOf(20, 2, 10)]);
-      run.say((_, i) => i > 0 && isOffline[i] === true, { online: false });
-      for (let hours = 0; hours < 60; hours += 1) {
-        run.at(hours);
-        run.say(({ action, online }) => action === 'install' && online, { progress: 'confirmed' });
-      }
-      const open = run.boxes.filter(({ online, state }) => online && state !== 'confirmed');
-      if (open.length > 0) throw new Error(`${open.length} wait`);
-    }),
-    { numRuns: 200 },
-  );
-  t.pass('200 fleets');
-});
-
 void t.test('each wave represents the fleet, and is deterministic', async (t) => {
   const boards = ['rpi5', 'rpi5', 'rpi5', 'rpi5', 'rpi5', 'rpi4', 'rpi4', 'rpi4', 'jetson', 'rk3588'];
   const members = Array.from({ length: 1500 }, (_, i) => ({

@@ -3,7 +3,7 @@
  * broker on their common topic.
  */
 import { createPrivateKey } from 'node:crypto';
-import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
@@ -20,7 +20,6 @@ import {
 } from '../../scripts/programs/fleet/release/signing-file.ts';
 import { Rollouts } from '../../scripts/programs/fleet/rollout/rollouts.ts';
 import type { RolloutState } from '../../scripts/programs/fleet/rollout/states.ts';
-import { FleetStore } from '../../scripts/programs/fleet/store.ts';
 import { Fleet } from '../lib/fleet-keyholders.ts';
 import { Orders, waitUntil } from '../lib/heard-orders.ts';
 import { scratch } from '../lib/paths.ts';
@@ -339,40 +338,4 @@ void t.test('commands take --root or a number, and show each box’s program of 
   t.match(out, /root’s program +44-1\.5\.0\nits update +confirmed since .*, rollout .*-root-1\.5\.0, target/);
   t.match(out, /root’s program +install +\S+-root-1\.5\.0 +counter \d+/);
   t.match((await run('inventory', '--csv')).out, /,root_release,.*\r\n.*,42-1\.4\.2,,44-1\.5\.0,rpi5/);
-});
-
-void t.test('a store from before a rollout of root’s program adopts it by its orders', async (t) => {
-  const { fleet, orders, store, link, waitUntilState } = await makeWaiting(t);
-  await waitUntilState('r-1', 'finishing');
-  const [dir, plan] = [join(fleet.dir, 'ops'), join(fleet.dir, 'plan.yaml')];
-  writeFileSync(plan, stringify(PLAN));
-  store.db.prepare('VACUUM INTO ?').run(join(fleet.dir, 'yesterday.db'));
-  const day = fleet.create(store, 'r-2', { ...PLAN, canary: { boxes: ['b-0', 'b-1'], hours: 300 } }, 'root');
-  t.equal(day.kind, 'root');
-  await waitUntilState('r-2', 'running');
-  await waitUntil('the canaries have it', () =>
-    [0, 1].every((i) => fleet.box(i).truth.seq === 44 && fleet.box(i).truth.phase === 'confirmed'),
-  );
-  await link.stop();
-  store.close();
-  for (const end of ['', '-wal', '-shm']) rmSync(join(dir, `fleet.db${end}`), { force: true });
-  copyFileSync(join(fleet.dir, 'yesterday.db'), join(dir, 'fleet.db'));
-  const run = (...args: string[]) => fleet.answer('rollout', ...args, '--dir', dir);
-  t.match(await run('run'), { code: 1, err: /it is behind the fleet: .*rollout r-1, r-2/ });
-  t.match(await run('adopt', '--yes'), {
-    code: 2,
-    err: /r-2 is not in the database, and its plan is nowhere/,
-  });
-  const sentCount = orders.all.length;
-  const adopted = await run('adopt', '--yes', '--plan', plan);
-  t.match(adopted, { code: 0, out: /r-1: aborted \(its final withdrawal lies at the broker\)/ }, adopted.err);
-  t.match(adopted.out, /r-2: running, wave 0; `fleet rollout run` continues it/);
-  t.ok(
-    orders.all.slice(sentCount).every(({ action, rollout }) => action === 'withdraw' && rollout === 'r-1'),
-    'only withdrawals are sent',
-  );
-  const reopened = new FleetStore(dir);
-  t.teardown(() => reopened.close());
-  t.match(new Rollouts(reopened).get('r-2'), { kind: 'root', description: '44-1.5.0', state: 'running' });
-  t.equal(new Rollouts(reopened).boxes('r-2').length, 6, 'of all boxes that would take it today');
 });

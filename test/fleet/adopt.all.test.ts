@@ -3,7 +3,7 @@
  *
  * - The store is yesterday's, during a rollout or after an abort. Both follow docs/guide/fleet-restore.md by command.
  * - The store is missing, or the broker comes back empty.
- * - The controller is killed while it aborts and adopts.
+ * - The controller is killed while it rolls out, aborts and adopts.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -189,26 +189,6 @@ function planOfRest(fleet: RolloutFleet, file: string): string {
   return file;
 }
 
-void t.test('an abort is detected by a store from before the canaries’ orders', async (t) => {
-  const fleet = await new RolloutFleet(t).start(6);
-  const { store, controller, link } = await fleet.controller();
-  const dir = join(fleet.dir, 'ops');
-  fleet.create(store, NAME);
-  backUp(t, fleet);
-  new Rollouts(store).want(NAME, 'abort');
-  t.match(await controller.run(NAME, signal, true), { state: 'aborted' });
-  await link.stop();
-  store.close();
-  restore(t, fleet);
-  await t.rejects(fleet.controller(), {
-    kind: 'denied',
-    message: /behind the fleet: 2 of the orders at the broker/,
-  });
-  const adopt = fleet.fleet('rollout', 'adopt', '--yes', '--dir', dir);
-  t.equal(await adopt.exit, 0, adopt.err);
-  t.match(adopt.out, /r-1: aborted/);
-});
-
 void t.test('a lost store needs the plan, and the rollout goes on or is ended', async (t) => {
   const { fleet, dir, plan, orders, start, run, running, waveOne } = await beginRollout(t);
   await waveOne();
@@ -319,6 +299,24 @@ async function runUntilAlive(
   }
   return { deaths, output };
 }
+
+void t.test('a controller killed at any durable step sends each box one order', async (t) => {
+  const fleet = await new RolloutFleet(t).start(8);
+  const { store, link } = await fleet.controller();
+  fleet.create(store, NAME);
+  await link.stop();
+  const dir = join(fleet.dir, 'ops');
+  const died = await runUntilAlive(fleet, { dir, deed: 'run' }, [2, 3, 4, 5, 6, 7, 9, 12], () => undefined);
+  t.strictSame(died, { deaths: 8, output: 'done\n' });
+  t.strictSame(new Set(fleet.states(store, NAME)), new Set(['confirmed']));
+  for (let i = 0; i < 8; i += 1) {
+    const orders = new Rollouts(store).ordersOf(SITE, `b-${i}`);
+    if (orders.length !== 1) t.fail(`b-${i} has ${orders.length} orders`);
+    const beginnings = store.history(SITE, `b-${i}`).filter(({ phase }) => phase === 'downloading').length;
+    if (beginnings > 1) t.fail(`b-${i} began ${beginnings} times`);
+  }
+  t.equal((await Orders.of(t, fleet.broker.url)).retained.size, 0);
+});
 
 void t.test('a killed abort or adoption goes on, and orders no box', async (t) => {
   const fleet = await new RolloutFleet(t).start(8, () => ({ jitterMs: 40 * 3_600_000 }));
