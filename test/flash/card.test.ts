@@ -36,6 +36,7 @@ import {
 } from '../lib/flash-images.ts';
 import { scratch, scratchOnDisk } from '../lib/paths.ts';
 import { start } from '../lib/program.ts';
+import { unlessAll } from '../lib/run.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
 
 const BOX = 'canebiere-017';
@@ -202,7 +203,7 @@ void t.test('a card image is written, read back, and accepted by provisioning', 
   );
 });
 
-void t.test('an invalid image is refused', async (t) => {
+void t.test('an invalid image is refused', { skip: unlessAll }, async (t) => {
   const setup = await bench(t);
   const { dir, image } = setup;
   const target = join(dir, 'card.img');
@@ -259,7 +260,7 @@ void t.test('an invalid image is refused', async (t) => {
   t.notOk(existsSync(target), 'and no card was begun');
 });
 
-void t.test('an invalid site folder is refused', async (t) => {
+void t.test('an invalid site folder is refused', { skip: unlessAll }, async (t) => {
   const setup = await bench(t);
   const { dir, site } = setup;
   const own = join(site.folder, 'boxes', BOX);
@@ -353,7 +354,7 @@ void t.test('an invalid site folder is refused', async (t) => {
   t.notMatch(String(badToken.error), 'secret', 'and is not repeated');
 });
 
-void t.test('a failing medium is detected', async (t) => {
+void t.test('a failing medium is detected', { skip: unlessAll }, async (t) => {
   const setup = await bench(t);
   const { dir } = setup;
   await t.test('a card that changes its content is detected', async (t) => {
@@ -445,7 +446,7 @@ void t.test('a failing medium is detected', async (t) => {
   });
 });
 
-void t.test('a stick is written, and a label for a lost code', async (t) => {
+void t.test('a stick is written, and a label for a lost code', { skip: unlessAll }, async (t) => {
   const setup = await bench(t);
   const { dir, site } = setup;
   // A path below /dev counts as a device, and so does a scratch folder in memory.

@@ -1,3 +1,7 @@
+/**
+ * Tests whole rollouts over a real broker, with boxes that use the real protocol: complete ones, by commands, with boxes
+ * that vanish or stay silent, and simulated fleets.
+ */
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -15,6 +15,7 @@ import {
 import { FLEET, Fleet, fleet, keyPair, PASSPHRASE, rootDigest } from '../lib/fleet-keyholders.ts';
 import { atTerminal } from '../lib/fleet-terminal.ts';
 import { scratch } from '../lib/paths.ts';
+import { unlessAll } from '../lib/run.ts';
 import type { Output } from '../lib/warm-program.ts';
 
 const YEAR_2099 = '2099-01-01T00:00:00Z';
@@ -320,7 +321,7 @@ void t.test('an edited list of releases is neither signed nor published', async 
   t.match(f.signQuickly('release', file, 'anna'), { code: 0 });
 });
 
-void t.test('each difference of a root needs agreement', async (t) => {
+void t.test('each difference of a root needs agreement', { skip: unlessAll }, async (t) => {
   const f = new Fleet(scratch(t));
   await f.beginQuickly();
   mkdirSync(join(f.dir, 'dora'));
@@ -403,7 +404,7 @@ function withSecretInThread(f: Fleet, secret: string, ...args: readonly string[]
   return output;
 }
 
-void t.test('keys of keyholders are encrypted', async (t) => {
+void t.test('keys of keyholders are encrypted', { skip: unlessAll }, async (t) => {
   const f = new Fleet(scratch(t));
   const file = join(f.dir, 'new.key');
   const keygen = ['release', 'keygen', file];
