@@ -233,46 +233,6 @@ void t.test('a lost store needs the plan, and the rollout goes on or is ended', 
   t.match(late.err, /behind the fleet/);
 });
 
-void t.test('boxes’ reports pause a rollout if store and broker are lost after an abort', async (t) => {
-  const fleet = await new RolloutFleet(t).start(6, () => ({ jitterMs: 40 * 3_600_000 }));
-  const { store, controller, link } = await fleet.controller();
-  const dir = join(fleet.dir, 'ops');
-  fleet.create(store, NAME);
-  await controller.run(NAME, signal, true);
-  await waitUntil('the canaries have it', () => [0, 1].every((i) => fleet.box(i).truth.phase === 'waiting'));
-  backUp(t, fleet);
-  new Rollouts(store).want(NAME, 'abort');
-  await controller.run(NAME, signal, true);
-  await waitUntil('their orders are withdrawn', () =>
-    [0, 1].every((i) => fleet.box(i).truth.phase === 'idle'),
-  );
-  await link.stop();
-  store.close();
-  for (const box of fleet.simulation.boxes.values()) {
-    await box.settled;
-    box.drop();
-  }
-  await fleet.broker.stop();
-  await fleet.broker.start();
-  for (const box of fleet.simulation.boxes.values()) await box.connect();
-  restore(t, fleet);
-  const orders = await Orders.of(t, fleet.broker.url);
-  await t.rejects(fleet.controller(), {
-    kind: 'denied',
-    message: /0 of the orders at the broker and 2 of the boxes’ reports are newer/,
-  });
-  const adopt = fleet.fleet('rollout', 'adopt', '--yes', '--dir', dir);
-  t.equal(await adopt.exit, 0, adopt.err);
-  t.match(adopt.out, /r-1: paused \(boxes report later orders than the broker holds\)/);
-  t.match(adopt.out, /`fleet rollout resume` continues it, `fleet rollout abort` ends it/);
-  const next = await fleet.controller();
-  t.match(await next.controller.run(NAME, signal, true), { state: 'paused' });
-  new Rollouts(next.store).want(NAME, 'abort');
-  t.match(await next.controller.run(NAME, signal, true), { state: 'aborted' });
-  await waitUntil('they are withdrawn for good', () => orders.retained.get('b-1')?.final === true);
-  t.equal(orders.installs().size, 0, 'no box was ordered');
-});
-
 /**
  * Runs a program repeatedly, killed after one more durable step each time, until it survives. `between` checks each
  * state.

@@ -1,8 +1,3 @@
-/**
- * Tests `fleet cert`: certificates of the enrolment compared with boxes' reports, and a box that is revoked at a real
- * broker.
- */
-import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import mqtt, { type MqttClient } from 'mqtt';
@@ -220,17 +215,4 @@ t.test('a broker that does not use the lists is reported', { skip: unlessAll }, 
     err: /--broker-pid 999999999: /,
   });
   await box.endAsync(true);
-});
-
-t.test('a thief with another client id is disconnected as well', { skip: unlessAll }, async (t) => {
-  const { room, broker, fleet, issue, client } = await makeOps(t);
-  issue(BOX, 365);
-  const { health } = topicsOf(SITE, BOX);
-  const thief = await client(BOX, 'somebody-else');
-  const speaks = setInterval(() => void (thief.connected && thief.publish(health, '{}', { qos: 0 })), 600);
-  t.teardown(() => clearInterval(speaks));
-  const revoked = await fleet('revoke', BOX, '--yes', '--broker-pid', String(broker.pid), '--watch', '2');
-  t.match(revoked, { code: 0, out: /is out; nothing was heard of it for 2 s/ }, revoked.err);
-  t.notOk(thief.connected, 'its connection is ended');
-  t.equal(spawnSync('openssl', ['crl', '-in', room.list('revoked.pem'), '-noout']).status, 0);
 });

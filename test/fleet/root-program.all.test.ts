@@ -3,11 +3,10 @@
  * broker on their common topic.
  */
 import { createPrivateKey } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { stringify } from 'yaml';
 import type { Arch, ReleaseKind, ReleaseTarget } from '../../agent/contract/release.ts';
 import { type MakeOptions, makeRelease } from '../../scripts/programs/fleet/release/make.ts';
 import { publishReleases } from '../../scripts/programs/fleet/release/publish.ts';
@@ -308,34 +307,4 @@ void t.test('a rollout of root’s program replaces one of the agent that only w
     'r-2',
   ]);
   await waitUntil('the last order is cleared', () => orders.retained.size === 0);
-});
-
-void t.test('commands take --root or a number, and show each box’s program of root', async (t) => {
-  const fleet = await new RolloutFleet(t).start(3, () => ({ jitterMs: 0 }));
-  const [dir, plan] = [join(fleet.dir, 'ops'), join(fleet.dir, 'plan.yaml')];
-  // The program uses this machine's clock.
-  const quick = { canary: { boxes: ['b-0'], hours: 0 }, waves: [{ share: 1 }] };
-  writeFileSync(plan, stringify({ ...PLAN, ...quick }));
-  const run = (...args: string[]) => fleet.answer(...args, '--dir', dir);
-  const start = ['rollout', 'start', '--plan', plan] as const;
-  t.match(await run(...start, '1.5.0', '--dry-run'), { out: /3 boxes, .* in all: release 43-1\.5\.0\n/ });
-  for (const args of [['1.5.0', '--root'], ['44']])
-    t.match(await run(...start, ...args, '--dry-run'), {
-      code: 0,
-      out: /3 boxes, .* in all: root’s program 44-1\.5\.0\n/,
-    });
-  const started = await run(...start, '1.5.0', '--root', '--yes');
-  t.match(started, { code: 0, out: /\d-root-1\.5\.0 is created/ }, started.err);
-  t.match(await run('rollout', 'run'), { code: 0, out: /root’s program 44-1\.5\.0, done/ });
-  t.match(JSON.parse((await run('rollout', 'status', '--json')).out), {
-    kind: 'root',
-    description: '44-1.5.0',
-  });
-  const status = await run('status', '--wide');
-  t.match(status.out, /\nroot’s program: 44-1\.5\.0 on 3\n/);
-  t.match(status.out, /b-0 .*42-1\.4\.2 +idle .*44-1\.5\.0 confirmed/);
-  const { out } = await run('box', 'b-0');
-  t.match(out, /root’s program +44-1\.5\.0\nits update +confirmed since .*, rollout .*-root-1\.5\.0, target/);
-  t.match(out, /root’s program +install +\S+-root-1\.5\.0 +counter \d+/);
-  t.match((await run('inventory', '--csv')).out, /,root_release,.*\r\n.*,42-1\.4\.2,,44-1\.5\.0,rpi5/);
 });

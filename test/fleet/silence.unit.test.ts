@@ -9,8 +9,8 @@ import { compare, DOUBT, type Watched } from '../../scripts/programs/fleet/rollo
 import { stalledAt } from '../../scripts/programs/fleet/rollout/stall.ts';
 import type { BoxState, RolloutBox, Step } from '../../scripts/programs/fleet/rollout/states.ts';
 import { Timeline } from '../../scripts/programs/fleet/simulate/timeline.ts';
-import { FULL } from '../lib/run.ts';
 import { boxesOf, HOUR, Lifetime, PLAN } from '../lib/rollout-life.ts';
+import { FULL } from '../lib/run.ts';
 
 const THRESHOLDS = PLAN.thresholds;
 const group = (site: string, all: number, silent: number): Watched[] =>
@@ -162,39 +162,6 @@ void t.test('the time limit does not count days without a window', async (t) => 
   const due = stalledAt({ ...window, days: [...window.days] }, at('2026-11-26T03:00Z'), 48 * HOUR);
   t.ok(Math.abs(due - at('2026-12-01T00:00Z')) <= HOUR, new Date(due).toISOString());
   t.end();
-});
-
-void t.test('it halts exactly where the tried boxes are silent beyond chance', async (t) => {
-  let [halts, continuations] = [0, 0];
-  const counts = fc.record({
-    triedCount: fc.integer({ min: 1, max: 80 }),
-    silent: fc.nat(80),
-    untriedCount: fc.integer({ min: 10, max: 1500 }),
-    ratio: fc.double({ min: 0, max: 0.6, noNaN: true }),
-  });
-  fc.assert(
-    fc.property(counts, ({ triedCount, untriedCount, ratio, ...rest }) => {
-      const [silent, quiet] = [Math.min(rest.silent, triedCount), Math.round(ratio * untriedCount)];
-      const run = new Lifetime([...boxesOf(triedCount, 0), ...boxesOf(untriedCount, 1, triedCount)], {
-        thresholds: THRESHOLDS,
-        soakMs: [0, 0],
-      });
-      run.at(0);
-      run.say(({ wave }) => wave === 0, { progress: 'confirmed' }).at(0.1);
-      run.say((_, i) => i < silent || (i >= triedCount && i < triedCount + quiet), { online: false });
-      const next = run.at(2);
-      const isExcess =
-        silent >= Math.min(2, triedCount) && fisherExact(triedCount, silent, untriedCount, quiet) <= DOUBT;
-      if ((next.rollout.state === 'halted') !== isExcess) throw new Error(`${next.rollout.state}`);
-      if (isExcess && installs(next) > 0) throw new Error('it goes on');
-      if (silent > 0 && next.rollout.wave > 0)
-        throw new Error('a canary is silent, and the next wave begins');
-      if (isExcess) halts += 1;
-      else continuations += 1;
-    }),
-    { numRuns: 200 },
-  );
-  t.ok(halts > 20 && continuations > 20, `${halts} halts, ${continuations} not`);
 });
 
 interface Street {

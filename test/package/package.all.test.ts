@@ -229,32 +229,6 @@ void t.test('the units run on a booted box', { skip }, async (t) => {
     t.match(container.run('journalctl', '-u', 'vigie', '-o', 'cat').out, /vision is silent/);
   });
 
-  await t.test(
-    'an invalid configuration is refused, and the last valid one goes on',
-    { skip: unlessFull },
-    async (t) => {
-      const file = '/etc/vigie/vigie.yaml';
-      const good = container.read(file);
-      container.write(file, good.replace('fps: 2', 'fps: fast'));
-      container.run('systemctl', 'restart', 'vigie');
-      await box.watches('refused');
-      t.match(
-        container.run('journalctl', '-u', 'vigie', '-o', 'cat').out,
-        /camera\.fps.*fast/,
-        'and says why',
-      );
-      t.equal(container.show('vigie-camera-address', 'ActiveState'), 'active', 'vision may reach its camera');
-      t.match(
-        container.run('ls', '/var/cache/vigie-vision/models').out,
-        /\.onnx\n.*\.json/,
-        'its model is kept',
-      );
-      container.write(file, good);
-      container.run('systemctl', 'restart', 'vigie');
-      await box.watches('mended');
-    },
-  );
-
   await t.test('an inference element runs under vision’s unit unchanged', { skip: unlessFull }, (t) =>
     runsElement(t, container, box),
   );

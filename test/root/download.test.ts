@@ -96,7 +96,7 @@ interface Case {
 }
 
 const CASES: readonly Case[] = [
-  ...['100 Continue', '102 Processing', '103 Early Hints'].map((status) => ({
+  ...['100 Continue', '103 Early Hints'].map((status) => ({
     name: `${status} without end`,
     answer: (socket: Socket) => writeRepeatedly(socket, 1, () => interim(status)),
     reason: /a\.zst: the server has sent 9 informational answers, and no other/,

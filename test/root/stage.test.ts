@@ -229,12 +229,9 @@ void t.test('hostile archives are refused and touch nothing', async (t) => {
   };
   reset();
   await checkAccepted('as it should be', ...all);
-  await checkAccepted('with folders', '.', '--transform=s,^\\./,,');
   const rename = (from: string, to: string): string => `--transform=s,^${from}$,${to},`;
   writeFileSync(join(bad, 'extra'), 'evil');
   await checkAccepted('a name upwards', '-P', rename('extra', '../../../evil'), 'extra', ...all);
-  writeFileSync(join(bad, 'extra'), 'evil');
-  await checkAccepted('an absolute name', '-P', rename('extra', join(dir, 'evil')), 'extra', ...all);
   await refuse(
     'a name upwards for one that is needed',
     /Not found in archive/,
@@ -249,14 +246,6 @@ void t.test('hostile archives are refused and touch nothing', async (t) => {
     rename('link', 'VERSION'),
     'link',
     ...all.slice(1),
-  );
-  symlinkSync(outside, join(bad, 'link'));
-  await refuse(
-    'a link first, then the file',
-    /VERSION is not a regular file/,
-    rename('link', 'VERSION'),
-    'link',
-    ...all,
   );
   symlinkSync('../../..', join(bad, 'link'));
   await checkAccepted('a link for a folder', rename('link', 'dist'), 'link', ...all);
@@ -296,15 +285,6 @@ void t.test('hostile archives are refused and touch nothing', async (t) => {
     ...manyPaths,
     ...all,
   );
-  archive(full, bad, ...all);
-  const path = process.env['PATH'];
-  t.teardown(() => Object.assign(process.env, { PATH: path }));
-  writeFileSync(join(lib, 'zstd'), `#!/bin/sh\nPATH='${path}'; zstd "$@"; code=$?; sleep 0.3; exit $code\n`);
-  chmodSync(join(lib, 'zstd'), 0o755);
-  Object.assign(process.env, { PATH: `${lib}:${path}` });
-  t.equal((await run({ delta: undefined })).by, 'full', 'tar ends before zstd does');
-  Object.assign(process.env, { PATH: path });
-  rmSync(join(lib, 'releases/43-0.3.0'), { recursive: true });
   writeFileSync(full, 'no archive at all');
   await t.rejects(run({ delta: undefined }), {
     kind: 'corrupt',

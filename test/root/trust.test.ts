@@ -6,7 +6,7 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TargetFile } from '@tufjs/models';
 import t, { type Test } from 'tap';
-import { AgentError, type ErrorKind } from '../../agent/base/errors.ts';
+import type { ErrorKind } from '../../agent/base/errors.ts';
 import { type BoxFacts, misfit } from '../../scripts/programs/root/fits.ts';
 import { ReleaseTrust, type TargetRef, type TrustOptions } from '../../scripts/programs/root/trust.ts';
 import { scratch } from '../lib/paths.ts';
@@ -19,7 +19,6 @@ import {
   signingKey,
   TestReleaseServer,
 } from '../lib/release-server.ts';
-import { FULL } from '../lib/run.ts';
 
 const ARCH = process.arch === 'arm64' ? 'arm64' : 'amd64';
 const SIGNAL = new AbortController().signal;
@@ -145,20 +144,7 @@ void t.test('attacks on the metadata are detected', async (t) => {
   await refusal(t, box(), 'denied', /1\/2 keys/, 'a stranger’s second signature');
   repository.publish({ timestampDays: -1 });
   await refusal(t, box(), 'denied', /expired and must be signed again.*timestamp/, 'expired timestamp');
-  repository.publish({ snapshotDays: -1 });
-  await refusal(t, box(), 'denied', /expired.*snapshot/, 'expired snapshot');
-  repository.publish({ targetsDays: -1 });
-  await refusal(t, box(), 'denied', /expired.*targets/, 'expired targets');
   repository.publish();
-  const newer = files();
-  repository.publish();
-  for (const mixed of names) {
-    repository.write(mixed, newer.find(([name]) => name === mixed)?.[1] ?? Buffer.alloc(0));
-    // An older timestamp with the files that it names is a replay, which a new box cannot detect.
-    if (mixed !== 'timestamp.json')
-      await refusal(t, box(), 'corrupt', /refused: no valid signed metadata/, `mixed: ${mixed}`);
-    repository.publish();
-  }
   // The root gets a new number: one key of root and one of targets are replaced.
   const roots = [repository.roots[0], unknownKey, repository.roots[2]];
   const targets = [two, repository.targets[2], signingKey()];
@@ -287,34 +273,6 @@ void t.test('a wrong clock or an invalid root is refused with a reason', async (
     /root was signed by 1\/2 keys/,
     'a root that was changed',
   );
-});
-
-void t.test('a flipped bit in the list of releases is detected', async (t) => {
-  const { dir, repository } = await makeSetup(t);
-  const plain = await TestReleaseServer.start(repository.dir);
-  t.teardown(() => plain.stop());
-  const { rootFile } = repository;
-  const raw = repository.read('targets.json');
-  const step = FULL ? 7 : 293;
-  let [tries, accepted] = [0, 0];
-  for (let bit = 0; bit < raw.length * 8; bit += step) {
-    const bytes = Buffer.from(raw);
-    bytes.writeUInt8(bytes.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3);
-    repository.write('targets.json', bytes);
-    const own = join(dir, 'flips');
-    rmSync(own, { recursive: true, force: true });
-    const box = new ReleaseTrust({ dir: own, rootFile, url: plain.url, tls: undefined, fetchWithinMs: 5000 });
-    tries += 1;
-    await seenSeq(box).then(
-      () => (accepted += 1),
-      (error: unknown) => {
-        if (!(error instanceof AgentError) || !/^(corrupt|denied)$/.test(error.kind)) throw error;
-      },
-    );
-  }
-  t.comment(`${tries} of ${raw.length * 8} bits`);
-  t.ok(tries > 20);
-  t.equal(accepted, 0);
 });
 
 void t.test('metadata is fetched over a bad line, and an endless answer is cut', async (t) => {
