@@ -59,9 +59,12 @@ void t.test('reports of others, with another key or of yesterday are counted wit
   const { store, controller } = await fleet.controller();
   const before = await fleet.box(0).report({});
   await fleet.box(0).report({ journalIndex: 5000, version: '1.4.3' });
-  await sleep(100);
-  controller.hear();
-  t.equal(store.boxesNamed('b-0')[0]?.report?.version, '1.4.3');
+  const heardUntil = (label: string, holds: () => boolean): Promise<void> =>
+    waitUntil(label, () => {
+      controller.hear();
+      return holds();
+    });
+  await heardUntil('the newer one', () => store.boxesNamed('b-0')[0]?.report?.version === '1.4.3');
   const unknownClient = await connectClient(t, fleet.broker.url);
   const topic = (box: string) => topicsOf(SITE, box).updateReported;
   const otherReport = await fleet.box(1).report({ box: 'b-0', journalIndex: 9000 });
@@ -74,8 +77,7 @@ void t.test('reports of others, with another key or of yesterday are counted wit
     Buffer.from(altered.payload, 'base64').toString().replace('"1.4.2"', '"1.4.9"'),
   ).toString('base64');
   await unknownClient.publishAsync(topic('b-0'), JSON.stringify(altered), { qos: 1 });
-  await sleep(200);
-  controller.hear();
+  await heardUntil('six refusals', () => store.refusals().length === 6);
   t.equal(store.boxesNamed('b-0')[0]?.report?.version, '1.4.3');
   const refusals = store.refusals().map(({ box, reason }) => `${box}: ${reason}`);
   t.strictSame(
@@ -93,8 +95,7 @@ void t.test('reports of others, with another key or of yesterday are counted wit
   t.throws(() => store.acceptKey(SITE, 'b-0', '0'.repeat(64), 0), /it has not reported with/);
   store.acceptKey(SITE, 'b-0', other, 0);
   await unknownClient.publishAsync(topic('b-0'), otherReport, { qos: 1 });
-  await sleep(100);
-  controller.hear();
+  await heardUntil('the other key', () => store.boxesNamed('b-0')[0]?.report?.journalIndex === 9000);
   t.match(store.boxesNamed('b-0')[0], { fingerprint: other, other: null, report: { journalIndex: 9000 } });
 });
 
@@ -133,16 +134,21 @@ void t.test(
     await writeRequest(0);
     await writeRequest(1, { action: 'withdraw' });
     await writeRequest(2, { notAfter: '2026-01-02T00:00:00.000Z' });
-    await sleep(100);
-    await controller.run(NAME, signal, true);
-    t.match(fleet.output.at(-1), 'rollout theirs, for site-1/b-0; not by this fleet');
+    const runUntil = async (holds: () => boolean): Promise<void> => {
+      do await controller.run(NAME, signal, true);
+      while (!holds() && (await sleep(20, true)));
+    };
+    const said = 'rollout theirs, for site-1/b-0; not by this fleet';
+    await runUntil(() => fleet.output.at(-1)?.includes(said) === true);
     await writeRequest(1);
     await writeRequest(2);
-    await sleep(100);
-    await t.rejects(controller.run(NAME, signal, true), {
-      kind: 'denied',
-      message: /rollout theirs, for .*; sending has stopped/,
-    });
+    await t.rejects(
+      runUntil(() => false),
+      {
+        kind: 'denied',
+        message: /rollout theirs, for .*; sending has stopped/,
+      },
+    );
     // The broker has lost one of our orders, and no one has replaced it.
     await unknownClient.publishAsync(topicsOf(SITE, 'b-3').updateDesired, '', { qos: 1, retain: true });
     for (const i of [0, 1, 2])

@@ -96,7 +96,7 @@ void t.test('a rollout halts at its limits, and a person can resume or abort it'
   t.equal(ordersOf(wide.at(5, 'resume'), 'install'), 0, 'an aborted rollout does not resume');
 });
 
-void t.test('pause holds, resume continues, and silent canaries prove nothing', async (t) => {
+void t.test('pause holds, and resume continues', async (t) => {
   const run = new Lifetime([...boxesOf(3, 0), ...boxesOf(10, 1, 3)], { soakMs: [0, 0] });
   run.at(0);
   run.say((_, i) => i === 0, { progress: 'begun' }).say((_, i) => i === 1, { progress: 'switched' });
@@ -107,22 +107,6 @@ void t.test('pause holds, resume continues, and silent canaries prove nothing', 
   run.say((_, i) => i < 3, { progress: 'confirmed' });
   t.strictSame(run.at(2).orders, [], 'no box is ordered during a pause');
   t.equal(ordersOf(run.at(3, 'resume'), 'install'), 10);
-  const silent = new Lifetime(
-    [...boxesOf(3, 0).map((one) => ({ ...one, online: false })), ...boxesOf(10, 1, 3)],
-    {
-      soakMs: [0, 0],
-    },
-  );
-  silent.at(0);
-  t.equal(silent.at(47).rollout.wave, 0);
-  t.match(silent.at(49).rollout, {
-    state: 'halted',
-    reason: 'canaries: no progress for 48 h: no box of it is connected',
-  });
-  t.match(silent.at(721).rollout, {
-    state: 'incomplete',
-    reason: 'it had halted; 13 of 13 boxes are not confirmed: 3 withdrawn, 10 never sent for',
-  });
 });
 
 void t.test('no order goes beyond the wave or after the end, whatever happens', async (t) => {

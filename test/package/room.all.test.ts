@@ -6,7 +6,6 @@ import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { CertificateAuthority } from '../../scripts/lib/certificates.ts';
-import type { Incident } from '../../scripts/programs/room/contract/incident.ts';
 import { asVersion, boxPackages, install, provision, roomPackage } from '../lib/box-package.ts';
 import { makeSigner } from '../lib/commands.ts';
 import { installedContainer } from '../lib/installed-root.ts';
@@ -180,8 +179,8 @@ void t.test('the installed room runs behind nginx on a booted machine', { skip }
   t.match(ask('/'), /<script[\s\S]* 200 2$/, 'the browser’s page');
   t.match(ask('/api/queue'), / 401 2$/, 'and nothing without a session');
   t.match(ask('/api/openapi.json', '--header', BEARER), /"openapi":\s*"3\.1\.\d"[\s\S]* 200 2$/);
-  await checkStream(t, asking);
-  t.match(ask('/api/queue', '--header', BEARER), /"box":"box-1"[\s\S]* 200 2$/, 'a real box’s alerts');
+  const hasAlert = (): boolean => /"box":"box-1"[\s\S]* 200 2$/.test(ask('/api/queue', '--header', BEARER));
+  await waitUntil(t, 'a real box’s alerts', hasAlert, PATIENCE_MS);
   t.match(ask('/api/incidents/1/stills/deposit'), / 401 2$/);
   const access = readFileSync(join(proxy, 'access.log'), 'utf8');
   t.match(access, '/api/queue');
@@ -224,35 +223,6 @@ function asker(container: Container, { ca }: CertificateAuthority) {
       ...['curl', '--silent', '--cacert', ca, '-w', ' %{http_code} %{http_version}', ...options],
       `https://localhost${path}`,
     );
-}
-
-/** Checks that an event of the box is on the stream within a second of its receipt. */
-async function checkStream(t: Test, asking: ReturnType<typeof asker>): Promise<void> {
-  const [program = '', ...args] = asking('/api/stream', '--no-buffer', '--header', BEARER);
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'] });
-  const openedMs = Date.now();
-  const late = new Map<number, number>();
-  let text = '';
-  child.stdout.on('data', (chunk: Buffer) => {
-    text += chunk.toString();
-    const messages = text.split('\n\n');
-    text = messages.pop() ?? '';
-    for (const message of messages.filter((one) => one.includes('event: incidents'))) {
-      const [, data = '[]'] = /^data: (.*)$/m.exec(message) ?? [];
-      for (const { no, received } of JSON.parse(data) as Incident[]) {
-        const receivedMs = Date.parse(received);
-        if (receivedMs > openedMs && !late.has(no)) late.set(no, Date.now() - receivedMs);
-      }
-    }
-  });
-  try {
-    await waitUntil(t, 'alerts come by the stream', () => late.size >= 3, 3 * PATIENCE_MS);
-  } finally {
-    await endChild(child);
-  }
-  const ms = [...late.values()].sort((a, b) => a - b);
-  const median = ms[Math.floor(ms.length / 2)] ?? Number.POSITIVE_INFINITY;
-  t.ok(median <= 1000, `told ${median} ms after its receipt, of ${ms.join(', ')}`);
 }
 
 async function endChild(child: ChildProcess): Promise<void> {
