@@ -292,72 +292,46 @@ void t.test('keys of root, targets and the room can be replaced', { skip: unless
   t.match(f.publish('root', second), { code: 0, out: /published: root 2/ });
   f.trust('anna', 'ben', 'dora');
 
-  const third = join(f.dir, 'room/root3.json');
-  f.inRepository(
-    'root',
-    'rotate',
-    '--targets-key',
-    `dora=${f.key('dora', 'targets')}.pub`,
-    '--drop-targets',
-    'carl',
-    '--out',
-    third,
-  );
-  for (const signer of ['ben', 'dora']) t.equal(f.signQuickly('root', third, signer).code, 0);
-  t.match(f.publish('root', third), {
-    code: 1,
-    err: /no longer accept the published releases .*first `fleet release renew`/,
-  });
   const renewal = join(f.dir, 'renew.json');
-  f.inRepository('release', 'renew', '--out', renewal);
-  for (const signer of ['anna', 'ben']) t.equal(f.signQuickly('release', renewal, signer).code, 0);
-  t.equal(f.publish('release', renewal).code, 0);
-  t.match(f.publish('root', third), { code: 0, out: /published: root 3/ });
   t.match(f.signQuickly('root', second, 'anna'), {
     code: 1,
     err: /is stale: made with root 1, and root 2 is the fleet's/,
   });
   const next = await make(f, { seq: 42, version: '0.2.0' });
-  f.trust('anna', 'dora');
-  t.match(
-    f.signQuickly('release', next, 'carl', f.key('carl', 'targets')),
-    { code: 1, err: /may not sign targets/ },
-    'a key that went signs nothing',
-  );
-  for (const signer of ['anna', 'dora']) t.equal(f.signQuickly('release', next, signer).code, 0);
+  for (const signer of ['anna', 'ben']) t.equal(f.signQuickly('release', next, signer).code, 0);
   t.equal(f.publish('release', next).code, 0);
 
   // The room's own key was copied: a new one replaces it, and no box is refused meanwhile.
   const previousKey = f.onlineKey;
   const newKey = keyPair(join(f.dir, 'room/online-2.key'), false);
-  const fourth = join(f.dir, 'room/root4.json');
-  f.inRepository('root', 'rotate', '--online-key', `${newKey}.pub`, '--out', fourth);
-  for (const signer of ['anna', 'ben']) t.equal(f.signQuickly('root', fourth, signer).code, 0);
-  t.match(f.publish('root', fourth), { code: 2, err: /--online-key: is not the snapshot key of root 4/ });
+  const third = join(f.dir, 'room/root3.json');
+  f.inRepository('root', 'rotate', '--online-key', `${newKey}.pub`, '--out', third);
+  for (const signer of ['anna', 'ben']) t.equal(f.signQuickly('root', third, signer).code, 0);
+  t.match(f.publish('root', third), { code: 2, err: /--online-key: is not the snapshot key of root 3/ });
   const now = ['--online-key', newKey];
-  const published = f.publish('root', fourth, ...now, '--previous-online-key', previousKey);
-  t.match(published, { code: 0, out: /published: root 4/ }, published.err);
+  const published = f.publish('root', third, ...now, '--previous-online-key', previousKey);
+  t.match(published, { code: 0, out: /published: root 3/ }, published.err);
   const [roots, timestamp] = [f.repository.roots(), f.repository.timestamp()];
-  for (const root of roots.slice(2))
+  for (const root of roots.slice(1))
     t.equal(
       timestamp && signersOf(timestamp, root.signed, 'timestamp').length,
       1,
       `root ${root.signed.version} believes it`,
     );
   if (timestamp === undefined) throw new Error('no timestamp');
-  t.ok(await isOffered(offlineBox, 42, '0.2.0'), 'a box that was offline follows three roots');
+  t.ok(await isOffered(offlineBox, 42, '0.2.0'), 'a box that was offline follows two roots');
   // Two keys of targets at once: the new keyholders sign the current offer, and are shown all of it.
-  const fifth = join(f.dir, 'room/root5.json');
+  const fourth = join(f.dir, 'room/root4.json');
   const newKeys = ['anna', 'ben'].map(
     (signer) => `${signer}=${keyPair(join(f.dir, signer, 'targets-2.key'))}.pub`,
   );
-  f.inRepository('root', 'rotate', '--targets-key', ...newKeys, '--out', fifth);
-  for (const signer of ['anna', 'ben']) t.equal(f.signQuickly('root', fifth, signer).code, 0);
-  t.match(f.publish('root', fifth, ...now), {
+  f.inRepository('root', 'rotate', '--targets-key', ...newKeys, '--out', fourth);
+  for (const signer of ['anna', 'ben']) t.equal(f.signQuickly('root', fourth, signer).code, 0);
+  t.match(f.publish('root', fourth, ...now), {
     code: 1,
     err: /would no longer accept the published releases/,
   });
-  const later = f.publish('root', fifth, '--releases-later', ...now);
+  const later = f.publish('root', fourth, '--releases-later', ...now);
   t.match(later, { code: 0, err: /targets is not signed by the keys of the newest root/ });
   await t.rejects(isOffered(offlineBox, 42, '0.2.0'), { kind: 'denied', message: /not signed by as many/ });
   const output = f.inRepository('release', 'renew', '--out', renewal).out;

@@ -10,7 +10,7 @@ import { stalledAt } from '../../scripts/programs/fleet/rollout/stall.ts';
 import type { BoxState, RolloutBox, Step } from '../../scripts/programs/fleet/rollout/states.ts';
 import { Timeline } from '../../scripts/programs/fleet/simulate/timeline.ts';
 import { boxesOf, HOUR, Lifetime, PLAN } from '../lib/rollout-life.ts';
-import { FULL } from '../lib/run.ts';
+import { ALL, FULL } from '../lib/run.ts';
 
 const THRESHOLDS = PLAN.thresholds;
 const group = (site: string, all: number, silent: number): Watched[] =>
@@ -241,14 +241,13 @@ void t.test('a release that cuts boxes off is stopped within the first wave, day
         worst = Math.max(worst, lostCount);
       },
     ),
-    { numRuns: FULL ? 300 : 25 },
+    { numRuns: FULL ? 300 : ALL ? 25 : 10 },
   );
   t.ok(worst <= 37, `at most ${worst} of 607 were lost`);
 });
 
 void t.test('a rollout with equal losses before and after almost never halts', async (t) => {
-  const runs = FULL ? 600 : 20;
-  if (!FULL) t.comment('20 rollouts; 600 with VIGIE_TEST_RUN=full');
+  const runs = FULL ? 600 : ALL ? 20 : 8;
   const reasons: string[] = [];
   for (let seed = 1; seed <= runs; seed += 1) {
     const dark = [0, 0.3, 0.6][seed % 3] ?? 0;

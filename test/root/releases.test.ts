@@ -157,6 +157,7 @@ void t.test('an unhealthy release rolls back, and is not tried again in its roll
   t.equal(await settle(box), 'rolled-back', 'another rollout tries it; no frames: at the deadline');
   t.match(box.record.reason, /not healthy for 1 s within 3 s: it analyses no frame/);
   box.report = { ...box.report, frames: true };
+  box.setHealthTimes({ healthyS: 1, withinS: 60 });
   box.order({ rollout: 'mended', counter: 52 });
   t.equal(await settle(box), 'confirmed');
 });
@@ -194,7 +195,7 @@ void t.test(
     const disk = new SmallDisk(scratch(t), 16);
     disk.mount();
     t.teardown(() => disk.unmount());
-    const box = await UpdatingBox.make(t, { disk: disk.dir, withinS: 3, releases: 5 });
+    const box = await UpdatingBox.make(t, { disk: disk.dir, releases: 5 });
     const later = { tz: 'UTC', days: ['mon'] as 'mon'[], from: '00:00', to: '00:01' };
     box.order();
     disk.fill();
