@@ -30,11 +30,11 @@ import { patchManifest } from '../../scripts/programs/root/manifest-patch.ts';
 import { stage } from '../../scripts/programs/root/stage.ts';
 import type { ReleaseTrust } from '../../scripts/programs/root/trust.ts';
 import { FLEET, Fleet, keyPair } from '../lib/fleet-keyholders.ts';
-import { FULL } from '../lib/run.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { start } from '../lib/program.ts';
 import { type SampleRelease, sampleRelease } from '../lib/release-server.ts';
 import { served, status } from '../lib/release-site.ts';
+import { FULL, unlessAll } from '../lib/run.ts';
 
 const ARCH = process.arch === 'arm64' ? 'arm64' : 'amd64';
 const OTHER = ARCH === 'amd64' ? 'arm64' : 'amd64';
@@ -186,7 +186,7 @@ void t.test('a release is signed on two machines and reaches a box by the guideâ
   t.equal(readFileSync(join(is.dir, 'dist/main.js'), 'utf8'), 'two\n', 'the difference makes the release');
 });
 
-void t.test('a release can be refused, withdrawn, renewed, and expires', async (t) => {
+void t.test('a release can be refused, withdrawn, renewed, and expires', { skip: unlessAll }, async (t) => {
   const f = new Fleet(scratch(t));
   await f.beginQuickly();
   await signedAndPublished(f, await make(f, { seq: 41, version: '0.1.0' }));
@@ -255,7 +255,7 @@ void t.test('a release can be refused, withdrawn, renewed, and expires', async (
   t.match(f.inRepository('release', 'list').err, /targets ends in 19 days .*; run `fleet release renew`/);
 });
 
-void t.test('keys of root, targets and the room can be replaced', async (t) => {
+void t.test('keys of root, targets and the room can be replaced', { skip: unlessAll }, async (t) => {
   const f = new Fleet(scratch(t));
   await f.beginQuickly();
   await signedAndPublished(f, await make(f, { seq: 41, version: '0.1.0' }));
@@ -292,72 +292,46 @@ void t.test('keys of root, targets and the room can be replaced', async (t) => {
   t.match(f.publish('root', second), { code: 0, out: /published: root 2/ });
   f.trust('anna', 'ben', 'dora');
 
-  const third = join(f.dir, 'room/root3.json');
-  f.inRepository(
-    'root',
-    'rotate',
-    '--targets-key',
-    `dora=${f.key('dora', 'targets')}.pub`,
-    '--drop-targets',
-    'carl',
-    '--out',
-    third,
-  );
-  for (const signer of ['ben', 'dora']) t.equal(f.signQuickly('root', third, signer).code, 0);
-  t.match(f.publish('root', third), {
-    code: 1,
-    err: /no longer accept the published releases .*first `fleet release renew`/,
-  });
   const renewal = join(f.dir, 'renew.json');
-  f.inRepository('release', 'renew', '--out', renewal);
-  for (const signer of ['anna', 'ben']) t.equal(f.signQuickly('release', renewal, signer).code, 0);
-  t.equal(f.publish('release', renewal).code, 0);
-  t.match(f.publish('root', third), { code: 0, out: /published: root 3/ });
   t.match(f.signQuickly('root', second, 'anna'), {
     code: 1,
     err: /is stale: made with root 1, and root 2 is the fleet's/,
   });
   const next = await make(f, { seq: 42, version: '0.2.0' });
-  f.trust('anna', 'dora');
-  t.match(
-    f.signQuickly('release', next, 'carl', f.key('carl', 'targets')),
-    { code: 1, err: /may not sign targets/ },
-    'a key that went signs nothing',
-  );
-  for (const signer of ['anna', 'dora']) t.equal(f.signQuickly('release', next, signer).code, 0);
+  for (const signer of ['anna', 'ben']) t.equal(f.signQuickly('release', next, signer).code, 0);
   t.equal(f.publish('release', next).code, 0);
 
   // The room's own key was copied: a new one replaces it, and no box is refused meanwhile.
   const previousKey = f.onlineKey;
   const newKey = keyPair(join(f.dir, 'room/online-2.key'), false);
-  const fourth = join(f.dir, 'room/root4.json');
-  f.inRepository('root', 'rotate', '--online-key', `${newKey}.pub`, '--out', fourth);
-  for (const signer of ['anna', 'ben']) t.equal(f.signQuickly('root', fourth, signer).code, 0);
-  t.match(f.publish('root', fourth), { code: 2, err: /--online-key: is not the snapshot key of root 4/ });
+  const third = join(f.dir, 'room/root3.json');
+  f.inRepository('root', 'rotate', '--online-key', `${newKey}.pub`, '--out', third);
+  for (const signer of ['anna', 'ben']) t.equal(f.signQuickly('root', third, signer).code, 0);
+  t.match(f.publish('root', third), { code: 2, err: /--online-key: is not the snapshot key of root 3/ });
   const now = ['--online-key', newKey];
-  const published = f.publish('root', fourth, ...now, '--previous-online-key', previousKey);
-  t.match(published, { code: 0, out: /published: root 4/ }, published.err);
+  const published = f.publish('root', third, ...now, '--previous-online-key', previousKey);
+  t.match(published, { code: 0, out: /published: root 3/ }, published.err);
   const [roots, timestamp] = [f.repository.roots(), f.repository.timestamp()];
-  for (const root of roots.slice(2))
+  for (const root of roots.slice(1))
     t.equal(
       timestamp && signersOf(timestamp, root.signed, 'timestamp').length,
       1,
       `root ${root.signed.version} believes it`,
     );
   if (timestamp === undefined) throw new Error('no timestamp');
-  t.ok(await isOffered(offlineBox, 42, '0.2.0'), 'a box that was offline follows three roots');
+  t.ok(await isOffered(offlineBox, 42, '0.2.0'), 'a box that was offline follows two roots');
   // Two keys of targets at once: the new keyholders sign the current offer, and are shown all of it.
-  const fifth = join(f.dir, 'room/root5.json');
+  const fourth = join(f.dir, 'room/root4.json');
   const newKeys = ['anna', 'ben'].map(
     (signer) => `${signer}=${keyPair(join(f.dir, signer, 'targets-2.key'))}.pub`,
   );
-  f.inRepository('root', 'rotate', '--targets-key', ...newKeys, '--out', fifth);
-  for (const signer of ['anna', 'ben']) t.equal(f.signQuickly('root', fifth, signer).code, 0);
-  t.match(f.publish('root', fifth, ...now), {
+  f.inRepository('root', 'rotate', '--targets-key', ...newKeys, '--out', fourth);
+  for (const signer of ['anna', 'ben']) t.equal(f.signQuickly('root', fourth, signer).code, 0);
+  t.match(f.publish('root', fourth, ...now), {
     code: 1,
     err: /would no longer accept the published releases/,
   });
-  const later = f.publish('root', fifth, '--releases-later', ...now);
+  const later = f.publish('root', fourth, '--releases-later', ...now);
   t.match(later, { code: 0, err: /targets is not signed by the keys of the newest root/ });
   await t.rejects(isOffered(offlineBox, 42, '0.2.0'), { kind: 'denied', message: /not signed by as many/ });
   const output = f.inRepository('release', 'renew', '--out', renewal).out;
@@ -389,7 +363,7 @@ void t.test('keys of root, targets and the room can be replaced', async (t) => {
   );
 });
 
-void t.test('a reader during a publication gets the old or the new state', async (t) => {
+void t.test('a reader during a publication gets the old or the new state', { skip: unlessAll }, async (t) => {
   const f = new Fleet(scratch(t));
   await f.beginQuickly();
   await signedAndPublished(f, await make(f, { seq: 41, version: '0.1.0' }));
@@ -428,7 +402,7 @@ const hashes = (dir: string): string[] =>
           .digest('hex')}`,
     );
 
-void t.test('the same tree makes the same bytes', async (t) => {
+void t.test('the same tree makes the same bytes', { skip: unlessAll }, async (t) => {
   const f = new Fleet(scratch(t));
   await f.beginQuickly();
   await signedAndPublished(f, await make(f, { seq: 41, version: '0.1.0' }));
@@ -469,7 +443,7 @@ function tree(t: Test, atStart: string, atEnd = ''): string {
   return dir;
 }
 
-void t.test('a release that damages the state is not offered for signing', async (t) => {
+void t.test('a release that damages the state is not offered for signing', { skip: unlessAll }, async (t) => {
   const lines: string[] = [];
   const common = { wayBack: true, clip: STREET_CLIP, say: (line: string) => void lines.push(line) };
   const good = tree(t, '');

@@ -15,6 +15,7 @@ import {
 import { FLEET, Fleet, fleet, keyPair, PASSPHRASE, rootDigest } from '../lib/fleet-keyholders.ts';
 import { atTerminal } from '../lib/fleet-terminal.ts';
 import { scratch } from '../lib/paths.ts';
+import { unlessAll } from '../lib/run.ts';
 import type { Output } from '../lib/warm-program.ts';
 
 const YEAR_2099 = '2099-01-01T00:00:00Z';
@@ -76,11 +77,6 @@ const EDITED_ROOTS: readonly (readonly [string, (root: RootJson) => void, RegExp
     /targets: anna and dora, fingerprint .* have one and the same key/,
   ],
   [
-    'a targets key in capital letters',
-    (root) => doraIsAnna(root, 'targets', 'f'.repeat(64), (hex) => hex.toUpperCase()),
-    /targets: anna and dora, .* one and the same key/,
-  ],
-  [
     'a targets key as PEM',
     (root) => doraIsAnna(root, 'targets', 'f'.repeat(64), pemOf),
     /targets: anna and dora, .* one and the same key/,
@@ -97,11 +93,6 @@ const EDITED_ROOTS: readonly (readonly [string, (root: RootJson) => void, RegExp
     'the online key among the keys of targets',
     (root) => void root.roles['targets']?.keyids.push(root.roles['timestamp']?.keyids[0] ?? ''),
     /targets: the online key lies on a machine with a network/,
-  ],
-  [
-    'one key for root and targets',
-    (root) => void root.roles['targets']?.keyids.push(keyOf(root, 'root', 'anna')[0]),
-    /3 different keyholders are needed|anna has one key for root and targets/,
   ],
   [
     'consistent snapshots off',
@@ -140,33 +131,13 @@ const EDITED_ROOTS: readonly (readonly [string, (root: RootJson) => void, RegExp
     /root: 1 must sign; it must be 2/,
   ],
   [
-    'three signatures for roots',
-    (root) => void Object.assign(root.roles['root'] ?? {}, { threshold: 3 }),
-    /root: 3 must sign; it must be 2/,
-  ],
-  [
-    'two signatures for the timestamp',
-    (root) => void Object.assign(root.roles['timestamp'] ?? {}, { threshold: 2 }),
-    /timestamp: 2 must sign; it must be 1/,
-  ],
-  [
     'a second key for the timestamp',
     (root) => void root.roles['timestamp']?.keyids.push(keyOf(root, 'root', 'ben')[0]),
     /timestamp: must have one key/,
   ],
   [
-    'two holders left',
-    (root) => void root.roles['root']?.keyids.pop(),
-    /root: 3 different keys of 3 different keyholders are needed/,
-  ],
-  [
     'a key that is not there',
     (root) => void root.roles['root']?.keyids.push('e'.repeat(64)),
-    /root: names a key that is not there/,
-  ],
-  [
-    'a key with the name of something else',
-    (root) => void root.roles['root']?.keyids.push('toString'),
     /root: names a key that is not there/,
   ],
   [
@@ -183,11 +154,6 @@ const EDITED_ROOTS: readonly (readonly [string, (root: RootJson) => void, RegExp
     /3 different keyholders/,
   ],
   [
-    'a holder’s name with a line end',
-    (root) => void Object.assign(keyOf(root, 'root', 'ben')[1], { 'x-vigie-holder': 'ben\n' }),
-    /is not written as `fleet root` writes one/,
-  ],
-  [
     'a key under an id of its own',
     (root) => {
       const [id, key] = keyOf(root, 'root', 'carl');
@@ -202,16 +168,6 @@ const EDITED_ROOTS: readonly (readonly [string, (root: RootJson) => void, RegExp
     'an unknown field',
     (root) => void Object.assign(root, { 'x-also': 'y' }),
     /holds fields that `fleet root` does not make/,
-  ],
-  [
-    'a field of a role',
-    (root) => void Object.assign(root.roles['root'] ?? {}, { 'x-also': 1 }),
-    /holds fields that/,
-  ],
-  [
-    'a field of a key',
-    (root) => void Object.assign(keyOf(root, 'root', 'ben')[1], { 'x-also': 1 }),
-    /key of ben is not written as/,
   ],
   [
     'a number left out',
@@ -320,7 +276,7 @@ void t.test('an edited list of releases is neither signed nor published', async 
   t.match(f.signQuickly('release', file, 'anna'), { code: 0 });
 });
 
-void t.test('each difference of a root needs agreement', async (t) => {
+void t.test('each difference of a root needs agreement', { skip: unlessAll }, async (t) => {
   const f = new Fleet(scratch(t));
   await f.beginQuickly();
   mkdirSync(join(f.dir, 'dora'));
@@ -403,7 +359,7 @@ function withSecretInThread(f: Fleet, secret: string, ...args: readonly string[]
   return output;
 }
 
-void t.test('keys of keyholders are encrypted', async (t) => {
+void t.test('keys of keyholders are encrypted', { skip: unlessAll }, async (t) => {
   const f = new Fleet(scratch(t));
   const file = join(f.dir, 'new.key');
   const keygen = ['release', 'keygen', file];

@@ -5,16 +5,7 @@
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
@@ -50,8 +41,6 @@ export class BootedUpdates {
   readonly container: Container;
   readonly box: BootedBox;
   readonly installed: MadeRelease;
-  /** Installed release of root's own program. */
-  readonly installedRoot: MadeRelease;
   readonly #t: Test;
   readonly #dir: string;
   readonly #repository: ReleaseRepository;
@@ -79,9 +68,6 @@ export class BootedUpdates {
     execFileSync('dpkg-deb', ['-x', deb, join(this.#dir, 'package')]);
     const tree = join(this.#dir, 'package/usr/share/vigie/first-release');
     this.installed = { ...versionOf(tree), tree };
-    execFileSync('dpkg-deb', ['-x', rootPackage(), join(this.#dir, 'root-package')]);
-    const rootTree = join(this.#dir, 'root-package/usr/share/vigie-root/first-release');
-    this.installedRoot = { ...versionOf(rootTree), tree: rootTree };
     this.#seq = this.installed.seq;
   }
 
@@ -115,11 +101,6 @@ export class BootedUpdates {
     const nginx = spawn(program, args, { stdio: 'ignore' });
     this.#t.teardown(() => nginx.kill('SIGKILL'));
     this.#nginx = nginx;
-  }
-
-  /** Requests that the server received: status and path. */
-  get requests(): string {
-    return readFileSync(join(this.#dir, 'access.log'), 'utf8');
   }
 
   /**
@@ -204,11 +185,6 @@ export class BootedUpdates {
     return this.#change('release').phase ?? 'none';
   }
 
-  /** Phase of the updater for root's own program. */
-  get rootPhase(): string {
-    return this.#change('root').phase ?? 'none';
-  }
-
   get reason(): string {
     return this.#change('release').reason ?? '';
   }
@@ -256,17 +232,6 @@ export class BootedUpdates {
     }
     this.#t.comment(this.container.run('journalctl', '--no-pager', '-o', 'short-precise', '-n', '60').out);
     throw new Error(`${label}: it never was so; ${this.phase}: ${this.reason}`);
-  }
-
-  /** Number of bytes fetched of the current download. */
-  get fetched(): number {
-    const dir = join(this.container.root, STATE, 'downloads');
-    if (!existsSync(dir)) return 0;
-    const parts = readdirSync(dir).filter((name) => name.includes('.tar.zst.') && name.endsWith('.part'));
-    return parts.reduce(
-      (sum, name) => sum + (statSync(join(dir, name), { throwIfNoEntry: false })?.size ?? 0),
-      0,
-    );
   }
 
   /** Starts the updater as the timer does, which waits two minutes after a boot. */

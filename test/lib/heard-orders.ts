@@ -14,7 +14,9 @@ export async function waitUntil(label: string, holds: () => boolean, withinMs = 
   }
 }
 
-/** All orders in order of arrival, and the retained ones. */
+const MARK = 'test/mark';
+
+/** All orders in order of arrival, and the retained ones; those that lie at the broker have arrived. */
 export class Orders {
   readonly all: UpdateOrder[] = [];
   readonly retained = new Map<string, UpdateOrder>();
@@ -23,7 +25,15 @@ export class Orders {
     const orders = new Orders();
     const client = await mqtt.connectAsync(url, { protocolVersion: 5 });
     t.teardown(() => client.end(true));
+    let wasMarked = (): void => undefined;
+    const marked = new Promise<void>((resolve) => {
+      wasMarked = resolve;
+    });
     client.on('message', (topic, payload) => {
+      if (topic === MARK) {
+        wasMarked();
+        return;
+      }
       const box = topic.split('/')[2] ?? '';
       if (payload.length === 0) {
         orders.retained.delete(box);
@@ -33,7 +43,10 @@ export class Orders {
       orders.all.push(order);
       orders.retained.set(box, order);
     });
-    await client.subscribeAsync('vigie/+/+/update/desired', { qos: 1 });
+    await client.subscribeAsync(['vigie/+/+/update/desired', MARK], { qos: 1 });
+    // The broker sends what it retains first.
+    await client.publishAsync(MARK, 'x', { qos: 1 });
+    await marked;
     return orders;
   }
 

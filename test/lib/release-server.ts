@@ -53,6 +53,13 @@ export interface RootOptions {
   readonly targets: readonly SigningKey[];
   readonly signers: readonly SigningKey[];
   readonly days?: number;
+  /** Changes the content before it is signed. */
+  readonly change?: (root: RootJson) => void;
+}
+
+export interface RootJson {
+  readonly keys: Record<string, { keyval: { public: string } }>;
+  readonly roles: Record<'root' | 'targets' | 'snapshot' | 'timestamp', { keyids: string[] }>;
 }
 
 export interface PublishOptions {
@@ -61,7 +68,10 @@ export interface PublishOptions {
   readonly timestampDays?: number;
   readonly snapshotDays?: number;
   readonly targetsDays?: number;
-  readonly versions?: { readonly targets: number; readonly snapshot: number; readonly timestamp: number };
+  /** Replaces the time that the days would give. */
+  readonly timestampExpires?: string;
+  /** Changes the list before it is signed. */
+  readonly changeTargets?: (list: Targets) => void;
 }
 
 export interface SampleRelease extends Partial<ReleaseTarget> {
@@ -131,9 +141,9 @@ export class ReleaseRepository {
     return join(this.dir, 'metadata/1.root.json');
   }
 
-  writeRoot({ version, roots, targets, signers, days = 365 }: RootOptions): void {
+  writeRoot({ version, roots, targets, signers, days = 365, change }: RootOptions): void {
     const keyids = (of: readonly SigningKey[]): string[] => of.map(({ key }) => key.keyID);
-    const root = Root.fromJSON({
+    const content = {
       _type: 'root',
       version,
       spec_version: '1.0.31',
@@ -148,8 +158,9 @@ export class ReleaseRepository {
         snapshot: { keyids: keyids([this.online]), threshold: 1 },
         timestamp: { keyids: keyids([this.online]), threshold: 1 },
       },
-    });
-    const bytes = signed(new Metadata(root), signers);
+    };
+    change?.(content as unknown as RootJson);
+    const bytes = signed(new Metadata(Root.fromJSON(content)), signers);
     this.write(`${version}.root.json`, bytes);
     this.write('root.json', bytes);
   }
@@ -223,10 +234,11 @@ export class ReleaseRepository {
     timestampDays = 1,
     snapshotDays = 7,
     targetsDays = 90,
-    versions,
+    timestampExpires = inDays(timestampDays),
+    changeTargets,
   }: PublishOptions = {}): void {
     const { targets, snapshot, timestamp } = this.versions;
-    this.versions = versions ?? { targets: targets + 1, snapshot: snapshot + 1, timestamp: timestamp + 1 };
+    this.versions = { targets: targets + 1, snapshot: snapshot + 1, timestamp: timestamp + 1 };
     const common = (version: number, days: number) => ({
       version,
       specVersion: '1.0.31',
@@ -234,12 +246,17 @@ export class ReleaseRepository {
     });
     const list = new Targets(common(this.versions.targets, targetsDays));
     for (const target of this.#targetFiles.values()) list.addTarget(target);
+    changeTargets?.(list);
     const targetsBytes = signed(new Metadata(list), signers ?? this.targets.slice(0, 2));
     const meta = { 'targets.json': metaOf(this.versions.targets, targetsBytes) };
     const shot = new Snapshot({ ...common(this.versions.snapshot, snapshotDays), meta });
     const shotBytes = signed(new Metadata(shot), [this.online]);
     const snapshotMeta = metaOf(this.versions.snapshot, shotBytes);
-    const stamp = new Timestamp({ ...common(this.versions.timestamp, timestampDays), snapshotMeta });
+    const stamp = new Timestamp({
+      ...common(this.versions.timestamp, timestampDays),
+      expires: timestampExpires,
+      snapshotMeta,
+    });
     this.write('targets.json', targetsBytes);
     this.write('snapshot.json', shotBytes);
     this.write('timestamp.json', signed(new Metadata(stamp), [this.online]));
@@ -332,7 +349,7 @@ export class TestReleaseServer {
   }
 
   answer(repository: string, request: IncomingMessage, response: ServerResponse): void {
-    const path = (request.url ?? '').replace(/^\/fleet\//, '');
+    const path = decodeURIComponent((request.url ?? '').replace(/^\/fleet\//, ''));
     const { range } = request.headers;
     this.requests.push({ path, range });
     const fault = this.faults.get(path);

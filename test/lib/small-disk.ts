@@ -1,5 +1,5 @@
 /** A small ext4 disk in a file, which can be filled and can fail as a worn SD card does. Needs root. */
-import { execFile, execFileSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -76,29 +76,6 @@ export class SmallDisk {
     const script =
       'import fcntl,os,struct,sys; fcntl.ioctl(os.open(sys.argv[1],os.O_RDONLY),0x8004587d,struct.pack("I",2))';
     execFileSync('python3', ['-c', script, this.dir], { stdio: 'pipe' });
-  }
-
-  /**
-   * Cuts the power `delayMs` after `text` is first seen in the file, to the millisecond. A program of its own polls,
-   * since this one is too slow. Resolves with the file's content at that time; waits at most `withinMs` for the text.
-   */
-  cutWhen(file: string, text: RegExp, delayMs: number, withinMs: number): Promise<string> {
-    const script = `import fcntl,os,re,struct,sys,time
-disk,file,text,delay,within=sys.argv[1:]
-fd=os.open(disk,os.O_RDONLY)
-def content():
-    try: return open(file).read()
-    except OSError: return ''
-end=time.monotonic()+float(within)/1000
-while not re.search(text,content()) and time.monotonic()<end: time.sleep(0.0003)
-time.sleep(float(delay)/1000)
-said=content()
-fcntl.ioctl(fd,0x8004587d,struct.pack('I',2))
-sys.stdout.write(said)`;
-    return new Promise((resolve, reject) => {
-      const args = ['-c', script, this.dir, file, text.source, String(delayMs), String(withinMs)];
-      execFile('python3', args, (error, stdout) => (error === null ? resolve(stdout) : reject(error)));
-    });
   }
 
   /** Mounts the medium's content after the cut. */

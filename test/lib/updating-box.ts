@@ -138,7 +138,7 @@ export class UpdatingBox {
     this.config = join(etc, 'vigie.yaml');
   }
 
-  async #furnish({ healthyS = 1, withinS = 8, idle = false }: BoxOptions): Promise<void> {
+  async #furnish({ healthyS = 1, withinS = 60, idle = false }: BoxOptions): Promise<void> {
     const { dir, lib, agentState, config } = this;
     mkdirSync(join(lib, 'releases'), { recursive: true });
     for (const folder of [agentState, this.state, dirname(config)]) mkdirSync(folder, { recursive: true });

@@ -12,6 +12,7 @@ import { rootProgram } from '../lib/bundled.ts';
 import { BOX, csrOf, keysBelow, NewBox, newKey, SITE, ssl, TestRoom } from '../lib/enrolment.ts';
 import { scratch } from '../lib/paths.ts';
 import { start } from '../lib/program.ts';
+import { unlessAll } from '../lib/run.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
 
 const VIGIE_ROOT = rootProgram();
@@ -58,7 +59,7 @@ void t.test('a token gives one certificate by one request, without typing', asyn
   t.equal(await renewPage(common), undefined, 'and keeps it');
 });
 
-void t.test('an unavailable or busy room is asked again until it answers', async (t) => {
+void t.test('an unavailable or busy room is asked again until it answers', { skip: unlessAll }, async (t) => {
   const room = await startedRoom(t);
   const box = new NewBox(t, room, room.token());
   await room.stop();
@@ -121,40 +122,44 @@ void t.test('a refused token is reported, and asked again each hour', async (t) 
 
 const CLIENT = { use: 'client', commonName: BOX, days: 365 } as const;
 
-void t.test('a box without a token waits on the list until it is accepted or refused', async (t) => {
-  const room = await startedRoom(t);
-  const box = new NewBox(t, room);
-  const state = await box.enrol((waitMs) => {
-    t.match(box.status, { state: 'pending' });
-    t.ok(waitMs >= 30_000 && waitMs <= 60_000, `${waitMs} ms, as the room asks`);
-    const [row] = room.store.waiting.rows();
-    t.match(box.result, row?.key.slice(0, 16) ?? 'none', 'the card and the list name the same key');
-    // The box is restarted in between.
-    if (box.waits.length === 1) return false;
-    room.store.accept(SITE, BOX, row?.key.slice(0, 16));
-    return undefined;
-  });
-  t.equal(state, 'stopped');
-  const second = await box.enrol(() => {
-    t.equal(room.store.waiting.count, 1, 'the same key after a restart');
-    room.store.accept(SITE, BOX);
-    return undefined;
-  });
-  t.equal(second, 'enrolled');
-  t.equal(room.store.waiting.count, 0);
+void t.test(
+  'a box without a token waits on the list until it is accepted or refused',
+  { skip: unlessAll },
+  async (t) => {
+    const room = await startedRoom(t);
+    const box = new NewBox(t, room);
+    const state = await box.enrol((waitMs) => {
+      t.match(box.status, { state: 'pending' });
+      t.ok(waitMs >= 30_000 && waitMs <= 60_000, `${waitMs} ms, as the room asks`);
+      const [row] = room.store.waiting.rows();
+      t.match(box.result, row?.key.slice(0, 16) ?? 'none', 'the card and the list name the same key');
+      // The box is restarted in between.
+      if (box.waits.length === 1) return false;
+      room.store.accept(SITE, BOX, row?.key.slice(0, 16));
+      return undefined;
+    });
+    t.equal(state, 'stopped');
+    const second = await box.enrol(() => {
+      t.equal(room.store.waiting.count, 1, 'the same key after a restart');
+      room.store.accept(SITE, BOX);
+      return undefined;
+    });
+    t.equal(second, 'enrolled');
+    t.equal(room.store.waiting.count, 0);
 
-  const other = new NewBox(t, room);
-  await other.enrol((waitMs) => {
-    if (other.status.state === 'refused') {
-      t.ok(waitMs >= 3_600_000);
-      return false;
-    }
-    room.store.refuse(BOX);
-    return undefined;
-  });
-  t.match(other.status, { state: 'refused', reason: /403 the room has refused this box/ });
-  t.notOk(existsSync(other.file('box.crt')));
-});
+    const other = new NewBox(t, room);
+    await other.enrol((waitMs) => {
+      if (other.status.state === 'refused') {
+        t.ok(waitMs >= 3_600_000);
+        return false;
+      }
+      room.store.refuse(BOX);
+      return undefined;
+    });
+    t.match(other.status, { state: 'refused', reason: /403 the room has refused this box/ });
+    t.notOk(existsSync(other.file('box.crt')));
+  },
+);
 
 void t.test('a room’s answer is validated before it is installed', async (t) => {
   const room = await startedRoom(t);
@@ -227,7 +232,7 @@ void t.test('a room’s answer is validated before it is installed', async (t) =
   t.equal(room.log.length, 0, 'and that room has seen neither token nor request');
 });
 
-void t.test('a power cut at any moment ends with one certificate', async (t) => {
+void t.test('a power cut at any moment ends with one certificate', { skip: unlessAll }, async (t) => {
   const room = await startedRoom(t);
   const token = room.token();
   const box = new NewBox(t, room, token);
@@ -315,39 +320,43 @@ void t.test('a renewal replaces key and certificate together, and a refusal keep
 });
 
 const noMounts = SmallDisk.unavailable();
-void t.test('a read-only or removed card does not stop the enrolment', { skip: noMounts }, async (t) => {
-  const room = await startedRoom(t);
-  const readOnly = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"';
-  for (const card of ['read-only', 'pulled']) {
-    const box = new NewBox(t, room, room.token());
-    const command = ['enrol', '--from', card === 'pulled' ? '/nonexistent/vigie' : box.card];
-    const folders = ['--to', box.etc, '--status', box.statusFile];
-    const words = [
-      '-m',
-      'sh',
-      '-c',
-      readOnly,
-      'sh',
-      box.card,
-      process.execPath,
-      VIGIE_ROOT,
-      ...command,
-      ...folders,
-    ];
-    const program = start(t, 'unshare', words);
-    t.equal(await program.exit, 0, program.err);
-    t.match(program.out, /result\.txt cannot be written \(.*(EROFS|ENOENT).*reported here only/, card);
-    t.match(box.status, { state: 'enrolled', reason: null }, card);
-    t.equal(modeOf(box.statusFile), '644', 'readable for all users');
-  }
-});
+void t.test(
+  'a read-only or removed card does not stop the enrolment',
+  { skip: noMounts || unlessAll },
+  async (t) => {
+    const room = await startedRoom(t);
+    const readOnly = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"';
+    for (const card of ['read-only', 'pulled']) {
+      const box = new NewBox(t, room, room.token());
+      const command = ['enrol', '--from', card === 'pulled' ? '/nonexistent/vigie' : box.card];
+      const folders = ['--to', box.etc, '--status', box.statusFile];
+      const words = [
+        '-m',
+        'sh',
+        '-c',
+        readOnly,
+        'sh',
+        box.card,
+        process.execPath,
+        VIGIE_ROOT,
+        ...command,
+        ...folders,
+      ];
+      const program = start(t, 'unshare', words);
+      t.equal(await program.exit, 0, program.err);
+      t.match(program.out, /result\.txt cannot be written \(.*(EROFS|ENOENT).*reported here only/, card);
+      t.match(box.status, { state: 'enrolled', reason: null }, card);
+      t.equal(modeOf(box.statusFile), '644', 'readable for all users');
+    }
+  },
+);
 
 const FAKETIME = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu']
   .map((lib) => join(lib, 'faketime', 'libfaketime.so.1'))
   .find((file) => existsSync(file));
 const noFaketime = FAKETIME === undefined && 'no faketime: apt-get install faketime';
 
-void t.test('a clock of 1970 is raised before TLS is used', { skip: noFaketime }, async (t) => {
+void t.test('a clock of 1970 is raised before TLS is used', { skip: noFaketime || unlessAll }, async (t) => {
   const room = await startedRoom(t);
   const box = new NewBox(t, room, room.token());
   const dir = scratch(t);
@@ -383,7 +392,7 @@ printf '%+d\\n' $(( \${2#--set=@} - $(/usr/bin/date +%s) )) >${offset}.new && mv
   );
 });
 
-void t.test('an invalid enrol.json ends with one line', async (t) => {
+void t.test('an invalid enrol.json ends with one line', { skip: unlessAll }, async (t) => {
   const room = new TestRoom(t);
   const box = new NewBox(t, room);
   writeFileSync(join(box.etc, 'enrol.json'), `{"version":1,"site":"${SITE}"}`);

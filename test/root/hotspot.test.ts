@@ -375,18 +375,6 @@ function card(t: Test): { from: string; to: string; take: () => Provisioned } {
   return { from, to, take: () => takeFromBootPartition({ from, to, now: new Date(), ...checks }) };
 }
 
-void t.test('the passphrase is installed from the card', async (t) => {
-  const { from, to, take } = card(t);
-  writeFileSync(join(from, 'Hotspot-Key'), 'short');
-  t.match(take(), { state: 'refused', lines: [/refused/, /^hotspot-key: is not a passphrase/] });
-  writeFileSync(join(from, 'Hotspot-Key'), PASSPHRASE);
-  const { state, lines } = take();
-  t.equal(state, 'installed', lines.join());
-  t.equal(readHotspotKey(join(to, 'page', 'hotspot-key')), PASSPHRASE);
-  t.equal(statSync(join(to, 'page', 'hotspot-key')).mode & 0o777, 0o600, 'for root alone');
-  t.notOk(existsSync(join(from, 'Hotspot-Key')) || lines.join().includes(PASSPHRASE));
-});
-
 void t.test('the updater’s files are installed from the card', async (t) => {
   const { from, to, take } = card(t);
   const { settings, root } = DEFAULT_PLACES;

@@ -21,6 +21,7 @@ import { type BootCard, BootCards, configOfCard as config, takeHere } from '../l
 import { rootProgram } from '../lib/bundled.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { type Program, start } from '../lib/program.ts';
+import { unlessAll } from '../lib/run.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
 
 const VIGIE_ROOT = rootProgram();
@@ -61,7 +62,7 @@ void t.test('a complete card is installed once, and removed from the partition',
   );
 });
 
-void t.test('a key that was made on the box stays there', async (t) => {
+void t.test('a key that was made on the box stays there', { skip: unlessAll }, async (t) => {
   const box = await cards.make(t);
   renameSync(join(box.from, 'pki/box.key'), join(box.to, 'pki/box.key'));
   t.match(await take(t, box), { code: 0 });
@@ -76,26 +77,30 @@ void t.test('a key that was made on the box stays there', async (t) => {
 const enrolment = (change: object = {}): string =>
   JSON.stringify({ version: 1, site: 's', box: 'box-1', url: 'https://room:8443', token: null, ...change });
 
-void t.test('a box that is to be enrolled is installed without a certificate', async (t) => {
-  const box = await cards.make(t);
-  for (const name of ['box.crt', 'box.key']) rmSync(join(box.from, 'pki', name));
-  writeFileSync(join(box.from, 'Enrol.json'), enrolment({ token: 'a'.repeat(32) }));
-  const madeAt = '2026-11-26T00:00:00.000Z';
-  writeFileSync(
-    join(box.from, 'setup-code.json'),
-    JSON.stringify({ version: 1, sha256: 'b'.repeat(64), made: madeAt }),
-  );
-  t.match(await take(t, box), { code: 0 });
-  t.strictSame(readdirSync(box.to).sort(), ['enrol.json', 'page', 'pki', 'vigie.yaml']);
-  t.equal(modeOf(join(box.to, 'enrol.json')), '600', 'root’s alone: it may hold a token');
-  const isUser = readFileSync('/etc/group', 'utf8').includes('\nvigie-page:');
-  t.equal(modeOf(join(box.to, 'page/setup-code.json')), isUser ? '640' : '644');
-  t.strictSame(readdirSync(box.from).sort(), ['pki', 'result.txt'], 'none of it stays on the card');
-  t.notMatch(box.result(), 'aaaa', 'nor in the result');
-  writeFileSync(join(box.from, 'enrol.json'), enrolment());
-  t.match(await take(t, box), { code: 2 });
-  t.match(box.result(), /enrol\.json: is taken together with a vigie\.yaml only/);
-});
+void t.test(
+  'a box that is to be enrolled is installed without a certificate',
+  { skip: unlessAll },
+  async (t) => {
+    const box = await cards.make(t);
+    for (const name of ['box.crt', 'box.key']) rmSync(join(box.from, 'pki', name));
+    writeFileSync(join(box.from, 'Enrol.json'), enrolment({ token: 'a'.repeat(32) }));
+    const madeAt = '2026-11-26T00:00:00.000Z';
+    writeFileSync(
+      join(box.from, 'setup-code.json'),
+      JSON.stringify({ version: 1, sha256: 'b'.repeat(64), made: madeAt }),
+    );
+    t.match(await take(t, box), { code: 0 });
+    t.strictSame(readdirSync(box.to).sort(), ['enrol.json', 'page', 'pki', 'vigie.yaml']);
+    t.equal(modeOf(join(box.to, 'enrol.json')), '600', 'root’s alone: it may hold a token');
+    const isUser = readFileSync('/etc/group', 'utf8').includes('\nvigie-page:');
+    t.equal(modeOf(join(box.to, 'page/setup-code.json')), isUser ? '640' : '644');
+    t.strictSame(readdirSync(box.from).sort(), ['pki', 'result.txt'], 'none of it stays on the card');
+    t.notMatch(box.result(), 'aaaa', 'nor in the result');
+    writeFileSync(join(box.from, 'enrol.json'), enrolment());
+    t.match(await take(t, box), { code: 2 });
+    t.match(box.result(), /enrol\.json: is taken together with a vigie\.yaml only/);
+  },
+);
 
 void t.test('a card with any mistake is refused completely', async (t) => {
   const wrong: Readonly<Record<string, readonly [(card: BootCard) => void, RegExp]>> = {
@@ -166,7 +171,7 @@ function checkRefusal(t: Test, box: BootCard, name: string, ...reasons: RegExp[]
   t.notMatch(box.result(), /hunter2|PRIVATE|[^\P{Cc}\r\n]/u);
 }
 
-void t.test('a wrong name or folder is reported with the right one', async (t) => {
+void t.test('a wrong name or folder is reported with the right one', { skip: unlessAll }, async (t) => {
   const misnamed =
     (name: string) =>
     ({ from }: BootCard) =>
@@ -177,13 +182,7 @@ void t.test('a wrong name or folder is reported with the right one', async (t) =
       /vigie\.yaml: is not in this folder/,
       /vigie\.yaml\.txt: must be named vigie\.yaml; Windows adds \.txt and hides it/,
     ],
-    'the same in capitals': [
-      misnamed('VIGIE.YAML.TXT'),
-      /VIGIE\.YAML\.TXT: must be named vigie\.yaml; Windows/,
-    ],
     'the other ending': [misnamed('vigie.yml'), /vigie\.yml: must be named vigie\.yaml/],
-    'a copy': [misnamed('vigie (1).yaml'), /vigie \(1\)\.yaml: must be named vigie\.yaml/],
-    'another name': [misnamed('config.yaml'), /config\.yaml: must be named vigie\.yaml/],
     'a name that writes to terminals': [misnamed('vigie\x1b[2J.yaml'), /vigie\?\[2J\.yaml: must be named/],
     'one folder too deep': [
       ({ from }) => {
@@ -206,17 +205,6 @@ void t.test('a wrong name or folder is reported with the right one', async (t) =
       },
       /\.\.\/Vigie\.yaml\.txt: lies beside this folder; must lie in it/,
     ],
-    'keys that are not named, and a wrong name': [
-      misnamed('vigie.yml'),
-      /folder; must lie here, .*\r?\nvigie\.yml: must be named vigie\.yaml, .*\r?\nNothing was installed/,
-    ],
-    'an empty folder': [
-      ({ from }) => {
-        rmSync(from, { recursive: true });
-        mkdirSync(from);
-      },
-      /vigie\.yaml: is not in this folder/,
-    ],
     'keys without a configuration': [
       ({ from }) => rmSync(join(from, 'vigie.yaml')),
       /vigie\.yaml: is not in this folder/,
@@ -238,7 +226,7 @@ void t.test('a wrong name or folder is reported with the right one', async (t) =
   }
 });
 
-void t.test('capital letters in file names do not matter', async (t) => {
+void t.test('capital letters in file names do not matter', { skip: unlessAll }, async (t) => {
   const box = await cards.make(t);
   renameSync(join(box.from, 'vigie.yaml'), join(box.from, 'Vigie.YAML'));
   renameSync(join(box.from, 'pki/box.crt'), join(box.from, 'pki/BOX.CRT'));
@@ -249,27 +237,31 @@ void t.test('capital letters in file names do not matter', async (t) => {
   t.strictSame(readdirSync(box.from).sort(), ['PKI', 'result.txt'], 'taken');
 });
 
-void t.test('an empty partition changes nothing, and later files are reported', async (t) => {
-  const box = await cards.make(t);
-  const bare = join(scratch(t), 'firmware');
-  mkdirSync(bare);
-  writeFileSync(join(bare, 'config.txt'), 'arm_64bit=1\n');
-  const nothing = { ...box, from: join(bare, 'vigie') };
-  t.match(await take(t, nothing), { code: 0, output: /not there, nothing to take/ });
-  t.strictSame(readdirSync(bare), ['config.txt']);
+void t.test(
+  'an empty partition changes nothing, and later files are reported',
+  { skip: unlessAll },
+  async (t) => {
+    const box = await cards.make(t);
+    const bare = join(scratch(t), 'firmware');
+    mkdirSync(bare);
+    writeFileSync(join(bare, 'config.txt'), 'arm_64bit=1\n');
+    const nothing = { ...box, from: join(bare, 'vigie') };
+    t.match(await take(t, nothing), { code: 0, output: /not there, nothing to take/ });
+    t.strictSame(readdirSync(bare), ['config.txt']);
 
-  writeFileSync(join(box.from, 'pki/old.crt'), 'PEM');
-  writeFileSync(join(box.from, '../vigie-notes.txt'), 'lamp post 7');
-  t.match(await take(t, box), { code: 0 });
-  t.match(box.result(), /pki\/old\.crt: .* left here/);
-  for (const name of ['.DS_Store', '._vigie.yaml']) writeFileSync(join(box.from, name), '');
-  const installed = box.result();
-  t.match(await take(t, box), { code: 0 }, 'remaining files are reported once');
-  t.equal(box.result(), installed);
-  writeFileSync(join(box.from, 'vigie.yaml.txt'), config(box.to));
-  t.match(await take(t, box), { code: 2 });
-  t.match(box.result(), /refused\r\n(.*\r\n)*vigie\.yaml\.txt: must be named vigie\.yaml/);
-});
+    writeFileSync(join(box.from, 'pki/old.crt'), 'PEM');
+    writeFileSync(join(box.from, '../vigie-notes.txt'), 'lamp post 7');
+    t.match(await take(t, box), { code: 0 });
+    t.match(box.result(), /pki\/old\.crt: .* left here/);
+    for (const name of ['.DS_Store', '._vigie.yaml']) writeFileSync(join(box.from, name), '');
+    const installed = box.result();
+    t.match(await take(t, box), { code: 0 }, 'remaining files are reported once');
+    t.equal(box.result(), installed);
+    writeFileSync(join(box.from, 'vigie.yaml.txt'), config(box.to));
+    t.match(await take(t, box), { code: 2 });
+    t.match(box.result(), /refused\r\n(.*\r\n)*vigie\.yaml\.txt: must be named vigie\.yaml/);
+  },
+);
 
 void t.test('the unit runs if any of our files is on the partition', async (t) => {
   const unit = readFileSync(join(ROOT, 'systemd/vigie-provision.service'), 'utf8');
@@ -292,7 +284,7 @@ void t.test('the unit runs if any of our files is on the partition', async (t) =
   }
 });
 
-void t.test('a new label replaces the codes of an installed box', async (t) => {
+void t.test('a new label replaces the codes of an installed box', { skip: unlessAll }, async (t) => {
   const box = await cards.make(t);
   const code = (sha256: string): string =>
     JSON.stringify({ version: 1, sha256: sha256.repeat(64), made: '2026-11-26T00:00:00.000Z' });
@@ -362,7 +354,7 @@ function folderWith({ from }: BootCard, name: string): string {
 
 const noMounts = SmallDisk.unavailable();
 
-void t.test('a read-only partition installs nothing', { skip: noMounts }, async (t) => {
+void t.test('a read-only partition installs nothing', { skip: noMounts || unlessAll }, async (t) => {
   const box = await cards.make(t);
   const readOnly = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"';
   const command = [process.execPath, VIGIE_ROOT, 'boot-partition', '--from', box.from, '--to', box.to];
@@ -385,7 +377,7 @@ void t.test('a read-only partition installs nothing', { skip: noMounts }, async 
   t.match(await run(), { code: 2, err: /vigie\.yml: must be named vigie\.yaml.*\n(.*\n)*.*EROFS/ });
 });
 
-void t.test('an unwritable result file is reported in the log', async (t) => {
+void t.test('an unwritable result file is reported in the log', { skip: unlessAll }, async (t) => {
   const box = await cards.make(t);
   mkdirSync(join(box.from, 'result.txt'));
   t.match(await take(t, box), { code: 2, output: /result\.txt cannot be written \(EISDIR\)/ });
@@ -393,7 +385,7 @@ void t.test('an unwritable result file is reported in the log', async (t) => {
   t.match(await take(t, box), { code: 2, output: /vigie\.yaml: is not in this folder(.*\n)*.*EISDIR/ });
 });
 
-void t.test('a disk error is reported on the card', async (t) => {
+void t.test('a disk error is reported on the card', { skip: unlessAll }, async (t) => {
   const box = await cards.make(t);
   rmSync(join(box.to, 'pki'), { recursive: true });
   writeFileSync(join(box.to, 'pki'), 'a file where the folder belongs');

@@ -371,59 +371,6 @@ void t.test('a dangling link is set to the newest proven release', async (t) => 
   t.match(onTrial.releases.current(), { seq: 1 }, 'an unproven one is never chosen');
 });
 
-void t.test('a state file of any content gives a state and a log line', async (t) => {
-  for (const [damageName, damage] of [
-    ['missing', (file: string) => rmSync(file)],
-    ['empty', (file: string) => writeFileSync(file, '')],
-    ['half', (file: string) => writeFileSync(file, '{"version":1,"rel')],
-    [
-      'a folder',
-      (file: string) => {
-        rmSync(file);
-        mkdirSync(join(file, 'x'), { recursive: true });
-      },
-    ],
-    [
-      'a link to itself',
-      (file: string) => {
-        rmSync(file);
-        symlinkSync(file, file);
-      },
-    ],
-    ['of a later version', (file: string) => writeFileSync(file, '{"version":2}')],
-    ['a list', (file: string) => writeFileSync(file, '[1]')],
-  ] as const) {
-    for (const name of ['state.json', 'history.jsonl']) {
-      for (const phase of ['confirmed', 'probation'] as const) {
-        const bench = new Bench(t);
-        bench.order({ counter: 5 });
-        await bench.run();
-        if (phase === 'confirmed') bench.machine.confirm('release');
-        damage(join(bench.stateDir, name));
-        bench.output.length = 0;
-        await bench.start();
-        const context = `${name} ${damageName} in ${phase}`;
-        t.equal(bench.phase, phase, context);
-        t.match(bench.releases.current(), { seq: 2 }, context);
-        if (
-          damageName !== 'missing' &&
-          !(
-            name === 'history.jsonl' && ['empty', 'half', 'of a later version', 'a list'].includes(damageName)
-          )
-        )
-          t.match(bench.output.join('\n'), /set aside/, context);
-        if (phase === 'probation') {
-          await bench.machine.rollBack('release', 'it crashed');
-          t.match([bench.phase, bench.releases.current()], ['rolled-back', { seq: 1 }], context);
-        }
-        bench.nowMs += 120_000;
-        bench.order({ seq: 3, counter: 10 });
-        t.equal(await bench.run(), 'probation', `${context}: a new order is taken`);
-      }
-    }
-  }
-});
-
 void t.test('a corrupt archive is fetched at growing intervals, five times at most', async (t) => {
   const bench = new Bench(t);
   bench.rotten = new AgentError('corrupt', 'its hash is another');

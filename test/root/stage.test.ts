@@ -36,9 +36,9 @@ import { ServerSource } from '../../scripts/programs/root/release-source.ts';
 import { ReleaseFolder } from '../../scripts/programs/root/releases.ts';
 import { readSettings } from '../../scripts/programs/root/settings.ts';
 import { bytesToWrite, type Staged, stage } from '../../scripts/programs/root/stage.ts';
-import { FULL } from '../lib/run.ts';
 import { ROOT, scratch, scratchOnDisk } from '../lib/paths.ts';
 import { ReleaseRepository, sampleRelease, TestReleaseServer, withManifest } from '../lib/release-server.ts';
+import { FULL, unlessAll } from '../lib/run.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
 
 const OLD = { seq: 42, version: '0.2.0' };
@@ -229,12 +229,9 @@ void t.test('hostile archives are refused and touch nothing', async (t) => {
   };
   reset();
   await checkAccepted('as it should be', ...all);
-  await checkAccepted('with folders', '.', '--transform=s,^\\./,,');
   const rename = (from: string, to: string): string => `--transform=s,^${from}$,${to},`;
   writeFileSync(join(bad, 'extra'), 'evil');
   await checkAccepted('a name upwards', '-P', rename('extra', '../../../evil'), 'extra', ...all);
-  writeFileSync(join(bad, 'extra'), 'evil');
-  await checkAccepted('an absolute name', '-P', rename('extra', join(dir, 'evil')), 'extra', ...all);
   await refuse(
     'a name upwards for one that is needed',
     /Not found in archive/,
@@ -249,14 +246,6 @@ void t.test('hostile archives are refused and touch nothing', async (t) => {
     rename('link', 'VERSION'),
     'link',
     ...all.slice(1),
-  );
-  symlinkSync(outside, join(bad, 'link'));
-  await refuse(
-    'a link first, then the file',
-    /VERSION is not a regular file/,
-    rename('link', 'VERSION'),
-    'link',
-    ...all,
   );
   symlinkSync('../../..', join(bad, 'link'));
   await checkAccepted('a link for a folder', rename('link', 'dist'), 'link', ...all);
@@ -296,15 +285,6 @@ void t.test('hostile archives are refused and touch nothing', async (t) => {
     ...manyPaths,
     ...all,
   );
-  archive(full, bad, ...all);
-  const path = process.env['PATH'];
-  t.teardown(() => Object.assign(process.env, { PATH: path }));
-  writeFileSync(join(lib, 'zstd'), `#!/bin/sh\nPATH='${path}'; zstd "$@"; code=$?; sleep 0.3; exit $code\n`);
-  chmodSync(join(lib, 'zstd'), 0o755);
-  Object.assign(process.env, { PATH: `${lib}:${path}` });
-  t.equal((await run({ delta: undefined })).by, 'full', 'tar ends before zstd does');
-  Object.assign(process.env, { PATH: path });
-  rmSync(join(lib, 'releases/43-0.3.0'), { recursive: true });
   writeFileSync(full, 'no archive at all');
   await t.rejects(run({ delta: undefined }), {
     kind: 'corrupt',
@@ -357,27 +337,31 @@ void t.test('an archive that differs from its signed manifest is refused', async
   t.ok(lstatSync(current).isDirectory());
 });
 
-void t.test('a full disk leaves no part of a release', { skip: SmallDisk.unavailable() }, async (t) => {
-  const dir = scratch(t);
-  const disk = new SmallDisk(dir, 16);
-  disk.mount();
-  t.teardown(() => disk.unmount());
-  const { run, releases, current } = await makeSetup(t, disk.dir);
-  const before = await scanTree(current);
-  disk.fill();
-  const message = /43-0.3.0: no space is left on the disk|no space is left/;
-  await t.rejects(run(), { kind: 'exhausted', message }, 'from a delta');
-  await t.rejects(run({ delta: undefined }), { kind: 'exhausted', message }, 'whole');
-  t.same(releases(), ['42-0.2.0'], 'no part of it is left');
-  t.same(await scanTree(current), before);
-  disk.free();
-  const { dir: staged, by } = await run();
-  t.equal(by, 'delta', 'with space again');
-  disk.cutPower();
-  disk.powerBack();
-  await verifyTree(staged, parseManifest(readFileSync(join(staged, 'MANIFEST'), 'utf8')));
-  t.same(await scanTree(current), before, 'both are on the disk when the power goes');
-});
+void t.test(
+  'a full disk leaves no part of a release',
+  { skip: SmallDisk.unavailable() || unlessAll },
+  async (t) => {
+    const dir = scratch(t);
+    const disk = new SmallDisk(dir, 16);
+    disk.mount();
+    t.teardown(() => disk.unmount());
+    const { run, releases, current } = await makeSetup(t, disk.dir);
+    const before = await scanTree(current);
+    disk.fill();
+    const message = /43-0.3.0: no space is left on the disk|no space is left/;
+    await t.rejects(run(), { kind: 'exhausted', message }, 'from a delta');
+    await t.rejects(run({ delta: undefined }), { kind: 'exhausted', message }, 'whole');
+    t.same(releases(), ['42-0.2.0'], 'no part of it is left');
+    t.same(await scanTree(current), before);
+    disk.free();
+    const { dir: staged, by } = await run();
+    t.equal(by, 'delta', 'with space again');
+    disk.cutPower();
+    disk.powerBack();
+    await verifyTree(staged, parseManifest(readFileSync(join(staged, 'MANIFEST'), 'utf8')));
+    t.same(await scanTree(current), before, 'both are on the disk when the power goes');
+  },
+);
 
 /** A box that runs 42 requests 43 from the server. */
 async function serve(t: Test) {
@@ -440,7 +424,7 @@ const PATCH = manifestPatchTarget(42, NEWER);
 const DELTA = deltaTarget(42, NEWER);
 const RELEASE = fullTarget(NEWER);
 
-void t.test('a usual release is fetched by differences, its manifest too', async (t) => {
+void t.test('a usual release is fetched by differences, its manifest too', { skip: unlessAll }, async (t) => {
   const { current, repository, server, fetched, bytes } = await serve(t);
   t.same(await fetched(), [[PATCH, DELTA], ''], 'by the differences');
   const length = (name: string): number => statSync(join(repository.dir, 'targets', name)).size;

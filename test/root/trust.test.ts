@@ -1,25 +1,19 @@
-/** Tests which releases a box trusts, and how it fetches them: real TUF metadata over HTTPS, attacks and a bad line. */
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs';
+/**
+ * Tests which releases a box trusts: real TUF metadata over HTTPS, our own limits, attacks and a bad line.
+ * docs/design/022-updates.md names what of The Update Framework we decide; the rest is proven by tuf-js.
+ */
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { TargetFile } from '@tufjs/models';
 import t, { type Test } from 'tap';
-import { AgentError, type ErrorKind } from '../../agent/base/errors.ts';
-import { download } from '../../scripts/programs/root/download.ts';
+import type { ErrorKind } from '../../agent/base/errors.ts';
 import { type BoxFacts, misfit } from '../../scripts/programs/root/fits.ts';
 import { ReleaseTrust, type TargetRef, type TrustOptions } from '../../scripts/programs/root/trust.ts';
-import { FULL } from '../lib/run.ts';
 import { scratch } from '../lib/paths.ts';
 import {
   type Fault,
   ReleaseRepository,
+  type RootJson,
   type SampleRelease,
   sampleRelease,
   signingKey,
@@ -29,6 +23,7 @@ import {
 const ARCH = process.arch === 'arm64' ? 'arm64' : 'amd64';
 const SIGNAL = new AbortController().signal;
 const RELEASE: SampleRelease = { seq: 42, version: '0.2.0' };
+const ID = { what: 'release', seq: 42, version: '0.2.0', arch: ARCH } as const;
 
 interface Setup {
   readonly dir: string;
@@ -64,7 +59,7 @@ async function makeSetup(t: Test, release: SampleRelease = RELEASE): Promise<Set
 
 const seenSeq = async (box: ReleaseTrust): Promise<number | undefined> => {
   await box.refresh(SIGNAL);
-  return (await box.release({ what: 'release', seq: 42, version: '0.2.0', arch: ARCH }))?.custom.seq;
+  return (await box.release(ID))?.custom.seq;
 };
 
 const ONE_LINE = /^[^\n]{20,400}$/;
@@ -84,7 +79,7 @@ void t.test('a box sees the signed releases, also with damaged stored metadata',
   const own = join(dir, 'own');
   const one = box({ dir: own });
   t.strictSame(await one.refresh(SIGNAL), { root: 1, timestamp: 1, snapshot: 1, targets: 1 });
-  const release = await one.release({ what: 'release', seq: 42, version: '0.2.0', arch: ARCH });
+  const release = await one.release(ID);
   t.match(release?.custom, { seq: 42, version: '0.2.0', arch: ARCH, installedBytes: Number, full: String });
   t.match(release?.manifest, {
     path: `vigie-42-0.2.0-${ARCH}.manifest`,
@@ -93,8 +88,6 @@ void t.test('a box sees the signed releases, also with damaged stored metadata',
   });
   const archive = (name = ''): Promise<TargetRef | undefined> => Promise.resolve(release?.archive(name));
   t.match(await archive(release?.custom.full), { length: Number, sha256: /^[0-9a-f]{64}$/ });
-  await t.rejects(archive('another'), { kind: 'corrupt', message: /not in the signed metadata/ });
-  await t.rejects(archive('constructor'), { kind: 'corrupt', message: /not in the signed metadata/ });
   t.equal(
     await one.release({ what: 'release', seq: 43, version: '0.2.0', arch: ARCH }),
     undefined,
@@ -151,20 +144,7 @@ void t.test('attacks on the metadata are detected', async (t) => {
   await refusal(t, box(), 'denied', /1\/2 keys/, 'a stranger’s second signature');
   repository.publish({ timestampDays: -1 });
   await refusal(t, box(), 'denied', /expired and must be signed again.*timestamp/, 'expired timestamp');
-  repository.publish({ snapshotDays: -1 });
-  await refusal(t, box(), 'denied', /expired.*snapshot/, 'expired snapshot');
-  repository.publish({ targetsDays: -1 });
-  await refusal(t, box(), 'denied', /expired.*targets/, 'expired targets');
   repository.publish();
-  const newer = files();
-  repository.publish();
-  for (const mixed of names) {
-    repository.write(mixed, newer.find(([name]) => name === mixed)?.[1] ?? Buffer.alloc(0));
-    // An older timestamp with the files that it names is a replay, which a new box cannot detect.
-    if (mixed !== 'timestamp.json')
-      await refusal(t, box(), 'corrupt', /refused: no valid signed metadata/, `mixed: ${mixed}`);
-    repository.publish();
-  }
   // The root gets a new number: one key of root and one of targets are replaced.
   const roots = [repository.roots[0], unknownKey, repository.roots[2]];
   const targets = [two, repository.targets[2], signingKey()];
@@ -189,6 +169,69 @@ void t.test('attacks on the metadata are detected', async (t) => {
   const withRoot2 = join(dir, 'root-2.json');
   writeFileSync(withRoot2, repository.read('2.root.json'));
   t.equal(await seenSeq(box({ rootFile: withRoot2 })), 42, 'a box that was set up with the second root');
+});
+
+void t.test('metadata beyond our own limits is refused', async (t) => {
+  const { repository, box } = await makeSetup(t);
+  const next = (change: (root: RootJson) => void = () => undefined): void => {
+    const { roots, targets } = repository;
+    repository.writeRoot({ version: 2, roots, targets, signers: roots.slice(0, 2), change });
+  };
+  /** Adds a role's first key again, under another id. */
+  const again =
+    (role: 'root' | 'targets', form: (hex: string) => string) =>
+    ({ keys, roles }: RootJson): void => {
+      const key = keys[roles[role].keyids[0] ?? ''];
+      if (key === undefined) throw new Error(`no key of ${role}`);
+      keys['f'.repeat(64)] = { ...key, keyval: { public: form(key.keyval.public) } };
+      roles[role].keyids.push('f'.repeat(64));
+    };
+  next(again('targets', (hex) => hex));
+  await refusal(
+    t,
+    box(),
+    'denied',
+    /2\.root\.json: refused: one key stands twice in the role targets/,
+    'a root',
+  );
+  const rootFile = join(repository.dir, 'metadata/2.root.json');
+  await refusal(t, box({ rootFile }), 'denied', /one key stands twice in the role targets/, 'the first root');
+  next(again('root', (hex) => hex.toUpperCase()));
+  await refusal(t, box(), 'denied', /one key stands twice in the role root/, 'in capital letters');
+  repository.write('2.root.json', Buffer.alloc(262_145, ' '));
+  await refusal(t, box(), 'corrupt', /longer than 262144 bytes/, 'a long root');
+  next();
+  repository.publish({ timestampExpires: 'never' });
+  await refusal(t, box(), 'corrupt', /timestamp\.json does not say when it expires/, 'no date');
+  const [sha256, sha512] = ['a'.repeat(64), 'b'.repeat(128)];
+  const odd: Readonly<Record<string, { length?: number; hashes?: Record<string, string> }>> = {
+    'no-sha256': { hashes: { sha512 } },
+    'no-length': { length: 0 },
+    'capital-hash': { hashes: { sha256: sha256.toUpperCase() } },
+    '..': {},
+  };
+  repository.publish({
+    changeTargets: (list) => {
+      for (const [path, { length = 1, hashes = { sha256 } }] of Object.entries(odd))
+        list.addTarget(new TargetFile({ path, length, hashes }));
+      list.addTarget(new TargetFile({ path: 'two-hashes', length: 1, hashes: { sha256, sha512 } }));
+      const role = { name: 'other', keyids: [], threshold: 1, terminating: false, paths: ['delegated/*'] };
+      Object.assign(list, { delegations: { toJSON: () => ({ keys: {}, roles: [role] }) } });
+    },
+  });
+  const own = box();
+  await own.refresh(SIGNAL);
+  const release = await own.release(ID);
+  if (release === undefined) throw new Error('the release is not found');
+  t.match(await release.archive('two-hashes'), { sha256 }, 'of several hashes SHA-256 is taken');
+  for (const name of Object.keys(odd))
+    await t.rejects(
+      release.archive(name),
+      { kind: 'corrupt', message: /without a length or a SHA-256/ },
+      name,
+    );
+  for (const name of ['toString', '__proto__', 'constructor', '', 'delegated/x'])
+    await t.rejects(release.archive(name), { kind: 'corrupt', message: /not in the signed metadata/ }, name);
 });
 
 void t.test('a wrong clock or an invalid root is refused with a reason', async (t) => {
@@ -232,234 +275,55 @@ void t.test('a wrong clock or an invalid root is refused with a reason', async (
   );
 });
 
-void t.test('a flipped bit in the list of releases is detected', async (t) => {
-  const { dir, repository } = await makeSetup(t);
-  const plain = await TestReleaseServer.start(repository.dir);
-  t.teardown(() => plain.stop());
-  const { rootFile } = repository;
-  const raw = repository.read('targets.json');
-  const step = FULL ? 7 : 293;
-  let [tries, accepted] = [0, 0];
-  for (let bit = 0; bit < raw.length * 8; bit += step) {
-    const bytes = Buffer.from(raw);
-    bytes.writeUInt8(bytes.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3);
-    repository.write('targets.json', bytes);
-    const own = join(dir, 'flips');
-    rmSync(own, { recursive: true, force: true });
-    const box = new ReleaseTrust({ dir: own, rootFile, url: plain.url, tls: undefined, fetchWithinMs: 5000 });
-    tries += 1;
-    await seenSeq(box).then(
-      () => (accepted += 1),
-      (error: unknown) => {
-        if (!(error instanceof AgentError) || !/^(corrupt|denied)$/.test(error.kind)) throw error;
-      },
-    );
-  }
-  t.comment(`${tries} of ${raw.length * 8} bits`);
-  t.ok(tries > 20);
-  t.equal(accepted, 0);
-});
-
 void t.test('metadata is fetched over a bad line, and an endless answer is cut', async (t) => {
   const { dir, box, server, repository } = await makeSetup(t);
-  const checkFault = async (
-    name: string,
-    is: Fault,
-    kind: ErrorKind,
-    reason: RegExp,
-    over = {},
-  ): Promise<void> => {
-    server.faults.set(`metadata/${name}`, is);
-    await refusal(t, box(over), kind, reason, `${is.kind}: ${name}`);
+  const silent = { patience: { silenceMs: 200 } };
+  const faults: readonly (readonly [string, Fault, ErrorKind, RegExp, Partial<TrustOptions>?])[] = [
+    [
+      'timestamp.json',
+      { kind: 'status', status: 404 },
+      'unavailable',
+      /\/metadata\/timestamp\.json: the server/,
+    ],
+    ['timestamp.json', { kind: 'status', status: 403 }, 'unavailable', /answers 403/],
+    ['2.root.json', { kind: 'status', status: 500 }, 'unavailable', /answers 500, not 200/],
+    ['timestamp.json', { kind: 'endless' }, 'corrupt', /longer than 16384 bytes/],
+    ['targets.json', { kind: 'endless' }, 'corrupt', /longer than \d+ bytes/],
+    ['snapshot.json', { kind: 'short', length: 100 }, 'corrupt', /refused: no valid signed metadata/],
+    ['targets.json', { kind: 'cut', after: 100 }, 'unavailable', /targets.json: aborted/],
+    ['targets.json', { kind: 'redirect', to: server.url }, 'unavailable', /redirect \(302\)/],
+    ['targets.json', { kind: 'encoded' }, 'unavailable', /encoded \(gzip\)/],
+    [
+      'targets.json',
+      { kind: 'stall', after: 10 },
+      'unavailable',
+      /not answered within the|download cancelled/,
+      { fetchWithinMs: 300 },
+    ],
+    ['targets.json', { kind: 'stall', after: 10 }, 'unavailable', /sent nothing for 0.2 s/, silent],
+  ];
+  for (const [name, fault, kind, reason, over] of faults) {
+    server.faults.set(`metadata/${name}`, fault);
+    await refusal(t, box(over), kind, reason, `${fault.kind}: ${name}`);
     server.faults.clear();
-  };
-  for (const name of ['timestamp.json', 'snapshot.json', 'targets.json']) {
-    const place = new RegExp(`127.0.0.1:\\d+/fleet/metadata/${name}: the server`);
-    await checkFault(name, { kind: 'status', status: 404 }, 'unavailable', place);
   }
-  await checkFault('2.root.json', { kind: 'status', status: 500 }, 'unavailable', /answers 500, not 200/);
-  await checkFault('timestamp.json', { kind: 'status', status: 403 }, 'unavailable', /answers 403/);
-  await checkFault('targets.json', { kind: 'endless' }, 'corrupt', /longer than \d+ bytes/);
-  await checkFault('timestamp.json', { kind: 'endless' }, 'corrupt', /longer than 16384 bytes/);
   t.ok(server.sentBytes < 8_000_000, 'an endless one is left');
-  await checkFault(
-    'snapshot.json',
-    { kind: 'short', length: 100 },
-    'corrupt',
-    /refused: no valid signed metadata/,
-  );
-  await checkFault('targets.json', { kind: 'cut', after: 100 }, 'unavailable', /targets.json: aborted/);
-  await checkFault(
-    'targets.json',
-    { kind: 'swap', content: Buffer.from('{}') },
-    'corrupt',
-    /no valid signed/,
-  );
-  await checkFault('targets.json', { kind: 'redirect', to: server.url }, 'unavailable', /redirect \(302\)/);
-  await checkFault('targets.json', { kind: 'encoded' }, 'unavailable', /encoded \(gzip\)/);
-  const within = { fetchWithinMs: 300 };
-  await checkFault(
-    'targets.json',
-    { kind: 'stall', after: 10 },
-    'unavailable',
-    /not answered within the time/,
-    within,
-  );
-  await checkFault('targets.json', { kind: 'stall', after: 10 }, 'unavailable', /sent nothing for 0.2 s/, {
-    patience: { silenceMs: 200 },
-  });
-  await refusal(t, box({ url: 'https://127.0.0.1:1/' }), 'unavailable', /ECONNREFUSED/, 'no server there');
-  await refusal(t, box({ url: 'http://192.0.2.1/' }), 'config', /must be https/, 'without TLS');
-  await refusal(t, box({ url: 'https://u:secret@h/' }), 'config', /^url: h: no user/, 'a password');
-  await refusal(t, box({ url: 'ftp://h/' }), 'config', /must be https/, 'ftp');
   const tls = server.tls ?? { ca: '', cert: '', key: '' };
-  await refusal(t, box({ tls: undefined }), 'unavailable', /self-signed|unable to/, 'an unknown server');
-  await refusal(
-    t,
-    box({ tls: { ...tls, ca: tls.cert } }),
-    'unavailable',
-    /unable to|self-signed/,
-    'another authority',
-  );
-  await refusal(
-    t,
-    box({ tls: { ...tls, key: join(dir, 'x') } }),
-    'config',
-    /x cannot be read: ENOENT/,
-    'no key',
-  );
-  await refusal(
-    t,
-    box({ tls: { ...tls, key: tls.cert } }),
-    'config',
-    /not a matching PEM file/,
-    'no key in it',
-  );
-  const cancelled = AbortSignal.abort();
-  await t.rejects(box().refresh(cancelled), { kind: 'unavailable', message: /cancelled/ });
+  for (const [over, kind, reason] of [
+    [{ url: 'https://127.0.0.1:1/' }, 'unavailable', /ECONNREFUSED/],
+    [{ url: 'http://192.0.2.1/' }, 'config', /must be https/],
+    [{ url: 'ftp://h/' }, 'config', /must be https/],
+    [{ url: 'https://u:secret@h/' }, 'config', /^url: h: no user/],
+    [{ tls: undefined }, 'unavailable', /self-signed|unable to/],
+    [{ tls: { ...tls, ca: tls.cert } }, 'unavailable', /unable to|self-signed/],
+    [{ tls: { ...tls, key: join(dir, 'x') } }, 'config', /x cannot be read: ENOENT/],
+    [{ tls: { ...tls, key: tls.cert } }, 'config', /not a matching PEM file/],
+  ] as const)
+    await refusal(t, box(over), kind, reason, String(reason));
+  await t.rejects(box().refresh(AbortSignal.abort()), { kind: 'unavailable', message: /cancelled/ });
   await t.rejects(seenSeq(box({ url: 'x' })), { message: ONE_LINE });
   repository.publish();
   t.equal(await seenSeq(box()), 42, 'and without any fault');
-});
-
-void t.test('a download is resumed, verified, limited in rate, and can be cancelled', async (t) => {
-  const { dir, server, repository } = await makeSetup(t);
-  const content = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * 7919) % 251));
-  repository.addFile('big', content);
-  repository.publish();
-  const box = new ReleaseTrust({
-    dir: join(dir, 'b'),
-    rootFile: repository.rootFile,
-    url: server.url,
-    tls: server.tls,
-    fetchWithinMs: 5000,
-  });
-  await box.refresh(SIGNAL);
-  const ref = (await (
-    await box.release({ what: 'release', seq: 42, version: '0.2.0', arch: ARCH })
-  )?.archive('big')) as TargetRef;
-  const file = join(dir, 'downloads/big');
-  const part = `${file}.${ref.sha256.slice(0, 16)}.part`;
-  const { url, tls } = server;
-  const fetch = (over: object = {}) =>
-    download(ref, file, { url, tls, rateKiBps: 0, signal: SIGNAL, ...over });
-  const reset = () => rmSync(join(dir, 'downloads'), { recursive: true, force: true });
-  const size = () => statSync(part, { throwIfNoEntry: false })?.size;
-  const failure = async (
-    fault: Fault,
-    kind: ErrorKind,
-    message: RegExp,
-    keptBytes: number | undefined,
-    over = {},
-  ) => {
-    server.faults.set('targets/big', fault);
-    await t.rejects(fetch(over), { kind, message }, `${fault.kind}: ${kind}`);
-    server.faults.clear();
-    t.equal(size(), keptBytes, `${fault.kind}: stored bytes`);
-    t.notOk(existsSync(file));
-  };
-  const checkDownload = async (name: string, ranges: (string | undefined)[]): Promise<void> => {
-    server.requests.length = 0;
-    await fetch();
-    t.ok(readFileSync(file).equals(content), name);
-    t.same(
-      server.requests.map(({ range }) => range),
-      ranges,
-      `${name}: requested ranges`,
-    );
-    t.same(readdirSync(join(dir, 'downloads')), ['big'], `${name}: no part is left`);
-  };
-  await checkDownload('at once', [undefined]);
-  await checkDownload('what is there is not fetched', []);
-  writeFileSync(file, 'not it');
-  await checkDownload('what is there is not it', [undefined]);
-
-  reset();
-  await failure({ kind: 'cut', after: 100_000 }, 'unavailable', /aborted/, 100_000);
-  await failure({ kind: 'cut', after: 50_000 }, 'unavailable', /aborted/, 150_000);
-  await failure({ kind: 'stall', after: 10 }, 'unavailable', /nothing for 0.1 s/, 150_010, {
-    patience: { silenceMs: 100 },
-  });
-  await failure({ kind: 'status', status: 503 }, 'unavailable', /answers 503, not 206/, 150_010);
-  await failure({ kind: 'redirect', to: '/x' }, 'unavailable', /redirect/, 150_010);
-  const progress: number[] = [];
-  await t.resolves(fetch({ onProgress: (doneBytes: number) => progress.push(doneBytes) }));
-  t.ok((progress[0] ?? 0) > 150_010 && progress.at(-1) === 300_000, 'progress counts stored bytes');
-
-  reset();
-  await failure({ kind: 'cut', after: 1000 }, 'unavailable', /aborted/, 1000);
-  await failure(
-    { kind: 'wrong-range' },
-    'corrupt',
-    /bytes 1000-299999\/300000 were requested, bytes 1001-/,
-    undefined,
-  );
-  await failure({ kind: 'cut', after: 1000 }, 'unavailable', /aborted/, 1000);
-  server.faults.set('targets/big', { kind: 'no-range' });
-  await checkDownload('a server without ranges', ['bytes=1000-', undefined]);
-  server.faults.clear();
-  reset();
-  await failure(
-    { kind: 'short', length: 299_999 },
-    'corrupt',
-    /has 299999 bytes, 300000 were signed/,
-    undefined,
-  );
-  await failure(
-    { kind: 'swap', content: Buffer.alloc(300_000) },
-    'corrupt',
-    /hash mismatch with the signed metadata/,
-    undefined,
-  );
-  await failure({ kind: 'swap', content: Buffer.alloc(300_001) }, 'corrupt', /has 300001 bytes/, undefined);
-  server.sentBytes = 0;
-  await failure({ kind: 'endless' }, 'corrupt', /more than the 300000 bytes/, undefined);
-  t.ok(server.sentBytes < 8_000_000, 'an endless one is left');
-  await failure({ kind: 'status', status: 404 }, 'unavailable', /targets\/big: the server answers 404/, 0);
-  server.faults.set('targets/big', { kind: 'slow', everyMs: 5 });
-  const cancel = new AbortController();
-  const onProgress = (doneBytes: number): void => void (doneBytes > 3000 && cancel.abort());
-  const cancelled = { kind: 'unavailable', message: /cancelled/ };
-  await t.rejects(fetch({ signal: cancel.signal, onProgress }), cancelled, 'cancelled');
-  t.ok((size() ?? 0) > 3000, 'received bytes are stored');
-  server.faults.clear();
-
-  writeFileSync(part, Buffer.from(content.subarray(0, 1000)).fill(0, 900));
-  writeFileSync(`${file}.0123456789abcdef.part`, 'of another content');
-  await checkDownload('a part that a power cut has hurt', ['bytes=1000-', undefined]);
-  reset();
-  mkdirSync(join(dir, 'downloads'));
-  writeFileSync(part, content);
-  await checkDownload('a complete part', []);
-  rmSync(file);
-  writeFileSync(part, content);
-  truncateSync(part, 300_001);
-  await checkDownload('a part that is too long', [undefined]);
-  rmSync(file);
-  const began = performance.now();
-  await fetch({ rateKiBps: 200 });
-  const tookS = (performance.now() - began) / 1000;
-  t.ok(tookS > 0.4 && tookS < 3, `293 KiB at 200 KiB/s with 200 at once: ${tookS.toFixed(2)} s`);
 });
 
 void t.test('a release that does not fit the box is refused with a reason', async (t) => {

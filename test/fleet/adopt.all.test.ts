@@ -3,7 +3,7 @@
  *
  * - The store is yesterday's, during a rollout or after an abort. Both follow docs/guide/fleet-restore.md by command.
  * - The store is missing, or the broker comes back empty.
- * - The controller is killed while it aborts and adopts.
+ * - The controller is killed while it rolls out, aborts and adopts.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -189,26 +189,6 @@ function planOfRest(fleet: RolloutFleet, file: string): string {
   return file;
 }
 
-void t.test('an abort is detected by a store from before the canaries’ orders', async (t) => {
-  const fleet = await new RolloutFleet(t).start(6);
-  const { store, controller, link } = await fleet.controller();
-  const dir = join(fleet.dir, 'ops');
-  fleet.create(store, NAME);
-  backUp(t, fleet);
-  new Rollouts(store).want(NAME, 'abort');
-  t.match(await controller.run(NAME, signal, true), { state: 'aborted' });
-  await link.stop();
-  store.close();
-  restore(t, fleet);
-  await t.rejects(fleet.controller(), {
-    kind: 'denied',
-    message: /behind the fleet: 2 of the orders at the broker/,
-  });
-  const adopt = fleet.fleet('rollout', 'adopt', '--yes', '--dir', dir);
-  t.equal(await adopt.exit, 0, adopt.err);
-  t.match(adopt.out, /r-1: aborted/);
-});
-
 void t.test('a lost store needs the plan, and the rollout goes on or is ended', async (t) => {
   const { fleet, dir, plan, orders, start, run, running, waveOne } = await beginRollout(t);
   await waveOne();
@@ -253,46 +233,6 @@ void t.test('a lost store needs the plan, and the rollout goes on or is ended', 
   t.match(late.err, /behind the fleet/);
 });
 
-void t.test('boxes’ reports pause a rollout if store and broker are lost after an abort', async (t) => {
-  const fleet = await new RolloutFleet(t).start(6, () => ({ jitterMs: 40 * 3_600_000 }));
-  const { store, controller, link } = await fleet.controller();
-  const dir = join(fleet.dir, 'ops');
-  fleet.create(store, NAME);
-  await controller.run(NAME, signal, true);
-  await waitUntil('the canaries have it', () => [0, 1].every((i) => fleet.box(i).truth.phase === 'waiting'));
-  backUp(t, fleet);
-  new Rollouts(store).want(NAME, 'abort');
-  await controller.run(NAME, signal, true);
-  await waitUntil('their orders are withdrawn', () =>
-    [0, 1].every((i) => fleet.box(i).truth.phase === 'idle'),
-  );
-  await link.stop();
-  store.close();
-  for (const box of fleet.simulation.boxes.values()) {
-    await box.settled;
-    box.drop();
-  }
-  await fleet.broker.stop();
-  await fleet.broker.start();
-  for (const box of fleet.simulation.boxes.values()) await box.connect();
-  restore(t, fleet);
-  const orders = await Orders.of(t, fleet.broker.url);
-  await t.rejects(fleet.controller(), {
-    kind: 'denied',
-    message: /0 of the orders at the broker and 2 of the boxes’ reports are newer/,
-  });
-  const adopt = fleet.fleet('rollout', 'adopt', '--yes', '--dir', dir);
-  t.equal(await adopt.exit, 0, adopt.err);
-  t.match(adopt.out, /r-1: paused \(boxes report later orders than the broker holds\)/);
-  t.match(adopt.out, /`fleet rollout resume` continues it, `fleet rollout abort` ends it/);
-  const next = await fleet.controller();
-  t.match(await next.controller.run(NAME, signal, true), { state: 'paused' });
-  new Rollouts(next.store).want(NAME, 'abort');
-  t.match(await next.controller.run(NAME, signal, true), { state: 'aborted' });
-  await waitUntil('they are withdrawn for good', () => orders.retained.get('b-1')?.final === true);
-  t.equal(orders.installs().size, 0, 'no box was ordered');
-});
-
 /**
  * Runs a program repeatedly, killed after one more durable step each time, until it survives. `between` checks each
  * state.
@@ -319,6 +259,24 @@ async function runUntilAlive(
   }
   return { deaths, output };
 }
+
+void t.test('a controller killed at any durable step sends each box one order', async (t) => {
+  const fleet = await new RolloutFleet(t).start(8);
+  const { store, link } = await fleet.controller();
+  fleet.create(store, NAME);
+  await link.stop();
+  const dir = join(fleet.dir, 'ops');
+  const died = await runUntilAlive(fleet, { dir, deed: 'run' }, [2, 3, 4, 5, 6, 7, 9, 12], () => undefined);
+  t.strictSame(died, { deaths: 8, output: 'done\n' });
+  t.strictSame(new Set(fleet.states(store, NAME)), new Set(['confirmed']));
+  for (let i = 0; i < 8; i += 1) {
+    const orders = new Rollouts(store).ordersOf(SITE, `b-${i}`);
+    if (orders.length !== 1) t.fail(`b-${i} has ${orders.length} orders`);
+    const beginnings = store.history(SITE, `b-${i}`).filter(({ phase }) => phase === 'downloading').length;
+    if (beginnings > 1) t.fail(`b-${i} began ${beginnings} times`);
+  }
+  t.equal((await Orders.of(t, fleet.broker.url)).retained.size, 0);
+});
 
 void t.test('a killed abort or adoption goes on, and orders no box', async (t) => {
   const fleet = await new RolloutFleet(t).start(8, () => ({ jitterMs: 40 * 3_600_000 }));

@@ -3,11 +3,10 @@
  * broker on their common topic.
  */
 import { createPrivateKey } from 'node:crypto';
-import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { stringify } from 'yaml';
 import type { Arch, ReleaseKind, ReleaseTarget } from '../../agent/contract/release.ts';
 import { type MakeOptions, makeRelease } from '../../scripts/programs/fleet/release/make.ts';
 import { publishReleases } from '../../scripts/programs/fleet/release/publish.ts';
@@ -20,7 +19,6 @@ import {
 } from '../../scripts/programs/fleet/release/signing-file.ts';
 import { Rollouts } from '../../scripts/programs/fleet/rollout/rollouts.ts';
 import type { RolloutState } from '../../scripts/programs/fleet/rollout/states.ts';
-import { FleetStore } from '../../scripts/programs/fleet/store.ts';
 import { Fleet } from '../lib/fleet-keyholders.ts';
 import { Orders, waitUntil } from '../lib/heard-orders.ts';
 import { scratch } from '../lib/paths.ts';
@@ -309,70 +307,4 @@ void t.test('a rollout of root’s program replaces one of the agent that only w
     'r-2',
   ]);
   await waitUntil('the last order is cleared', () => orders.retained.size === 0);
-});
-
-void t.test('commands take --root or a number, and show each box’s program of root', async (t) => {
-  const fleet = await new RolloutFleet(t).start(3, () => ({ jitterMs: 0 }));
-  const [dir, plan] = [join(fleet.dir, 'ops'), join(fleet.dir, 'plan.yaml')];
-  // The program uses this machine's clock.
-  const quick = { canary: { boxes: ['b-0'], hours: 0 }, waves: [{ share: 1 }] };
-  writeFileSync(plan, stringify({ ...PLAN, ...quick }));
-  const run = (...args: string[]) => fleet.answer(...args, '--dir', dir);
-  const start = ['rollout', 'start', '--plan', plan] as const;
-  t.match(await run(...start, '1.5.0', '--dry-run'), { out: /3 boxes, .* in all: release 43-1\.5\.0\n/ });
-  for (const args of [['1.5.0', '--root'], ['44']])
-    t.match(await run(...start, ...args, '--dry-run'), {
-      code: 0,
-      out: /3 boxes, .* in all: root’s program 44-1\.5\.0\n/,
-    });
-  const started = await run(...start, '1.5.0', '--root', '--yes');
-  t.match(started, { code: 0, out: /\d-root-1\.5\.0 is created/ }, started.err);
-  t.match(await run('rollout', 'run'), { code: 0, out: /root’s program 44-1\.5\.0, done/ });
-  t.match(JSON.parse((await run('rollout', 'status', '--json')).out), {
-    kind: 'root',
-    description: '44-1.5.0',
-  });
-  const status = await run('status', '--wide');
-  t.match(status.out, /\nroot’s program: 44-1\.5\.0 on 3\n/);
-  t.match(status.out, /b-0 .*42-1\.4\.2 +idle .*44-1\.5\.0 confirmed/);
-  const { out } = await run('box', 'b-0');
-  t.match(out, /root’s program +44-1\.5\.0\nits update +confirmed since .*, rollout .*-root-1\.5\.0, target/);
-  t.match(out, /root’s program +install +\S+-root-1\.5\.0 +counter \d+/);
-  t.match((await run('inventory', '--csv')).out, /,root_release,.*\r\n.*,42-1\.4\.2,,44-1\.5\.0,rpi5/);
-});
-
-void t.test('a store from before a rollout of root’s program adopts it by its orders', async (t) => {
-  const { fleet, orders, store, link, waitUntilState } = await makeWaiting(t);
-  await waitUntilState('r-1', 'finishing');
-  const [dir, plan] = [join(fleet.dir, 'ops'), join(fleet.dir, 'plan.yaml')];
-  writeFileSync(plan, stringify(PLAN));
-  store.db.prepare('VACUUM INTO ?').run(join(fleet.dir, 'yesterday.db'));
-  const day = fleet.create(store, 'r-2', { ...PLAN, canary: { boxes: ['b-0', 'b-1'], hours: 300 } }, 'root');
-  t.equal(day.kind, 'root');
-  await waitUntilState('r-2', 'running');
-  await waitUntil('the canaries have it', () =>
-    [0, 1].every((i) => fleet.box(i).truth.seq === 44 && fleet.box(i).truth.phase === 'confirmed'),
-  );
-  await link.stop();
-  store.close();
-  for (const end of ['', '-wal', '-shm']) rmSync(join(dir, `fleet.db${end}`), { force: true });
-  copyFileSync(join(fleet.dir, 'yesterday.db'), join(dir, 'fleet.db'));
-  const run = (...args: string[]) => fleet.answer('rollout', ...args, '--dir', dir);
-  t.match(await run('run'), { code: 1, err: /it is behind the fleet: .*rollout r-1, r-2/ });
-  t.match(await run('adopt', '--yes'), {
-    code: 2,
-    err: /r-2 is not in the database, and its plan is nowhere/,
-  });
-  const sentCount = orders.all.length;
-  const adopted = await run('adopt', '--yes', '--plan', plan);
-  t.match(adopted, { code: 0, out: /r-1: aborted \(its final withdrawal lies at the broker\)/ }, adopted.err);
-  t.match(adopted.out, /r-2: running, wave 0; `fleet rollout run` continues it/);
-  t.ok(
-    orders.all.slice(sentCount).every(({ action, rollout }) => action === 'withdraw' && rollout === 'r-1'),
-    'only withdrawals are sent',
-  );
-  const reopened = new FleetStore(dir);
-  t.teardown(() => reopened.close());
-  t.match(new Rollouts(reopened).get('r-2'), { kind: 'root', description: '44-1.5.0', state: 'running' });
-  t.equal(new Rollouts(reopened).boxes('r-2').length, 6, 'of all boxes that would take it today');
 });

@@ -8,9 +8,9 @@ import { cpSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { UpdateOrder } from '../../agent/contract/update.ts';
-import { unlessFull } from '../lib/run.ts';
 import { type Program, start } from '../lib/program.ts';
 import { RootReleases, rootVersionOf } from '../lib/root-releases.ts';
+import { unlessFull } from '../lib/run.ts';
 import { UPDATER, UpdatingBox } from '../lib/updating-box.ts';
 
 const OF_ROOT = { what: 'root' } as const;

@@ -1,18 +1,15 @@
 /**
  * Tests the installed command `vigie` run by root: no code of any release runs as root, and the guides' commands work.
  */
-import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { boxPackages, provision } from '../lib/box-package.ts';
 import { installedContainer } from '../lib/installed-root.ts';
-import { Container } from '../lib/nspawn.ts';
+import { Container, ownArch } from '../lib/nspawn.ts';
 import { ROOT } from '../lib/paths.ts';
 
 const skip = Container.unavailable();
-const arch =
-  skip === false ? execFileSync('dpkg', ['--print-architecture'], { encoding: 'utf8' }).trim() : '';
 /** A release that prints its user. */
 const SPY = `#!/usr/bin/node
 const status = require('node:fs').readFileSync('/proc/self/status', 'utf8');
@@ -36,7 +33,7 @@ function toldAsRoot(): Set<string> {
 }
 
 void t.test('the command vigie, run by root, runs no code of a release as root', { skip }, async (t) => {
-  const container = await installedContainer(t, ...boxPackages(arch));
+  const container = await installedContainer(t, ...boxPackages(ownArch()));
   t.match(container.run('dpkg', '-S', '/usr/bin/vigie').out, /^vigie-root:/);
   const current = container.run('readlink', '/usr/lib/vigie/current').out.trim();
   const idOf = (...words: string[]): string => container.run('id', ...words).out.trim();

@@ -1,12 +1,11 @@
-/** Tests the control room's package on a Debian of its own: its content, and its units on a real boot behind nginx. */
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+/** Tests the control room's package on a Debian of its own: its units on a real boot behind nginx. */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { copyFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { CertificateAuthority } from '../../scripts/lib/certificates.ts';
-import type { Incident } from '../../scripts/programs/room/contract/incident.ts';
 import { asVersion, boxPackages, install, provision, roomPackage } from '../lib/box-package.ts';
 import { makeSigner } from '../lib/commands.ts';
 import { installedContainer } from '../lib/installed-root.ts';
@@ -23,71 +22,6 @@ const PATIENCE_MS = 60_000;
 const skip = Container.unavailable();
 const boxDebs = skip === false ? boxPackages(ownArch()) : [];
 const deb = skip === false ? roomPackage(ownArch()) : '';
-
-void t.test('the package has the room’s files and no others', { skip }, async (t) => {
-  const listing = execFileSync('dpkg-deb', ['-c', deb], { encoding: 'utf8', maxBuffer: 1e8 });
-  const files = listing.split('\n').map((line) => line.split(/\s+/)[5]?.slice(1) ?? '');
-  const modules = files.filter((file) => file.includes('/node_modules/'));
-  for (const name of [
-    'pg',
-    'mqtt',
-    'better-sqlite3',
-    'commander',
-    'fastify',
-    'openid-client',
-    'canonicalize',
-  ]) {
-    t.ok(
-      modules.some((file) => file.includes(`/node_modules/${name}/`)),
-      name,
-    );
-  }
-  for (const name of [
-    'typescript',
-    'tap',
-    'sharp',
-    'onnxruntime-node',
-    'node-gstreamer-superficial',
-    'prebuild-install',
-  ]) {
-    t.notOk(
-      modules.some((file) => file.includes(`/node_modules/${name}/`)),
-      `no ${name}`,
-    );
-  }
-  const lib = '/usr/lib/vigie-room/dist';
-  t.strictSame(
-    files.filter(
-      (file) => file.startsWith(`${lib}/agent/vision/`) || /\/(test|\.github)\/|\.test\.js$/.test(file),
-    ),
-    [],
-    'nothing that sees pixels, no tests',
-  );
-  for (const file of [
-    ...['archive', 'console', 'signer', 'enrol', 'metrics', 'search', 'tracks', 'unseal'].map(
-      (name) => `${lib}/scripts/programs/room/${name}/main.js`,
-    ),
-    `${lib}/scripts/programs/room/app/index.html`,
-    ...UNITS.map((unit) => `/usr/lib/systemd/system/${unit}.service`),
-    '/usr/share/man/man1/vigie-room.1.gz',
-    '/usr/share/vigie-room/prometheus-rules.yaml',
-    '/usr/share/vigie-room/prometheus-fleet-rules.yaml',
-    '/usr/share/vigie-room/events.schema.json',
-    '/usr/share/vigie-room/asyncapi.yaml',
-    '/usr/share/vigie-room/openapi.yaml',
-    '/usr/share/vigie-room/grafana-dashboard.json',
-    '/usr/share/doc/vigie-room/console.md',
-    ...['nginx.conf', 'console.yaml', 'room.env', 'enrol.env', 'signer-room.yaml'].map(
-      (name) => `/usr/share/doc/vigie-room/examples/${name}`,
-    ),
-    ...['certificates.sh', 'etcd.env', 'patroni.yaml', 'haproxy.cfg', 'prometheus-rules.yaml'].map(
-      (name) => `/usr/share/doc/vigie-room/examples/failover/${name}`,
-    ),
-  ]) {
-    t.ok(files.includes(file), file);
-  }
-  t.ok(statSync(deb).size < 8e6, `${(statSync(deb).size / 1e6).toFixed(1)} MB`);
-});
 
 /** Token of a program that reads the console, made as in the guide. */
 const TOKEN = randomBytes(32).toString('hex');
@@ -245,8 +179,8 @@ void t.test('the installed room runs behind nginx on a booted machine', { skip }
   t.match(ask('/'), /<script[\s\S]* 200 2$/, 'the browser’s page');
   t.match(ask('/api/queue'), / 401 2$/, 'and nothing without a session');
   t.match(ask('/api/openapi.json', '--header', BEARER), /"openapi":\s*"3\.1\.\d"[\s\S]* 200 2$/);
-  await checkStream(t, asking);
-  t.match(ask('/api/queue', '--header', BEARER), /"box":"box-1"[\s\S]* 200 2$/, 'a real box’s alerts');
+  const hasAlert = (): boolean => /"box":"box-1"[\s\S]* 200 2$/.test(ask('/api/queue', '--header', BEARER));
+  await waitUntil(t, 'a real box’s alerts', hasAlert, PATIENCE_MS);
   t.match(ask('/api/incidents/1/stills/deposit'), / 401 2$/);
   const access = readFileSync(join(proxy, 'access.log'), 'utf8');
   t.match(access, '/api/queue');
@@ -289,35 +223,6 @@ function asker(container: Container, { ca }: CertificateAuthority) {
       ...['curl', '--silent', '--cacert', ca, '-w', ' %{http_code} %{http_version}', ...options],
       `https://localhost${path}`,
     );
-}
-
-/** Checks that an event of the box is on the stream within a second of its receipt. */
-async function checkStream(t: Test, asking: ReturnType<typeof asker>): Promise<void> {
-  const [program = '', ...args] = asking('/api/stream', '--no-buffer', '--header', BEARER);
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'] });
-  const openedMs = Date.now();
-  const late = new Map<number, number>();
-  let text = '';
-  child.stdout.on('data', (chunk: Buffer) => {
-    text += chunk.toString();
-    const messages = text.split('\n\n');
-    text = messages.pop() ?? '';
-    for (const message of messages.filter((one) => one.includes('event: incidents'))) {
-      const [, data = '[]'] = /^data: (.*)$/m.exec(message) ?? [];
-      for (const { no, received } of JSON.parse(data) as Incident[]) {
-        const receivedMs = Date.parse(received);
-        if (receivedMs > openedMs && !late.has(no)) late.set(no, Date.now() - receivedMs);
-      }
-    }
-  });
-  try {
-    await waitUntil(t, 'alerts come by the stream', () => late.size >= 3, 3 * PATIENCE_MS);
-  } finally {
-    await endChild(child);
-  }
-  const ms = [...late.values()].sort((a, b) => a - b);
-  const median = ms[Math.floor(ms.length / 2)] ?? Number.POSITIVE_INFINITY;
-  t.ok(median <= 1000, `told ${median} ms after its receipt, of ${ms.join(', ')}`);
 }
 
 async function endChild(child: ChildProcess): Promise<void> {

@@ -16,11 +16,11 @@ import {
   siteFolder,
   vendorImage,
 } from '../lib/flash-images.ts';
-import { FULL } from '../lib/run.ts';
 import { Container, ownArch } from '../lib/nspawn.ts';
 import { scratch } from '../lib/paths.ts';
 import { start } from '../lib/program.ts';
 import { waitUntil } from '../lib/room.ts';
+import { unlessFull } from '../lib/run.ts';
 
 const skip = Container.unavailable();
 const BOX = 'canebiere-017';
@@ -59,7 +59,7 @@ void t.test(
   },
 );
 
-const long = FULL ? skip : 'takes minutes; VIGIE_TEST_RUN=full runs it';
+const long = skip || unlessFull;
 
 void t.test('a vendor’s image becomes a bootable box', { skip: long }, async (t) => {
   const dir = scratch(t);
