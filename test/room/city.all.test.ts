@@ -13,11 +13,12 @@ import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
 import { Purge } from '../../scripts/programs/room/retention/purge.ts';
 import { boxOf, CITY, fillCity, SMALL_CITY, siteOf } from '../lib/city.ts';
 import { CityStoring } from '../lib/city-storing.ts';
+import { roomDatabase } from '../lib/console.ts';
 import { callOf } from '../lib/console-room.ts';
-import { DATABASES } from '../lib/databases.ts';
-import { FULL } from '../lib/run.ts';
+import { DATABASES, TIME_ZONE } from '../lib/databases.ts';
 import { waitUntil } from '../lib/room.ts';
-import { countOf, DAY_MS, roomDatabase, TIME_ZONE } from '../lib/room-rows.ts';
+import { countOf, DAY_MS } from '../lib/room-rows.ts';
+import { FULL } from '../lib/run.ts';
 import { slowness } from '../lib/slowness.ts';
 
 const SIZE = FULL ? CITY : SMALL_CITY;
