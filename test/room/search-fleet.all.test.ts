@@ -9,12 +9,12 @@ import { EventArchive } from '../../agent/archive/archive.ts';
 import { systemClock } from '../../agent/base/clock.ts';
 import type { VigieEvent } from '../../agent/contract/event.ts';
 import { makeSigner } from '../lib/commands.ts';
-import { FULL } from '../lib/run.ts';
 import { entry, history } from '../lib/history.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { roomProgram } from '../lib/program.ts';
 import { clientOf, makeRoom, pairOf, type Room, SITE, waitUntil } from '../lib/room.ts';
+import { FULL } from '../lib/run.ts';
 import type { SearchableBoxOptions } from '../lib/searchable-box.ts';
 
 const BOXES = FULL ? 1500 : 100;

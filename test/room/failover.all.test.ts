@@ -10,9 +10,9 @@ import t, { type Test } from 'tap';
 import { ask, enter, readStream } from '../lib/console.ts';
 import { ConsoleProgram } from '../lib/console-program.ts';
 import { DatabaseCluster, MACHINES } from '../lib/database-cluster.ts';
-import { FULL } from '../lib/run.ts';
 import { makeRoom, waitUntil } from '../lib/room.ts';
 import { RoomProgram } from '../lib/room-program.ts';
+import { FULL } from '../lib/run.ts';
 import { type StreetBox, startStreet } from '../lib/street-boxes.ts';
 
 const skip =
