@@ -246,62 +246,6 @@ onEachDatabase('a console that is killed before it stores the cursor sends again
   t.strictSame(row, { rev: 2, incident: no + 1, holder: null }, 'a clean end releases the lease');
 });
 
-void t.test('two consoles on one database lose and repeat nothing', { skip: unlessAll }, async (t) => {
-  const { address, prepared } = await DATABASES.postgres(t);
-  const db = await prepared();
-  const receiver = await receiverFor(t);
-  const first = await startWriter(t, address, [hook(receiver)]);
-  const numbers = [await addIncident(db)];
-  await waitUntil(
-    t,
-    'the first one tells, and goes on as long as there is something',
-    () => receiver.all.length > 0,
-  );
-  await startWriter(t, address, [hook(receiver)]);
-  const burst = async (count: number): Promise<void> => {
-    for (let i = 0; i < count; i += 1) {
-      numbers.push(await addIncident(db));
-      const old = numbers[Math.floor(Math.random() * numbers.length)] ?? 0;
-      await changeIncident(db, old);
-    }
-  };
-  const newest = async (): Promise<Map<number, number>> =>
-    new Map(
-      (await db.all<{ no: number; rev: number }>('SELECT no, rev FROM incident')).map(({ no, rev }) => [
-        no,
-        rev,
-      ]),
-    );
-  const isTold = (revs: Map<number, number>): boolean => {
-    const ids = new Set(receiver.all.map(({ id }) => id.replace(/-\w+$/, '')));
-    return [...revs].every(([no, rev]) => ids.has(`incident-${no}-${rev}`));
-  };
-  await burst(100);
-  const before = await newest();
-  await waitUntil(t, 'the newest of each is sent', () => isTold(before), 60_000);
-  const ids = idsOf(receiver);
-  t.equal(new Set(ids).size, ids.length, 'nothing twice');
-  const revs = receiver.all.map(({ message }) => ('rev' in message.data ? message.data.rev : 0));
-  t.strictSame(
-    revs,
-    [...revs].sort((a, b) => a - b),
-    'in order',
-  );
-  const received = receiver.all.filter(({ message }) => message.type === 'incident.received');
-  t.equal(received.length, numbers.length, 'each is received once');
-  const going = burst(100);
-  await sleep(300);
-  first.kill('SIGKILL');
-  await once(first, 'close');
-  await going;
-  await leaseEnded(db);
-  await addIncident(db);
-  const after = await newest();
-  await waitUntil(t, 'the other sends all', () => isTold(after), 60_000);
-  const duplicates = idsOf(receiver).filter((id, index, all) => all.indexOf(id) !== index);
-  t.ok(duplicates.length <= 1, `at most the one that was on its way: ${duplicates.join()}`);
-});
-
 const CLIENT = `import type { operations, components } from './room';
 
 type Detail = operations['incident']['responses'][200]['content']['application/json'];
