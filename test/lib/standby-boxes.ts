@@ -42,13 +42,17 @@ export async function publishing(t: Test, room: Room, kinds: readonly MqttConfig
 }
 
 /** Number of events in the database. */
-export async function storedCount(database: TestDatabase): Promise<number> {
+export async function storedCount(database: Pick<TestDatabase, 'read'>): Promise<number> {
   const [row] = await database.read('SELECT count(*) AS n FROM event');
   return Number(row?.['n']);
 }
 
 /** Ends the events, waits until boxes and broker have nothing left, and checks that all is stored exactly once. */
-export async function checkStored(t: Test, street: Street, database: TestDatabase): Promise<void> {
+export async function checkStored(
+  t: Test,
+  street: Street,
+  database: Pick<TestDatabase, 'read'>,
+): Promise<void> {
   street.quieten();
   await waitUntil(t, 'no box has anything left', () => street.waiting() === 0, LEFT_WITHIN_MS);
   const deadlineMs = performance.now() + LEFT_WITHIN_MS;

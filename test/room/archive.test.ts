@@ -13,7 +13,6 @@ import { openedOutbox, rowsOf } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { BOX, clientOf, deliver, makeRoom, SITE, waitUntil } from '../lib/room.ts';
 import { ROOM_PROGRAM, RoomProgram } from '../lib/room-program.ts';
-import { unlessAll } from '../lib/run.ts';
 import { StreetBox } from '../lib/street-boxes.ts';
 import { type Output, WarmProgram } from '../lib/warm-program.ts';
 
@@ -202,59 +201,6 @@ void t.test('at most 1,000 unknown senders are counted by name', async (t) => {
   t.match(sum, { n: 1001, messages: 1602, bytes: 16_020 }, 'the rest is one row');
   t.match(await read("SELECT messages FROM stranger WHERE box = ''"), [{ messages: 600 }]);
 });
-
-void t.test(
-  'a new archive and a box that lost its folder leave no message waiting',
-  { skip: unlessAll },
-  async (t) => {
-    const room = await makeRoom(t);
-    const { address, read } = await DATABASES.sqlite(t);
-    const before = openedOutbox(t, join(scratch(t), 'outbox.db'));
-    const { delivery } = deliver(t, { ...room.config, ack: 'broker' }, before);
-    for (let i = 0; i < 10; i += 1) before.append(eventWithStill(`a1-${i}`, 500));
-    await waitUntil(t, 'a broker without an archive', () => rowsOf(before) === 0);
-    await delivery.stop();
-
-    await RoomProgram.start(t, room, '--database', address);
-    const second = deliver(t, room.config, before);
-    before.append(eventWithStill('a1-new', 500));
-    second.delivery.wake();
-    await waitUntil(t, 'an archive without a past acknowledges', () => rowsOf(before) === 0);
-    await second.delivery.stop();
-
-    const after = openedOutbox(t, join(scratch(t), 'other.db'));
-    t.not(after.epoch, before.epoch);
-    for (let i = 0; i < 3; i += 1) after.append(eventWithStill(`b2-${i}`, 500));
-    deliver(t, room.config, after);
-    await waitUntil(t, 'a box with a new epoch is acknowledged', () => rowsOf(after) === 0);
-    const ids = (await read('SELECT id FROM event ORDER BY id')).map(({ id }) => id);
-    t.same(ids, ['a1-new', 'b2-0', 'b2-1', 'b2-2']);
-  },
-);
-
-void t.test(
-  'an unavailable PostgreSQL is retried, and a refusal ends the program',
-  { skip: unlessAll },
-  async (t) => {
-    const room = await makeRoom(t);
-    const { server, address } = await DATABASES.postgres(t);
-    await server?.stop();
-    const url = address.replace('postgres@', 'postgres:hidden@');
-    const running = await RoomProgram.start(t, room, '--database', url);
-    const isRetried = (): boolean =>
-      /archive: .*nothing listens there.*; tried again until it works/.test(running.output);
-    await waitUntil(t, 'said', isRetried);
-    await server?.start();
-    await waitUntil(t, 'at work', () => /Room on localhost:\d+; Ctrl-C ends it/.test(running.output));
-    t.notMatch(running.output, /hidden/, 'no password');
-    t.equal(await running.end('SIGINT'), 0);
-
-    const wrong = await RoomProgram.start(t, room, '--database', url.replace(/\w+$/, 'nowhere'));
-    await waitUntil(t, 'refused', () => wrong.output.endsWith('\n'));
-    t.equal(await wrong.end('SIGINT'), 2, 'exit code');
-    t.equal(wrong.output, 'room: --database cannot be opened: database "nowhere" does not exist\n');
-  },
-);
 
 /** Runs the program as a process. */
 function started(args: readonly string[]): Output {

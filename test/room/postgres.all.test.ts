@@ -146,6 +146,11 @@ void t.test('a standby is treated as unavailable until it becomes the primary', 
     [2],
   );
   t.equal(await program.end('SIGTERM'), 0);
+  const url = server.url.replace('postgres@', 'postgres:hidden@').replace(/postgres$/, 'nowhere');
+  const wrong = await RoomProgram.start(t, room, '--database', url);
+  await waitUntil(t, 'refused', () => wrong.output.endsWith('\n'));
+  t.equal(await wrong.end('SIGINT'), 2, 'a refusal ends the program');
+  t.equal(wrong.output, 'room: --database cannot be opened: database "nowhere" does not exist\n');
 });
 
 void t.test('a COMMIT whose answer was lost is recognised on repetition, and acknowledged', async (t) => {
