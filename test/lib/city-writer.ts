@@ -6,11 +6,10 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { VigieEvent } from '../../agent/contract/event.ts';
 import { Archive } from '../../scripts/programs/room/archive/archive.ts';
-import { type Arrival, arrivalOf } from '../../scripts/programs/room/archive/message.ts';
+import type { Arrival } from '../../scripts/programs/room/archive/message.ts';
 import { databaseOf } from '../../scripts/programs/room/database/open.ts';
-import { iso } from '../../scripts/programs/room/database/sql.ts';
 import { boxOf, CITY, siteOf } from './city.ts';
-import { eventText } from './events.ts';
+import { eventArrival } from './room-alerts.ts';
 
 /** BATCH_MAX of archive/room.ts. */
 const BATCH = 200;
@@ -37,27 +36,15 @@ const counts = new Map<number, number>();
 function arrival(no: number): Arrival {
   const count = counts.get(no) ?? 0;
   counts.set(no, count + 1);
-  const [site, box, seq] = [siteOf(no), boxOf(no), count + 1];
-  const id = `${epoch}-${no}-${seq}`;
   const severity = no % ALERTING_EACH === 0 ? 'alert' : 'notice';
-  const event = JSON.parse(
-    eventText({ site, box, id, seq, severity, time: iso(Math.floor(now())), bytes: 850 }),
-  ) as VigieEvent;
   const at = count % EVENTS_OF_EPISODE;
-  event.data.episode = `${epoch}-${no}-${Math.floor(count / EVENTS_OF_EPISODE)}`;
-  event.data.phase = at === 0 ? 'start' : at === EVENTS_OF_EPISODE - 1 ? 'end' : 'update';
-  return arrivalOf(
-    {
-      cmd: 'publish',
-      qos: 1,
-      dup: false,
-      retain: false,
-      topic: `vigie/${site}/${box}/evt/${severity}/loitering`,
-      payload: JSON.stringify(event),
-      properties: { userProperties: { seq: String(seq), first: '1', lane: 'alert', epoch } },
-    },
-    now(),
-  );
+  const change = ({ data }: VigieEvent): void => {
+    data.episode = `${epoch}-${no}-${Math.floor(count / EVENTS_OF_EPISODE)}`;
+    data.phase = at === 0 ? 'start' : at === EVENTS_OF_EPISODE - 1 ? 'end' : 'update';
+  };
+  const id = `${epoch}-${no}-${count + 1}`;
+  const numbers = { id, epoch, seq: count + 1, bytes: 850 };
+  return eventArrival({ site: siteOf(no), box: boxOf(no), severity, ...numbers, change }, Math.floor(now()));
 }
 
 // A parent that only disconnected could do so while a result is being sent.

@@ -1,11 +1,14 @@
 /** A room's enrolment service in this process and new boxes that call it, with real certificates, sockets and files. */
 import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import type { IncomingHttpHeaders } from 'node:http';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
+import type { KeyPair } from '../../scripts/lib/certificates.ts';
+import { Mosquitto } from '../../scripts/lib/mosquitto.ts';
 import type { Authority } from '../../scripts/programs/room/enrol/authority.ts';
 import { Enrolment } from '../../scripts/programs/room/enrol/enrolment.ts';
 import { EnrolServer, type Limits } from '../../scripts/programs/room/enrol/server.ts';
@@ -101,6 +104,46 @@ export class TestRoom {
 
   get ca(): Buffer {
     return readFileSync(join(this.dir, 'ca.crt'));
+  }
+
+  /** Gets a certificate by a token, as a box gets its own. */
+  enrol(box: string, site = SITE): KeyPair {
+    const [nowMs, key] = [Date.now(), newKey(join(this.dir, `${box}.key`))];
+    const profile = { use: 'client', commonName: box, days: 365 } as const;
+    const issue = () => this.authority.issue(csrOf(key, box), profile, nowMs);
+    const asking = { box, key: randomBytes(32).toString('hex'), nowMs, issue };
+    const enrolled = this.store.byToken(this.store.makeToken(site, box, nowMs).token, asking);
+    if (enrolled.state !== 'issued') throw new Error(`${box}: ${enrolled.state}`);
+    this.enrolment.writeBoxes();
+    const cert = join(this.dir, `${box}.crt`);
+    writeFileSync(cert, enrolled.pem);
+    return { cert, key };
+  }
+
+  /** Certificate and key of a program, by the programs' authority. */
+  program(name: string): KeyPair {
+    const key = newKey(join(this.dir, `program-${name}.key`));
+    const profile = { use: 'client', commonName: name, days: 30 } as const;
+    const cert = join(this.dir, `program-${name}.crt`);
+    writeFileSync(cert, this.enrolment.programs.issue(csrOf(key, name), profile, Date.now()).pem);
+    return { cert, key };
+  }
+
+  /** A running broker with the lists that this enrolment writes. */
+  async broker(t: Test): Promise<Mosquitto> {
+    this.server('broker');
+    const [cert, key, ca] = ['broker.crt', 'broker.key', 'ca.crt'].map((name) => join(this.dir, name)) as [
+      string,
+      string,
+      string,
+    ];
+    const programsCa = join(this.dir, 'programs/ca.crt');
+    const lists = { crl: this.list('revoked.pem'), programsCrl: this.list('programs-revoked.pem') };
+    const aclFile = this.list('broker.acl');
+    const broker = new Mosquitto({ dir: scratch(t), tls: { cert, key, ca, programsCa, ...lists }, aclFile });
+    t.teardown(() => broker.stop());
+    await broker.start();
+    return broker;
   }
 
   token(box = BOX): string {

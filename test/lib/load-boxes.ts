@@ -14,7 +14,7 @@ import type { Message } from '../../agent/mqtt/publish-packet.ts';
 import { openSession, type Session } from '../../agent/mqtt/session.ts';
 import { eventText } from './events.ts';
 import { healthOf } from './fleet-reports.ts';
-import { type LoadAsk, type LoadCounts, loadName, loadSite, STILL_BYTES } from './load-protocol.ts';
+import { type LoadAsk, loadName, loadSite, noCounts, STILL_BYTES } from './load-protocol.ts';
 
 const CONNECT_WITHIN_MS = 120_000;
 const AGAIN_MS = 2000;
@@ -26,7 +26,7 @@ const TOLD_EVERY_MS = 250;
 const JSON_TYPE = 'application/json';
 const epoch = `load-${process.pid}`;
 const still = Buffer.alloc(STILL_BYTES, 0x5a);
-const counts: LoadCounts = { connected: 0, failed: 0, sent: 0, health: 0, refused: 0, stored: 0 };
+const counts = noCounts();
 
 class LoadBox {
   readonly #no: number;

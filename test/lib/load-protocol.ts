@@ -32,6 +32,10 @@ export interface LoadCounts {
   stored: number;
 }
 
+export const noCounts = (): LoadCounts => ({
+  ...{ connected: 0, failed: 0, sent: 0, health: 0, refused: 0, stored: 0 },
+});
+
 /** Bytes of a still: the mean of the demonstration's pictures, docs/guide/broker.md. */
 export const STILL_BYTES = 58_000;
 

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
-import { type LoadAsk, type LoadCounts, loadName } from './load-protocol.ts';
+import { type LoadAsk, type LoadCounts, loadName, noCounts } from './load-protocol.ts';
 import { childrenOf, procText } from './proc.ts';
 
 const BOXES_PROGRAM = fileURLToPath(new URL('./load-boxes.js', import.meta.url));
@@ -18,14 +18,7 @@ export class Load {
 
   /** Starts the processes; ended with the test. */
   constructor(t: Test, processes: number) {
-    this.#counts = Array.from({ length: processes }, () => ({
-      connected: 0,
-      failed: 0,
-      sent: 0,
-      health: 0,
-      refused: 0,
-      stored: 0,
-    }));
+    this.#counts = Array.from({ length: processes }, noCounts);
     this.#children = this.#counts.map((_, i) => {
       const child = fork(BOXES_PROGRAM);
       child.on('message', (counts) => {
@@ -37,15 +30,10 @@ export class Load {
   }
 
   get counts(): LoadCounts {
-    const sum = (key: keyof LoadCounts): number => this.#counts.reduce((all, one) => all + one[key], 0);
-    return {
-      connected: sum('connected'),
-      failed: sum('failed'),
-      sent: sum('sent'),
-      health: sum('health'),
-      refused: sum('refused'),
-      stored: sum('stored'),
-    };
+    const sum = noCounts();
+    for (const one of this.#counts)
+      for (const key of Object.keys(sum) as (keyof LoadCounts)[]) sum[key] += one[key];
+    return sum;
   }
 
   /** Starts the connections; `counts.connected` reports progress. */

@@ -13,37 +13,10 @@ const DAY = 24 * 60 * MINUTE;
 export const HOSTILE = '<img src=x onerror=alert(1)>\u001b[31m\u202Etxt.exe';
 
 const SITES = [
-  'bellecour',
-  'brotteaux',
-  'cathedrale',
-  'champ-vert',
-  'confluence',
-  'croix-paquet',
-  'croix-rousse',
-  'fourviere',
-  'gare-de-vaise',
-  'gerland',
-  'gorge-de-loup',
-  'grange-blanche',
-  'guillotiere',
-  'halle',
-  'hotel-de-ville',
-  'jean-mace',
-  'la-doua',
-  'mermoz',
-  'monplaisir',
-  'montchat',
-  'montplaisir',
-  'parc-est',
-  'parc-ouest',
-  'part-dieu',
-  'perrache',
-  'quai-nord',
-  'quai-sud',
-  'republique',
-  'saxe',
-  'terreaux',
-];
+  'bellecour brotteaux cathedrale champ-vert confluence croix-paquet croix-rousse fourviere gare-de-vaise gerland',
+  'gorge-de-loup grange-blanche guillotiere halle hotel-de-ville jean-mace la-doua mermoz monplaisir montchat',
+  'montplaisir parc-est parc-ouest part-dieu perrache quai-nord quai-sud republique saxe terreaux',
+].flatMap((line) => line.split(' '));
 
 const OUT: readonly (readonly [every: number, Condition, readonly string[]])[] = [
   [211, 'offline', ['silent']],

@@ -1,24 +1,15 @@
-/** Rows of a room's database, inserted by hand as its archive would make them. */
-import type { Test } from 'tap';
-import { databaseOf } from '../../scripts/programs/room/database/open.ts';
-import { prepare } from '../../scripts/programs/room/database/prepare.ts';
+/** Rows of a room's database, inserted by hand as its archive would make them, with the columns that tests look at. */
 import { iso, type Queries, type Sql } from '../../scripts/programs/room/database/sql.ts';
+import { insert } from './console-rows.ts';
 
 export const DAY_MS = 86_400_000;
-export const TIME_ZONE = 'Europe/Paris';
 
 interface Place {
   readonly site: string;
   readonly box: string;
 }
 
-/** A database with its tables made at `nowMs`, open until the test ends. */
-export async function roomDatabase(t: Test, address: string, nowMs: number): Promise<Sql> {
-  const db = databaseOf(address, ({ message }) => t.comment(`idle: ${message}`));
-  t.teardown(() => db.close());
-  await prepare(db, TIME_ZONE, nowMs);
-  return db;
-}
+const OUTBOX = { epoch: 'e1', lane: 'alert', seq: 1 } as const;
 
 export async function addEvent(
   db: Queries,
@@ -27,11 +18,8 @@ export async function addEvent(
   atMs: number,
   receivedMs = atMs,
 ): Promise<void> {
-  await db.run(
-    `INSERT INTO event (site, box, epoch, lane, seq, id, type, time, at, body, unread, received)
-     VALUES ($1, $2, 'e1', 'alert', 1, $3, 'vigie.loitering.v1', $4, $4, '{}', NULL, $5)`,
-    [site, box, id, iso(atMs), iso(receivedMs)],
-  );
+  const times = { time: iso(atMs), at: iso(atMs), received: iso(receivedMs) };
+  await insert(db, 'event', { site, box, ...OUTBOX, id, type: 'vigie.loitering.v1', body: '{}', ...times });
 }
 
 export async function addSnapshot(
@@ -40,35 +28,86 @@ export async function addSnapshot(
   name: string,
   receivedMs: number,
 ): Promise<void> {
-  await db.run(
-    `INSERT INTO snapshot (site, box, epoch, lane, seq, name, sha256, jpeg, received)
-     VALUES ($1, $2, 'e1', 'alert', 1, $3, 'none', $4, $5)`,
-    [site, box, name, Buffer.from('jpeg'), iso(receivedMs)],
-  );
+  const jpeg = Buffer.from('jpeg');
+  await insert(db, 'snapshot', {
+    ...{ site, box, ...OUTBOX, name, sha256: 'none', jpeg },
+    received: iso(receivedMs),
+  });
 }
 
 /** Returns its number. */
-export async function addIncident(
+export function addIncident(
   db: Queries,
   { site, box }: Place,
   episode: string,
   receivedMs: number,
 ): Promise<number> {
-  const [row] = await db.all<{ no: number }>(
-    `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place, started_at,
-       received, clock_doubt, objects, cause, events, newest, detail, state)
-     VALUES (1, 0, $1, $2, $3, 1, 'alert', 2, 'loitering', 'r-1', 'zone/z-1', $4, $4, $5, '[]', '{}', 1, $4, '{}', 'new')
-     RETURNING no`,
-    [site, box, episode, iso(receivedMs), false],
-  );
-  return row?.no ?? 0;
+  const time = iso(receivedMs);
+  return insert(db, 'incident', {
+    ...{ rev: 1, revision: 0, site, box, episode, entry: 1, severity: 'alert', priority: 2 },
+    ...{ kind: 'loitering', rule: 'r-1', place: 'zone/z-1', started_at: time, received: time, newest: time },
+    ...{ clock_doubt: false, objects: '[]', cause: '{}', events: 1, detail: '{}', state: 'new' },
+  });
+}
+
+/** Columns of `addIncidents`, as SQL in which `n` is the number of the incident and `at` its time. */
+export type Expressions = Readonly<Record<string, string>>;
+
+const USUAL: Expressions = {
+  rev: '10 + n',
+  revision: '0',
+  site: "'lyon'",
+  box: "'b-1'",
+  episode: "'m-' || n",
+  entry: '1',
+  severity: "'alert'",
+  priority: '1',
+  kind: "'crowd-gathering'",
+  rule: "'r-1'",
+  place: "'zone/z'",
+  started_at: 'at',
+  received: 'at',
+  clock_doubt: 'false',
+  objects: "'[]'",
+  cause: "'{}'",
+  events: '1',
+  newest: 'at',
+  detail: "'{}'",
+  state: "'new'",
+};
+
+/** Incidents of one statement, which the databases' time limit allows. */
+const AT_ONCE = 100_000;
+
+/** Adds many incidents by SQL, the first at `nowMs` and each `stepS` before the last; then counts the rows. */
+export async function addManyIncidents(
+  db: Sql,
+  count: number,
+  { nowMs, stepS = 0 }: { readonly nowMs: number; readonly stepS?: number },
+  change: Expressions = {},
+): Promise<void> {
+  const columns = { ...USUAL, ...change };
+  const isPostgres = db.dialect.name === 'postgres';
+  const at = isPostgres
+    ? `to_timestamp(${nowMs / 1000} - n * ${stepS}.0)`
+    : `strftime('%Y-%m-%dT%H:%M:%fZ', ${nowMs / 1000} - n * ${stepS}, 'unixepoch')`;
+  for (let first = 1; first <= count; first += AT_ONCE) {
+    const last = Math.min(count, first + AT_ONCE - 1);
+    const numbers = isPostgres
+      ? `generate_series(${first}, ${last}) AS n`
+      : `(WITH RECURSIVE up(n) AS (SELECT ${first} UNION ALL SELECT n + 1 FROM up WHERE n < ${last}) SELECT n FROM up)`;
+    await db.run(
+      `INSERT INTO incident (${Object.keys(columns).join(', ')}) SELECT ${Object.values(columns).join(', ')}
+       FROM (SELECT n, ${at} AS at FROM ${numbers}) AS numbered`,
+    );
+  }
+  await db.run("UPDATE counter SET value = $1 WHERE name = 'rev'", [count + 10]);
+  // As autovacuum does after a minute; a plan without statistics reads the whole table for each row.
+  await db.run('ANALYZE');
 }
 
 export async function addNote(db: Queries, incident: number, atMs: number): Promise<void> {
-  await db.run("INSERT INTO note (incident, at, account, text) VALUES ($1, $2, 'ada', 'seen')", [
-    incident,
-    iso(atMs),
-  ]);
+  await insert(db, 'note', { incident, at: iso(atMs), account: 'ada', text: 'seen' });
 }
 
 export async function addVerdict(
@@ -78,10 +117,7 @@ export async function addVerdict(
   verdict: string,
   timeMs: number,
 ): Promise<void> {
-  await db.run('INSERT INTO verdict_due (site, box, episode, verdict, time) VALUES ($1, $2, $3, $4, $5)', [
-    ...[site, box, episode, verdict],
-    iso(timeMs),
-  ]);
+  await insert(db, 'verdict_due', { site, box, episode, verdict, time: iso(timeMs) });
 }
 
 /** Sets a camera's state from a status; every change has a number of its own. */
@@ -92,12 +128,8 @@ export async function setCamera(
   rev: number,
   nowMs: number,
 ): Promise<void> {
-  await db.run(
-    `INSERT INTO camera (site, box, rev, state, conditions, last_report) VALUES ($1, $2, $3, $4, '[]', $5)
-     ON CONFLICT (site, box) DO UPDATE SET rev = excluded.rev, state = excluded.state,
-       last_report = excluded.last_report`,
-    [site, box, rev, state, iso(nowMs)],
-  );
+  await db.run('DELETE FROM camera WHERE site = $1 AND box = $2', [site, box]);
+  await insert(db, 'camera', { site, box, rev, state, conditions: '[]', last_report: iso(nowMs) });
 }
 
 export interface Recorded {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
+import mqtt, { type IClientOptions, type IClientPublishOptions, type MqttClient } from 'mqtt';
 import type { Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
 import type { MqttConfig } from '../../agent/contract/config.ts';
@@ -82,6 +82,24 @@ export async function clientOf(
   });
   t.teardown(() => client.endAsync(true));
   return client;
+}
+
+/** Reason code of a publish: 0 where it was accepted, -1 where the connection has ended. */
+export function answerTo(
+  client: MqttClient,
+  topic: string,
+  body: string | Buffer = '{}',
+  options: IClientPublishOptions = {},
+): Promise<number> {
+  return new Promise((resolve) => {
+    const closed = (): void => resolve(-1);
+    client.once('close', closed);
+    client.publish(topic, body, { qos: 1, ...options }, (error) => {
+      client.off('close', closed);
+      if (error == null) resolve(0);
+      else resolve('code' in error && typeof error.code === 'number' ? error.code : -1);
+    });
+  });
 }
 
 /** A started delivery that reconnects fast, and every state it went through. */

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
+import type { MqttConfig } from '../../agent/contract/config.ts';
 import { EVENT_CONTENT_TYPE, type VigieEvent } from '../../agent/contract/event.ts';
 import { receivedSnapshot } from '../../agent/contract/link.ts';
 import type { OutboxItem } from '../../agent/contract/outbox.ts';
@@ -43,11 +44,16 @@ export class StreetBox {
   }
 
   /** Starts a connecting box; stopped when the test ends. */
-  static async start(t: Test, room: Room, name: string): Promise<StreetBox> {
+  static async start(
+    t: Test,
+    room: Room,
+    name: string,
+    ack: MqttConfig['ack'] = 'archive',
+  ): Promise<StreetBox> {
     const outbox = openedOutbox(t, join(scratch(t), 'outbox.db'), OUTBOX_MIB);
     const { url, cert, key } = await pairOf(room, name);
     const delivery = new Delivery({
-      config: { url, ca: room.authority.ca, cert, key, ack: 'archive' },
+      config: { url, ca: room.authority.ca, cert, key, ack },
       site: SITE,
       box: name,
       outbox,

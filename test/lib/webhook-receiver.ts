@@ -1,9 +1,35 @@
-/** A receiver of webhooks that stores them and answers as the test requires. */
+/** A receiver of webhooks that stores them and answers as the test requires, and a console's sender as a process. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
-import type { WebhookMessage } from '../../scripts/programs/room/contract/webhook.ts';
+import type { WebhookSettings } from '../../scripts/programs/room/console/webhook-sender.ts';
+import { WEBHOOK_TYPES, type WebhookMessage } from '../../scripts/programs/room/contract/webhook.ts';
+
+const WRITER = fileURLToPath(new URL('./webhook-writer.js', import.meta.url));
+export const SECRET = `whsec_${randomBytes(32).toString('base64')}`;
+
+/** Settings of a webhook for all kinds of messages. */
+export const hook = ({ url }: { url: string }, more: Partial<WebhookSettings> = {}): WebhookSettings => ({
+  ...{ name: 'city', url, secret: SECRET, patrols: undefined, types: WEBHOOK_TYPES },
+  ...more,
+});
+
+/** Starts a console's webhooks in a process of their own. */
+export async function startWriter(
+  t: Test,
+  address: string,
+  settings: WebhookSettings[],
+): Promise<ChildProcess> {
+  const command = [WRITER, address, JSON.stringify(settings)];
+  const child = spawn(process.execPath, command, { stdio: ['ignore', 'pipe', 'inherit'] });
+  t.teardown(() => child.kill('SIGKILL'));
+  await once(child.stdout, 'data');
+  return child;
+}
 
 export interface Received {
   readonly id: string;

@@ -21,19 +21,10 @@ function keyFile(name: string, ...options: string[]): string {
 
 const CURVE = ['-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256'];
 const KEY = keyFile('named.key', ...CURVE);
-const makeCsr = (subject: string, key = KEY, ...more: string[]): Buffer =>
-  execFileSync('openssl', [
-    'req',
-    '-new',
-    '-key',
-    key,
-    '-utf8',
-    '-subj',
-    subject,
-    '-outform',
-    'DER',
-    ...more,
-  ]);
+const makeCsr = (subject: string, key = KEY): Buffer => {
+  const args = ['-new', '-key', key, '-utf8', '-subj', subject, '-outform', 'DER', '-multivalue-rdn'];
+  return execFileSync('openssl', ['req', ...args]);
+};
 const read = (csr: Uint8Array) => readRequest(Buffer.from(csr).toString('base64'));
 
 void t.test('a request with anything but one common name is refused', async (t) => {
@@ -54,31 +45,8 @@ void t.test('a request with anything but one common name is refused', async (t) 
     capitals: '/CN=B-1',
     nothing: '/',
   };
-  for (const [name, subject] of Object.entries(names)) {
-    await t.rejects(
-      read(makeCsr(subject, KEY, '-multivalue-rdn')),
-      { message: /CN=<box> and no more/ },
-      name,
-    );
-  }
-});
-
-void t.test('a name with a zero byte or of another string type is refused', async (t) => {
-  const plain = makeCsr('/CN=b-1');
-  const edited = (change: (csr: Buffer, at: number) => void): Buffer => {
-    const csr = Buffer.from(plain);
-    change(csr, csr.indexOf('b-1'));
-    return csr;
-  };
-  // Such a change breaks the signature, so any verifier refuses the name.
-  await t.rejects(read(edited((csr, at) => csr.writeUInt8(0, at + 1))), {
-    message: /with a valid signature/,
-  });
-  await t.rejects(
-    read(edited((csr, at) => csr.writeUInt8(0x1e, at - 2))),
-    { message: /with a valid signature/ },
-    'as BMPString',
-  );
+  const refusal = { message: /CN=<box> and no more/ };
+  for (const [name, subject] of Object.entries(names)) await t.rejects(read(makeCsr(subject)), refusal, name);
 });
 
 void t.test('trailing bytes and a curve without a name are refused', async (t) => {
@@ -165,69 +133,44 @@ void t.test('a malformed request is refused although its signature is valid', as
   const x = SPKI.subarray(27, 59);
   const sign2 = 2 + ((SPKI[90] ?? 0) & 1);
   const curve = seq(oid('2a8648ce3d0201'), oid('2a8648ce3d030107'));
+  const named = (name: string | Uint8Array, tag?: number) =>
+    makeRequest({ subject: seq(set(nameOf(name, tag))) });
+  const forged = Buffer.concat([Buffer.from([1]), Buffer.alloc(63)]);
+  const none = Buffer.from('3006020100020100', 'hex');
+  const ed = seq(oid('2b6570'));
+  const [key, more, invalid, der0] = [
+    /the key must be/,
+    /and no more/,
+    /valid signature/,
+    /one PKCS #10 in DER/,
+  ];
+  const b1 = nameOf('b-1');
+  const compressed = seq(curve, der(3, Buffer.from([0, sign2]), x));
   const cases: Readonly<Record<string, readonly [Uint8Array, RegExp]>> = {
-    'signed with another key': [makeRequest({ signer: other.privateKey }), /with a valid signature/],
-    'no signature': [
-      makeRequest({ signature: Buffer.from('3006020100020100', 'hex') }),
-      /with a valid signature/,
+    'signed with another key': [makeRequest({ signer: other.privateKey }), invalid],
+    'no signature': [makeRequest({ signature: none }), invalid],
+    'another algorithm than that of the key': [makeRequest({ algorithm: ed }), invalid],
+    'RSA of 1024 bits': [rsa(1024), key],
+    'RSA of 2048 bits': [rsa(2048), key],
+    'a key for which anybody can sign': [
+      makeRequest({ key: ed25519, algorithm: ed, signature: forged }),
+      key,
     ],
-    'another algorithm than that of the key': [
-      makeRequest({ algorithm: seq(oid('2b6570')) }),
-      /valid signature/,
-    ],
-    'RSA of 1024 bits': [rsa(1024), /the key must be/],
-    'RSA of 2048 bits': [rsa(2048), /the key must be/],
-    'a key of Ed25519 for which anybody can sign': [
-      makeRequest({
-        key: ed25519,
-        algorithm: seq(oid('2b6570')),
-        signature: Buffer.concat([Buffer.from([1]), Buffer.alloc(63)]),
-      }),
-      /the key must be/,
-    ],
-    'a point that is written in two ways at once': [
-      makeRequest({ key: withByte(SPKI, 26, 4 + sign2) }),
-      /the key must be/,
-    ],
-    'a compressed point': [
-      makeRequest({ key: seq(curve, der(3, Buffer.from([0, sign2]), x)) }),
-      /the key must be/,
-    ],
-    'a point that is not on the curve': [
-      makeRequest({ key: withByte(SPKI, 60, (SPKI[60] ?? 0) ^ 1) }),
-      /valid signature/,
-    ],
-    'an indefinite length (BER)': [
-      Buffer.concat([lengthOf(valid, 0x80), Buffer.from([0, 0])]),
-      /one PKCS #10 in DER/,
-    ],
-    'a length in more bytes than it needs (BER)': [
-      lengthOf(valid, 0x82, 0, valid[2] ?? 0),
-      /one PKCS #10 in DER/,
-    ],
-    'the same name twice in one set': [
-      makeRequest({ subject: seq(set(nameOf('b-1'), nameOf('b-1'))) }),
-      /and no more/,
-    ],
-    'two names in one set': [makeRequest({ subject: seq(set(nameOf('b-2'), nameOf('b-1'))) }), /and no more/],
-    'no name': [makeRequest({ subject: seq() }), /and no more/],
-    'the name of another attribute': [
-      makeRequest({ subject: seq(set(seq(oid('55040a'), der(0x0c, Buffer.from('b-1'))))) }),
-      /and no more/,
-    ],
-    'a zero byte behind the name': [makeRequest({ subject: seq(set(nameOf('b-1\0'))) }), /and no more/],
-    'a zero byte in the name': [makeRequest({ subject: seq(set(nameOf('b-1\0.evil'))) }), /and no more/],
-    'lines as openssl prints them': [
-      makeRequest({ subject: seq(set(nameOf('x\nsubject=\n    CN=b-1'))) }),
-      /no more/,
-    ],
-    'a key in the name': [
-      makeRequest({ subject: seq(set(nameOf('b-1\n-----BEGIN PUBLIC KEY-----\nAAAA'))) }),
-      /and no more/,
-    ],
-    'a name that is not text': [makeRequest({ subject: seq(set(nameOf('b-1', 4))) }), /valid signature/],
-    'version 2': [makeRequest({ version: Buffer.from([2, 1, 1]) }), /valid signature/],
-    'a version of two bytes': [makeRequest({ version: Buffer.from([2, 2, 0, 0]) }), /valid signature/],
+    'a point in two ways at once': [makeRequest({ key: withByte(SPKI, 26, 4 + sign2) }), key],
+    'a compressed point': [makeRequest({ key: compressed }), key],
+    'a point off the curve': [makeRequest({ key: withByte(SPKI, 60, (SPKI[60] ?? 0) ^ 1) }), invalid],
+    'an indefinite length (BER)': [Buffer.concat([lengthOf(valid, 0x80), Buffer.from([0, 0])]), der0],
+    'a length in more bytes than needed (BER)': [lengthOf(valid, 0x82, 0, valid[2] ?? 0), der0],
+    'the same name twice in one set': [makeRequest({ subject: seq(set(b1, b1)) }), more],
+    'two names in one set': [makeRequest({ subject: seq(set(nameOf('b-2'), b1)) }), more],
+    'no name': [makeRequest({ subject: seq() }), more],
+    'a zero byte behind the name': [named('b-1\0'), more],
+    'a zero byte in the name': [named('b-1\0.evil'), more],
+    'lines as openssl prints them': [named('x\nsubject=\n    CN=b-1'), more],
+    'a key in the name': [named('b-1\n-----BEGIN PUBLIC KEY-----\nAAAA'), more],
+    'a name that is not text': [named('b-1', 4), invalid],
+    'version 2': [makeRequest({ version: Buffer.from([2, 1, 1]) }), invalid],
+    'a version of two bytes': [makeRequest({ version: Buffer.from([2, 2, 0, 0]) }), invalid],
     nothing: [Buffer.alloc(0), /in base64/],
   };
   for (const [name, [csr, message]] of Object.entries(cases)) await t.rejects(read(csr), { message }, name);

@@ -5,13 +5,11 @@ import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
-import type { IPublishPacket } from 'mqtt';
 import t, { type Test } from 'tap';
 import type { VigieEvent } from '../../agent/contract/event.ts';
 import { arrivalOf } from '../../scripts/programs/room/archive/message.ts';
 import { claim, release } from '../../scripts/programs/room/console/acts.ts';
 import { problemOf } from '../../scripts/programs/room/console/fault.ts';
-import { dataHandlers } from '../../scripts/programs/room/console/handlers.ts';
 import { detailOf, pageOf } from '../../scripts/programs/room/console/incidents.ts';
 import { partsOf } from '../../scripts/programs/room/console/parts.ts';
 import { queueOf } from '../../scripts/programs/room/console/queue.ts';
@@ -23,33 +21,22 @@ import { DatabaseUnavailable, iso } from '../../scripts/programs/room/database/s
 import { ask, enter, roomDatabase, startConsole, TIME_ZONE } from '../lib/console.ts';
 import { callOf, refusalOf } from '../lib/console-room.ts';
 import { addIncident, putCamera } from '../lib/console-rows.ts';
-import { DATABASES } from '../lib/databases.ts';
+import { DATABASES, onEachDatabase } from '../lib/databases.ts';
 import { eventText } from '../lib/events.ts';
-import { FULL } from '../lib/run.ts';
 import { BOX, clientOf, makeRoom, pairOf, type Room, SITE, waitUntil } from '../lib/room.ts';
+import { handlersOf } from '../lib/room-acts.ts';
+import { packet, statusArrival } from '../lib/room-alerts.ts';
 import { RoomProgram } from '../lib/room-program.ts';
+import { unlessFull } from '../lib/run.ts';
 
 const NOW = Date.parse('2026-11-27T12:00:00.000Z');
 const HOUR_MS = 3_600_000;
+/** A flood that needs two cores for itself. */
 const FLOOD_PER_S = 10_000;
-const noFlood = FULL ? false : 'a flood of 10,000 a second needs two cores for itself: VIGIE_TEST_RUN=full';
 /** Duration in which the broker queues a box's messages ahead of others'. */
 const FLOOD_MS = 15_000;
 
-function packet(topic: string, body: string, seq = 1): IPublishPacket {
-  const userProperties = { seq: String(seq), first: '1', lane: 'alert', epoch: 'e1' };
-  return {
-    cmd: 'publish',
-    topic,
-    payload: Buffer.from(body),
-    qos: 1,
-    retain: false,
-    dup: false,
-    properties: { userProperties },
-  };
-}
-
-const topicOf = (box: string): string => `vigie/lyon/${box}/evt/alert/loitering`;
+const TOPIC = 'vigie/lyon/b-1/evt/alert/loitering';
 
 /**
  * Text that JSON allows and jsonb refuses, in every field that a box can fill, and invalid times that look like some.
@@ -74,25 +61,20 @@ function poisonedText(): string {
   return JSON.stringify({ ...event, subject: bad, data });
 }
 
-for (const [name, make] of Object.entries(DATABASES)) {
-  void t.test(`an alert with refused text is stored, ${name}`, { timeout: 120_000 }, async (t) => {
-    const database = await make(t);
-    const archive = await database.open(() => NOW);
-    const arrival = arrivalOf(packet(topicOf('b-1'), poisonedText()), NOW);
-    await archive.store([arrival]);
-    const db = database.sql();
-    const { incidents } = await queueOf(db);
-    t.equal(incidents.length, 1, 'it is still on the screen');
-    const no = incidents[0]?.no ?? 0;
-    const detail = await detailOf(db, no, { timeZone: TIME_ZONE, nowMs: NOW });
-    t.equal(problemOf(IncidentDetail, detail), undefined, 'it keeps the contract');
-    t.ok(JSON.stringify(detail).length < 10_000, 'unknown fields are not stored with the incident');
-    t.equal(detail.validUntil, null, 'an invalid time is stored as none');
-    t.equal(detail.timeZone, null, 'so is an invalid time zone');
-    for (const { time } of detail.stills) t.notOk(Number.isNaN(Date.parse(time)), `${time} is a time`);
-    t.equal((await pageOf(db, { limit: 500 })).incidents.length, 1);
-  });
-}
+onEachDatabase('an alert with refused text is stored', async (t, database) => {
+  const archive = await database.open(() => NOW);
+  await archive.store([arrivalOf(packet(TOPIC, poisonedText()), NOW)]);
+  const db = database.sql();
+  const { incidents } = await queueOf(db);
+  t.equal(incidents.length, 1, 'it is still on the screen');
+  const detail = await detailOf(db, incidents[0]?.no ?? 0, { timeZone: TIME_ZONE, nowMs: NOW });
+  t.equal(problemOf(IncidentDetail, detail), undefined, 'it keeps the contract');
+  t.ok(JSON.stringify(detail).length < 10_000, 'unknown fields are not stored with the incident');
+  t.equal(detail.validUntil, null, 'an invalid time is stored as none');
+  t.equal(detail.timeZone, null, 'so is an invalid time zone');
+  for (const { time } of detail.stills) t.notOk(Number.isNaN(Date.parse(time)), `${time} is a time`);
+  t.equal((await pageOf(db, { limit: 500 })).incidents.length, 1);
+});
 
 void t.test('a name that no box can have creates no camera', async (t) => {
   for (const [site, box] of [
@@ -101,7 +83,7 @@ void t.test('a name that no box can have creates no camera', async (t) => {
     ['lyon', 'b'.repeat(33)],
     ['lyon', '<b>'],
   ]) {
-    const status = { ...packet(`vigie/${site}/${box}/status`, '{}'), properties: {} };
+    const status = packet(`vigie/${site}/${box}/status`, '{}', null);
     t.throws(() => arrivalOf(status, NOW), /not a topic of a box/, `${site}/${box} gets no camera`);
   }
 });
@@ -109,11 +91,7 @@ void t.test('a name that no box can have creates no camera', async (t) => {
 void t.test('a room clock set back an hour neither prolongs a claim nor hides a silent camera', async (t) => {
   const { address, open } = await DATABASES.sqlite(t);
   const before = await open(() => NOW);
-  const health = (at: number): IPublishPacket => ({
-    ...packet('vigie/lyon/b-1/status', JSON.stringify({ state: 'online', boot: 'b', time: iso(at) })),
-    properties: {},
-  });
-  await before.store([arrivalOf(health(NOW), NOW)]);
+  await before.store([statusArrival('lyon', 'b-1', NOW)]);
   const db = await roomDatabase(t, address, NOW);
   const no = await addIncident(db, NOW - 1000);
   await claim(db, callOf<'claim'>('anna', NOW, { params: { no } }), TIME_ZONE);
@@ -126,7 +104,7 @@ void t.test('a room clock set back an hour neither prolongs a claim nor hides a 
   );
   t.match(refusal.message, /bert has it/, 'and from then on one holds again');
   const after = await open(() => early);
-  await after.store([arrivalOf(health(early), early)]);
+  await after.store([statusArrival('lyon', 'b-1', early)]);
   const [camera] = await db.all<{ last_report: string }>('SELECT last_report FROM camera');
   t.equal(camera?.last_report, iso(early), 'a camera that falls silent now is seen to, not in an hour');
 });
@@ -152,38 +130,10 @@ void t.test('a full database is reported as unavailable, and smaller writes go o
   t.equal(claimed.claimedBy, 'anna', 'smaller writes still succeed');
 });
 
-void t.test('one box alone does not fill the screen', { timeout: 120_000 }, async (t) => {
-  const { address } = await DATABASES.postgres(t);
-  const db = await roomDatabase(t, address, NOW);
-  const quietNo = await addIncident(db, NOW - 60_000, { box: 'quiet' });
-  await db.run(
-    `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place, started_at,
-       received, clock_doubt, objects, cause, events, newest, detail, state)
-     SELECT 10 + n, 0, 'lyon', 'mad', 'm-' || n, 1, 'alert', 1, 'crowd-gathering', 'r-1', 'zone/z', $1, $1, false,
-       '[]', '{}', 1, $1, '{}', 'new' FROM generate_series(1, 50000) AS n`,
-    [iso(NOW)],
-  );
-  await db.run("UPDATE counter SET value = 60000 WHERE name = 'rev'");
-  const startMs = performance.now();
-  const { incidents, more } = await queueOf(db);
-  t.comment(`queue with 50,000 open: ${(performance.now() - startMs).toFixed(0)} ms`);
-  t.ok(
-    incidents.some(({ no }) => no === quietNo),
-    'the other box’s alert is among them',
-  );
-  t.ok(incidents.length <= 2000);
-  t.equal(incidents.length + more, 50_001, 'and none is lost count of');
-});
-
 void t.test('another site in an operator’s browser gets no answer', async (t) => {
   const { address } = await DATABASES.sqlite(t);
   const db = await roomDatabase(t, address);
-  const handlers = dataHandlers(db, {
-    timeZone: TIME_ZONE,
-    people: async () => [],
-    plan: undefined,
-    patrols: [],
-  });
+  const handlers = handlersOf(db);
   const { url } = await startConsole(t, db, { handlers });
   const headers = { cookie: await enter(url, 'operator'), 'sec-fetch-site': 'same-site' };
   for (const path of ['/api/queue', '/%61pi/queue', '/api/%71ueue', '/%61pi/incidents/1/stills/snapshot']) {
@@ -232,12 +182,7 @@ void t.test('a camera that falls silent while a screen reconnects is reported', 
 void t.test('a truncated audit log with a reset counter is detected', async (t) => {
   const { address } = await DATABASES.sqlite(t);
   const db = await roomDatabase(t, address, NOW);
-  const handlers = dataHandlers(db, {
-    timeZone: TIME_ZONE,
-    people: async () => [],
-    plan: undefined,
-    patrols: [],
-  });
+  const handlers = handlersOf(db);
   const page = (): Promise<AuditPage> => handlers.audit(callOf<'audit'>('aud', NOW));
   const handOver = (): Promise<HandOver> =>
     handlers.handOver(
@@ -255,21 +200,12 @@ void t.test('a truncated audit log with a reset counter is detected', async (t) 
   await db.run('DELETE FROM audit WHERE no > 5');
   await db.run("UPDATE counter SET value = 5 WHERE name = 'audit'");
   t.match(await page(), { isIntact: false, fault: /entry 8/ }, 'a console that has seen them says so');
-  const later = dataHandlers(db, {
-    timeZone: TIME_ZONE,
-    people: async () => [],
-    plan: undefined,
-    patrols: [],
-  });
-  t.match(
-    await later.audit(callOf<'audit'>('aud', NOW)),
-    { isIntact: true, head: { no: 5 } },
-    'a new one cannot',
-  );
+  const later = await handlersOf(db).audit(callOf<'audit'>('aud', NOW));
+  t.match(later, { isIntact: true, head: { no: 5 } }, 'a new one cannot');
   t.not(5, printed?.no, 'the paper does');
 });
 
-void t.test('a box that floods delays no other box', { timeout: 180_000, skip: noFlood }, async (t) => {
+void t.test('a box that floods delays no other box', { timeout: 180_000, skip: unlessFull }, async (t) => {
   const broker = await makeRoom(t);
   const { address } = await DATABASES.postgres(t);
   const room = await RoomProgram.start(t, broker, '--database', address);
@@ -282,12 +218,9 @@ void t.test('a box that floods delays no other box', { timeout: 180_000, skip: n
   for (let seq = 1; performance.now() - beganMs < FLOOD_MS; seq += 1) {
     const sentMs = performance.now();
     const id = `quiet-${seq}`;
-    const { topic, payload, properties } = packet(
-      `vigie/${SITE}/${BOX}/evt/alert/loitering`,
-      eventText({ id, seq }),
-      seq,
-    );
-    await quiet.publishAsync(topic, payload, { qos: 1, ...(properties && { properties }) });
+    const topic = `vigie/${SITE}/${BOX}/evt/alert/loitering`;
+    const { payload, properties = {} } = packet(topic, eventText({ id, seq }), { seq: String(seq) });
+    await quiet.publishAsync(topic, payload, { qos: 1, properties });
     const isStored = async (): Promise<boolean> =>
       (await db.all('SELECT 1 AS there FROM incident WHERE box = $1 AND episode = $2', [BOX, `${id}-e`]))
         .length > 0;

@@ -11,11 +11,11 @@ import { topicsOf } from '../../agent/contract/topics.ts';
 import { freePort, listening, Mosquitto } from '../../scripts/lib/mosquitto.ts';
 import { bundled } from '../lib/bundled.ts';
 import { CONDITIONS, healthOf, messagesOf, type SimulatedBox, simulatedBoxes } from '../lib/fleet-reports.ts';
-import { FULL } from '../lib/run.ts';
 import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { type Program, start } from '../lib/program.ts';
 import { clientOf, makeRoom, pairOf, waitUntil } from '../lib/room.ts';
+import { FULL, unlessAll } from '../lib/run.ts';
 
 const PROGRAM = bundled('scripts/programs/room/metrics');
 const RULES = join(ROOT, 'docs/guide/prometheus-fleet-rules.yaml');
@@ -73,7 +73,7 @@ function promtool(...args: string[]): { status: number | null; output: string } 
   return { status, output: `${stdout}${stderr}` };
 }
 
-t.test('the metrics of 1,500 boxes fit one page within the limits of a scrape', async (t) => {
+t.test('the metrics of 1,500 boxes fit one page', { skip: unlessAll }, async (t) => {
   const { broker, client } = await plainBroker(t);
   const boxes = simulatedBoxes(FLEET);
   await publish(client, boxes);
@@ -85,27 +85,24 @@ t.test('the metrics of 1,500 boxes fit one page within the limits of a scrape', 
   const beganMs = performance.now();
   const text = await (await fetch(url)).text();
   const tookMs = performance.now() - beganMs;
-  const beganAgainMs = performance.now();
-  await fetch(url).then((response) => response.text());
-  const againMs = performance.now() - beganAgainMs;
   const memory = valueIn(text, 'vigie_fleet_resident_memory_bytes') / 1_048_576;
-  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#')).length;
   t.comment(
-    `${lines} series, ${(text.length / 1e6).toFixed(1)} MB, ${Math.round(tookMs)} ms (again within a second: ${Math.round(againMs)} ms), ${Math.round(memory)} MiB resident`,
+    `${(text.length / 1e6).toFixed(1)} MB, ${Math.round(tookMs)} ms, ${Math.round(memory)} MiB resident`,
   );
   t.ok(tookMs < 5000, 'within the 10 s of a scrape');
   t.ok(text.length < 16e6 && memory < 400);
   t.equal(valueIn(text, 'vigie_fleet_messages_total'), 5 * FLEET, 'no retained message is missing');
   t.equal(valueIn(text, 'vigie_box_frames_analysed_total{site="site-2",box="box-1497"}'), 1140);
   const root = 'site="site-1",box="box-6",what="root"';
-  t.equal(valueIn(text, `vigie_box_update_phase{${root},phase="rolled-back"}`), 1, 'of root’s program too');
-  t.equal(valueIn(text, `vigie_box_release_seq{${root}}`), 398);
-  t.equal(valueIn(text, `vigie_box_update_failures_total{${root}}`), 1);
-  t.equal(valueIn(text, `vigie_box_update_failures_total{${root.replace('root', 'release')}}`), 0);
-  t.equal(
-    valueIn(text, `vigie_box_update_target_info{${root},rollout="october-root",seq="403",version="0.2.2"}`),
-    1,
-  );
+  const target = 'rollout="october-root",seq="403",version="0.2.2"';
+  for (const [series, value] of Object.entries({
+    [`update_phase{${root},phase="rolled-back"}`]: 1,
+    [`release_seq{${root}}`]: 398,
+    [`update_failures_total{${root}}`]: 1,
+    [`update_failures_total{${root.replace('root', 'release')}}`]: 0,
+    [`update_target_info{${root},${target}}`]: 1,
+  }))
+    t.equal(valueIn(text, `vigie_box_${series}`), value, 'of root’s program too');
   const names = [...text.matchAll(/^([a-z_]+)\{(.*?)\} /gm)].filter(([, name = '']) =>
     name.startsWith('vigie_box_'),
   );
@@ -132,15 +129,8 @@ t.test('the metrics of 1,500 boxes fit one page within the limits of a scrape', 
 
 t.test('a hostile box does not disturb the metrics of the others', async (t) => {
   const { broker, client } = await plainBroker(t);
-  const { program, url } = await startExporter(
-    t,
-    '--broker',
-    broker.url,
-    '--boxes',
-    '20',
-    '--forget-days',
-    '5',
-  );
+  const limits = ['--boxes', '20', '--forget-days', '5'];
+  const { program, url } = await startExporter(t, '--broker', broker.url, ...limits);
   const boxes = simulatedBoxes(13, 1);
   await publish(client, boxes);
   await pageWith(t, url, 'vigie_fleet_boxes', 13);
@@ -248,12 +238,10 @@ t.test('the broker’s user for metrics suffices, and its outage keeps the last 
   const { program, url } = await startExporter(t, '--broker', room.broker.programsUrl, ...tls);
   const labels = `{site="${box.site}",box="${box.box}"}`;
   await pageWith(t, url, `vigie_box_up${labels}`, 1);
-  let retainedCount = Number.NaN;
-  for (let i = 0; i < 30 && !(retainedCount > 0); i += 1) {
-    retainedCount = valueIn(await loadPage(url), 'vigie_fleet_broker_retained_messages') ?? Number.NaN;
-    await sleep(1000);
-  }
-  t.ok(retainedCount > 0, `the broker says how much it keeps: ${retainedCount} messages`);
+  const retained = async (): Promise<number> =>
+    valueIn(await loadPage(url), 'vigie_fleet_broker_retained_messages');
+  // The broker says every ten seconds how much it keeps.
+  while (!((await retained()) > 0)) await sleep(1000);
   await room.broker.stop();
   const outagePage = await pageWith(t, url, 'vigie_fleet_broker_connected', 0);
   t.equal(valueIn(outagePage, `vigie_box_up${labels}`), 1, 'its last report');
@@ -261,14 +249,12 @@ t.test('the broker’s user for metrics suffices, and its outage keeps the last 
   await room.broker.start();
   await pageWith(t, url, 'vigie_fleet_broker_connected', 1);
   t.match(program.err, /^room: broker: the connection was closed.*\nroom: .*connected again\n$/);
+  const at = ['--broker', room.broker.programsUrl];
   for (const [args, reason] of [
     [['--broker', 'https://room'], /--broker takes mqtts/],
-    [['--broker', room.broker.programsUrl], /needs --ca, --cert and --key/],
-    [
-      ['--broker', room.broker.programsUrl, ...tls.slice(0, 4), '--key', '/nowhere'],
-      /\/nowhere cannot be read/,
-    ],
-    [['--broker', room.broker.programsUrl, ...tls, '--host', '203.0.113.9'], /cannot be listened on/],
+    [at, /needs --ca, --cert and --key/],
+    [[...at, ...tls.slice(0, 4), '--key', '/nowhere'], /\/nowhere cannot be read/],
+    [[...at, ...tls, '--host', '203.0.113.9'], /cannot be listened on/],
   ] as const) {
     const wrong = start(t, process.execPath, [PROGRAM, ...args]);
     t.equal(await wrong.exit, 2);
@@ -324,7 +310,7 @@ interface Panel {
   readonly targets?: readonly { readonly expr: string }[];
 }
 
-t.test('every query of dashboard and rules has data in a real Prometheus', { skip: missing }, async (t) => {
+t.test('every query of dashboard and rules has data', { skip: unlessAll || missing }, async (t) => {
   const { broker, client } = await plainBroker(t);
   const boxes = simulatedBoxes(FULL ? FLEET : 120);
   await publish(client, boxes);

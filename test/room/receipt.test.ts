@@ -12,10 +12,12 @@ import { stillOf } from '../../scripts/programs/room/console/stills.ts';
 import { browserMissing } from '../lib/browser.ts';
 import { callOf } from '../lib/console-room.ts';
 import { addIncident, addStill, putCamera } from '../lib/console-rows.ts';
-import { DATABASES } from '../lib/databases.ts';
+import { onEachDatabase } from '../lib/databases.ts';
 import { eventText } from '../lib/events.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
+import { packet } from '../lib/room-alerts.ts';
 import { appRoom, contextOf, tabOf } from '../lib/room-browser.ts';
+import { unlessAll } from '../lib/run.ts';
 import { violations } from '../page/in-page.ts';
 import { type Look, openBrowser, savePicture } from '../page/phone.ts';
 
@@ -42,12 +44,8 @@ const CAUSE = {
 };
 const SHA256 = createHash('sha256').update(JPEG).digest('hex');
 
-/** A message of the box as the broker delivers it. */
-function packet(topic: string, payload: string | Buffer, seq: number): IPublishPacket {
-  const userProperties = { seq: String(seq), first: '1', lane: 'bulk', epoch: 'e1' };
-  const common = { cmd: 'publish', qos: 1, dup: false, retain: false } as const;
-  return { ...common, topic: `vigie/lyon/b-1/${topic}`, payload, properties: { userProperties } };
-}
+const inBulk = (topic: string, payload: string | Buffer, seq: number): IPublishPacket =>
+  packet(`vigie/lyon/b-1/${topic}`, payload, { lane: 'bulk', seq: String(seq) });
 
 function receiptText(source = 'urn:vigie:lyon:b-1'): string {
   const event = JSON.parse(eventText({ site: 'lyon', box: 'b-1', id: 'r-1', seq: 1 })) as VigieEvent;
@@ -75,51 +73,52 @@ function receiptText(source = 'urn:vigie:lyon:b-1'): string {
   });
 }
 
-for (const name of ['sqlite', 'postgres'] as const) {
-  void t.test(`the receipt of an installation is archived in ${name}`, async (t) => {
-    const database = await DATABASES[name](t);
-    const archive = await database.open(() => NOW);
-    const arrivals = [
-      arrivalOf(packet('evt/system/installed', receiptText(), 1), NOW),
-      arrivalOf(packet('snap/r-1', JPEG, 2), NOW),
-    ];
-    const stored = await archive.store(arrivals);
-    t.equal(stored.newArrivals.length, 2);
-    t.equal((await archive.store(arrivals)).newArrivals.length, 0, 'a repeated one is stored once');
-    const db = database.sql();
-    const [row] = await db.all<{ no: number; kind: string; cause: string; still: string }>(
-      "SELECT no, kind, cause, still FROM incident WHERE kind = 'installed'",
-    );
-    t.match(row, { kind: 'installed', still: 'r-1' });
-    t.strictSame(JSON.parse(row?.cause ?? ''), CAUSE, 'every fact is kept');
-    const params = { no: row?.no ?? 0, moment: 'snapshot' } as const;
-    const jpeg = await stillOf(db, callOf<'still'>('operator', NOW, { params }));
-    t.ok(jpeg.equals(JPEG), 'an operator gets the picture');
-    t.match(
-      await db.all("SELECT account, incident FROM audit WHERE act = 'see-still'"),
-      [{ account: 'operator', incident: row?.no }],
-      'and the audit log has the view',
-    );
+onEachDatabase('the receipt of an installation is archived', async (t, database) => {
+  const archive = await database.open(() => NOW);
+  const arrivals = [
+    arrivalOf(inBulk('evt/system/installed', receiptText(), 1), NOW),
+    arrivalOf(inBulk('snap/r-1', JPEG, 2), NOW),
+  ];
+  const stored = await archive.store(arrivals);
+  t.equal(stored.newArrivals.length, 2);
+  t.equal((await archive.store(arrivals)).newArrivals.length, 0, 'a repeated one is stored once');
+  const db = database.sql();
+  const [row] = await db.all<{ no: number; kind: string; cause: string; still: string }>(
+    "SELECT no, kind, cause, still FROM incident WHERE kind = 'installed'",
+  );
+  t.match(row, { kind: 'installed', still: 'r-1' });
+  t.strictSame(JSON.parse(row?.cause ?? ''), CAUSE, 'every fact is kept');
+  const params = { no: row?.no ?? 0, moment: 'snapshot' } as const;
+  const jpeg = await stillOf(db, callOf<'still'>('operator', NOW, { params }));
+  t.ok(jpeg.equals(JPEG), 'an operator gets the picture');
+  t.match(
+    await db.all("SELECT account, incident FROM audit WHERE act = 'see-still'"),
+    [{ account: 'operator', incident: row?.no }],
+    'and the audit log has the view',
+  );
 
-    const other = arrivalOf(packet('evt/system/installed', receiptText('urn:vigie:lyon:b-2'), 3), NOW);
-    t.match(other, { unread: '/source: urn:vigie:lyon:b-2 on a topic of urn:vigie:lyon:b-1' });
-    await archive.store([other]);
-    t.equal((await db.all('SELECT no FROM incident')).length, 1, 'a receipt of another box is not shown');
-  });
-}
+  const other = arrivalOf(inBulk('evt/system/installed', receiptText('urn:vigie:lyon:b-2'), 3), NOW);
+  t.match(other, { unread: '/source: urn:vigie:lyon:b-2 on a topic of urn:vigie:lyon:b-1' });
+  await archive.store([other]);
+  t.equal((await db.all('SELECT no FROM incident')).length, 1, 'a receipt of another box is not shown');
+});
 
 void t.test('a picture above the limit is refused', async (t) => {
   const large = Buffer.alloc(SNAPSHOT_BYTES_MAX + 1);
-  t.throws(() => arrivalOf(packet('snap/r-1', large, 1), NOW), /a picture of 150001 bytes; at most 150000/);
-  t.ok(arrivalOf(packet('snap/r-1', large.subarray(1), 1), NOW));
+  t.throws(() => arrivalOf(inBulk('snap/r-1', large, 1), NOW), /a picture of 150001 bytes; at most 150000/);
+  t.ok(arrivalOf(inBulk('snap/r-1', large.subarray(1), 1), NOW));
 });
 
-void t.test('the camera shows its receipt and removed masks', { skip: browserMissing() }, async (t) => {
-  const browser = await openBrowser(join(scratch(t), 'profile'));
-  t.teardown(() => browser.close());
-  await t.test('a phone shows them in French', (t) => atTheCamera(t, browser, ['fr', 'dark'], 390));
-  await t.test('a desk shows them in English', (t) => atTheCamera(t, browser, ['en', 'light'], 1280));
-});
+void t.test(
+  'the camera shows its receipt and removed masks',
+  { skip: unlessAll || browserMissing() },
+  async (t) => {
+    const browser = await openBrowser(join(scratch(t), 'profile'));
+    t.teardown(() => browser.close());
+    await t.test('a phone shows them in French', (t) => atTheCamera(t, browser, ['fr', 'dark'], 390));
+    await t.test('a desk shows them in English', (t) => atTheCamera(t, browser, ['en', 'light'], 1280));
+  },
+);
 
 const TEXTS = {
   en: [/Privacy mask removed: windows by a technician/, /final check: FAIL/, /stays 4\/5/],

@@ -3,12 +3,15 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
 import { Purge } from '../../scripts/programs/room/retention/purge.ts';
+import { insert } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { waitUntil } from '../lib/room.ts';
-import { addIncident, countOf, DAY_MS, roomDatabase } from '../lib/room-rows.ts';
+import { addIncident, countOf, DAY_MS } from '../lib/room-rows.ts';
+import { unlessAll } from '../lib/run.ts';
 
 /** Noon in Paris, and hours around the following night. */
 const NOON = Date.parse('2026-11-27T11:00:00.000Z');
@@ -27,28 +30,22 @@ const markedContent = (kind: string, index: number, bytes: number): string => {
 };
 
 async function fill(db: Sql, rows = ROWS): Promise<void> {
-  // The keys arrive in an irregular order, as from boxes.
-  for (let index = 0; index < rows; index += 1) {
-    const at = iso(index % 2 === 0 ? OLD : NEW);
-    const box = `b-${(index * 7919) % 50}`;
-    const id = `${(index * 104_729) % 9973}-${index}`;
-    await db.run(
-      `INSERT INTO event (site, box, epoch, lane, seq, id, type, time, at, body, unread, received)
-       VALUES ('s', $1, 'e1', 'alert', 1, $2, 'vigie.loitering.v1', $3, $3, $4, NULL, $3)`,
-      [box, id, at, JSON.stringify({ text: markedContent('event', index, 16 * (index % 50)) })],
-    );
-    await db.run(
-      `INSERT INTO snapshot (site, box, epoch, lane, seq, name, sha256, jpeg, received)
-       VALUES ('s', $1, 'e1', 'alert', 1, $2, 'none', $3, $4)`,
-      [box, id, Buffer.from(markedContent('picture', index, PICTURE_BYTES)), at],
-    );
-    const no = await addIncident(db, { site: 's', box }, `ep-${index}`, Date.parse(at));
-    await db.run("INSERT INTO note (incident, at, account, text) VALUES ($1, $2, 'ada', $3)", [
-      no,
-      at,
-      markedContent('note', index, 200),
-    ]);
-  }
+  await db.transaction(async (transaction) => {
+    // The keys arrive in an irregular order, as from boxes.
+    for (let index = 0; index < rows; index += 1) {
+      const time = iso(index % 2 === 0 ? OLD : NEW);
+      const place = { site: 's', box: `b-${(index * 7919) % 50}` };
+      const key = { ...place, epoch: 'e1', lane: 'alert', seq: 1, received: time };
+      const id = `${(index * 104_729) % 9973}-${index}`;
+      const body = JSON.stringify({ text: markedContent('event', index, 16 * (index % 50)) });
+      await insert(transaction, 'event', { ...key, id, type: 'vigie.loitering.v1', time, at: time, body });
+      const jpeg = Buffer.from(markedContent('picture', index, PICTURE_BYTES));
+      await insert(transaction, 'snapshot', { ...key, name: id, sha256: 'none', jpeg });
+      const incident = await addIncident(transaction, place, `ep-${index}`, Date.parse(time));
+      const text = markedContent('note', index, 200);
+      await insert(transaction, 'note', { incident, at: time, account: 'ada', text });
+    }
+  });
 }
 
 /** Marks that the files of a folder contain, counted by kind and fate. */
@@ -105,9 +102,9 @@ function startPurge(t: Test, db: Sql, nowMs: () => number): { lines: string[]; p
 }
 
 void t.test('a deleted row remains neither in the SQLite file nor in its log', async (t) => {
-  const { address } = await DATABASES.sqlite(t);
+  const { address, prepared } = await DATABASES.sqlite(t);
   const folder = join(address, '..');
-  const db = await roomDatabase(t, address, NOON);
+  const db = await prepared(NOON);
   await fill(db);
   t.same(marksIn(folder), ALL, 'all of it is there to be found');
 
@@ -133,13 +130,13 @@ void t.test('a deleted row remains neither in the SQLite file nor in its log', a
 });
 
 void t.test('SQLite reports a file that has a long reader, or is too large to rewrite', async (t) => {
-  const { address } = await DATABASES.sqlite(t);
-  const db = await roomDatabase(t, address, NOON);
+  const { address, prepared } = await DATABASES.sqlite(t);
+  const db = await prepared(NOON);
   await fill(db, 100);
+  t.same(await db.scrub(false), [], 'all is in the file');
   t.same(await db.scrub(true, { sizeMax: 1_000_000 }), [
     `${address}: more than 1 MB; pages in use may still contain deleted data: VACUUM it by hand, see docs/guide/room.md`,
   ]);
-  const { default: Database } = await import('better-sqlite3');
   const reader = new Database(address);
   t.teardown(() => reader.close());
   reader.exec('BEGIN');
@@ -152,62 +149,69 @@ void t.test('SQLite reports a file that has a long reader, or is too large to re
   t.same(await db.scrub(false), []);
 });
 
-void t.test('a deleted row remains neither in PostgreSQL’s tables nor in its WAL', async (t) => {
-  const { address, server } = await DATABASES.postgres(t);
-  if (server === undefined) throw new Error('there is no server');
-  const db = await roomDatabase(t, address, NOON);
-  await db.run('ALTER SYSTEM SET wal_recycle = off');
-  await db.run("ALTER SYSTEM SET min_wal_size = '32MB'");
-  await db.run('SELECT pg_reload_conf()');
-  await fill(db);
-  await db.run('CHECKPOINT');
-  const [tables, log] = [join(server.dataDir, 'base'), join(server.dataDir, 'pg_wal')];
-  t.same(marksIn(tables), ALL, 'all of it is there to be found');
-
-  let nowMs = NOON;
-  const { lines, purge } = startPurge(t, db, () => nowMs);
-  await waitUntil(t, 'it is deleted', () =>
-    lines.some((line) => /deleted 600 of event, 600 of snapshot/.test(line)),
-  );
-  const counted =
-    "SELECT sum(n_tup_del) AS n FROM pg_stat_user_tables WHERE relname ~ '^(event|snapshot|note)'";
-  await poll(db, counted, 3 * HALF);
-  await db.run('CHECKPOINT');
-  t.ok((marksIn(tables)['picture-due'] ?? 0) > HALF / 2, 'by day it is in free pages');
-  nowMs = NIGHT;
-  // In the order of their names, so pictures are the last.
-  const bytes = await bytesOf(db, '^snapshot');
-  while ((await bytesOf(db, '^snapshot')) > 0.7 * bytes) await sleep(200);
-  await purge.stop();
-  await db.run('CHECKPOINT');
-  t.same(marksIn(tables), REMAINING, 'no due row, and all retained ones');
-  for (let turn = 0; turn < 2; turn += 1) {
-    await db.run('SELECT pg_switch_wal()');
+void t.test(
+  'a deleted row remains neither in PostgreSQL’s tables nor in its WAL',
+  { skip: unlessAll },
+  async (t) => {
+    const { server, prepared } = await DATABASES.postgres(t);
+    if (server === undefined) throw new Error('there is no server');
+    const db = await prepared(NOON);
+    await db.run('ALTER SYSTEM SET wal_recycle = off');
+    await db.run("ALTER SYSTEM SET min_wal_size = '32MB'");
+    await db.run('SELECT pg_reload_conf()');
+    await fill(db);
     await db.run('CHECKPOINT');
-  }
-  const leftKinds = Object.keys(marksIn(log)).filter((kind) => kind.endsWith('due'));
-  t.same(leftKinds, [], 'a segment that is not used again is gone after a checkpoint');
-  t.equal(lines.length, 1, lines.join('\n'));
-});
+    const [tables, log] = [join(server.dataDir, 'base'), join(server.dataDir, 'pg_wal')];
+    t.same(marksIn(tables), ALL, 'all of it is there to be found');
 
-void t.test('PostgreSQL reports a table that is in use, or is too large to rewrite', async (t) => {
-  const { address } = await DATABASES.postgres(t);
-  const db = await roomDatabase(t, address, NOON);
-  const other = await roomDatabase(t, address, NOON);
-  await fill(db, 100);
-  await db.run("DELETE FROM note WHERE text LIKE '%due%'");
-  let notices: string[] = [];
-  await other.transaction(async (transaction) => {
-    await transaction.all('SELECT count(*) FROM note');
-    // The server counts deleted rows after the connection has been idle.
-    while (notices.length === 0) {
-      notices = await db.scrub(true);
-      // The server ends a transaction without a query after 10 s.
-      await transaction.all('SELECT 1 AS there');
+    let nowMs = NOON;
+    const { lines, purge } = startPurge(t, db, () => nowMs);
+    await waitUntil(t, 'it is deleted', () =>
+      lines.some((line) => /deleted 600 of event, 600 of snapshot/.test(line)),
+    );
+    const counted =
+      "SELECT sum(n_tup_del) AS n FROM pg_stat_user_tables WHERE relname ~ '^(event|snapshot|note)'";
+    await poll(db, counted, 3 * HALF);
+    await db.run('CHECKPOINT');
+    t.ok((marksIn(tables)['picture-due'] ?? 0) > HALF / 2, 'by day it is in free pages');
+    nowMs = NIGHT;
+    // In the order of their names, so pictures are the last.
+    const bytes = await bytesOf(db, '^snapshot');
+    while ((await bytesOf(db, '^snapshot')) > 0.7 * bytes) await sleep(200);
+    await purge.stop();
+    await db.run('CHECKPOINT');
+    t.same(marksIn(tables), REMAINING, 'no due row, and all retained ones');
+    for (let turn = 0; turn < 2; turn += 1) {
+      await db.run('SELECT pg_switch_wal()');
+      await db.run('CHECKPOINT');
     }
-  });
-  t.match(notices, [/^table note: in use for more than 2 s; /]);
-  t.match(await db.scrub(true, { sizeMax: 8192 }), [/^table note: more than 0 MB; .*VACUUM FULL/]);
-  t.same(await db.scrub(true), []);
-  t.same(await db.scrub(true), [], 'and no table without deletions is rewritten');
-});
+    const leftKinds = Object.keys(marksIn(log)).filter((kind) => kind.endsWith('due'));
+    t.same(leftKinds, [], 'a segment that is not used again is gone after a checkpoint');
+    t.equal(lines.length, 1, lines.join('\n'));
+  },
+);
+
+void t.test(
+  'PostgreSQL reports a table that is in use, or is too large to rewrite',
+  { skip: unlessAll },
+  async (t) => {
+    const { prepared } = await DATABASES.postgres(t);
+    const [db, other] = [await prepared(NOON), await prepared(NOON)];
+    await fill(db, 100);
+    await db.run("DELETE FROM note WHERE text LIKE '%due%'");
+    let notices: string[] = [];
+    await other.transaction(async (transaction) => {
+      await transaction.all('SELECT count(*) FROM note');
+      // The server counts deleted rows after the connection has been idle.
+      while (notices.length === 0) {
+        notices = await db.scrub(true);
+        // The server ends a transaction without a query after 10 s.
+        await transaction.all('SELECT 1 AS there');
+      }
+    });
+    t.match(notices, [/^table note: in use for more than 2 s; /]);
+    t.match(await db.scrub(true, { sizeMax: 8192 }), [/^table note: more than 0 MB; .*VACUUM FULL/]);
+    t.same(await db.scrub(true), []);
+    t.same(await db.scrub(true), [], 'and no table without deletions is rewritten');
+  },
+);

@@ -204,6 +204,11 @@ void t.test('the broker has one host name in all guides and examples', async (t)
   t.strictSame([...new Set(names)], ['room.example']);
 });
 
+void t.test('the guide of the archive shows the example in Python that is tested', async (t) => {
+  t.strictSame(codeBlocks(guideOf('archive'), 'python')[0], read('docs/examples/archive.py'));
+  t.match(guideOf('archive'), '(../examples/archive.mjs)');
+});
+
 void t.test('the backup holds every folder that a purge of the package deletes', async (t) => {
   const [, folders = ''] = /rm -rf (.*)/.exec(read('scripts/programs/package/debian-room/postrm')) ?? [];
   const [backup = ''] = codeBlocks(sectionOf(room, '## Backup and restore'), 'sh');

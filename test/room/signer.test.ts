@@ -15,17 +15,18 @@ import { signerHandlers } from '../../scripts/programs/room/console/searches.ts'
 import { SignerClient } from '../../scripts/programs/room/console/signer-client.ts';
 import type { SearchState } from '../../scripts/programs/room/contract/api.ts';
 import type { Role } from '../../scripts/programs/room/contract/roles.ts';
-import { databaseOf } from '../../scripts/programs/room/database/open.ts';
-import { prepare } from '../../scripts/programs/room/database/prepare.ts';
 import type { Sql } from '../../scripts/programs/room/database/sql.ts';
 import { bundled } from '../lib/bundled.ts';
 import { makeSigner, type Signer } from '../lib/commands.ts';
+import { addIncident as addRow } from '../lib/console-rows.ts';
+import { DATABASES } from '../lib/databases.ts';
 import { entry, eventAt } from '../lib/history.ts';
-import { makeOutbox } from '../lib/outbox.ts';
+import { openedOutbox } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
-import { Postgres } from '../lib/postgres.ts';
 import { type Program, start } from '../lib/program.ts';
 import { makeRoom, pairOf, type Room, SITE, waitUntil } from '../lib/room.ts';
+import { addEvent } from '../lib/room-rows.ts';
+import { ALL, unlessAll } from '../lib/run.ts';
 import { sealed, stillOf } from '../lib/sealing.ts';
 import { SearchableBox } from '../lib/searchable-box.ts';
 
@@ -36,19 +37,10 @@ const iso = (ms: number): string => new Date(ms).toISOString();
 
 async function startBox(t: Test, room: Room, box: string, keys: CommandKey[]): Promise<SearchableBox> {
   const dir = scratch(t);
-  const { outbox } = makeOutbox(join(dir, 'outbox.db'));
-  outbox.start();
-  t.teardown(() => outbox.stop());
-  const { cert, key } = await pairOf(room, box);
-  const mqtt = { ...room.config, cert, key };
-  const searchable = new SearchableBox({
-    site: SITE,
-    box,
-    stateDir: join(dir, 'state'),
-    mqtt,
-    keys,
-    outbox,
-  });
+  const outbox = openedOutbox(t, join(dir, 'outbox.db'));
+  const mqtt = { ...room.config, ...(await pairOf(room, box)), url: room.config.url };
+  const stateDir = join(dir, 'state');
+  const searchable = new SearchableBox({ site: SITE, box, stateDir, mqtt, keys, outbox });
   t.teardown(() => searchable.stop());
   searchable.start();
   await waitUntil(t, `${box} connects`, () => searchable.delivery.state.phase === 'online', 30_000);
@@ -135,37 +127,14 @@ function consoleOf(t: Test, setup: SignerSetup, db: Sql) {
   return { search, state, unseal, untilDone, answersText: () => JSON.stringify(answers) };
 }
 
+/** The databases of this run; the calls are the same on both. */
 async function databases(t: Test): Promise<Sql[]> {
-  const server = new Postgres(scratch(t));
-  t.teardown(() => server.stop());
-  await server.start();
-  const both = [join(scratch(t), 'room.db'), server.url].map((address) =>
-    databaseOf(address, () => undefined),
-  );
-  for (const db of both) {
-    t.teardown(() => db.close());
-    await prepare(db, 'Europe/Paris', Date.now());
-  }
-  return both;
+  const makers = ALL ? [DATABASES.sqlite, DATABASES.postgres] : [DATABASES.sqlite];
+  return Promise.all(makers.map(async (make) => (await make(t)).prepared()));
 }
 
-async function addIncident(
-  db: Sql,
-  box: string,
-  episode: string,
-  detail: object,
-  entryNo = 1,
-): Promise<number> {
-  const now = iso(Date.now());
-  const [row] = await db.all<{ no: number }>(
-    `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place, started_at,
-       received, clock_doubt, objects, cause, events, newest, detail, state)
-     VALUES (1, 1, $1, $2, $3, $4, 'alert', 2, 'loitering', 'r', 'zone/forecourt', $5, $5, $6, '[]', '{}', 1, $5, $7, 'new')
-     RETURNING no`,
-    [SITE, box, episode, entryNo, now, false, JSON.stringify(detail)],
-  );
-  return row?.no ?? 0;
-}
+const addIncident = (db: Sql, box: string, episode: string, detail: object, entryNo = 1): Promise<number> =>
+  addRow(db, Date.now(), { site: SITE, box, episode, entry: entryNo, detail: JSON.stringify(detail) });
 
 const auditOf = (db: Sql) =>
   db.all<{ account: string; role: string; act: string; incident: number | null; more: string }>(
@@ -269,38 +238,43 @@ void t.test('a search is audited first, and reports progress, missing boxes and 
   );
 });
 
-void t.test('a user has one search, and all users four; an ended signer ends them', async (t) => {
-  const room = await makeRoom(t);
-  const signer = makeSigner();
-  const setup = await makeSetup(t, room, signer);
-  const db = databaseOf(join(scratch(t), 'room.db'), () => undefined);
-  t.teardown(() => db.close());
-  await prepare(db, 'UTC', Date.now());
-  const calls = consoleOf(t, setup, db);
-  const unavailable = {
-    status: 503,
-    message: /signer does not answer on .*signer\.sock \(ENOENT\); start vigie-room-signer/,
-  };
-  await t.rejects(calls.search(account('alice')), unavailable, 'not there yet');
-  const program = await setup.ready();
-  // No box answers, so each search lasts as long as the signer waits for boxes.
-  const running: SearchState[] = [];
-  for (const name of ['alice', 'bob', 'carol', 'dave']) running.push(await calls.search(account(name)));
-  await t.rejects(calls.search(account('alice')), { status: 429, message: /search of alice is running/ });
-  await t.rejects(calls.search(account('erin')), { status: 429, message: /4 others have a search running/ });
-  t.equal((await auditOf(db)).length, 7, 'a refused user is audited too');
-  program.child.kill('SIGTERM');
-  t.equal(await program.exit, 0);
-  for (const [i, name] of ['alice', 'bob'].entries()) {
-    const state = await calls.untilDone(account(name), running[i] as SearchState);
-    t.match(state, { isDone: true, fault: /signer does not answer .*start vigie-room-signer/ });
-  }
-  t.notOk(existsSync(setup.socket), 'the socket is gone');
-  writeFileSync(join(setup.dir, 'desk.pem'), 'nothing', { mode: 0o600 });
-  const broken = setup.run();
-  t.equal(await broken.exit, 2);
-  t.match(broken.err, /^room: --sign: .*desk\.pem does not contain a private key .*\n$/);
-});
+void t.test(
+  'a user has one search, and all users four; an ended signer ends them',
+  { skip: unlessAll },
+  async (t) => {
+    const room = await makeRoom(t);
+    const signer = makeSigner();
+    const setup = await makeSetup(t, room, signer);
+    const db = await (await DATABASES.sqlite(t)).prepared();
+    const calls = consoleOf(t, setup, db);
+    const unavailable = {
+      status: 503,
+      message: /signer does not answer on .*signer\.sock \(ENOENT\); start vigie-room-signer/,
+    };
+    await t.rejects(calls.search(account('alice')), unavailable, 'not there yet');
+    const program = await setup.ready();
+    // No box answers, so each search lasts as long as the signer waits for boxes.
+    const running: SearchState[] = [];
+    for (const name of ['alice', 'bob', 'carol', 'dave']) running.push(await calls.search(account(name)));
+    await t.rejects(calls.search(account('alice')), { status: 429, message: /search of alice is running/ });
+    await t.rejects(calls.search(account('erin')), {
+      status: 429,
+      message: /4 others have a search running/,
+    });
+    t.equal((await auditOf(db)).length, 7, 'a refused user is audited too');
+    program.child.kill('SIGTERM');
+    t.equal(await program.exit, 0);
+    for (const [i, name] of ['alice', 'bob'].entries()) {
+      const state = await calls.untilDone(account(name), running[i] as SearchState);
+      t.match(state, { isDone: true, fault: /signer does not answer .*start vigie-room-signer/ });
+    }
+    t.notOk(existsSync(setup.socket), 'the socket is gone');
+    writeFileSync(join(setup.dir, 'desk.pem'), 'nothing', { mode: 0o600 });
+    const broken = setup.run();
+    t.equal(await broken.exit, 2);
+    t.match(broken.err, /^room: --sign: .*desk\.pem does not contain a private key .*\n$/);
+  },
+);
 
 void t.test('an invalid request is refused in one line', async (t) => {
   const room = await makeRoom(t);
@@ -319,25 +293,20 @@ void t.test('an invalid request is refused in one line', async (t) => {
   const unseen = { ...valid, request: { ...valid.request, case: '\u200b' } };
   const impossible = { ...valid, request: { ...valid.request, to: '2026-02-30T00:00:00.000Z' } };
   const still = { account: 'alice', site: SITE, box: 'alpha', event: '../../etc', request: REASON };
+  const cases: [path: string, body: object | string, answer: RegExp][] = [
+    ['/sign', '{}', /^404 /],
+    ['/search', 'no json', /^400 \{"line":"\/: /],
+    ['/search', unseen, /^400 \{"line":"case: must hold at least one/],
+    ['/search', reasonless, /^400 \{"line":"\/request\/reason: /],
+    ['/search', impossible, /^400 \{"line":"\/request\/to: must be a moment that exists, as 2026/],
+    ['/search', { ...valid, key: 'mine' }, /^400 \{"line":"\/key: /],
+    ['/sealed', still, /^400 \{"line":"\/event: /],
+    ['/sealed', { ...still, event: 'e-1', site: 'lyon' }, /^409 .*not for lyon/],
+    ['/search', ' '.repeat(300_000), /^413 /],
+  ];
   t.match(await ask('GET', '/search', ''), /^404 \{"line":"only POST/);
-  t.match(await ask('POST', '/sign', '{}'), /^404 /);
-  t.match(await ask('POST', '/search', 'no json'), /^400 \{"line":"\/: /);
-  t.match(
-    await ask('POST', '/search', JSON.stringify(unseen)),
-    /^400 \{"line":"case: must hold at least one/,
-  );
-  t.match(await ask('POST', '/search', JSON.stringify(reasonless)), /^400 \{"line":"\/request\/reason: /);
-  t.match(
-    await ask('POST', '/search', JSON.stringify(impossible)),
-    /^400 \{"line":"\/request\/to: must be a moment that exists, as 2026/,
-  );
-  t.match(await ask('POST', '/search', JSON.stringify({ ...valid, key: 'mine' })), /^400 \{"line":"\/key: /);
-  t.match(await ask('POST', '/sealed', JSON.stringify(still)), /^400 \{"line":"\/event: /);
-  t.match(
-    await ask('POST', '/sealed', JSON.stringify({ ...still, event: 'e-1', site: 'lyon' })),
-    /^409 .*not for lyon/,
-  );
-  t.match(await ask('POST', '/search', ' '.repeat(300_000)), /^413 /);
+  for (const [path, body, answer] of cases)
+    t.match(await ask('POST', path, typeof body === 'string' ? body : JSON.stringify(body)), answer);
   const second = setup.run();
   t.equal(await second.exit, 2);
   t.match(second.err, /^room: --socket .*: another signer answers there; end it first\n$/);
@@ -368,18 +337,13 @@ void t.test('a sealed still is requested, audited and stored for its recipient a
     const calls = consoleOf(t, setup, db);
     const detail = (event: string) => ({ sealed: true, event });
     const no = await addIncident(db, 'alpha', 'one', detail('e-1'));
-    const event = { data: { evidence: { sealed: { sha256: evidence.sha256, recipients: [recipient] } } } };
-    const other = { data: { evidence: { sealed: { sha256: sha256Of('other'), recipients: [recipient] } } } };
-    for (const [id, body] of [
-      ['e-1', event],
-      ['e-2', other],
+    for (const [id, sha256] of [
+      ['e-1', evidence.sha256],
+      ['e-2', sha256Of('other')],
     ] as const) {
-      const now = iso(Date.now());
-      await db.run(
-        `INSERT INTO event (site, box, epoch, lane, seq, id, type, time, at, body, received)
-         VALUES ($1, 'alpha', 'e', 'alert', 1, $2, 'vigie.loitering.v1', $3, $3, $4, $3)`,
-        [SITE, id, now, JSON.stringify(body)],
-      );
+      await addEvent(db, { site: SITE, box: 'alpha' }, id, Date.now());
+      const body = JSON.stringify({ data: { evidence: { sealed: { sha256, recipients: [recipient] } } } });
+      await db.run('UPDATE event SET body = $2 WHERE id = $1', [id, body]);
     }
     const before = readdirSync(setup.dir).length;
     const answer = await calls.unseal(sue, no);

@@ -5,9 +5,10 @@ import t, { type Test } from 'tap';
 import { VerdictDelivery } from '../../scripts/programs/room/archive/verdicts.ts';
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
 import { WatchedLease } from '../../scripts/programs/room/database/watched-lease.ts';
+import { roomDatabase } from '../lib/console.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { BOX, clientOf, makeRoom, type Room, SITE, waitUntil } from '../lib/room.ts';
-import { addIncident, addVerdict, countOf, recordsOf, roomDatabase, setCamera } from '../lib/room-rows.ts';
+import { addIncident, addVerdict, countOf, recordsOf, setCamera } from '../lib/room-rows.ts';
 
 const NOW = Date.parse('2026-11-27T12:00:00.000Z');
 const PLACE = { site: SITE, box: BOX };

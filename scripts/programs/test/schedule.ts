@@ -14,8 +14,7 @@ const TIMED = [
   'fault/delivery',
   'mqtt/delivery',
   'mqtt/delivery-flood',
-  'room/exports',
-  'room/limits',
+  'room/exports.all',
   'room/hostile',
 ];
 

@@ -11,12 +11,12 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { DATABASES, type TestDatabase } from '../lib/databases.ts';
-import { FULL } from '../lib/run.ts';
 import { cpuS, Load, machineCpuS, makeCertificates, openFiles, rssMB } from '../lib/load.ts';
 import { loadName, loadSite } from '../lib/load-protocol.ts';
 import { scratch } from '../lib/paths.ts';
 import { makeRoom, type Room, waitUntil } from '../lib/room.ts';
 import { RoomProgram } from '../lib/room-program.ts';
+import { FULL } from '../lib/run.ts';
 
 /** Number of boxes; can be set for an experiment. */
 const BOXES = Number(process.env['VIGIE_TEST_BOXES'] ?? 3000);

@@ -4,21 +4,14 @@ import t from 'tap';
 import { ask, enter, roomDatabase } from '../lib/console.ts';
 import { ConsoleProgram } from '../lib/console-program.ts';
 import { DATABASES } from '../lib/databases.ts';
+import { addManyIncidents } from '../lib/room-rows.ts';
 
 const INCIDENTS = 100_000;
 
 void t.test('an export of 100,000 incidents holds up no other request', { timeout: 300_000 }, async (t) => {
   const { address } = await DATABASES.sqlite(t);
   const db = await roomDatabase(t, address);
-  await db.run(
-    `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place, started_at,
-       received, clock_doubt, objects, cause, events, newest, detail, state)
-     SELECT n, 0, 'lyon', 'b-' || (n % 100), 'e-' || n, 1, 'alert', 2, 'loitering', 'r-1', 'zone/z', at, at, false,
-       '[{"label":"person","track":12}]', '{"dwellS":10.2}', 1, at, '{}', 'new'
-     FROM (SELECT n, strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-' || n || ' seconds') AS at
-       FROM (WITH RECURSIVE up(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up WHERE n < ${INCIDENTS}) SELECT n FROM up))`,
-  );
-  await db.run("UPDATE counter SET value = $1 WHERE name = 'rev'", [INCIDENTS]);
+  await addManyIncidents(db, INCIDENTS, { nowMs: Date.now(), stepS: 1 });
   const consoleProgram = await ConsoleProgram.start(t, address);
   const cookie = await enter(consoleProgram.url, 'supervisor', consoleProgram.link);
   for (const path of ['/api/incidents.csv', '/api/incidents.parquet']) {

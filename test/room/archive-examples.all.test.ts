@@ -3,8 +3,6 @@
  *
  * Every message is stored, acknowledged and removed from the box. Duplicates are dropped, and a kill loses nothing.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -15,6 +13,7 @@ import { PROGRAM_RULES } from '../../scripts/lib/broker-acl.ts';
 import { eventWithStill, namedEvent } from '../lib/events.ts';
 import { openedOutbox, rowsOf } from '../lib/outbox.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
+import { type Program, start } from '../lib/program.ts';
 import { clientOf, deliver, makeRoom, type Room, SITE, waitUntil } from '../lib/room.ts';
 
 interface Example {
@@ -68,30 +67,16 @@ function idIn(text: string): string {
   }
 }
 
-interface Running {
-  readonly child: ChildProcess;
-  output(): string;
-}
-
-async function startExample(t: Test, room: Room, { command }: Example, file: string): Promise<Running> {
+async function startExample(t: Test, room: Room, { command }: Example, file: string): Promise<Program> {
   const { cert, key } = await room.programs.client('room');
   const [program, ...args] = command(room.broker.programsPort);
-  const child = spawn(program, [...args, room.authority.ca, cert, key, file], {
-    stdio: ['ignore', 'inherit', 'pipe'],
-  });
-  let text = '';
-  child.stderr.on('data', (chunk: Buffer) => {
-    text += chunk.toString();
-  });
-  t.teardown(() => child.kill('SIGKILL'));
-  return { child, output: () => text };
+  return start(t, program, [...args, room.authority.ca, cert, key, file]);
 }
 
-async function killExample({ child, output }: Running): Promise<void> {
-  if (child.exitCode !== null) throw new Error(`it has ended early: ${output()}`);
-  const exited = once(child, 'exit');
+async function killExample(t: Test, { child, code, err, exit }: Program): Promise<void> {
+  t.equal(code, undefined, `it has not ended early: ${err}`);
   child.kill('SIGKILL');
-  await exited;
+  await exit;
 }
 
 /** The shipped rules without the one that lets the room acknowledge. */
@@ -119,13 +104,11 @@ for (const [name, example] of Object.entries(EXAMPLES)) {
     // Without an acknowledgement a box repeats its oldest messages, and does not send all.
     const { published } = delivery.state;
     await waitUntil(t, 'it came again', () => delivery.state.published > published + 5, 30_000);
-    await waitUntil(t, 'it reports that it may not acknowledge', () =>
-      /[Nn]ot authorized/.test(first.output()),
-    );
+    await waitUntil(t, 'it reports that it may not acknowledge', () => /[Nn]ot authorized/.test(first.err));
     const before = stored();
     t.strictSame([...new Set(before)], before, 'each is stored once');
     t.equal(rowsOf(outbox), expected.length, 'and still on the box');
-    await killExample(first);
+    await killExample(t, first);
 
     await room.broker.allow(PROGRAM_RULES);
     for (let i = 0; i < 40; i += 1) add(`b-${i}`);
@@ -135,13 +118,13 @@ for (const [name, example] of Object.entries(EXAMPLES)) {
     add('c-0');
     const second = await startExample(t, room, example, file);
     await waitUntil(t, 'some is stored', () => stored().length > 40, 30_000);
-    await killExample(second);
+    await killExample(t, second);
 
     for (let i = 0; i < 10; i += 1) add(`d-${i}`);
     const third = await startExample(t, room, example, file);
     await waitUntil(t, 'the box is rid of all', () => rowsOf(outbox) === 0, 60_000);
     t.strictSame(stored().sort(), [...expected].sort(), 'each is stored once, and none is lost');
-    t.equal(third.child.exitCode, null, 'and it goes on');
+    t.equal(third.code, undefined, 'and it goes on');
   });
 
   void t.test(`${name} survives foreign messages, and keeps what it cannot parse`, async (t) => {
@@ -154,26 +137,16 @@ for (const [name, example] of Object.entries(EXAMPLES)) {
     box.on('message', (_, payload) => acks.push(payload.toString()));
     await box.subscribeAsync(`vigie/${SITE}/odd/ack`, { qos: 1 });
     const topics = topicsOf(SITE, 'odd');
-    const userProperties = (seq: string, first = '1') => ({
-      lane: 'bulk',
-      seq,
-      first,
-      epoch: 'e',
-      boot: 'b',
-    });
-    const gap = { id: 'gap', type: 'vigie.outbox-gap.v1' };
-    const send = (body: string, seq: string, topic = topics.event('notice', 'loitering'), first = '1') =>
-      box.publishAsync(topic, body, {
-        qos: 1,
-        properties: { contentType: EVENT_CONTENT_TYPE, userProperties: userProperties(seq, first) },
-      });
+    const send = (body: string, seq: string, topic = topics.event('notice', 'loitering')) => {
+      const userProperties = { lane: 'bulk', seq, first: '1', epoch: 'e', boot: 'b' };
+      const properties = { contentType: EVENT_CONTENT_TYPE, userProperties };
+      return box.publishAsync(topic, body, { qos: 1, properties });
+    };
+    const gap = (from: string): string => `{"id":"gap","type":"vigie.outbox-gap.v1","data":{"from":${from}}}`;
     await waitUntil(t, 'it has subscribed', () => room.broker.pid !== undefined && existsSync(file), 20_000);
     const bodies = [
       ...['no JSON', '', '[]', 'null', '7', '{"id":7}', '{"id":"\\ud800"}', '['.repeat(100_000)],
-      JSON.stringify({ ...gap, data: { from: 9e99 } }),
-      JSON.stringify({ ...gap, data: { from: 'x' } }),
-      JSON.stringify({ ...gap, data: null }),
-      `{"id":"i","type":"vigie.outbox-gap.v1","data":{"from":Infinity}}`,
+      ...[gap('9e99'), gap('"x"'), gap('null'), gap('Infinity')],
     ];
     // Publishes repeatedly until the archive has subscribed, since these messages have no outbox that sends them again.
     const all = async (): Promise<void> => {
@@ -185,22 +158,11 @@ for (const [name, example] of Object.entries(EXAMPLES)) {
     const last = `{"bulk":${bodies.length + 1},"epoch":"e"}`;
     const sending = setInterval(() => void all(), 1000);
     t.teardown(() => clearInterval(sending));
-    await waitUntil(
-      t,
-      'all that has a number is acknowledged',
-      () => acks.some((ack) => ack.replaceAll(' ', '') === last),
-      30_000,
-    );
+    const isAcknowledged = (): boolean => acks.some((ack) => ack.replaceAll(' ', '') === last);
+    await waitUntil(t, 'all that has a number is acknowledged', isAcknowledged);
     clearInterval(sending);
-    t.equal(example_.child.exitCode, null, 'it goes on');
+    t.equal(example_.code, undefined, 'it goes on');
     t.ok(example.stored(file).length >= bodies.length, 'an unreadable message is stored');
     t.notMatch(acks.join('\n'), /\d{5}/, 'no number that was never sent');
   });
 }
-
-void t.test('the guide shows the tested example in Python', async (t) => {
-  const guide = readFileSync(join(ROOT, 'docs/guide/archive.md'), 'utf8');
-  const [, exampleText = ''] = /```python\n([\s\S]*?)```/.exec(guide) ?? [];
-  t.equal(exampleText, readFileSync(join(ROOT, 'docs/examples/archive.py'), 'utf8'));
-  t.match(guide, '(../examples/archive.mjs)');
-});
