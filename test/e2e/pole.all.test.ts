@@ -11,12 +11,12 @@ import { BootedBox, PATIENCE_MS } from '../lib/booted-box.ts';
 import { boxPackages } from '../lib/box-package.ts';
 import { browserMissing, CHROMIUM } from '../lib/browser.ts';
 import { bakedImage, cardImage, copyFat, FLASH, mountedRoot, siteFolder } from '../lib/flash-images.ts';
-import { FULL } from '../lib/run.ts';
 import { installedContainer } from '../lib/installed-root.ts';
 import { Container, ownArch } from '../lib/nspawn.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { oversight } from '../lib/program.ts';
 import { waitUntil } from '../lib/room.ts';
+import { FULL } from '../lib/run.ts';
 import { openBrowser, Phone } from '../page/phone.ts';
 
 const SITE = 'marseille-1';
