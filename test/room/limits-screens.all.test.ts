@@ -9,11 +9,8 @@ import { browserMissing } from '../lib/browser.ts';
 import { enter } from '../lib/console.ts';
 import { addIncident, insert, putCameras } from '../lib/console-rows.ts';
 import { enrolled, revoked, writeBoxes } from '../lib/enrolled-boxes.ts';
-import { ROOT, scratch } from '../lib/paths.ts';
-import { appRoom, contextOf, tabOf } from '../lib/room-browser.ts';
-import { openBrowser, savePicture } from '../page/phone.ts';
-
-const SCREENS_DIR = join(ROOT, '.cache/room-limits-screens');
+import { scratch } from '../lib/paths.ts';
+import { browserOf, openConsole } from '../lib/room-browser.ts';
 
 const SAYS = {
   en: {
@@ -35,9 +32,8 @@ const SAYS = {
 for (const language of ['en', 'fr'] as const) {
   void t.test(`screens, ${language}`, { skip: browserMissing(), timeout: 240_000 }, async (t) => {
     const says = SAYS[language];
-    const browser = await openBrowser(scratch(t));
-    t.teardown(() => browser.close());
-    const room = await appRoom(t);
+    const tab = await openConsole(t, await browserOf(t), { look: [language, 'light'], user: 'Omar' });
+    const { room } = tab;
     const { db, home } = room;
     const now = Date.now();
     const cameras = Array.from({ length: 5000 }, (_, n) => ({ box: `b-${n}`, last_report: iso(now) }));
@@ -56,15 +52,12 @@ for (const language of ['en', 'fr'] as const) {
     });
     const no = await addIncident(db, now, { box: 'thief', site: 'a' });
     await enter(home, 'Nadia');
-    const look = [language, 'light'] as const;
-    const tab = await tabOf(await contextOf(t, browser, home, 'Omar'), home, { look, path: '/cameras' });
-    const picture = (name: string) => savePicture(tab.page, join(SCREENS_DIR, `${name}-${language}.png`));
+    await tab.page.goto(`${home}/cameras`);
     await tab.waitUntil('document.querySelectorAll("[role=option]").length === 5000', 30_000);
     const list = await tab.text();
     t.match(list, says.otherCameras);
     t.match(list, says.unknownSenders);
     t.match(list, says.dailyLimit);
-    await picture('cameras');
     const file = join(scratch(t), 'boxes.json');
     writeBoxes(file, [enrolled('a', 'thief')]);
     const register = new Register(file, (line) => t.comment(line));
@@ -85,12 +78,10 @@ for (const language of ['en', 'fr'] as const) {
     await tab.page.goto(`${home}/incidents/${no}`);
     await tab.waitUntil('document.querySelector(".facts") !== null', 30_000);
     t.match(await tab.text(), says.closure);
-    await picture('incident');
     await tab.page.goto(`${home}/audit`);
     await tab.waitUntil('document.querySelector(".d-people summary") !== null', 30_000);
     await tab.page.click('.d-people summary');
     await tab.waitUntil('document.querySelectorAll(".d-people tbody tr").length === 2', 30_000);
-    await picture('people');
     await tab.page.click('.d-people tbody tr button');
     await tab.waitUntil('document.querySelectorAll(".d-people tbody tr").length === 1', 30_000);
     t.match(await tab.text('.toasts'), says.sessionEnd);

@@ -17,9 +17,8 @@ import { addIncidents, addStill, type Columns, insert, putCamera } from '../lib/
 import { DATABASES } from '../lib/databases.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { alertOf } from '../lib/room-alerts.ts';
-import { type AppRoom, appRoom, contextOf, type Tab, tabOf } from '../lib/room-browser.ts';
+import { appRoom, browserOf, LIVE, type OpenConsole, openConsole } from '../lib/room-browser.ts';
 import { cityMapFile } from '../lib/room-city.ts';
-import { openBrowser } from '../page/phone.ts';
 
 const GUIDE = readFileSync(join(ROOT, 'docs/guide/operator.md'), 'utf8');
 const PICTURES_DIR = join(ROOT, 'docs/guide/operator');
@@ -41,8 +40,7 @@ t.test(
   { skip: browserMissing(), timeout: 240_000 },
   async (t) => {
     const jpeg = await sharp(join(ROOT, 'docs/alert.jpg')).jpeg({ quality: 60 }).toBuffer();
-    const browser = await openBrowser(join(scratch(t), 'profile'));
-    t.teardown(() => browser.close());
+    const browser = await browserOf(t);
     for (const language of ['fr', 'en'] as const)
       await t.test(`a shift from login to shift report, ${language}`, (t) =>
         walk(t, { browser, jpeg, language }),
@@ -56,12 +54,10 @@ interface Parts {
   readonly language: Language;
 }
 
-interface Shift extends Tab {
+interface Shift extends OpenConsole {
   readonly t: Test;
-  readonly room: AppRoom;
   readonly archive: Archive;
   readonly language: Language;
-  readonly press: (...keys: string[]) => Promise<void>;
   /** Waits until this text is on the screen. */
   readonly read: (text: string) => Promise<void>;
   /** Writes a picture of the guide. */
@@ -79,17 +75,11 @@ async function walk(t: Test, { browser, jpeg, language }: Parts): Promise<void> 
     fill: (db) => fill(db, jpeg),
   });
   const shift = async (user: string): Promise<Shift> => {
-    const context = await contextOf(t, browser, room.home, undefined);
-    const tab = await tabOf(context, room.home, { look: [language, 'light'], width: DESK.width });
+    const tab = await openConsole(t, browser, { room, look: [language, 'light'], size: DESK, user: null });
     const { page, waitUntil } = tab;
-    page.setDefaultTimeout(10_000);
-    await page.setViewport(DESK);
     await page.waitForSelector(`[data-account=${user}]`);
     await page.click(`[data-account=${user}]`);
-    await waitUntil('document.querySelector(".link-live") !== null', 15_000);
-    const press = async (...keys: string[]): Promise<void> => {
-      for (const key of keys) await page.keyboard.press(key as 'Enter');
-    };
+    await waitUntil(LIVE);
     const read = (text: string): Promise<void> =>
       waitUntil(`document.body.textContent.includes(${JSON.stringify(text)})`);
     const show = async (name: string, isForBoth = false): Promise<void> => {
@@ -103,7 +93,7 @@ async function walk(t: Test, { browser, jpeg, language }: Parts): Promise<void> 
         .toFile(join(PICTURES_DIR, `${name}-${language}.png`));
       if (hasStill === true) await page.setViewport(DESK);
     };
-    return { ...tab, t, room, archive, language, press, read, show };
+    return { ...tab, t, archive, language, read, show };
   };
   const operator = await shift('Nadia');
   await logIn(operator);

@@ -1,5 +1,5 @@
 /** Browser tests of the tracks screen: search by mouse and keyboard, list, time bar and replay, in each language. */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'puppeteer-core';
 import sharp from 'sharp';
@@ -9,12 +9,15 @@ import type { TrackAnswer, TrackRequest } from '../../scripts/programs/room/cont
 import { browserMissing } from '../lib/browser.ts';
 import { putCamera } from '../lib/console-rows.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
-import { appRoom, contextOf, type Tab, tabOf } from '../lib/room-browser.ts';
+import {
+  browserOf,
+  LOOKS,
+  type OpenConsole,
+  type Opening,
+  openConsole,
+  problemsOf,
+} from '../lib/room-browser.ts';
 import { CASE, OLDER_VIEW, trackAnswer, VIEW } from '../lib/room-tracks.ts';
-import { violations } from '../page/in-page.ts';
-import { type Look, openBrowser } from '../page/phone.ts';
-
-const SCREENS_DIR = join(ROOT, '.cache/room-tracks-screens');
 
 /** Stand-in for the server's part. */
 interface Box {
@@ -25,43 +28,36 @@ interface Box {
   refusal: string | undefined;
 }
 
-interface OpenScreen extends Tab {
+interface OpenScreen extends OpenConsole {
   readonly box: Box;
   tabTo(selector: string): Promise<void>;
   fill(): Promise<void>;
   submit(): Promise<void>;
-}
-
-interface Opening {
-  readonly look?: Look;
-  readonly userName?: string;
-  readonly size?: { readonly width: number; readonly height: number };
-  readonly isStill?: boolean;
+  /** Submits the form and asks for the tracks. */
+  ask(): Promise<void>;
 }
 
 let jpeg: Buffer;
 
-async function openScreen(t: Test, browser: Browser, opening: Opening = {}): Promise<OpenScreen> {
-  const { look = ['en', 'light'], userName = 'Omar', isStill = true } = opening;
-  const { size = { width: 1366, height: 768 } } = opening;
-  const room = await appRoom(t, {
-    settings: { signer: 'unused' },
+async function openScreen(
+  t: Test,
+  browser: Browser,
+  { isMoving = false, ...opening }: Opening & { readonly isMoving?: boolean } = {},
+): Promise<OpenScreen> {
+  const tab = await openConsole(t, browser, {
+    ...{ size: { width: 1366, height: 768 }, user: 'Omar', settings: { signer: 'unused' } },
     fill: async (db) => {
       for (const name of ['cam-1', 'cam-2', 'square-1']) await putCamera(db, name, Date.now());
     },
+    ...opening,
   });
-  const context = await contextOf(t, browser, room.home, userName);
-  const before = `localStorage.setItem('theme', '${look[1]}')`;
-  const tab = await tabOf(context, room.home, { look, before, width: size.width, path: '/queue' });
   const { page } = tab;
-  await page.setViewport(size);
   await page.emulateMediaFeatures([
-    { name: 'prefers-color-scheme', value: look[1] },
-    { name: 'prefers-reduced-motion', value: isStill ? 'reduce' : 'no-preference' },
+    { name: 'prefers-color-scheme', value: opening.look?.[1] ?? 'light' },
+    { name: 'prefers-reduced-motion', value: isMoving ? 'no-preference' : 'reduce' },
   ]);
   const box: Box = { requests: [], stills: [], change: {}, refusal: undefined };
   await interceptRequests(page, box);
-  await tab.waitUntil('document.querySelector(".link-live") !== null');
   const screen: OpenScreen = {
     ...tab,
     box,
@@ -92,11 +88,14 @@ async function openScreen(t: Test, browser: Browser, opening: Opening = {}): Pro
       await page.click('.t-form [type=submit]');
       await tab.waitUntil('document.querySelector(".t-drawing .stage-shapes") !== null');
     },
+    ask: async () => {
+      await screen.submit();
+      await page.click('#ask-tracks');
+      await tab.waitUntil('document.querySelector(".t-result") !== null');
+    },
   };
-  if (userName !== 'Anna') {
-    await page.evaluate(`document.querySelector('nav a[href="/tracks"]').click()`);
-    await tab.waitUntil('document.querySelector("[data-screen=tracks]") !== null');
-  }
+  await page.evaluate(`document.querySelector('nav a[href="/tracks"]').click()`);
+  await tab.waitUntil('document.querySelector("[data-screen=tracks]") !== null');
   return screen;
 }
 
@@ -160,15 +159,8 @@ const STATISTICS = `(() => {
 const CLOCK = 'document.querySelector(".t-clock").textContent';
 
 t.test('the tracks screen works in a browser', { skip: browserMissing(), timeout: 240_000 }, async (t) => {
-  const frame = await sharp(join(ROOT, 'docs/alert.jpg'))
-    .resize(1280, 720, { fit: 'cover' })
-    .jpeg()
-    .toBuffer();
-  jpeg = frame;
-  const browser = await openBrowser(join(scratch(t), 'profile'));
-  t.teardown(() => browser.close());
-  rmSync(SCREENS_DIR, { recursive: true, force: true });
-  mkdirSync(SCREENS_DIR, { recursive: true });
+  jpeg = await sharp(join(ROOT, 'docs/alert.jpg')).resize(1280, 720, { fit: 'cover' }).jpeg().toBuffer();
+  const browser = await browserOf(t);
   await t.test('a question is drawn and sent by mouse', (t) => byMouse(t, browser));
   await t.test('a question is drawn and sent by keyboard alone', (t) => byKey(t, browser));
   await t.test('list, time bar and replay show the answer', (t) => replayed(t, browser));
@@ -177,13 +169,7 @@ t.test('the tracks screen works in a browser', { skip: browserMissing(), timeout
   );
   await t.test('a second person’s approval is added to a question', (t) => approved(t, browser));
   await t.test('a count shows numbers only', (t) => counted(t, browser));
-  await t.test('an auditor has no link to the tracks screen', (t) => auditor(t, browser));
-  for (const [look, size] of [
-    [['en', 'light'], { width: 1366, height: 768 }],
-    [['fr', 'dark'], { width: 1366, height: 768 }],
-    [['fr', 'light'], { width: 390, height: 844 }],
-    [['en', 'dark'], { width: 390, height: 844 }],
-  ] as const)
+  for (const [look, size] of LOOKS)
     await t.test(`looks, ${look.join(', ')}, ${size.width} px`, (t) => looks(t, browser, { look, size }));
 });
 
@@ -330,18 +316,13 @@ async function byKey(t: Test, browser: Browser): Promise<void> {
     await page.$eval('.t-seek', (bar) => bar.getAttribute('aria-valuetext')),
     /; [\d:]{8}–[\d:]{8}: \d/,
   );
-  await keyboard.press('?');
-  await waitUntil('document.querySelector("dialog[open]") !== null');
-  t.match(await screen.text('dialog'), /passages: play, pause[\s\S]*Passages/);
   t.same(screen.pageErrors, []);
 }
 
 async function replayed(t: Test, browser: Browser): Promise<void> {
-  const screen = await openScreen(t, browser, { isStill: false });
+  const screen = await openScreen(t, browser, { isMoving: true });
   const { page, waitUntil } = screen;
-  await screen.submit();
-  await page.click('#ask-tracks');
-  await waitUntil('document.querySelector(".t-result") !== null');
+  await screen.ask();
   t.match(await screen.text('.t-sentence'), /^34 passed: .*71.?%.*12.?%.*3 gaps \(17.?%\)/);
   const rows = (await page.$$eval('.t-list li', (all) => all.map(({ className }) => className))) as string[];
   t.equal(rows.length, 37);
@@ -454,45 +435,30 @@ async function counted(t: Test, browser: Browser): Promise<void> {
   t.same(screen.pageErrors, []);
 }
 
-async function auditor(t: Test, browser: Browser): Promise<void> {
-  const screen = await openScreen(t, browser, { userName: 'Anna' });
-  t.equal(await screen.page.$('nav a[href="/tracks"]'), null);
-}
-
-async function looks(t: Test, browser: Browser, opening: Opening & { look: Look }): Promise<void> {
+async function looks(t: Test, browser: Browser, opening: Opening): Promise<void> {
   const screen = await openScreen(t, browser, opening);
-  const { page, waitUntil } = screen;
+  const { page, press, waitUntil } = screen;
   const problems: string[] = [];
-  const check = async (name: string): Promise<void> => {
-    const file = join(SCREENS_DIR, `${opening.size?.width}-${opening.look.join('-')}-${name}.png`);
-    await page.screenshot({ path: file as `${string}.png` });
-    const wide = await page.evaluate('document.documentElement.scrollWidth > innerWidth');
-    problems.push(...(await violations(page)).map((problem) => `${name}: ${problem}`));
-    if (wide === true) problems.push(`${name} is too wide`);
-  };
-  await check('1-empty');
+  const check = async (name: string): Promise<void> =>
+    void problems.push(...(await problemsOf(screen, `tracks-${name}-${String(opening.look)}`)));
   await screen.submit();
   await page.click('.t-place button:nth-child(2)');
   await waitUntil('document.querySelector(".t-shape") !== null');
-  const at = await frameOf(page, '.stage-frame');
-  await drag(page, at(0.3, 0.55), at(0.62, 0.92));
-  await page.select('[name=direction]', 'left');
-  await check('2-drawing');
+  await check('drawing');
   await page.click('#ask-tracks');
   await waitUntil('document.querySelector(".t-result") !== null');
   await page.click('.t-list [data-track="7"] .t-row');
   await waitUntil('document.querySelector(".t-video") !== null');
   await page.evaluate('document.querySelector(".t-controls").scrollIntoView()');
   await page.evaluate('document.querySelector(".screen").scrollTop = 0');
-  await check('3-replay');
-  await page.keyboard.press('h');
-  await page.keyboard.press('t');
+  await check('replay');
+  await press('h', 't');
   await waitUntil('document.querySelector(".t-batch") !== null');
-  await check('4-together');
-  await page.keyboard.press('t');
+  await check('together');
+  await press('t');
   await page.click('.t-gap-row .t-row');
   await waitUntil('document.querySelector(".t-blank") !== null');
-  await check('5-gap');
+  await check('gap');
   t.same(problems, []);
   t.same(screen.pageErrors, []);
 }
