@@ -265,8 +265,8 @@ function watch(
   page.on('request', (request) => {
     const url = request.url();
     // Chromium draws its date picker with an icon of its own.
-    if (!url.startsWith(home) && !url.startsWith('data:image/svg+xml;base64,'))
-      pageErrors.push(`request: ${url}`);
+    const isOwn = [home, `blob:${home}`, 'data:image/svg+xml;base64,'].some((start) => url.startsWith(start));
+    if (!isOwn) pageErrors.push(`request: ${url}`);
     requestedPaths.push(`${request.method()} ${url.slice(home.length)}`);
   });
   page.on('response', (response) => {

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { signerHandlers } from '../../scripts/programs/room/console/searches.ts';
 import { SignerClient } from '../../scripts/programs/room/console/signer-client.ts';
-import { ask, cookieOf, enter, from, readStream, roomDatabase, startConsole } from '../lib/console.ts';
+import { ask, cookieOf, enter, from, readStream, startConsole } from '../lib/console.ts';
 import { callOf, refusalOf } from '../lib/console-room.ts';
 import { addIncident } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
@@ -17,7 +17,7 @@ const SESSIONS = 16;
 const STREAMS = 8;
 
 void t.test('two users with all their sessions and streams do not shut out a third', async (t) => {
-  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).address);
+  const db = await (await DATABASES.sqlite(t)).prepared();
   const { url, server } = await startConsole(t, db);
   const readers = [];
   for (const name of ['operator', 'operator-2']) {
@@ -47,7 +47,7 @@ void t.test('two users with all their sessions and streams do not shut out a thi
 });
 
 void t.test('a user with few streams gets one of the user with most when all are taken', async (t) => {
-  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).address);
+  const db = await (await DATABASES.sqlite(t)).prepared();
   const accounts = Array.from({ length: 12 }, (_, n) => ({ name: `person-${n}`, role: 'operator' as const }));
   const { url, server } = await startConsole(t, db, { settings: { accounts } });
   const readers = new Map<string, ReturnType<typeof readStream>[]>();
@@ -72,7 +72,7 @@ void t.test('a user with few streams gets one of the user with most when all are
 });
 
 void t.test('the audit log of a search names every queried box', async (t) => {
-  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).address);
+  const db = await (await DATABASES.sqlite(t)).prepared();
   const { search, sealed } = signerHandlers(new SignerClient('/nowhere/signer.sock'), db, Date.now);
   const boxes = Array.from({ length: 150 }, (_, n) => `box-${n}`);
   const body = {
@@ -101,7 +101,7 @@ void t.test('the audit log of a search names every queried box', async (t) => {
 });
 
 void t.test('a supervisor ends another user’s sessions', async (t) => {
-  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).address);
+  const db = await (await DATABASES.sqlite(t)).prepared();
   const { url } = await startConsole(t, db);
   const [one, two, boss] = [
     await enter(url, 'operator'),
@@ -135,7 +135,7 @@ void t.test('a supervisor ends another user’s sessions', async (t) => {
 });
 
 void t.test('a changed or removed account of the settings ends its sessions', async (t) => {
-  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).address);
+  const db = await (await DATABASES.sqlite(t)).prepared();
   const before = await startConsole(t, db);
   const cookies = [await enter(before.url, 'operator'), await enter(before.url, 'operator-2')];
   await before.server.stop();

@@ -1,14 +1,13 @@
 /** Tests of the week's report: the same numbers on SQLite and PostgreSQL. */
 import { Value as Schema } from '@sinclair/typebox/value';
-import t from 'tap';
 import { weekOf, weekRows } from '../../scripts/programs/room/console/week.ts';
 import { Week } from '../../scripts/programs/room/contract/week.ts';
 import { dayHourOf } from '../../scripts/programs/room/database/day-hour.ts';
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
-import { roomDatabase, TIME_ZONE } from '../lib/console.ts';
+import { TIME_ZONE } from '../lib/console.ts';
 import { refusalOf } from '../lib/console-room.ts';
 import { addIncidents, type Columns, insert, putCamera } from '../lib/console-rows.ts';
-import { DATABASES } from '../lib/databases.ts';
+import { onEachDatabase } from '../lib/databases.ts';
 
 /** A Sunday, the last of the week from Monday 26 October 2026; the clocks change on the Sunday before. */
 const NOW = Date.parse('2026-11-01T20:00:00.000Z');
@@ -93,68 +92,66 @@ async function fillWeek(db: Sql, startMs: number): Promise<void> {
   ]);
 }
 
-for (const name of ['sqlite', 'postgres'] as const) {
-  t.test(`a week has its alerts, verdicts, times and cameras: ${name}`, async (t) => {
-    const db = await roomDatabase(t, (await DATABASES[name](t)).address);
-    await fillWeek(db, MONDAY_MS);
-    const week = await weekOf(db, {}, CLOCK);
-    t.ok(Schema.Check(Week, week));
-    t.match(week, {
-      from: '2026-10-26',
-      to: '2026-11-01',
-      total: {
-        alerts: 12,
-        confirmed: 3,
-        falseAlarms: 5,
-        share: 0.375,
-        low: 0.137,
-        high: 0.694,
-        meanClaimS: 15,
-      },
-      days: [
-        { day: '2026-10-26', alerts: 8 },
-        ...Array.from({ length: 5 }, () => ({ alerts: 0, share: null })),
-        { day: '2026-11-01', alerts: 4 },
-      ],
-      rules: [
-        { site: 'lyon', box: 'b-1', rule: 'r-1', kind: 'loitering', alerts: 8, confirmed: 3, share: 0.75 },
-        { rule: 'r-2', alerts: 4, share: 0, low: 0, high: 0.49 },
-      ],
-      moreRules: 0,
-      claim: { count: 10, medianS: 50, p90S: 90 },
-      close: { count: 10, medianS: 100, p90S: 180 },
-      outOfService: [
-        { site: 'lyon', box: 'b-3', s: 36_000 },
-        { site: 'lyon', box: 'b-1', s: 10_800 },
-      ],
-      outOfServiceS: 46_800,
-      storedAlerts: 12,
-      storedFrom: iso(MONDAY_MS - 9 * HOUR_MS),
-      sumsFrom: '2025-10-31',
-    });
-    t.equal((await weekOf(db, { day: '2026-10-29' }, CLOCK)).from, '2026-10-26', 'any day names its week');
-    t.match(await weekOf(db, { day: '2026-10-25' }, CLOCK), {
-      from: '2026-10-19',
-      total: { alerts: 100 },
-      storedAlerts: 1,
-    });
-    t.match(
-      await weekOf(db, { day: '2026-11-02' }, CLOCK),
-      { total: { alerts: 0 }, outOfService: [] },
-      'a coming week',
-    );
-    t.match(await refusalOf(weekOf(db, { day: '2026-02-30' }, CLOCK)), { status: 400, message: /^day: / });
-    t.strictSame(
-      (await weekRows(db, {}, CLOCK)).map(({ rule }) => rule),
-      ['r-1', 'r-2'],
-    );
-    await db.run("DELETE FROM incident WHERE severity = 'alert' AND received < $1", [
-      iso(MONDAY_MS + 5 * HOUR_MS),
-    ]);
-    t.match(
-      await weekOf(db, {}, CLOCK),
-      { total: { alerts: 12 }, storedAlerts: 5, claim: { count: 5 } },
-      'the sums outlive the incidents, and the answer says so',
-    );
+onEachDatabase('a week has its alerts, verdicts, times and cameras', async (t, database) => {
+  const db = await database.prepared();
+  await fillWeek(db, MONDAY_MS);
+  const week = await weekOf(db, {}, CLOCK);
+  t.ok(Schema.Check(Week, week));
+  t.match(week, {
+    from: '2026-10-26',
+    to: '2026-11-01',
+    total: {
+      alerts: 12,
+      confirmed: 3,
+      falseAlarms: 5,
+      share: 0.375,
+      low: 0.137,
+      high: 0.694,
+      meanClaimS: 15,
+    },
+    days: [
+      { day: '2026-10-26', alerts: 8 },
+      ...Array.from({ length: 5 }, () => ({ alerts: 0, share: null })),
+      { day: '2026-11-01', alerts: 4 },
+    ],
+    rules: [
+      { site: 'lyon', box: 'b-1', rule: 'r-1', kind: 'loitering', alerts: 8, confirmed: 3, share: 0.75 },
+      { rule: 'r-2', alerts: 4, share: 0, low: 0, high: 0.49 },
+    ],
+    moreRules: 0,
+    claim: { count: 10, medianS: 50, p90S: 90 },
+    close: { count: 10, medianS: 100, p90S: 180 },
+    outOfService: [
+      { site: 'lyon', box: 'b-3', s: 36_000 },
+      { site: 'lyon', box: 'b-1', s: 10_800 },
+    ],
+    outOfServiceS: 46_800,
+    storedAlerts: 12,
+    storedFrom: iso(MONDAY_MS - 9 * HOUR_MS),
+    sumsFrom: '2025-10-31',
   });
-}
+  t.equal((await weekOf(db, { day: '2026-10-29' }, CLOCK)).from, '2026-10-26', 'any day names its week');
+  t.match(await weekOf(db, { day: '2026-10-25' }, CLOCK), {
+    from: '2026-10-19',
+    total: { alerts: 100 },
+    storedAlerts: 1,
+  });
+  t.match(
+    await weekOf(db, { day: '2026-11-02' }, CLOCK),
+    { total: { alerts: 0 }, outOfService: [] },
+    'a coming week',
+  );
+  t.match(await refusalOf(weekOf(db, { day: '2026-02-30' }, CLOCK)), { status: 400, message: /^day: / });
+  t.strictSame(
+    (await weekRows(db, {}, CLOCK)).map(({ rule }) => rule),
+    ['r-1', 'r-2'],
+  );
+  await db.run("DELETE FROM incident WHERE severity = 'alert' AND received < $1", [
+    iso(MONDAY_MS + 5 * HOUR_MS),
+  ]);
+  t.match(
+    await weekOf(db, {}, CLOCK),
+    { total: { alerts: 12 }, storedAlerts: 5, claim: { count: 5 } },
+    'the sums outlive the incidents, and the answer says so',
+  );
+});
