@@ -1,4 +1,4 @@
-/** Tests the chain from boxes to a browser: latency, storms, a burst with killed programs, and an hour of work. */
+/** Tests the chain from boxes to a browser: latency, storms and a burst with killed programs. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -21,10 +21,6 @@ const BURST = FULL ? 5000 : 2400;
 /** Messages in one transaction of a box's outbox, because a disk manages some hundred transactions a second. */
 const TOGETHER = 20;
 const BURST_WITHIN_MS = 180_000;
-const HOUR_S = 3600;
-/** Ten times the 906 incidents an hour of the demo. */
-const HOUR_PER_S = 9060 / HOUR_S;
-const HEAP_MB_MAX = 50;
 
 /** Records what the stream and the queue report, and when incidents are drawn and counted. */
 const HOOKS = `
@@ -81,12 +77,6 @@ for (const kind of ['postgres', 'sqlite'] as const) {
       await t.test('a burst survives a killed console and database', (t) => testBurst(t, setup));
   });
 }
-
-t.test(
-  'an hour of ten demos is shown within the memory of a page',
-  { skip: browserMissing() || unlessFull, timeout: (HOUR_S + 300) * 1000 },
-  async (t) => testHour(t, { chain: await startChain(t, 'postgres'), browser: await browserOf(t) }),
-);
 
 interface ConsoleSetup {
   readonly chain: Chain;
@@ -234,38 +224,4 @@ async function testBurst(t: Test, setup: ConsoleSetup): Promise<void> {
   const announced = Number(await screen.page.evaluate('window.announcedSum'));
   t.ok(announced <= BURST, `${announced} announced as new, none twice`);
   t.same(screen.pageErrors, []);
-}
-
-/** Raises incidents for an hour, which a colleague closes, and measures the page's heap each minute. */
-async function testHour(t: Test, setup: ConsoleSetup): Promise<void> {
-  const { database, street } = setup.chain;
-  const [colleague, screen] = [await at(t, setup, 'operator-2'), await at(t, setup, 'operator')];
-  const devtools = await screen.page.createCDPSession();
-  await devtools.send('HeapProfiler.enable');
-  await devtools.send('Performance.enable');
-  const heaps: number[] = [];
-  const beganMs = performance.now();
-  const count = Math.floor(HOUR_S * HOUR_PER_S);
-  for (let i = 0; i < count; i++) {
-    await sleep(Math.max(0, beganMs + (i * 1000) / HOUR_PER_S - performance.now()));
-    street[i % street.length]?.tell({ id: `hour-${i}`, jpeg: JPEG });
-    if (i % Math.round(60 * HOUR_PER_S) !== 0) continue;
-    await closeAll(colleague);
-    await devtools.send('HeapProfiler.collectGarbage');
-    const { metrics } = await devtools.send('Performance.getMetrics');
-    heaps.push((metrics.find(({ name }) => name === 'JSHeapUsedSize')?.value ?? Number.NaN) / 1e6);
-  }
-  await waitUntil(t, 'all delivered', () => street.every(({ waiting }) => waiting === 0), 60_000);
-  const nos = (await database.read('SELECT no FROM incident')).map(({ no }) => Number(no));
-  t.equal(nos.length, count, 'every incident is in the archive, once');
-  await screen.waitUntil(`window.told.size >= ${count}`, 20_000);
-  t.same(
-    [...(await reportedTo(screen))].sort((a, b) => a - b),
-    nos.sort((a, b) => a - b),
-    'and on the screen',
-  );
-  t.same(await screen.page.evaluate('window.twice'), []);
-  t.same(screen.pageErrors, []);
-  t.comment(`heap ${Math.min(...heaps).toFixed(1)} to ${Math.max(...heaps).toFixed(1)} MB`);
-  t.ok(Math.max(...heaps) <= HEAP_MB_MAX, 'the heap of the page');
 }

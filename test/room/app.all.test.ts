@@ -57,12 +57,12 @@ t.test('the console handles faults in a browser', { skip: browserMissing(), time
   await t.test('the console reports an unavailable database and recovers with it', (t) =>
     databaseOutage(t, browser),
   );
-  await t.test('a supervisor reassigns an incident', (t) => checkSupervisor(t, browser));
   await t.test('a claim is renewed while its incident is open, and not afterwards', (t) =>
     checkRenewal(t, browser),
   );
-  await t.test('two tabs share one stream', (t) => checkTwoTabs(t, browser));
-  await t.test('a logout in one tab ends the session in the other', (t) => checkLogout(t, browser));
+  await t.test('two tabs share one stream, and a logout in one ends the session in the other', (t) =>
+    checkTwoTabs(t, browser),
+  );
   await t.test('a storm is grouped, and alerts beyond the limit are counted', (t) => checkStorm(t, browser));
   await t.test('each role sees and does what its rights allow', (t) => checkRoles(t, browser));
   await waitUntil(t, 'an idle stream sends heartbeats', () => quiet.names().includes('beat'), 20_000);
@@ -199,24 +199,6 @@ async function databaseOutage(t: Test, browser: Browser): Promise<void> {
   t.same(pageErrors, []);
 }
 
-async function checkSupervisor(t: Test, browser: Browser): Promise<void> {
-  const opening = { ...inQueue(1), user: 'Omar', path: '/incidents/1' };
-  const { page, room, press, pageErrors, waitUntil: untilTrue } = await openApp(t, browser, opening);
-  await page.waitForSelector('.act.claim');
-  t.equal(await page.$('.give'), null, 'an unclaimed incident offers the claim');
-  await press('c');
-  await page.waitForSelector('.give');
-  t.same(await page.$$eval('.give option', (all) => all.map(({ textContent }) => textContent).slice(1)), [
-    'Nadia',
-  ]);
-  await page.select('.give', 'Nadia');
-  await untilTrue('document.querySelector(".toasts").textContent.includes("Reassigned to Nadia")');
-  await untilTrue('document.querySelector(".row .owner b")?.textContent === "Nadia"');
-  t.equal(await page.$('.act.release'), null, 'no longer his to release');
-  t.same(await room.record('reassign'), [{ account: 'Omar', act: 'reassign', incident: 1 }]);
-  t.same(pageErrors, []);
-}
-
 async function checkRenewal(t: Test, browser: Browser): Promise<void> {
   const { page, room, posts, waitUntil: untilTrue } = await openApp(t, browser, inQueue(1));
   const claimedUntil = async (): Promise<number> => {
@@ -246,46 +228,28 @@ async function checkRenewal(t: Test, browser: Browser): Promise<void> {
 }
 
 async function checkTwoTabs(t: Test, browser: Browser): Promise<void> {
-  const first = await openApp(t, browser, inQueue(1));
-  const { page, room, pageErrors } = first;
-  const second = await first.another({ path: '/queue', look: ['fr', 'dark'] });
+  const first = await openApp(t, browser, inQueue(1, 2));
+  const { page, room, another } = first;
+  const second = await another({ ...FAULTY, path: '/incidents/2', look: ['en', 'dark'] });
   await second.waitUntil(LIVE);
   t.equal(room.streams.openCount, 1);
-  await addIncidents(room.db, [numbered(2)]);
-  await second.waitUntil('document.querySelector("[data-no=\\"2\\"]") !== null');
-  await page.close();
-  await waitUntil(
-    t,
-    'the other tab reads on',
-    () => room.streams.openedCount === 2 && room.streams.openCount === 1,
-  );
   await addIncidents(room.db, [numbered(3)]);
-  await second.waitUntil('document.querySelector("[data-no=\\"3\\"]") !== null');
-  t.strictSame([...pageErrors, ...second.pageErrors], []);
-}
-
-async function checkLogout(t: Test, browser: Browser): Promise<void> {
-  const { page, room, another, waitUntil: untilTrue } = await openApp(t, browser, inQueue(1, 2));
-  const other = await another({ ...FAULTY, path: '/incidents/2' });
-  await other.page.waitForSelector('.act.confirmed');
+  await second.waitUntil('document.querySelector("[data-no="3"]") !== null');
   // Chromium draws nothing in a background tab, and a click waits for a frame.
   await page.bringToFront();
   await page.click('#logout');
-  await untilTrue('document.querySelector("[data-account=Nadia]") !== null');
-  await other.waitUntil('document.querySelector("[data-account=Nadia]") !== null');
-  t.match(await other.text('.login'), 'The session of Nadia has expired');
-  t.equal(
-    await other.page.$eval('.frame', (frame) => frame.hasAttribute('hidden')),
-    true,
-    'nothing can be read',
-  );
+  await second.waitUntil('document.querySelector("[data-account=Nadia]") !== null');
+  t.match(await second.text('.login'), 'The session of Nadia has expired');
+  t.ok(await second.page.$eval('.frame', (frame) => frame.hasAttribute('hidden')), 'nothing can be read');
   await waitUntil(t, 'no stream is open', () => room.streams.openCount === 0);
-  await other.page.bringToFront();
-  await other.page.click('[data-account=Nadia]');
-  await other.waitUntil('document.querySelector(".incident .act.confirmed")?.checkVisibility() === true');
-  await other.page.keyboard.press('u');
-  await other.waitUntil('document.querySelector(".toast.good") !== null');
-  t.same(await room.record('logout', 'judge').then((all) => all.map(({ act }) => act)), ['logout', 'judge']);
+  await second.page.bringToFront();
+  await second.page.click('[data-account=Nadia]');
+  await second.waitUntil('document.querySelector(".incident .act.confirmed")?.checkVisibility() === true');
+  await page.close();
+  await waitUntil(t, 'the other tab reads on', () => room.streams.openCount === 1);
+  await addIncidents(room.db, [numbered(4)]);
+  await second.waitUntil('document.querySelector("[data-no="4"]") !== null');
+  t.strictSame([...first.pageErrors, ...second.pageErrors], []);
 }
 
 async function checkStorm(t: Test, browser: Browser): Promise<void> {

@@ -284,8 +284,6 @@ async function papers(t: Test, browser: Browser): Promise<void> {
   const view = await openView(t, browser);
   await view.show('figures');
   t.match(await view.text('tbody tr'), /cam-0012\/quay412.*93%90%–96%323301/);
-  t.match(await view.text(), 'few verdicts');
-  t.match(await view.text(), 'Suppressed');
   const period = spanOf(await askedBy(view, '/api/figures', () => view.page.select('[name=by]', 'hour')));
   t.ok(Math.abs(Date.now() - 30 * DAY_MS - Date.parse(period.from)) < 600_000, period.from);
   t.match(period, { from: /:00\.000Z$/, by: 'hour' });
@@ -300,9 +298,6 @@ async function papers(t: Test, browser: Browser): Promise<void> {
   );
   t.match(await view.text('.d-notes'), '<img src=x onerror=alert(1)>');
   t.notMatch(await view.text('.d-notes'), /\p{Cc}|\p{Cf}/u);
-  await view.page.evaluate('globalThis.print = () => { document.title = "printed"; }');
-  await view.page.click('.desk-acts button.button');
-  t.equal(await view.page.title(), 'printed');
   await view.show('audit');
   t.match(await view.text('.notice'), 'Audit log intact');
   const [{ newest } = { newest: 0 }] = await view.room.db.all<{ newest: number }>(

@@ -168,33 +168,13 @@ t.test('a request without a session gets nothing, and input is validated before 
   const key = { 'idempotency-key': 'k' };
   const refusedCases: [string, Promise<{ status: number; json: { title: string } }>, number, RegExp][] = [
     ['a number that is none', get('/api/incidents/x'), 400, /^path: no: expected integer/],
-    ['a number too small', get('/api/incidents/0'), 400, /^path: no: expected integer to be greater/],
-    [
-      'an unknown moment',
-      get('/api/incidents/1/stills/after'),
-      400,
-      /moment must be one of before, deposit, snapshot/,
-    ],
     [
       'an unknown query',
       get('/api/incidents?colour=red'),
       400,
       /^query: colour is not known here; known: from, to/,
     ],
-    ['a query twice', get('/api/incidents?site=a&site=b'), 400, /^query: site: expected string/],
     ['a time that is none', get('/api/incidents?from=today'), 400, /^query: from must be a time of RFC 3339/],
-    [
-      'a limit too large',
-      get('/api/incidents?limit=501'),
-      400,
-      /^query: limit: expected integer to be less or equal/,
-    ],
-    [
-      'a query where none is',
-      get('/api/queue?x=1'),
-      400,
-      /^query: x is not known here; no fields are accepted/,
-    ],
     [
       'an unknown member',
       post('/api/incidents/1/claim', { force: true }),
@@ -203,7 +183,6 @@ t.test('a request without a session gets nothing, and input is validated before 
     ],
     ['a missing member', post('/api/incidents/1/verdict', { revision: 1 }), 400, /^body: verdict is missing/],
     ['no JSON', post('/api/incidents/1/claim', '{'), 400, /^body: not valid JSON/],
-    ['no object', post('/api/incidents/1/claim', '[]'), 400, /^body: it as a whole: expected object/],
     [
       'another type',
       post('/api/incidents/1/claim', '{}', { 'content-type': 'text/plain' }),
@@ -428,27 +407,13 @@ t.test('a wrong setting is reported with its place and fix, without any secret',
   t.match(demoSettings('room.db', '[::1]:0'), { listen: { host: '::1', port: 0 } });
   const wrong: [string, RegExp][] = [
     ['database: [', /not readable as YAML: .*line 1/],
-    ['- a', /it as a whole: expected object/],
     [oidc('colour: red\n'), /colour is not known here; known: listen, origin, database, oidc, tokens/],
-    [
-      oidc().replace('clientId: vigie', 'clientID: vigie'),
-      /oidc\.client(Id is missing|ID is not known here)/,
-    ],
-    [
-      oidc().replace('supervisor}', 'boss}'),
-      /oidc\.roles\.vigie-sup must be one of operator, supervisor, auditor/,
-    ],
-    [
-      oidc('tokens: [{name: x, sha256: abc, role: auditor}]'),
-      /tokens\.0\.sha256 must be the SHA-256 of the token/,
-    ],
     [
       oidc(`tokens: [${`{name: x, sha256: ${'a'.repeat(64)}, role: auditor},`.repeat(2)}]`),
       /tokens\.1\.name: two tokens/,
     ],
     [oidc().replace(secret, open), /oidc\.clientSecretFile: .*open to others .* chmod 0640/],
     [oidc().replace(secret, empty), /oidc\.clientSecretFile: .* is empty/],
-    [oidc().replace(secret, '/nowhere'), /oidc\.clientSecretFile: ENOENT/],
     [oidc().replace('https://id.example', 'http://id.example'), /oidc\.issuer: must be https/],
     [
       oidc().replace('https://console.example', 'http://console.example'),

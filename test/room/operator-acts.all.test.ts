@@ -1,22 +1,16 @@
 /**
  * Browser tests of the operators' actions with the real server: undo, the next incident of a storm, and one verdict for
- * many rows, and patrols, by keyboard and on a phone.
+ * many rows, by keyboard and on a phone.
  */
 import type { Browser } from 'puppeteer-core';
 import sharp from 'sharp';
 import t, { type Test } from 'tap';
-import type { Patrol } from '../../scripts/programs/room/console/patrol-settings.ts';
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
 import { browserMissing } from '../lib/browser.ts';
 import { addIncidents, addPictured, type Columns } from '../lib/console-rows.ts';
 import { browserOf, type OpenConsole, type Opening, openConsole, PHONE } from '../lib/room-browser.ts';
 import { numbered } from '../lib/room-evening.ts';
 
-const PATROLS: readonly Patrol[] = [
-  { name: 'Patrouille du port', sites: ['port'], webhook: undefined },
-  { name: 'Îlotage centre', sites: ['centre'], webhook: undefined },
-  { name: 'Équipage de nuit', sites: [], webhook: undefined },
-];
 const STORM = [20, 21, 22, 23, 24];
 const TITLE_FOCUSED = 'document.activeElement.id === "incident-title"';
 const LOADED = '[...document.images].some((image) => image.complete && image.naturalWidth > 0)';
@@ -34,9 +28,6 @@ t.test('operators act in a browser', { skip: browserMissing(), timeout: 240_000 
   );
   await t.test('one verdict closes the selected rows, and refused rows say why', (t) =>
     checkBulk(t, browser, jpeg),
-  );
-  await t.test('a patrol is dispatched and answers, by digits and by arrows', (t) =>
-    checkPatrol(t, browser, jpeg),
   );
   await t.test('a phone selects by a long press and shows whole titles', (t) => checkPhone(t, browser, jpeg));
 });
@@ -229,65 +220,4 @@ async function checkPhone(t: Test, browser: Browser, jpeg: Buffer): Promise<void
   await waitUntil('document.querySelectorAll(".row.new, .row.late").length > 0');
   await waitUntil('document.querySelector(".bulk-count")?.textContent.includes("6 sélectionnés")');
   t.same(pageErrors, []);
-}
-
-const OPTIONS = '[...document.querySelectorAll(".option")].map(({ textContent }) => textContent)';
-const FACTS = 'document.querySelector(".incident .facts").textContent';
-
-async function checkPatrol(t: Test, browser: Browser, jpeg: Buffer): Promise<void> {
-  const { page, room, posts, pageErrors, waitUntil } = await openApp(t, browser, jpeg, {
-    look: ['fr', 'light'],
-    path: '/incidents/20',
-    settings: { patrols: PATROLS },
-  });
-  const { keyboard } = page;
-  await page.waitForSelector('.incident .act.dispatch');
-  await keyboard.press('d');
-  await page.waitForSelector('dialog[open] .option');
-  t.equal(
-    await page.evaluate('document.activeElement.getAttribute("role")'),
-    'listbox',
-    'the list has the focus, no button',
-  );
-  t.strictSame(await page.evaluate(OPTIONS), [
-    '1Îlotage centre',
-    '2Équipage de nuit',
-    '3Patrouille du portautre site',
-    '0Autre équipage, non précisé',
-  ]);
-  await keyboard.press('Enter');
-  t.not(await page.$('dialog[open]'), null, 'Enter alone does nothing');
-  await keyboard.press('1');
-  await waitUntil(`${FACTS}.includes("Îlotage centre, pas encore de réponse")`);
-  await page.waitForSelector('.incident .act.answer');
-  await keyboard.press('d');
-  await page.waitForSelector('dialog[open] .option');
-  t.strictSame(await page.evaluate(OPTIONS), ['1Acceptée, en route', '2Indisponible', '3Sur place']);
-  await keyboard.press('ArrowDown');
-  await keyboard.press('ArrowDown');
-  await keyboard.press('Enter');
-  await waitUntil(`${FACTS}.includes("indisponible")`);
-  await page.waitForSelector('.incident .act.another');
-  await keyboard.press('d');
-  await page.waitForSelector('dialog[open] .option');
-  await keyboard.press('2');
-  await waitUntil(`${FACTS}.includes("Équipage de nuit, pas encore de réponse")`);
-  await waitUntil(
-    'document.querySelector(".toasts")?.textContent.includes("Engagement de Équipage de nuit")',
-  );
-  const report = { patrol: 'Équipage de nuit', answer: 'arrived' };
-  t.equal((await room.postAs('Omar', '/api/incidents/20/patrol', report)).status, 200);
-  await waitUntil(`/Équipage de nuit, sur place.*Délai d’arrivée\\d+ s/.test(${FACTS})`);
-  t.equal(await page.$('.incident .act.answer'), null, 'no answer is left to report');
-  t.match(
-    posts.map(({ path, body }) => [path.replace('/api/incidents/20/', ''), body]),
-    [
-      ['claim', {}],
-      ['dispatch', { patrol: 'Îlotage centre' }],
-      ['patrol', { patrol: 'Îlotage centre', answer: 'declined' }],
-      ['claim', {}],
-      ['dispatch', { patrol: 'Équipage de nuit' }],
-    ],
-  );
-  t.strictSame(pageErrors, []);
 }
