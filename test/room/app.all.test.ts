@@ -234,7 +234,7 @@ async function checkTwoTabs(t: Test, browser: Browser): Promise<void> {
   await second.waitUntil(LIVE);
   t.equal(room.streams.openCount, 1);
   await addIncidents(room.db, [numbered(3)]);
-  await second.waitUntil('document.querySelector("[data-no="3"]") !== null');
+  await second.waitUntil(`document.querySelector("[data-no='3']") !== null`);
   // Chromium draws nothing in a background tab, and a click waits for a frame.
   await page.bringToFront();
   await page.click('#logout');
@@ -248,7 +248,7 @@ async function checkTwoTabs(t: Test, browser: Browser): Promise<void> {
   await page.close();
   await waitUntil(t, 'the other tab reads on', () => room.streams.openCount === 1);
   await addIncidents(room.db, [numbered(4)]);
-  await second.waitUntil('document.querySelector("[data-no="4"]") !== null');
+  await second.waitUntil(`document.querySelector("[data-no='4']") !== null`);
   t.strictSame([...first.pageErrors, ...second.pageErrors], []);
 }
 

@@ -5,12 +5,12 @@ import { sha256Of } from '../../agent/base/sha256.ts';
 import { verifyChain } from '../../scripts/programs/room/console/audit.ts';
 import { BULK_MAX } from '../../scripts/programs/room/contract/terms.ts';
 import { VerdictsAnswer } from '../../scripts/programs/room/contract/undo.ts';
-import type { Queries, Sql } from '../../scripts/programs/room/database/sql.ts';
+import type { Sql } from '../../scripts/programs/room/database/sql.ts';
 import { ask, enter, from, fullConsole, roomDatabase } from '../lib/console.ts';
 import { refusalOf } from '../lib/console-room.ts';
-import { addIncident, addIncidents, addStill, changeIncident } from '../lib/console-rows.ts';
+import { addIncident, addStill, changeIncident } from '../lib/console-rows.ts';
 import { DATABASES, onEachDatabase } from '../lib/databases.ts';
-import { incidentIn, type Person, personIn, stateOf } from '../lib/room-acts.ts';
+import { type Person, personIn, stateOf } from '../lib/room-acts.ts';
 
 const NOW = Date.parse('2026-11-27T12:00:00.000Z');
 const JPEG = Buffer.from('a redacted picture');
@@ -37,29 +37,6 @@ const judgements = async (db: Sql, no: number): Promise<object[]> =>
       [no],
     )
   ).map(({ account, more }) => ({ account, ...(JSON.parse(more) as object) }));
-
-/** The database, with a count of its statements in transactions. */
-function counting(db: Sql): { readonly db: Sql; statements: number } {
-  const counted = { db, statements: 0 };
-  const count = (transaction: Queries): Queries => ({
-    all: (sql, values) => {
-      counted.statements += 1;
-      return transaction.all(sql, values);
-    },
-    run: (sql, values) => {
-      counted.statements += 1;
-      return transaction.run(sql, values);
-    },
-  });
-  counted.db = new Proxy(db, {
-    get: (target, name) =>
-      name === 'transaction'
-        ? <T>(work: (transaction: Queries) => Promise<T>) =>
-            target.transaction((transaction) => work(count(transaction)))
-        : (Reflect.get(target, name).bind?.(target) ?? Reflect.get(target, name)),
-  });
-  return counted;
-}
 
 onEachDatabase('verdicts are given on pictures that were opened', async (t, database) => {
   const db = await database.prepared(NOW);
@@ -157,34 +134,6 @@ onEachDatabase('verdicts are given on pictures that were opened', async (t, data
     t.same(await judgements(db, unseenNo), [{ account: 'anna', verdict: 'confirmed', unseen: true }]);
     const repeatedNos = [noticeNo, noticeNo].map((no) => ({ no, revision: 2 }));
     t.match((await refusalOf(anna.reviewAll(repeatedNos, 'unclear'))).message, /named twice/);
-  });
-
-  await t.test('the number of statements does not grow with the incidents', async (t) => {
-    const statementsFor = async (count: number): Promise<number[]> => {
-      const nos = await addIncidents(
-        db,
-        Array.from({ length: count }, (_, index) => ({ ...withPicture('b-1'), box: `b-${index % 7}` })),
-      );
-      const counted = counting(db);
-      const bulk = personIn(counted.db, 'anna', NOW);
-      const startMs = performance.now();
-      const { results, undo } = await bulk.reviewAll(
-        nos.map((no) => ({ no, revision: 0 })),
-        'false-alarm',
-        { withoutLooking: true },
-      );
-      const reviewStatements = counted.statements;
-      t.equal(results.filter(({ problem }) => problem === null).length, count);
-      const judgedMs = performance.now();
-      await bulk.undo(undo.acts);
-      t.comment(
-        `${count}: ${Math.round(judgedMs - startMs)} ms, undo ${Math.round(performance.now() - judgedMs)} ms`,
-      );
-      t.match(await incidentIn(db, nos.at(-1) ?? 0), { state: 'new', verdict: null });
-      return [reviewStatements, counted.statements - reviewStatements];
-    };
-    const few = await statementsFor(2);
-    t.same(await statementsFor(BULK_MAX), few, `${few.join(' and ')} statements`);
   });
 
   t.match(await verifyChain(db), { problem: null }, 'the audit log is intact');

@@ -8,14 +8,11 @@ import type { SearchRequest, SearchState } from '../../scripts/programs/room/con
 import type { Sql } from '../../scripts/programs/room/database/sql.ts';
 import { browserMissing } from '../lib/browser.ts';
 import { putCameras } from '../lib/console-rows.ts';
-import { passMs } from '../lib/cpu-time.ts';
 import { scratch } from '../lib/paths.ts';
 import { browserOf, type OpenConsole, type Opening, openConsole, type Tab } from '../lib/room-browser.ts';
 import { city, cityMapFile, ENTRIES, HOSTILE, SEARCH } from '../lib/room-city.ts';
 import { violations } from '../page/in-page.ts';
 
-/** Maximum layout time of 1,500 tiles, in passes over a frame: about 25 ms where a pass takes .3. */
-const DRAWN_PASSES_MAX = 80;
 interface OpenView extends OpenConsole {
   show(screen: string): Promise<void>;
 }
@@ -77,7 +74,7 @@ const READY: Readonly<Record<string, string>> = {
 
 t.test('the views work in a browser', { skip: browserMissing(), timeout: 180_000 }, async (t) => {
   const browser = await browserOf(t);
-  await t.test('1,500 tiles are laid out within the limit', (t) => tiles(t, browser));
+  await t.test('a tile of 1,500 changes with its camera', (t) => changedTile(t, browser));
   await t.test('cameras are reached and read by keyboard', (t) => camerasByKey(t, browser));
   await t.test('the plan moves by mouse and keyboard', (t) => plan(t, browser));
   await t.test('a search keeps its input while the server is unavailable', (t) => search(t, browser));
@@ -88,38 +85,9 @@ t.test('the views work in a browser', { skip: browserMissing(), timeout: 180_000
   await t.test('a changed audit log is shown as broken', (t) => broken(t, browser));
 });
 
-/** Measures from the data's arrival to the finished layout, and to the next frame. */
-const DRAW = `(async () => {
-  document.querySelector('nav a[href="/search"]').click();
-  await new Promise((done) => requestAnimationFrame(() => setTimeout(done, 30)));
-  const from = performance.now();
-  document.querySelector('nav a[href="/cameras"]').click();
-  while (document.querySelectorAll('[role=option]').length < 1500) await Promise.resolve();
-  document.body.getBoundingClientRect();
-  const laid = performance.now() - from;
-  await new Promise((done) => requestAnimationFrame(() => { const c = new MessageChannel(); c.port1.onmessage = done; c.port2.postMessage(0); }));
-  return [laid, performance.now() - from];
-})()`;
-
-async function tiles(t: Test, browser: Browser): Promise<void> {
+async function changedTile(t: Test, browser: Browser): Promise<void> {
   const view = await openView(t, browser);
   await view.show('cameras');
-  // Other programs can only add time, so the fastest run must hold; more runs follow while none does.
-  const barMs = DRAWN_PASSES_MAX * passMs();
-  const runs: [number, number][] = [];
-  while (runs.length < 5 || (runs.length < 60 && runs.every(([writtenMs]) => writtenMs > barMs))) {
-    runs.push((await view.page.evaluate(DRAW)) as [number, number]);
-  }
-  const inOrder = (of: 0 | 1) => runs.map((run) => run[of]).sort((a, b) => a - b);
-  const [layoutMs, painted] = [inOrder(0), inOrder(1)].map(
-    (all) => `${all[0]?.toFixed(1)} (median ${all[Math.floor(all.length / 2)]?.toFixed(1)})`,
-  );
-  t.comment(`laid out ${layoutMs} ms, painted ${painted} ms`);
-  const limitMs = Math.max(barMs, DRAWN_PASSES_MAX * passMs());
-  t.ok(
-    (inOrder(0)[0] ?? Number.NaN) <= limitMs,
-    `${layoutMs} ms of ${runs.length}; at most ${limitMs.toFixed(1)}`,
-  );
   const conditions = JSON.stringify(['covered', HOSTILE.slice(0, 40)]);
   const change = { site: 'bellecour', box: 'cam-0000', last_report: new Date().toISOString(), conditions };
   await putCameras(view.room.db, [change]);

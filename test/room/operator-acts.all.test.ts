@@ -7,7 +7,7 @@ import sharp from 'sharp';
 import t, { type Test } from 'tap';
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
 import { browserMissing } from '../lib/browser.ts';
-import { addIncidents, addPictured, type Columns } from '../lib/console-rows.ts';
+import { addIncidents, addPictured } from '../lib/console-rows.ts';
 import { browserOf, type OpenConsole, type Opening, openConsole, PHONE } from '../lib/room-browser.ts';
 import { numbered } from '../lib/room-evening.ts';
 
@@ -22,9 +22,6 @@ t.test('operators act in a browser', { skip: browserMissing(), timeout: 240_000 
   const browser = await browserOf(t);
   await t.test('verdicts lead through a storm, and z takes the last one back', (t) =>
     checkStorm(t, browser, jpeg),
-  );
-  await t.test('claim, dispatch and note are done at once and can be undone', (t) =>
-    checkUndo(t, browser, jpeg),
   );
   await t.test('one verdict closes the selected rows, and refused rows say why', (t) =>
     checkBulk(t, browser, jpeg),
@@ -95,43 +92,6 @@ async function checkStorm(t: Test, browser: Browser, jpeg: Buffer): Promise<void
   room.console.clock.aheadMs += 11_000;
   await keyboard.press('z');
   await waitUntil('document.querySelector(".toast.bad")?.textContent.includes("the time for it is over")');
-  t.same(pageErrors, []);
-}
-
-async function checkUndo(t: Test, browser: Browser, jpeg: Buffer): Promise<void> {
-  const { page, room, pageErrors, waitUntil } = await openApp(t, browser, jpeg, { path: '/incidents/3' });
-  const { keyboard } = page;
-  const stateOf3 = async () => {
-    const [row] = await room.db.all<Columns>('SELECT state, claimed_by FROM incident WHERE no = 3');
-    return row;
-  };
-  const mark = (state: string) => `document.querySelector(".incident .mark.${state}") !== null`;
-  await page.waitForSelector('.incident .act.claim');
-  await page.focus('.incident .act.claim');
-  await keyboard.press('Enter');
-  await waitUntil(mark('claimed'));
-  await waitUntil(TITLE_FOCUSED);
-  t.pass('the pressed button is gone, and the focus is on the title');
-  await waitUntil('document.querySelector(".toast.good") !== null');
-  await keyboard.press('z');
-  await waitUntil('document.querySelector(".incident .act.claim") !== null');
-  t.match(await stateOf3(), { state: 'new', claimed_by: null });
-  await keyboard.press('d');
-  await waitUntil(mark('dispatched'));
-  t.equal(await page.$('dialog[open]'), null, 'nothing has to be confirmed');
-  await waitUntil('document.querySelector(".toasts").textContent.includes("Dispatched")');
-  await keyboard.press('z');
-  await waitUntil('document.querySelector(".incident .act.claim") !== null');
-  t.match(await stateOf3(), { state: 'new', claimed_by: null }, 'claim and dispatch are one action');
-  await keyboard.press('n');
-  await page.waitForSelector('dialog[open] textarea');
-  await keyboard.type('zzz');
-  await keyboard.press('Enter');
-  await waitUntil('document.querySelector(".notes li") !== null');
-  await keyboard.press('z');
-  await waitUntil('document.querySelector(".notes li") === null');
-  await keyboard.press('z');
-  await waitUntil('document.querySelector(".toasts").textContent.includes("There is nothing to undo")');
   t.same(pageErrors, []);
 }
 

@@ -1,7 +1,7 @@
 /** Browser tests of the picture of an incident: its place on the screen, full size, zoom, and the pictures before it. */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import type { Browser, CDPSession, Page } from 'puppeteer-core';
+import type { Browser, Page } from 'puppeteer-core';
 import sharp from 'sharp';
 import t, { type Test } from 'tap';
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
@@ -44,7 +44,6 @@ t.test(
     await t.test('the keyboard and the mouse open, zoom, move and close the full size', (t) =>
       checkFull(t, browser, room),
     );
-    await t.test('two fingers open and zoom the full size', (t) => checkFingers(t, browser, room));
     await t.test('one key shows the pictures before the alert, each with its time', (t) =>
       checkMoments(t, browser, room),
     );
@@ -216,43 +215,6 @@ async function checkFull(t: Test, browser: Browser, room: AppRoom): Promise<void
     'the full size counts as the same viewing',
   );
   t.strictSame(posts, [], 'no key of the full size is a verdict');
-  t.strictSame(pageErrors, []);
-}
-
-/** Moves two fingers apart around a point, from 40 to 160 px. */
-async function spread(
-  devtools: CDPSession,
-  { x, y }: { readonly x: number; readonly y: number },
-): Promise<void> {
-  const fingers = (gapPx: number) => [-1, 1].map((side, id) => ({ x: x + (side * gapPx) / 2, y, id }));
-  const send = (
-    type: 'touchStart' | 'touchMove' | 'touchEnd',
-    touchPoints: { x: number; y: number; id: number }[],
-  ) => devtools.send('Input.dispatchTouchEvent', { type, touchPoints });
-  await send('touchStart', fingers(40));
-  for (let gapPx = 60; gapPx <= 160; gapPx += 20) await send('touchMove', fingers(gapPx));
-  await send('touchEnd', []);
-}
-
-async function checkFingers(t: Test, browser: Browser, room: AppRoom): Promise<void> {
-  const { page, waitUntil, pageErrors } = await open(t, browser, room, ONE, { size: PHONE });
-  const devtools = await page.createCDPSession();
-  const middle = (await page.evaluate(`(() => {
-    const { left, top, width, height } = document.querySelector('.pictures').getBoundingClientRect();
-    return { x: left + width / 2, y: top + height / 2 };
-  })()`)) as { x: number; y: number };
-  await spread(devtools, middle);
-  await waitUntil(FULL);
-  t.equal(await page.evaluate('visualViewport.scale'), 1, 'the page itself is not zoomed');
-  const before = await drawingOf(page);
-  t.equal(before.scale, 1, 'natural size');
-  const centre = (before.stage.width / 2 - before.x) / STILL.width;
-  t.ok(Math.abs(centre - 0.85) < 0.01, `the alert is in the middle: ${centre}`);
-  await spread(devtools, { x: 195, y: 450 });
-  await waitUntil(`!document.querySelector('.picture-title').textContent.includes('100')`);
-  const after = await drawingOf(page);
-  t.ok(Math.abs(after.scale - 4) < 0.1, `two fingers zoom: ${after.scale}`);
-  t.equal(await page.evaluate('visualViewport.scale'), 1);
   t.strictSame(pageErrors, []);
 }
 

@@ -33,6 +33,17 @@ import { unlessAll } from '../lib/run.ts';
 
 const PROGRAM = bundled('scripts/programs/room/console');
 
+const NO_CHANGES: ScreenChanges = {
+  ...{ rev: 0, incidents: [], cameras: [], removedCameras: [] },
+  ...{ suppressions: undefined, openCount: undefined },
+};
+/** Makes every console ask its database. */
+const poke = (db: Sql, key: string): Promise<unknown> =>
+  db.run(
+    "INSERT INTO completed_action (key, account, incident, at) VALUES ($1, 'x', 1, '2026-01-01T00:00:00.000Z')",
+    [key],
+  );
+
 /** Checks that a screen received all changes after `after`, each once and in order. */
 async function checkComplete(
   t: Test,
@@ -194,12 +205,10 @@ t.test('a screen too far behind reloads, and a change between two queries comes 
   const db = await (await DATABASES.sqlite(t)).prepared();
   const state = { rev: 5000, put: [] as number[], cameras: 0 };
   const changesSince = async (sinceRev: number): Promise<ScreenChanges> => ({
+    ...NO_CHANGES,
     rev: state.rev,
     incidents: state.put.filter((rev) => rev > sinceRev).map((rev) => ({ rev }) as Incident),
     cameras: Array.from({ length: state.cameras }, (_, at) => ({ box: `b-${at}` }) as Camera),
-    removedCameras: [],
-    suppressions: undefined,
-    openCount: undefined,
   });
   const { url, server } = await startConsole(t, db, { changesSince });
   const cookie = await enter(url, 'auditor');
@@ -213,16 +222,11 @@ t.test('a screen too far behind reloads, and a change between two queries comes 
   state.put = [5001, 5002];
   state.rev = 5001;
   state.cameras = 2;
-  const poke = () =>
-    db.run(
-      "INSERT INTO completed_action (key, account, incident, at) VALUES ($1, 'x', 1, '2026-01-01T00:00:00.000Z')",
-      [String(Math.random())],
-    );
-  await poke();
+  await poke(db, 'a');
   await waitUntil(t, 'the first', () => current.revs.length === 1);
   state.rev = 5002;
   state.cameras = 0;
-  await poke();
+  await poke(db, 'b');
   await waitUntil(t, 'the second', () => current.revs.length === 2 && near?.revs.length === 2);
   for (const reader of [current, far, future, near]) t.same(reader?.revs, [5001, 5002]);
   t.match(
@@ -235,7 +239,7 @@ t.test('a screen too far behind reloads, and a change between two queries comes 
   );
   state.put = Array.from({ length: 2001 }, (_, at) => 5003 + at);
   state.rev = 5003 + 2000;
-  await poke();
+  await poke(db, 'c');
   await waitUntil(t, 'a storm', () => current.names().at(-1) === 'reset');
   t.equal(current.lastId, 7003);
   const otherReaders = Array.from({ length: 20 }, () => readStream(t, url, cookie));
@@ -278,15 +282,12 @@ t.test('a stalled screen is cut off, and a session that ends elsewhere ends its 
   const state = { rev: 0 };
   const text = 'x'.repeat(2000);
   const changesSince = async (sinceRev: number): Promise<ScreenChanges> => ({
+    ...NO_CHANGES,
     rev: state.rev,
     incidents: Array.from(
       { length: state.rev - sinceRev },
       (_, at) => ({ rev: sinceRev + 1 + at, kind: text }) as Incident,
     ),
-    cameras: [],
-    removedCameras: [],
-    suppressions: undefined,
-    openCount: undefined,
   });
   const { url, notices, server } = await startConsole(t, db, { changesSince });
   const cookie = await enter(url, 'operator');
@@ -302,10 +303,7 @@ t.test('a stalled screen is cut off, and a session that ends elsewhere ends its 
   t.teardown(() => other.close());
   for (let at = 0; at < 30 && !notices.some((line) => /does not read/.test(line)); at += 1) {
     state.rev += 1000;
-    await other.run(
-      "INSERT INTO completed_action (key, account, incident, at) VALUES ($1, 'x', 1, '2026-01-01T00:00:00.000Z')",
-      [`slow-${at}`],
-    );
+    await poke(other, `slow-${at}`);
     await waitUntil(t, 'the other one has it', () => last(reader) === state.rev);
   }
   t.match(server.summary(), /1 slow screens cut off/);
@@ -355,11 +353,8 @@ t.test('two consoles of the program share one database and end cleanly', async (
   );
   const cases: [string[], number, RegExp][] = [
     [[], 2, /^room: name --settings FILE, or --demo/],
-    [['--settings', '/nowhere.yaml'], 2, /^room: \/nowhere\.yaml: cannot be read/],
     [['--settings', settings], 2, /^room: database: not a room database yet .* start the archive/],
     [['--demo', '--listen', '0.0.0.0:0'], 2, /^room: --listen: with --demo anybody with the link may enter/],
-    [['--demo', '--listen', 'here'], 2, /^room: --listen: .*must be address:port/],
-    [['--demo', '--database', 'mysql://x'], 2, /^room: database: must be a file or postgres/],
     [['--demo', '--database', 'postgres://u@127.0.0.1:1/x'], 1, /^room: database: does not answer/],
     [['--demo', '--app', '/nowhere'], 2, /^room: the browser app is missing .*npm run build/],
   ];

@@ -37,9 +37,16 @@ const day = (dayText: string, hour: number, change: Record<string, string | numb
   ...change,
 });
 
+async function textOf(parts: AsyncIterable<unknown> | Promise<AsyncIterable<unknown>>): Promise<string> {
+  let text = '';
+  for await (const part of await parts) text += String(part);
+  return text;
+}
+
 onEachDatabase('the console shows the room’s data', async (t, database) => {
   const db = await database.prepared(NOW);
   const handlers = handlersOf(db);
+  const detailOf = (no: number) => handlers.incident(callOf<'incident'>('anna', NOW, { params: { no } }));
   const page = (query: IncidentQuery) => handlers.incidents(callOf<'incidents'>('anna', NOW, { query }));
 
   await t.test('text of a hostile box stays text, and breaks no page', async (t) => {
@@ -72,7 +79,7 @@ onEachDatabase('the console shows the room’s data', async (t, database) => {
     t.notOk('list' in (odd?.cause ?? {}));
     t.equal((await page({ kind })).incidents.length, 1, 'a kind of a newer agent is found by its name');
     for (const no of nos) {
-      const detail = await handlers.incident(callOf<'incident'>('anna', NOW, { params: { no } }));
+      const detail = await detailOf(no);
       t.ok(Value.Check(ROUTES.incident.gives, detail));
     }
     for (const query of [
@@ -123,13 +130,9 @@ onEachDatabase('the console shows the room’s data', async (t, database) => {
     );
     t.equal((await page({ site: 'paging', box: 'p-0', state: 'closed' })).incidents.length, 0);
     t.equal((await page({ site: 'paging', verdict: 'none', severity: 'alert' })).incidents.length > 25, true);
-    let text = '';
     const query = { site: 'paging', box: 'p-0' };
-    for await (const line of await handlers.incidentsCsv(
-      callOf<'incidentsCsv'>('supervisor', NOW, { query }),
-    ))
-      text += line;
-    const csv = text.trim().split('\r\n');
+    const table = handlers.incidentsCsv(callOf<'incidentsCsv'>('supervisor', NOW, { query }));
+    const csv = (await textOf(table)).trim().split('\r\n');
     t.equal(csv.length, 14, 'a line of names, and each');
     t.match(csv[0], /^no,received,startedAt,/);
     const [entry] = await db.all<{ account: string; more: string }>(
@@ -180,7 +183,7 @@ onEachDatabase('the console shows the room’s data', async (t, database) => {
       /picture 'snapshot' does not exist: the camera was covered/,
     );
     t.equal((await rows()).length, 1, 'a picture that was not shown is not audited');
-    const incident = await handlers.incident(callOf<'incident'>('anna', NOW, { params: { no } }));
+    const incident = await detailOf(no);
     t.same(
       incident.stills.map(({ isStored }) => isStored),
       [true, false, false],
@@ -205,7 +208,7 @@ onEachDatabase('the console shows the room’s data', async (t, database) => {
     );
     await insert(db, 'day_figure', day('2026-10-29', 0, { ...place, alerts: 1, unclear: 1 }));
     await insert(db, 'day_figure', day('2026-10-28', 23, { ...place, alerts: 99, false_alarms: 99 }));
-    const detail = await handlers.incident(callOf<'incident'>('anna', NOW, { params: { no } }));
+    const detail = await detailOf(no);
     t.ok(Value.Check(ROUTES.incident.gives, detail));
     t.same(
       detail.nearby.map((one) => one.no),
@@ -214,10 +217,7 @@ onEachDatabase('the console shows the room’s data', async (t, database) => {
     const counts = { alerts: 10, confirmed: 6, falseAlarms: 2, unclear: 1 };
     t.same(detail.precision, { ...counts, share: 0.75, low: 0.409, high: 0.929 }, 'of the last 30 days');
     t.equal(detail.purpose, 'safety');
-    t.equal(
-      (await refusalOf(handlers.incident(callOf<'incident'>('a', NOW, { params: { no: 99_999 } })))).status,
-      404,
-    );
+    t.equal((await refusalOf(detailOf(99_999))).status, 404);
   });
 
   await t.test('a camera list has condition and blind time', async (t) => {
@@ -236,9 +236,7 @@ onEachDatabase('the console shows the room’s data', async (t, database) => {
       { box: 'e-1', condition: 'blind', blindS: 3660, reasons: ['frozen', 'stream-lost'] },
       { box: 'e-2', condition: 'offline', blindS: 0, reasons: ['silent', 'authorisation-expiring'] },
     ]);
-    let text = '';
-    for await (const line of await handlers.camerasCsv(callOf<'camerasCsv'>('anna', NOW))) text += line;
-    const csv = text.trim().split('\r\n');
+    const csv = (await textOf(handlers.camerasCsv(callOf<'camerasCsv'>('anna', NOW)))).trim().split('\r\n');
     t.equal(csv.length, all.cameras.length + 1);
   });
 
@@ -310,9 +308,7 @@ onEachDatabase('the console shows the room’s data', async (t, database) => {
     t.ok(report.open.length < alerts, 'alerts of one cause share it');
     for (const { incident, count, firstReceived, lastReceived } of report.open)
       t.ok(incident.received === lastReceived && (count > 1 || firstReceived === lastReceived));
-    let table = '';
-    for await (const part of await handlers.handOverCsv(callOf<'handOverCsv'>('supervisor', NOW, shift)))
-      table += String(part);
+    const table = await textOf(handlers.handOverCsv(callOf<'handOverCsv'>('supervisor', NOW, shift)));
     const [head, ...lines] = table.trim().split('\r\n');
     t.match(head, /^.?state,count,firstReceived,lastReceived,site,/);
     t.equal(lines.length, report.open.length);
@@ -332,9 +328,7 @@ onEachDatabase('the console shows the room’s data', async (t, database) => {
     t.equal(rest.entries[0]?.no, (newest.entries.at(-1)?.no ?? 0) - 1);
     t.ok((await ask({ account: 'anna' })).entries.every(({ account }) => account === 'anna'));
     t.equal((await ask({ incident: 2 ** 70 })).entries.length, 0);
-    let text = '';
-    for await (const part of await handlers.auditCsv(callOf<'auditCsv'>('auditor', NOW)))
-      text += String(part);
+    const text = await textOf(handlers.auditCsv(callOf<'auditCsv'>('auditor', NOW)));
     t.equal(text.trimEnd().split('\n').length, 2 + (newest.entries[0]?.no ?? 0), 'its own export is in it');
     await db.run("UPDATE audit SET more = '{}' WHERE no = 2");
     t.equal((await ask({})).isIntact, true, 'a verified log is verified again after an hour');
