@@ -21,9 +21,9 @@ import t, { type Test } from 'tap';
 import { packageRoot } from '../../agent/base/package-root.ts';
 import { SNAPSHOT_BYTES_MAX, SNAPSHOT_LONG_SIDE_PX_MAX } from '../../agent/contract/redacted-jpeg.ts';
 import { enter } from '../lib/console.ts';
-import { unlessFull } from '../lib/run.ts';
 import { scratch } from '../lib/paths.ts';
 import { allPids, procText } from '../lib/proc.ts';
+import { unlessFull } from '../lib/run.ts';
 import { slowness } from '../lib/slowness.ts';
 
 const root = packageRoot();

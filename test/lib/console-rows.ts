@@ -114,6 +114,25 @@ export async function addStill(
   });
 }
 
+/** Adds incidents of `site`, each with the still `jpeg` of 15 s ago. */
+export async function addPictured(
+  db: Sql,
+  jpeg: Buffer,
+  site: string,
+  incidents: readonly (Columns & { readonly no: number; readonly box: string })[],
+): Promise<void> {
+  const sha256 = createHash('sha256').update(jpeg).digest('hex');
+  const time = iso(Date.now() - 15_000);
+  const rows = incidents.map((incident) => {
+    const still = `${incident.no}.jpg`;
+    const detail = { stills: [{ moment: 'snapshot', name: still, time, sha256 }], timeZone: 'Europe/Paris' };
+    return { site, still, detail: JSON.stringify(detail), ...incident };
+  });
+  for (const { no, box } of incidents)
+    await addStill(db, { name: `${no}.jpg` }, jpeg, Date.now(), { site, box, seq: no });
+  await addIncidents(db, rows);
+}
+
 /** Returns the number that an incident is given, 0 for anything else. */
 export async function insert(db: Queries, table: string, columns: Columns): Promise<number> {
   const places = Object.keys(columns).map((_, index) => `$${index + 1}`);

@@ -6,7 +6,7 @@ import type { Sql } from '../../scripts/programs/room/database/sql.ts';
 import { TIME_ZONE } from './console.ts';
 import { callOf } from './console-room.ts';
 
-export const PEOPLE = ['anna', 'ben', 'supervisor'];
+const PEOPLE = ['anna', 'ben', 'supervisor'];
 
 /** An action's time in s after the start of the test, and its other parts. */
 export interface Acting {
@@ -33,12 +33,12 @@ export interface Person {
   open(no: number, acting?: Acting): Promise<unknown>;
 }
 
-export const handlersOf = (db: Sql): RoomHandlers =>
-  dataHandlers(db, { timeZone: TIME_ZONE, people: async () => PEOPLE, plan: undefined, patrols: [] });
+export const handlersOf = (db: Sql, people = PEOPLE): RoomHandlers =>
+  dataHandlers(db, { timeZone: TIME_ZONE, people: async () => people, plan: undefined, patrols: [] });
 
 /** A person whose clock starts at `startMs`. */
-export function personIn(db: Sql, name: string, startMs: number): Person {
-  const handlers = handlersOf(db);
+export function personIn(db: Sql, name: string, startMs: number, people = PEOPLE): Person {
+  const handlers = handlersOf(db, people);
   const call = (params: object, acting: Acting, body: object): never =>
     callOf(name, startMs + (acting.atS ?? 0) * 1000, {
       params,

@@ -3,18 +3,31 @@
  */
 import diagnostics from 'node:diagnostics_channel';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Browser, BrowserContext, Page } from 'puppeteer-core';
+import { join } from 'node:path';
+import type { Browser, BrowserContext, Page, Viewport } from 'puppeteer-core';
 import type { Test } from 'tap';
 import { freePort } from '../../scripts/lib/mosquitto.ts';
 import type { DataHandlers } from '../../scripts/programs/room/console/routes.ts';
 import type { Settings } from '../../scripts/programs/room/console/settings.ts';
 import type { Sql } from '../../scripts/programs/room/database/sql.ts';
-import { beginning } from '../page/in-page.ts';
-import type { Look } from '../page/phone.ts';
-import { ask, enter, fullConsole, type Reply, roomDatabase, type TestConsole } from './console.ts';
+import { beginning, violations } from '../page/in-page.ts';
+import { type Look, openBrowser, savePicture } from '../page/phone.ts';
+import {
+  ask,
+  cookieOf,
+  enter,
+  from,
+  fullConsole,
+  type Reply,
+  roomDatabase,
+  type TestConsole,
+} from './console.ts';
 import { DATABASES } from './databases.ts';
-import { scratch } from './paths.ts';
+import { ROOT, scratch } from './paths.ts';
 import { TcpProxy } from './proxy.ts';
+
+/** Folder of the pictures that are taken with WRITE_SCREENS=1. */
+const SCREENS_DIR = join(ROOT, '.cache/console-screens');
 
 export const PEOPLE = [
   { name: 'Nadia', role: 'operator' },
@@ -56,14 +69,17 @@ export async function appRoom(t: Test, { fill, settings, handlers, address }: Se
   const streams = streamsOf(t, port);
   const server = await fullConsole(t, db, { ...own, ...settings }, handlers);
   const postAs = async (user: string, path: string, body: unknown, key?: string): Promise<Reply> => {
-    const past = { host: new URL(home).host, origin: home, 'sec-fetch-site': 'same-origin' };
+    const past = { host: new URL(home).host, ...from(home) };
     const session = await ask(`${server.url}/api/login`, {
       method: 'POST',
       headers: past,
       body: { name: user },
     });
-    const cookie = String(session.headers['set-cookie']?.[0]).split(';', 1)[0] ?? '';
-    const headers = { ...past, cookie, ...(key !== undefined && { 'idempotency-key': key }) };
+    const headers = {
+      ...past,
+      cookie: cookieOf(session),
+      ...(key !== undefined && { 'idempotency-key': key }),
+    };
     return ask(server.url + path, { method: 'POST', headers, body });
   };
   const record = async (...actions: string[]) => {
@@ -101,59 +117,111 @@ export interface Tab {
   readonly posts: { readonly path: string; readonly body: unknown }[];
   waitUntil(condition: string, timeoutMs?: number): Promise<void>;
   text(selector?: string): Promise<string>;
+  press(...keys: readonly string[]): Promise<void>;
 }
 
-/** Languages and themes. The ordinary run takes two, which have each language and each theme. */
-export const LOOKS: readonly Look[] = [
-  ['fr', 'light'],
-  ['fr', 'dark'],
-  ['en', 'dark'],
-  ['en', 'light'],
-];
+export const DESK = { width: 1280, height: 800 };
+export const PHONE = { width: 390, height: 844, hasTouch: true, isMobile: true };
 
 export interface TabOptions {
   readonly look?: Look;
   readonly path?: string;
   /** Script that runs in the page before anything else. */
   readonly before?: string;
-  readonly width?: number;
+  readonly size?: Viewport;
   /** Message that Chromium may print about a reply to the app. */
   readonly excused?: RegExp;
 }
 
-/** A separate browser for a person who has entered, closed with the test. Without a person it shows the login. */
+/** Languages and themes, at a desk and on a phone. The run `--all` takes two, which have each of them. */
+export const LOOKS: readonly (readonly [look: Look, size: Viewport])[] = [
+  [['en', 'light'], DESK],
+  [['fr', 'light'], DESK],
+  [['fr', 'dark'], PHONE],
+  [['en', 'dark'], PHONE],
+];
+
+/** A browser that is closed with the test. */
+export async function browserOf(t: Test, options?: Parameters<typeof openBrowser>[1]): Promise<Browser> {
+  const browser = await openBrowser(join(scratch(t), 'profile'), options);
+  t.teardown(() => browser.close());
+  return browser;
+}
+
+export interface OpenConsole extends Tab {
+  readonly room: AppRoom;
+  readonly context: BrowserContext;
+  /** Opens another tab of the same browser. */
+  another(options?: TabOptions): Promise<Tab>;
+}
+
+export interface Opening extends Setup, TabOptions {
+  /** A room that is there already. */
+  readonly room?: AppRoom;
+  /** Person who has entered, Nadia by default; null shows the login. */
+  readonly user?: string | null;
+}
+
+export const LIVE = 'document.querySelector(".link-live") !== null';
+
+/** Opens the console in a browser of its own; resolves when it receives changes. */
+export async function openConsole(t: Test, browser: Browser, opening: Opening = {}): Promise<OpenConsole> {
+  const { user = 'Nadia' } = opening;
+  const room = opening.room ?? (await appRoom(t, opening));
+  const context = await contextOf(t, browser, room.home, user);
+  const another = (options: TabOptions = {}): Promise<Tab> => tabOf(context, room.home, options);
+  const tab = await another(opening);
+  if (user !== null) await tab.waitUntil(LIVE);
+  return { ...tab, room, context, another };
+}
+
+/** Opens a console of the demonstration for an account, which is chosen by keyboard on the page of its link. */
+export async function openByLink(
+  t: Test,
+  browser: Browser,
+  { url, link }: { readonly url: string; readonly link: string },
+  account: string,
+  options: TabOptions = {},
+): Promise<Tab> {
+  const context = await contextOf(t, browser, url, null);
+  const tab = await tabOf(context, url, { ...options, path: link.slice(url.length) });
+  await tab.page.waitForSelector(`[data-account="${account}"]`);
+  await tab.page.focus(`[data-account="${account}"]`);
+  // A person who has entered begins with a new page.
+  await Promise.all([tab.page.waitForNavigation({ waitUntil: 'load' }), tab.press('Enter')]);
+  await tab.waitUntil(LIVE);
+  return tab;
+}
+
+/** A separate browser for a person who has entered, closed with the test. */
 export async function contextOf(
   t: Test,
   browser: Browser,
   home: string,
-  user: string | undefined,
+  user: string | null,
 ): Promise<BrowserContext> {
   // Without a folder for downloads, this browser requests none.
   const downloadBehavior = { policy: 'allow', downloadPath: scratch(t) } as const;
   const context = await browser.createBrowserContext({ downloadBehavior });
   t.teardown(() => context.close());
-  if (user !== undefined) {
-    const [name = '', value = ''] = (await enter(home, user)).split('=');
-    await context.setCookie({
-      name,
-      value,
-      domain: '127.0.0.1',
-      path: '/',
-      httpOnly: true,
-      sameSite: 'Strict',
-    });
-  }
+  if (user !== null) await enterAs(context, home, user);
   return context;
+}
+
+export async function enterAs(context: BrowserContext, home: string, user: string): Promise<void> {
+  const [name = '', value = ''] = (await enter(home, user)).split('=');
+  const cookie = { name, value, domain: '127.0.0.1', path: '/' };
+  await context.setCookie({ ...cookie, httpOnly: true, sameSite: 'Strict' });
 }
 
 export async function tabOf(
   context: BrowserContext,
   home: string,
-  { look = ['en', 'light'], path = '/', before, width = 1600, excused = /status of 4/ }: TabOptions = {},
+  { look = ['en', 'light'], path = '/', before, size = DESK, excused = /status of 4/ }: TabOptions = {},
 ): Promise<Tab> {
   const page = await context.newPage();
   const tab = { page, pageErrors: [] as string[], requestedPaths: [] as string[], posts: [] as Tab['posts'] };
-  await page.setViewport({ width, height: 900 });
+  await page.setViewport(size);
   await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: look[1] }]);
   await page.evaluateOnNewDocument(beginning(look[0]));
   if (before !== undefined) await page.evaluateOnNewDocument(before);
@@ -161,18 +229,29 @@ export async function tabOf(
   await page.goto(home + path, { waitUntil: 'load' });
   return {
     ...tab,
-    waitUntil: async (condition, timeout = 8000) => {
+    waitUntil: async (condition, timeout = 15_000) => {
       await page.waitForFunction(condition, { timeout, polling: 10 }).catch(async () => {
         const text = await page.$eval('body', (body) => body.textContent ?? '');
         throw new Error(`not so: ${condition}\n${text.slice(0, 1500)}`);
       });
     },
     text: (selector = 'main') => page.$eval(selector, (element) => element.textContent ?? ''),
+    press: async (...keys) => {
+      for (const key of keys) await page.keyboard.press(key as 'Enter');
+    },
   };
 }
 
+/** What axe finds on the page in its present state, and whether it is wider than the screen. */
+export async function problemsOf({ page }: Pick<Tab, 'page'>, name: string): Promise<string[]> {
+  await savePicture(page, join(SCREENS_DIR, `${name}.png`));
+  const isWide = await page.evaluate('document.documentElement.scrollWidth > innerWidth');
+  const problems = [...(await violations(page)), ...(isWide === true ? ['is wider than the screen'] : [])];
+  return problems.map((problem) => `${name}: ${problem}`);
+}
+
 function watch(
-  { page, pageErrors, requestedPaths, posts }: Omit<Tab, 'waitUntil' | 'text'>,
+  { page, pageErrors, requestedPaths, posts }: Omit<Tab, 'waitUntil' | 'text' | 'press'>,
   home: string,
   excused: RegExp,
 ): void {
@@ -186,8 +265,8 @@ function watch(
   page.on('request', (request) => {
     const url = request.url();
     // Chromium draws its date picker with an icon of its own.
-    if (!url.startsWith(home) && !url.startsWith('data:image/svg+xml;base64,'))
-      pageErrors.push(`request: ${url}`);
+    const isOwn = [home, `blob:${home}`, 'data:image/svg+xml;base64,'].some((start) => url.startsWith(start));
+    if (!isOwn) pageErrors.push(`request: ${url}`);
     requestedPaths.push(`${request.method()} ${url.slice(home.length)}`);
   });
   page.on('response', (response) => {

@@ -7,9 +7,8 @@ import { ConsoleProgram } from './console-program.ts';
 import { DATABASES, type Row, type TestDatabase } from './databases.ts';
 import { makeRoom, type Room } from './room.ts';
 import { RoomProgram } from './room-program.ts';
-import { type Report, type StreetBox, startStreet } from './street-boxes.ts';
+import { type StreetBox, startStreet } from './street-boxes.ts';
 
-const STORED_WITHIN_MS = 10_000;
 /** Polling interval for SQLite, which does not notify; small against a latency of tens of milliseconds. */
 const COMMITS_EVERY_MS = 2;
 
@@ -29,29 +28,6 @@ export async function startChain(t: Test, name: Chain['name'], boxes = 10): Prom
   const street = await startStreet(t, room, boxes);
   const consoleProgram = await ConsoleProgram.start(t, database.address);
   return { name, room, database, archive, consoleProgram, street };
-}
-
-/** Number of the incident that results from a report. */
-export async function incidentOf({ database, street }: Chain, report: Report, box = 0): Promise<number> {
-  street[box]?.tell(report);
-  return storedNo(database, `${report.id}-e`);
-}
-
-async function storedNo(database: TestDatabase, episode: string): Promise<number> {
-  const deadlineMs = performance.now() + STORED_WITHIN_MS;
-  for (;;) {
-    const [row] = await database.read(
-      `SELECT no FROM incident WHERE episode = '${episode}' ORDER BY no DESC`,
-    );
-    if (row !== undefined) return Number(row['no']);
-    if (performance.now() > deadlineMs) throw new Error(`no incident of ${episode}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
-/** The audit log of one incident, the oldest entry first. */
-export function recordOf({ database }: Chain, no: number): Promise<Row[]> {
-  return database.read(`SELECT act, account, more FROM audit WHERE incident = ${no} ORDER BY no`);
 }
 
 /** Commit time of each incident, by the clock of this machine, ms; the times are never too early. */

@@ -5,26 +5,14 @@ import { demoPlan } from '../../scripts/programs/demo/plan.ts';
 import { type AlarmMemory, alarmOf } from '../../scripts/programs/room/app/alarm/alarm-memory.ts';
 import { cityMap } from '../../scripts/programs/room/app/views/geo.ts';
 import type { Incident } from '../../scripts/programs/room/contract/incident.ts';
-
-const NOW_MS = Date.parse('2026-06-01T12:00:00.000Z');
+import { incidentOf, secondsAgo } from '../lib/app-incident.ts';
 
 /** An alert of priority 1, `atS` after the start of the test, of another box each. */
-function alertOf(no: number, atS: number, overrides: Partial<Incident> = {}): Incident {
-  const at = new Date(NOW_MS + atS * 1000).toISOString();
-  const incident: Partial<Incident> = {
-    no,
-    site: 'centre',
-    box: `cam-${no}`,
-    rule: 'one-way',
-    kind: 'wrong-way',
-    severity: 'alert',
-    priority: 1,
-    state: 'new',
-    received: at,
+const alertOf = (no: number, atS: number, overrides: Partial<Incident> = {}): Incident =>
+  incidentOf(no, {
+    ...{ box: `cam-${no}`, rule: 'one-way', kind: 'wrong-way', priority: 1, received: secondsAgo(-atS) },
     ...overrides,
-  };
-  return incident as Incident;
-}
+  });
 
 /** Considers the steps in sequence, as the stream brings them. Returns what sounded and what was shown. */
 function played(steps: readonly (readonly Incident[])[], isSeen: (no: number) => boolean = () => false) {

@@ -5,12 +5,12 @@ import { sha256Of } from '../../agent/base/sha256.ts';
 import { verifyChain } from '../../scripts/programs/room/console/audit.ts';
 import { BULK_MAX } from '../../scripts/programs/room/contract/terms.ts';
 import { VerdictsAnswer } from '../../scripts/programs/room/contract/undo.ts';
-import type { Queries, Sql } from '../../scripts/programs/room/database/sql.ts';
+import type { Sql } from '../../scripts/programs/room/database/sql.ts';
 import { ask, enter, from, fullConsole, roomDatabase } from '../lib/console.ts';
 import { refusalOf } from '../lib/console-room.ts';
-import { addIncident, addIncidents, addStill, changeIncident } from '../lib/console-rows.ts';
-import { DATABASES } from '../lib/databases.ts';
-import { incidentIn, type Person, personIn, stateOf } from '../lib/room-acts.ts';
+import { addIncident, addStill, changeIncident } from '../lib/console-rows.ts';
+import { DATABASES, onEachDatabase } from '../lib/databases.ts';
+import { type Person, personIn, stateOf } from '../lib/room-acts.ts';
 
 const NOW = Date.parse('2026-11-27T12:00:00.000Z');
 const JPEG = Buffer.from('a redacted picture');
@@ -38,160 +38,106 @@ const judgements = async (db: Sql, no: number): Promise<object[]> =>
     )
   ).map(({ account, more }) => ({ account, ...(JSON.parse(more) as object) }));
 
-/** The database, with a count of its statements in transactions. */
-function counting(db: Sql): { readonly db: Sql; statements: number } {
-  const counted = { db, statements: 0 };
-  const count = (transaction: Queries): Queries => ({
-    all: (sql, values) => {
-      counted.statements += 1;
-      return transaction.all(sql, values);
-    },
-    run: (sql, values) => {
-      counted.statements += 1;
-      return transaction.run(sql, values);
-    },
+onEachDatabase('verdicts are given on pictures that were opened', async (t, database) => {
+  const db = await database.prepared(NOW);
+  const [anna, ben] = ['anna', 'ben'].map((user) => personIn(db, user, NOW)) as [Person, Person];
+
+  await t.test('a verdict needs a view of the current picture by the same account', async (t) => {
+    const no = await pictured(db, 'p-1');
+    await ben.open(no);
+    const { status, reason, message, incident } = await refusalOf(anna.review(no, 'confirmed'));
+    t.same([status, reason, incident?.no], [409, 'unseen', no]);
+    t.equal(message, `incident ${no}: anna has not opened its picture; open it, or send withoutLooking`);
+    await anna.open(no);
+    t.equal((await anna.review(no, 'confirmed', { withoutLooking: true })).state, 'closed');
+    t.same(await judgements(db, no), [{ account: 'anna', verdict: 'confirmed' }], 'she had looked');
   });
-  counted.db = new Proxy(db, {
-    get: (target, name) =>
-      name === 'transaction'
-        ? <T>(work: (transaction: Queries) => Promise<T>) =>
-            target.transaction((transaction) => work(count(transaction)))
-        : (Reflect.get(target, name).bind?.(target) ?? Reflect.get(target, name)),
+
+  await t.test('a verdict without looking is marked in the audit log', async (t) => {
+    const no = await pictured(db, 'p-2');
+    await anna.review(no, 'false-alarm', { withoutLooking: true });
+    t.same(await judgements(db, no), [{ account: 'anna', verdict: 'false-alarm', unseen: true }]);
   });
-  return counted;
-}
 
-for (const name of ['sqlite', 'postgres'] as const) {
-  void t.test(`verdicts are given on pictures that were opened, in ${name}`, async (t) => {
-    const { address } = await DATABASES[name](t);
-    const db = await roomDatabase(t, address, NOW);
-    const [anna, ben] = ['anna', 'ben'].map((user) => personIn(db, user, NOW)) as [Person, Person];
-
-    await t.test('a verdict needs a view of the current picture by the same account', async (t) => {
-      const no = await pictured(db, 'p-1');
-      await ben.open(no);
-      const { status, reason, message, incident } = await refusalOf(anna.review(no, 'confirmed'));
-      t.same([status, reason, incident?.no], [409, 'unseen', no]);
-      t.equal(message, `incident ${no}: anna has not opened its picture; open it, or send withoutLooking`);
-      await anna.open(no);
-      t.equal((await anna.review(no, 'confirmed', { withoutLooking: true })).state, 'closed');
-      t.same(await judgements(db, no), [{ account: 'anna', verdict: 'confirmed' }], 'she had looked');
+  await t.test('another picture than the opened one must be opened too', async (t) => {
+    const no = await pictured(db, 'p-3');
+    await anna.open(no);
+    const newer = Buffer.from('a later picture');
+    await addStill(db, { name: 'p-3b' }, newer, NOW);
+    await changeIncident(db, no, {
+      still: 'p-3b',
+      detail: JSON.stringify({ stills: [picture('p-3b', newer)] }),
     });
-
-    await t.test('a verdict without looking is marked in the audit log', async (t) => {
-      const no = await pictured(db, 'p-2');
-      await anna.review(no, 'false-alarm', { withoutLooking: true });
-      t.same(await judgements(db, no), [{ account: 'anna', verdict: 'false-alarm', unseen: true }]);
-    });
-
-    await t.test('another picture than the opened one must be opened too', async (t) => {
-      const no = await pictured(db, 'p-3');
-      await anna.open(no);
-      const newer = Buffer.from('a later picture');
-      await addStill(db, { name: 'p-3b' }, newer, NOW);
-      await changeIncident(db, no, {
-        still: 'p-3b',
-        detail: JSON.stringify({ stills: [picture('p-3b', newer)] }),
-      });
-      t.equal((await refusalOf(anna.review(no, 'confirmed'))).reason, 'unseen');
-      await anna.open(no);
-      t.equal((await anna.review(no, 'confirmed')).state, 'closed');
-    });
-
-    await t.test('an incident without a picture that can be opened needs no view', async (t) => {
-      const missing = await addIncident(db, NOW, withPicture('p-missing'));
-      const forged = await addIncident(db, NOW, withPicture('p-forged'));
-      await addStill(db, { name: 'p-forged' }, Buffer.from('another picture'), NOW);
-      for (const no of [missing, forged, await addIncident(db, NOW)]) {
-        t.equal((await anna.review(no, 'unclear')).state, 'closed');
-        t.same(await judgements(db, no), [{ account: 'anna', verdict: 'unclear' }]);
-      }
-    });
-
-    await t.test('a bulk verdict does or refuses each incident separately', async (t) => {
-      const seenNo = await pictured(db, 'b-1', { rule: 'r-bulk' });
-      await anna.open(seenNo);
-      const unseenNo = await pictured(db, 'b-2', { rule: 'r-bulk' });
-      const noticeNo = await addIncident(db, NOW, { rule: 'r-bulk', severity: 'notice' });
-      const takenNo = await addIncident(db, NOW, { rule: 'r-bulk' });
-      await ben.claim(takenNo);
-      const changedNo = await addIncident(db, NOW, { rule: 'r-bulk' });
-      await ben.note(changedNo, 'wait', { key: 'wait' });
-      const closedNo = await addIncident(db, NOW, { rule: 'r-bulk' });
-      await ben.review(closedNo, 'confirmed');
-      const request = [seenNo, unseenNo, noticeNo, takenNo, changedNo, closedNo, 987_654].map((no) => ({
-        no,
-        revision: no === takenNo || no === closedNo ? 1 : 0,
-      }));
-      const before = await stateOf(db);
-      const answer = await anna.reviewAll(request, 'false-alarm');
-      t.ok(Value.Check(VerdictsAnswer, answer), 'the answer fits its schema');
-      t.same(
-        answer.results.map(({ no, incident, reason }) => [no, incident?.state, reason]),
-        [
-          [seenNo, 'closed', null],
-          [unseenNo, 'new', 'unseen'],
-          [noticeNo, 'closed', null],
-          [takenNo, 'claimed', null],
-          [changedNo, 'new', null],
-          [closedNo, 'closed', null],
-          [987_654, undefined, null],
-        ],
-      );
-      for (const [index, line] of [
-        [1, /has not opened its picture/],
-        [3, /ben has it/],
-        [4, /has changed since it was displayed/],
-        [5, /it is closed/],
-        [6, /incident 987654 does not exist/],
-      ] as const)
-        t.match(answer.results[index]?.problem, line);
-      t.same(await judgements(db, seenNo), [{ account: 'anna', verdict: 'false-alarm' }]);
-      t.equal(answer.undo.acts.length, 2, 'one audit entry each');
-      t.match(await anna.undo(answer.undo.acts, { atS: 9 }), {
-        results: [{ problem: null }, { problem: null }],
-      });
-      t.same(await stateOf(db), before, 'one call undoes all of it');
-      const { results } = await anna.reviewAll([{ no: unseenNo, revision: 0 }], 'confirmed', {
-        withoutLooking: true,
-      });
-      t.match(results, [{ incident: { state: 'closed', verdict: 'confirmed' } }]);
-      t.same(await judgements(db, unseenNo), [{ account: 'anna', verdict: 'confirmed', unseen: true }]);
-      const repeatedNos = [noticeNo, noticeNo].map((no) => ({ no, revision: 2 }));
-      t.match((await refusalOf(anna.reviewAll(repeatedNos, 'unclear'))).message, /named twice/);
-    });
-
-    await t.test('the number of statements does not grow with the incidents', async (t) => {
-      const statementsFor = async (count: number): Promise<number[]> => {
-        const nos = await addIncidents(
-          db,
-          Array.from({ length: count }, (_, index) => ({ ...withPicture('b-1'), box: `b-${index % 7}` })),
-        );
-        const counted = counting(db);
-        const bulk = personIn(counted.db, 'anna', NOW);
-        const startMs = performance.now();
-        const { results, undo } = await bulk.reviewAll(
-          nos.map((no) => ({ no, revision: 0 })),
-          'false-alarm',
-          { withoutLooking: true },
-        );
-        const reviewStatements = counted.statements;
-        t.equal(results.filter(({ problem }) => problem === null).length, count);
-        const judgedMs = performance.now();
-        await bulk.undo(undo.acts);
-        t.comment(
-          `${count}: ${Math.round(judgedMs - startMs)} ms, undo ${Math.round(performance.now() - judgedMs)} ms`,
-        );
-        t.match(await incidentIn(db, nos.at(-1) ?? 0), { state: 'new', verdict: null });
-        return [reviewStatements, counted.statements - reviewStatements];
-      };
-      const few = await statementsFor(2);
-      t.same(await statementsFor(BULK_MAX), few, `${few.join(' and ')} statements`);
-    });
-
-    t.match(await verifyChain(db), { problem: null }, 'the audit log is intact');
+    t.equal((await refusalOf(anna.review(no, 'confirmed'))).reason, 'unseen');
+    await anna.open(no);
+    t.equal((await anna.review(no, 'confirmed')).state, 'closed');
   });
-}
+
+  await t.test('an incident without a picture that can be opened needs no view', async (t) => {
+    const missing = await addIncident(db, NOW, withPicture('p-missing'));
+    const forged = await addIncident(db, NOW, withPicture('p-forged'));
+    await addStill(db, { name: 'p-forged' }, Buffer.from('another picture'), NOW);
+    for (const no of [missing, forged, await addIncident(db, NOW)]) {
+      t.equal((await anna.review(no, 'unclear')).state, 'closed');
+      t.same(await judgements(db, no), [{ account: 'anna', verdict: 'unclear' }]);
+    }
+  });
+
+  await t.test('a bulk verdict does or refuses each incident separately', async (t) => {
+    const seenNo = await pictured(db, 'b-1', { rule: 'r-bulk' });
+    await anna.open(seenNo);
+    const unseenNo = await pictured(db, 'b-2', { rule: 'r-bulk' });
+    const noticeNo = await addIncident(db, NOW, { rule: 'r-bulk', severity: 'notice' });
+    const takenNo = await addIncident(db, NOW, { rule: 'r-bulk' });
+    await ben.claim(takenNo);
+    const changedNo = await addIncident(db, NOW, { rule: 'r-bulk' });
+    await ben.note(changedNo, 'wait', { key: 'wait' });
+    const closedNo = await addIncident(db, NOW, { rule: 'r-bulk' });
+    await ben.review(closedNo, 'confirmed');
+    const request = [seenNo, unseenNo, noticeNo, takenNo, changedNo, closedNo, 987_654].map((no) => ({
+      no,
+      revision: no === takenNo || no === closedNo ? 1 : 0,
+    }));
+    const before = await stateOf(db);
+    const answer = await anna.reviewAll(request, 'false-alarm');
+    t.ok(Value.Check(VerdictsAnswer, answer), 'the answer fits its schema');
+    t.same(
+      answer.results.map(({ no, incident, reason }) => [no, incident?.state, reason]),
+      [
+        [seenNo, 'closed', null],
+        [unseenNo, 'new', 'unseen'],
+        [noticeNo, 'closed', null],
+        [takenNo, 'claimed', null],
+        [changedNo, 'new', null],
+        [closedNo, 'closed', null],
+        [987_654, undefined, null],
+      ],
+    );
+    for (const [index, line] of [
+      [1, /has not opened its picture/],
+      [3, /ben has it/],
+      [4, /has changed since it was displayed/],
+      [5, /it is closed/],
+      [6, /incident 987654 does not exist/],
+    ] as const)
+      t.match(answer.results[index]?.problem, line);
+    t.same(await judgements(db, seenNo), [{ account: 'anna', verdict: 'false-alarm' }]);
+    t.equal(answer.undo.acts.length, 2, 'one audit entry each');
+    t.match(await anna.undo(answer.undo.acts, { atS: 9 }), {
+      results: [{ problem: null }, { problem: null }],
+    });
+    t.same(await stateOf(db), before, 'one call undoes all of it');
+    const { results } = await anna.reviewAll([{ no: unseenNo, revision: 0 }], 'confirmed', {
+      withoutLooking: true,
+    });
+    t.match(results, [{ incident: { state: 'closed', verdict: 'confirmed' } }]);
+    t.same(await judgements(db, unseenNo), [{ account: 'anna', verdict: 'confirmed', unseen: true }]);
+    const repeatedNos = [noticeNo, noticeNo].map((no) => ({ no, revision: 2 }));
+    t.match((await refusalOf(anna.reviewAll(repeatedNos, 'unclear'))).message, /named twice/);
+  });
+
+  t.match(await verifyChain(db), { problem: null }, 'the audit log is intact');
+});
 
 void t.test('the interface refuses more incidents than the limit, and names it', async (t) => {
   const { address } = await DATABASES.sqlite(t);

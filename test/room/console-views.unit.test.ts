@@ -80,6 +80,25 @@ t.test('a map is validated and projected with true proportions', (t) => {
   t.end();
 });
 
+t.test('a map that cannot be drawn is refused with a reason, and bad features are left out', async (t) => {
+  const point = (coordinates: unknown, properties: unknown = {}) => ({
+    type: 'Feature',
+    properties,
+    geometry: { type: 'Point', coordinates },
+  });
+  const collection = (features: readonly unknown[]) => ({ type: 'FeatureCollection', features });
+  for (const none of [null, [], { type: 'Topology' }, { type: 'FeatureCollection' }])
+    t.equal(cityMap(none), 'not-a-collection');
+  const nested = JSON.parse(`${'['.repeat(3000)}${']'.repeat(3000)}`) as unknown;
+  const deep = { type: 'Feature', geometry: { type: 'Polygon', coordinates: nested } };
+  const undrawable = [point([1e308, 1]), point(['4', 5]), point([null, Number.NaN]), null, 7, deep];
+  for (const features of [[], undrawable]) t.equal(cityMap(collection(features)), 'empty');
+  const many = Array.from({ length: 20_001 }, () => point([4, 45]));
+  t.equal(cityMap(collection(many)), 'too-many');
+  const bad = [point([4.85, 1e308]), point([4.85, 45.75], { site: '__proto__', box: 'b' })];
+  t.equal(mapOf(cityMap(collection([...cityMapFile(3).features, ...bad]))).skipped, 1);
+});
+
 t.test('the map’s view never loses the city', (t) => {
   const all = cityView(1000, 600);
   const shift = fc.double({ min: -3, max: 3, noNaN: true });

@@ -148,7 +148,12 @@ async function atTheCamera(t: Test, browser: Browser, look: Look, width: number)
   });
   const context = await contextOf(t, browser, room.home, 'Nadia');
   const before = `localStorage.setItem('theme', '${look[1]}')`;
-  const tab = await tabOf(context, room.home, { look, before, width, path: '/cameras' });
+  const tab = await tabOf(context, room.home, {
+    look,
+    before,
+    size: { width, height: 900 },
+    path: '/cameras',
+  });
   await tab.waitUntil('document.querySelector("[role=option]") !== null');
   await tab.page.click('[role=option]');
   await tab.waitUntil('document.querySelector("#installation #receipt-still") !== null');

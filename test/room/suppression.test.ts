@@ -3,7 +3,6 @@
  * PostgreSQL.
  */
 import { Value } from '@sinclair/typebox/value';
-import t from 'tap';
 import { claim, release } from '../../scripts/programs/room/console/acts.ts';
 import { statisticsOf } from '../../scripts/programs/room/console/figures.ts';
 import { handOverOf } from '../../scripts/programs/room/console/hand-over.ts';
@@ -19,10 +18,10 @@ import { undo } from '../../scripts/programs/room/console/undo.ts';
 import { ActedSuppression } from '../../scripts/programs/room/contract/suppression-routes.ts';
 import { SUPPRESSIONS_MAX } from '../../scripts/programs/room/contract/terms.ts';
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
-import { roomDatabase, TIME_ZONE } from '../lib/console.ts';
+import { TIME_ZONE } from '../lib/console.ts';
 import { callOf, refusalOf } from '../lib/console-room.ts';
 import { addIncident } from '../lib/console-rows.ts';
-import { DATABASES } from '../lib/databases.ts';
+import { onEachDatabase } from '../lib/databases.ts';
 import { alertOf } from '../lib/room-alerts.ts';
 
 const NOW = Date.parse('2026-11-27T12:00:00.000Z');
@@ -50,178 +49,172 @@ const auditLines = async (db: Sql, box: string): Promise<string[]> => {
   return rows.map(({ account, role, act }) => `${account} (${role}) ${act}`);
 };
 
-for (const name of ['sqlite', 'postgres'] as const) {
-  void t.test(`suppressions are stored in ${name}`, async (t) => {
-    const database = await DATABASES[name](t);
-    let nowMs = NOW;
-    const archive = await database.open(() => nowMs);
-    const db = await roomDatabase(t, database.address, NOW);
-    const store = async (box: string, kind: string, rule: string): Promise<number> => {
-      await archive.store([alertOf({ box, kind, rule }, nowMs)]);
-      const [row] = await db.all<{ no: number }>('SELECT max(no) AS no FROM incident');
-      return row?.no ?? 0;
-    };
-    const queued = async (box: string): Promise<number[]> =>
-      (await queueOf(db)).incidents.filter((incident) => incident.box === box).map(({ no }) => no);
+onEachDatabase('suppressions are stored', async (t, database) => {
+  let nowMs = NOW;
+  const archive = await database.open(() => nowMs);
+  const db = await database.prepared(NOW);
+  const store = async (box: string, kind: string, rule: string): Promise<number> => {
+    await archive.store([alertOf({ box, kind, rule }, nowMs)]);
+    const [row] = await db.all<{ no: number }>('SELECT max(no) AS no FROM incident');
+    return row?.no ?? 0;
+  };
+  const queued = async (box: string): Promise<number[]> =>
+    (await queueOf(db)).incidents.filter((incident) => incident.box === box).map(({ no }) => no);
 
-    await t.test('new incidents of a suppressed rule stay out of the queue for an hour', async (t) => {
-      const shownNo = await store('b-1', 'illegal-parking', 'bay');
-      const before = (await changesSince(db, 0, nowMs)).rev;
-      const answer = await suppressed(db, 'ada', { box: 'b-1', rule: 'bay', reason: '  Low sun ' });
-      t.ok(Value.Check(ActedSuppression, answer), 'as the contract says');
-      const { undo: _undo, ...suppression } = answer;
-      t.match(suppression, {
-        account: 'ada',
-        reason: 'Low sun',
-        until: iso(NOW + HOUR_MS),
-        endedAt: null,
-        incidents: 0,
-      });
-      t.same((await changesSince(db, before, nowMs)).suppressions, [suppression], 'every screen hears of it');
-      nowMs = NOW + 60_000;
-      const hidden = await store('b-1', 'illegal-parking', 'bay');
-      const closed = await store('b-1', 'illegal-parking', 'bay');
-      const other = await store('b-1', 'loitering', 'square');
-      t.same(await queued('b-1'), [other, shownNo], 'one that was there, and another rule');
-      const [running] = await runningOf(db);
-      t.equal(running?.incidents, 2, 'they are counted');
-      const list = await pageOf(db, { suppression: suppression.no });
-      t.same(
-        list.incidents.map(({ no, isSuppressed }) => [no, isSuppressed]),
-        [
-          [closed, true],
-          [hidden, true],
-        ],
-        'and listed',
-      );
-      await db.run("UPDATE incident SET state = 'closed', closed_at = $2 WHERE no = $1", [
-        closed,
-        iso(nowMs),
-      ]);
-      await endExpired(db, NOW + HOUR_MS - 1);
-      t.same(await queued('b-1'), [other, shownNo]);
-      const { rev } = await changesSince(db, 0, nowMs);
-      await endExpired(db, NOW + HOUR_MS);
-      await endExpired(db, NOW + HOUR_MS);
-      t.same(await queued('b-1'), [other, hidden, shownNo], 'the open one enters the queue');
-      const changes = await changesSince(db, rev, NOW + HOUR_MS);
-      t.same(changes.suppressions, [], 'none runs any more');
-      t.same(
-        changes.incidents.map(({ no, isSuppressed, suppression: of }) => [no, isSuppressed, of]),
-        [[hidden, false, suppression.no]],
-      );
-      t.same(await auditLines(db, 'b-1'), ['ada (operator) suppress', 'room (room) suppression-ended']);
-      const { rows } = await statisticsOf(
-        db,
-        { from: iso(NOW), to: iso(NOW + HOUR_MS), by: 'rule' },
-        TIME_ZONE,
-      );
-      t.match(
-        rows.find(({ key }) => key === 'lyon/b-1/bay'),
-        { alerts: 3, suppressed: 2 },
-        'all count in the statistics',
-      );
-      const report = await handOverOf(db, { from: iso(NOW), to: iso(NOW + HOUR_MS) }, nowMs);
-      t.match(report.suppressions, [{ no: suppression.no, endedBy: null, incidents: 2 }]);
-      nowMs = NOW + HOUR_MS;
-      const later = await store('b-1', 'illegal-parking', 'bay');
-      t.ok((await queued('b-1')).includes(later), 'as before');
+  await t.test('new incidents of a suppressed rule stay out of the queue for an hour', async (t) => {
+    const shownNo = await store('b-1', 'illegal-parking', 'bay');
+    const before = (await changesSince(db, 0, nowMs)).rev;
+    const answer = await suppressed(db, 'ada', { box: 'b-1', rule: 'bay', reason: '  Low sun ' });
+    t.ok(Value.Check(ActedSuppression, answer), 'as the contract says');
+    const { undo: _undo, ...suppression } = answer;
+    t.match(suppression, {
+      account: 'ada',
+      reason: 'Low sun',
+      until: iso(NOW + HOUR_MS),
+      endedAt: null,
+      incidents: 0,
     });
-
-    await t.test('an incident of priority 1 always enters the queue', async (t) => {
-      nowMs = NOW;
-      await store('b-2', 'loitering', 'track');
-      await suppressed(db, 'ada', { box: 'b-2', rule: 'track' });
-      const urgent = await store('b-2', 'wrong-way', 'track');
-      t.ok((await queued('b-2')).includes(urgent), 'although the rule had another priority before');
-      const camera = await suppressed(db, 'ada', { box: 'b-2' });
-      t.equal(camera.rule, null);
-      const hidden = await store('b-2', 'loitering', 'other');
-      const crowd = await store('b-2', 'crowd-gathering', 'crowd');
-      t.notOk((await queued('b-2')).includes(hidden));
-      t.ok((await queued('b-2')).includes(crowd), 'the camera is suppressed except for priority 1');
-      await db.run('UPDATE incident SET priority = 1 WHERE no = $1', [hidden]);
-      t.ok((await queued('b-2')).includes(hidden), 'a later program may rank its kind higher');
-      await store('b-2', 'wrong-way', 'lane');
-      const refusal = await refusalOf(suppressed(db, 'ben', { box: 'b-3', rule: 'lane' }));
-      t.equal(refusal.status, 404);
-      await endedBy(db, 'ada', camera.no);
-      const urgentRule = await refusalOf(suppressed(db, 'ben', { box: 'b-2', rule: 'lane' }));
-      t.equal(urgentRule.status, 400);
-      t.equal(urgentRule.message, 'lyon/b-2 lane: its alerts have priority 1, which is never suppressed');
-    });
-
-    await t.test('a suppressed incident that someone claims is in the queue', async (t) => {
-      nowMs = NOW;
-      await store('b-4', 'loitering', 'square');
-      const { no: suppression } = await suppressed(db, 'ada', { box: 'b-4', rule: 'square' });
-      const no = await store('b-4', 'loitering', 'square');
-      const { rev } = await changesSince(db, 0, nowMs);
-      await claim(db, callOf<'claim'>('ben', NOW, { params: { no } }), TIME_ZONE);
-      t.ok((await queued('b-4')).includes(no));
-      t.match((await changesSince(db, rev, nowMs)).incidents, [{ no, isSuppressed: false }]);
-      await release(db, callOf<'release'>('ben', NOW, { params: { no } }));
-      t.notOk((await queued('b-4')).includes(no), 'released, it is suppressed again');
-      const endAnswer = await endedBy(db, 'ben', suppression, NOW + 1000);
-      t.match(endAnswer, { endedAt: iso(NOW + 1000), endedBy: 'ben', incidents: 1 });
-      t.ok((await queued('b-4')).includes(no));
-      const secondEnd = await endedBy(db, 'ada', suppression, NOW + 2000);
-      t.match([secondEnd.endedBy, secondEnd.undo.acts], ['ben', []], 'ending it again has no effect');
-      t.equal((await refusalOf(endedBy(db, 'ada', 999_999))).status, 404);
-      const [, , , last] = await auditLines(db, 'b-4');
-      t.equal(last, 'ben (operator) unsuppress');
-    });
-
-    await t.test('a suppression and its end can be undone for ten seconds', async (t) => {
-      nowMs = NOW;
-      await store('b-6', 'loitering', 'square');
-      const subject = { box: 'b-6', rule: 'square' };
-      const { undo: ofStart } = await suppressed(db, 'ada', subject);
-      const first = await store('b-6', 'loitering', 'square');
-      t.equal((await refusalOf(undone(db, 'ben', ofStart.acts, NOW + 1000))).status, 409, 'not his');
-      await undone(db, 'ada', ofStart.acts, NOW + 2000);
-      t.ok((await queued('b-6')).includes(first), 'what arrived meanwhile is in the queue');
-      t.notOk((await runningOf(db)).some(({ box }) => box === 'b-6'));
-      const { no } = await suppressed(db, 'ada', subject);
-      const second = await store('b-6', 'loitering', 'square');
-      const claimedNo = await store('b-6', 'loitering', 'square');
-      const end = await endedBy(db, 'ada', no);
-      await claim(db, callOf<'claim'>('ben', NOW, { params: { no: claimedNo } }), TIME_ZONE);
-      const { rev } = await changesSince(db, 0, nowMs);
-      await undone(db, 'ada', end.undo.acts, NOW + 5000);
-      t.notOk((await queued('b-6')).includes(second), 'it runs again');
-      t.ok((await queued('b-6')).includes(claimedNo), 'what someone has claimed stays');
-      const { incidents, suppressions } = await changesSince(db, rev, nowMs);
-      t.match(incidents, [{ no: second, isSuppressed: true, revision: 1 }], 'screens hear that it leaves');
-      t.ok(suppressions?.some((running) => running.no === no && running.until === iso(NOW + HOUR_MS)));
-      const last = await endedBy(db, 'ada', no, NOW + 6000);
-      await suppressed(db, 'ben', subject, NOW + 7000);
-      const refusal = await refusalOf(undone(db, 'ada', last.undo.acts, NOW + 8000));
-      t.equal(refusal.message, 'lyon/b-6 square: ben has suppressed it again since');
-    });
-
-    await t.test(
-      'a second suppression of the same subject and the one beyond the limit are refused',
-      async (t) => {
-        for (const { no } of await runningOf(db)) await endedBy(db, 'ada', no);
-        await addIncident(db, NOW, { box: 'b-5', rule: 'r-5' });
-        await suppressed(db, 'ada', { box: 'b-5', rule: 'r-5' });
-        const refusal = await refusalOf(suppressed(db, 'ben', { box: 'b-5', rule: 'r-5' }));
-        t.equal(refusal.status, 409);
-        t.equal(refusal.message, 'lyon/b-5 r-5: ada has suppressed it until 13:00:00 UTC');
-        t.equal((await refusalOf(suppressed(db, 'ben', { box: 'b-5', reason: '  a ' }))).status, 400);
-        const tries = await Promise.allSettled(
-          Array.from({ length: SUPPRESSIONS_MAX + 1 }, async (_, index) => {
-            await addIncident(db, NOW, { box: `c-${index}` });
-            return suppressed(db, 'ben', { box: `c-${index}` });
-          }),
-        );
-        const refusals = tries.filter(({ status }) => status === 'rejected');
-        t.equal(refusals.length, 2);
-        const [first] = refusals as PromiseRejectedResult[];
-        t.match(String(first?.reason), /suppressions: 20 run, which is the most; end one first/);
-        t.equal((await runningOf(db)).length, SUPPRESSIONS_MAX);
-      },
+    t.same((await changesSince(db, before, nowMs)).suppressions, [suppression], 'every screen hears of it');
+    nowMs = NOW + 60_000;
+    const hidden = await store('b-1', 'illegal-parking', 'bay');
+    const closed = await store('b-1', 'illegal-parking', 'bay');
+    const other = await store('b-1', 'loitering', 'square');
+    t.same(await queued('b-1'), [other, shownNo], 'one that was there, and another rule');
+    const [running] = await runningOf(db);
+    t.equal(running?.incidents, 2, 'they are counted');
+    const list = await pageOf(db, { suppression: suppression.no });
+    t.same(
+      list.incidents.map(({ no, isSuppressed }) => [no, isSuppressed]),
+      [
+        [closed, true],
+        [hidden, true],
+      ],
+      'and listed',
     );
+    await db.run("UPDATE incident SET state = 'closed', closed_at = $2 WHERE no = $1", [closed, iso(nowMs)]);
+    await endExpired(db, NOW + HOUR_MS - 1);
+    t.same(await queued('b-1'), [other, shownNo]);
+    const { rev } = await changesSince(db, 0, nowMs);
+    await endExpired(db, NOW + HOUR_MS);
+    await endExpired(db, NOW + HOUR_MS);
+    t.same(await queued('b-1'), [other, hidden, shownNo], 'the open one enters the queue');
+    const changes = await changesSince(db, rev, NOW + HOUR_MS);
+    t.same(changes.suppressions, [], 'none runs any more');
+    t.same(
+      changes.incidents.map(({ no, isSuppressed, suppression: of }) => [no, isSuppressed, of]),
+      [[hidden, false, suppression.no]],
+    );
+    t.same(await auditLines(db, 'b-1'), ['ada (operator) suppress', 'room (room) suppression-ended']);
+    const { rows } = await statisticsOf(
+      db,
+      { from: iso(NOW), to: iso(NOW + HOUR_MS), by: 'rule' },
+      TIME_ZONE,
+    );
+    t.match(
+      rows.find(({ key }) => key === 'lyon/b-1/bay'),
+      { alerts: 3, suppressed: 2 },
+      'all count in the statistics',
+    );
+    const report = await handOverOf(db, { from: iso(NOW), to: iso(NOW + HOUR_MS) }, nowMs);
+    t.match(report.suppressions, [{ no: suppression.no, endedBy: null, incidents: 2 }]);
+    nowMs = NOW + HOUR_MS;
+    const later = await store('b-1', 'illegal-parking', 'bay');
+    t.ok((await queued('b-1')).includes(later), 'as before');
   });
-}
+
+  await t.test('an incident of priority 1 always enters the queue', async (t) => {
+    nowMs = NOW;
+    await store('b-2', 'loitering', 'track');
+    await suppressed(db, 'ada', { box: 'b-2', rule: 'track' });
+    const urgent = await store('b-2', 'wrong-way', 'track');
+    t.ok((await queued('b-2')).includes(urgent), 'although the rule had another priority before');
+    const camera = await suppressed(db, 'ada', { box: 'b-2' });
+    t.equal(camera.rule, null);
+    const hidden = await store('b-2', 'loitering', 'other');
+    const crowd = await store('b-2', 'crowd-gathering', 'crowd');
+    t.notOk((await queued('b-2')).includes(hidden));
+    t.ok((await queued('b-2')).includes(crowd), 'the camera is suppressed except for priority 1');
+    await db.run('UPDATE incident SET priority = 1 WHERE no = $1', [hidden]);
+    t.ok((await queued('b-2')).includes(hidden), 'a later program may rank its kind higher');
+    await store('b-2', 'wrong-way', 'lane');
+    const refusal = await refusalOf(suppressed(db, 'ben', { box: 'b-3', rule: 'lane' }));
+    t.equal(refusal.status, 404);
+    await endedBy(db, 'ada', camera.no);
+    const urgentRule = await refusalOf(suppressed(db, 'ben', { box: 'b-2', rule: 'lane' }));
+    t.equal(urgentRule.status, 400);
+    t.equal(urgentRule.message, 'lyon/b-2 lane: its alerts have priority 1, which is never suppressed');
+  });
+
+  await t.test('a suppressed incident that someone claims is in the queue', async (t) => {
+    nowMs = NOW;
+    await store('b-4', 'loitering', 'square');
+    const { no: suppression } = await suppressed(db, 'ada', { box: 'b-4', rule: 'square' });
+    const no = await store('b-4', 'loitering', 'square');
+    const { rev } = await changesSince(db, 0, nowMs);
+    await claim(db, callOf<'claim'>('ben', NOW, { params: { no } }), TIME_ZONE);
+    t.ok((await queued('b-4')).includes(no));
+    t.match((await changesSince(db, rev, nowMs)).incidents, [{ no, isSuppressed: false }]);
+    await release(db, callOf<'release'>('ben', NOW, { params: { no } }));
+    t.notOk((await queued('b-4')).includes(no), 'released, it is suppressed again');
+    const endAnswer = await endedBy(db, 'ben', suppression, NOW + 1000);
+    t.match(endAnswer, { endedAt: iso(NOW + 1000), endedBy: 'ben', incidents: 1 });
+    t.ok((await queued('b-4')).includes(no));
+    const secondEnd = await endedBy(db, 'ada', suppression, NOW + 2000);
+    t.match([secondEnd.endedBy, secondEnd.undo.acts], ['ben', []], 'ending it again has no effect');
+    t.equal((await refusalOf(endedBy(db, 'ada', 999_999))).status, 404);
+    const [, , , last] = await auditLines(db, 'b-4');
+    t.equal(last, 'ben (operator) unsuppress');
+  });
+
+  await t.test('a suppression and its end can be undone for ten seconds', async (t) => {
+    nowMs = NOW;
+    await store('b-6', 'loitering', 'square');
+    const subject = { box: 'b-6', rule: 'square' };
+    const { undo: ofStart } = await suppressed(db, 'ada', subject);
+    const first = await store('b-6', 'loitering', 'square');
+    t.equal((await refusalOf(undone(db, 'ben', ofStart.acts, NOW + 1000))).status, 409, 'not his');
+    await undone(db, 'ada', ofStart.acts, NOW + 2000);
+    t.ok((await queued('b-6')).includes(first), 'what arrived meanwhile is in the queue');
+    t.notOk((await runningOf(db)).some(({ box }) => box === 'b-6'));
+    const { no } = await suppressed(db, 'ada', subject);
+    const second = await store('b-6', 'loitering', 'square');
+    const claimedNo = await store('b-6', 'loitering', 'square');
+    const end = await endedBy(db, 'ada', no);
+    await claim(db, callOf<'claim'>('ben', NOW, { params: { no: claimedNo } }), TIME_ZONE);
+    const { rev } = await changesSince(db, 0, nowMs);
+    await undone(db, 'ada', end.undo.acts, NOW + 5000);
+    t.notOk((await queued('b-6')).includes(second), 'it runs again');
+    t.ok((await queued('b-6')).includes(claimedNo), 'what someone has claimed stays');
+    const { incidents, suppressions } = await changesSince(db, rev, nowMs);
+    t.match(incidents, [{ no: second, isSuppressed: true, revision: 1 }], 'screens hear that it leaves');
+    t.ok(suppressions?.some((running) => running.no === no && running.until === iso(NOW + HOUR_MS)));
+    const last = await endedBy(db, 'ada', no, NOW + 6000);
+    await suppressed(db, 'ben', subject, NOW + 7000);
+    const refusal = await refusalOf(undone(db, 'ada', last.undo.acts, NOW + 8000));
+    t.equal(refusal.message, 'lyon/b-6 square: ben has suppressed it again since');
+  });
+
+  await t.test(
+    'a second suppression of the same subject and the one beyond the limit are refused',
+    async (t) => {
+      for (const { no } of await runningOf(db)) await endedBy(db, 'ada', no);
+      await addIncident(db, NOW, { box: 'b-5', rule: 'r-5' });
+      await suppressed(db, 'ada', { box: 'b-5', rule: 'r-5' });
+      const refusal = await refusalOf(suppressed(db, 'ben', { box: 'b-5', rule: 'r-5' }));
+      t.equal(refusal.status, 409);
+      t.equal(refusal.message, 'lyon/b-5 r-5: ada has suppressed it until 13:00:00 UTC');
+      t.equal((await refusalOf(suppressed(db, 'ben', { box: 'b-5', reason: '  a ' }))).status, 400);
+      const tries = await Promise.allSettled(
+        Array.from({ length: SUPPRESSIONS_MAX + 1 }, async (_, index) => {
+          await addIncident(db, NOW, { box: `c-${index}` });
+          return suppressed(db, 'ben', { box: `c-${index}` });
+        }),
+      );
+      const refusals = tries.filter(({ status }) => status === 'rejected');
+      t.equal(refusals.length, 2);
+      const [first] = refusals as PromiseRejectedResult[];
+      t.match(String(first?.reason), /suppressions: 20 run, which is the most; end one first/);
+      t.equal((await runningOf(db)).length, SUPPRESSIONS_MAX);
+    },
+  );
+});

@@ -17,9 +17,9 @@ import type { Sql } from '../../scripts/programs/room/database/sql.ts';
 import { signedApproval } from '../../scripts/programs/room/questions/tracks/approval.ts';
 import { bundled } from '../lib/bundled.ts';
 import { makeSigner } from '../lib/commands.ts';
-import { ask, enter, from, fullConsole, roomDatabase } from '../lib/console.ts';
+import { ask, enter, from, fullConsole } from '../lib/console.ts';
 import { addIncident, addStill, putCamera } from '../lib/console-rows.ts';
-import { DATABASES } from '../lib/databases.ts';
+import { DATABASES, onEachDatabase, type TestDatabase } from '../lib/databases.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { start } from '../lib/program.ts';
 import { makeRoom, pairOf, SITE, waitUntil } from '../lib/room.ts';
@@ -51,7 +51,7 @@ const PAGE = {
 };
 const REASON = { box: BOX, case: '2026/1234', reason: 'theft from a van' };
 
-async function makeSetup(t: Test, timeoutS = 20, kind: 'sqlite' | 'postgres' = 'sqlite') {
+async function makeSetup(t: Test, database: TestDatabase, timeoutS = 20) {
   const room = await makeRoom(t);
   const dir = scratch(t);
   const roomSigner = makeSigner('room', ['tracks']);
@@ -72,7 +72,7 @@ async function makeSetup(t: Test, timeoutS = 20, kind: 'sqlite' | 'postgres' = '
     () => signer.out.includes('Signer for') || signer.code !== undefined,
   );
   const box = await trackBox(t, room, BOX, publicKeyOf(roomSigner.config.publicKey));
-  const db = await roomDatabase(t, (await DATABASES[kind](t)).address);
+  const db = await database.prepared();
   await putCamera(db, BOX, Date.now(), { site: SITE });
   const video = {
     link: 'https://vms.example/play?camera={camera}&from={from}&to={to}',
@@ -109,133 +109,139 @@ const entriesOf = async (db: Sql, ...actions: string[]) => {
     .map((row) => ({ ...row, more: JSON.parse(row.more) as Record<string, unknown> }));
 };
 
-for (const kind of ['sqlite', 'postgres'] as const) {
-  void t.test(
-    `a question is on record before it goes out, and its answer has links and stills (${kind})`,
-    async (t) => {
-      const { db, box, anna, bert, sue, olga, signer, clock, calls } = await makeSetup(t, 20, kind);
-      box.tracks = [1, 2, 3, 4, 5].map((number) => track(number, `2026-11-24T01:15:0${number}.400Z`));
-      const gap = { from: '2026-11-24T02:00:00.000Z', to: '2026-11-24T02:10:00.000Z', why: 'blind' as const };
-      const older = { view: '2026-11-10T00:00:00.000Z', to: VIEW, widthToHeight: 1.5 };
-      box.result = {
-        views: [{ view: VIEW, to: null, widthToHeight: 1.7778 }, older],
-        coverage: { seen: 0.9, watched: 0, gaps: [gap], more: 0 },
-      };
-      // The newest received still of this box within the view. The other two are older, of another box, or not
-      // received.
-      const still = (name: string, time: string) => ({
-        moment: 'snapshot',
-        name,
-        time,
-        sha256: sha256Of(Buffer.from(name)),
-      });
-      const put = async (name: string, time: string, change: object, hasCome = true): Promise<number> => {
-        const detail = JSON.stringify({ stills: [still(name, time)] });
-        const at = Date.parse(time);
-        const no = await addIncident(db, at, { site: SITE, box: BOX, detail, ...change });
-        if (hasCome) await addStill(db, { name }, Buffer.from(name), at, { site: SITE, box: BOX, ...change });
-        return no;
-      };
-      await put('p-1', '2026-11-22T08:00:00.000Z', {});
-      const newest = await put('p-2', '2026-11-23T08:00:00.000Z', {});
-      await put('p-3', '2026-11-23T09:00:00.000Z', { box: 'beta' });
-      await put('p-4', '2026-11-23T10:00:00.000Z', {}, false);
+onEachDatabase(
+  'a question is on record before it goes out, and its answer has links and stills',
+  async (t, database) => {
+    const { db, box, anna, bert, sue, olga, signer, clock, calls } = await makeSetup(t, database);
+    box.tracks = [1, 2, 3, 4, 5].map((number) => track(number, `2026-11-24T01:15:0${number}.400Z`));
+    const gap = { from: '2026-11-24T02:00:00.000Z', to: '2026-11-24T02:10:00.000Z', why: 'blind' as const };
+    const older = { view: '2026-11-10T00:00:00.000Z', to: VIEW, widthToHeight: 1.5 };
+    box.result = {
+      views: [{ view: VIEW, to: null, widthToHeight: 1.7778 }, older],
+      coverage: { seen: 0.9, watched: 0, gaps: [gap], more: 0 },
+    };
+    // The newest received still of this box within the view. The other two are older, of another box, or not
+    // received.
+    const still = (name: string, time: string) => ({
+      moment: 'snapshot',
+      name,
+      time,
+      sha256: sha256Of(Buffer.from(name)),
+    });
+    const put = async (name: string, time: string, change: object, hasCome = true): Promise<number> => {
+      const detail = JSON.stringify({ stills: [still(name, time)] });
+      const at = Date.parse(time);
+      const no = await addIncident(db, at, { site: SITE, box: BOX, detail, ...change });
+      if (hasCome) await addStill(db, { name }, Buffer.from(name), at, { site: SITE, box: BOX, ...change });
+      return no;
+    };
+    await put('p-1', '2026-11-22T08:00:00.000Z', {});
+    const newest = await put('p-2', '2026-11-23T08:00:00.000Z', {});
+    await put('p-3', '2026-11-23T09:00:00.000Z', { box: 'beta' });
+    await put('p-4', '2026-11-23T10:00:00.000Z', {}, false);
 
-      const reply = await anna.post('/api/tracks', { ...REASON, question: QUESTION });
-      t.equal(reply.status, 200, reply.text);
-      const answer = reply.json as TrackAnswer;
-      t.ok(Value.Check(TrackAnswer, answer), JSON.stringify(Value.Errors(TrackAnswer, answer).First()));
-      t.strictSame(answer.request, { ...REASON, question: QUESTION });
-      t.match(answer, {
-        matches: 5,
-        more: 0,
-        grade: 'vehicles',
-        left: { case: 96 },
-        coverage: { gaps: [gap] },
-      });
-      t.strictSame(
-        answer.tracks.map(({ track: number }) => number),
-        [1, 2, 3, 4, 5],
-        'all pages',
-      );
-      t.strictSame(answer.tracks[0]?.video, {
-        url: 'https://vms.example/play?camera=Canebi%C3%A8re%2017%2FB&from=2026-11-24T01%3A14%3A51Z&to=2026-11-24T01%3A15%3A32Z',
-        camera: 'Canebière 17/B',
-        range: 'Range: clock=20261124T011451Z-20261124T011532Z',
-      });
-      t.strictSame(
-        answer.views.map((view) => view.still),
-        [{ incident: newest, moment: 'snapshot', at: '2026-11-23T08:00:00.000Z' }, null],
-      );
-      t.equal(
-        (await anna.get(`/api/incidents/${newest}/stills/snapshot`)).status,
-        200,
-        'the link that loads it',
-      );
-      const [before, after, ...rest] = await entriesOf(db, 'ask-tracks');
-      t.strictSame(rest, []);
-      t.strictSame(before, {
-        account: 'operator-0',
-        act: 'ask-tracks',
+    const reply = await anna.post('/api/tracks', { ...REASON, question: QUESTION });
+    t.equal(reply.status, 200, reply.text);
+    const answer = reply.json as TrackAnswer;
+    t.ok(Value.Check(TrackAnswer, answer), JSON.stringify(Value.Errors(TrackAnswer, answer).First()));
+    t.strictSame(answer.request, { ...REASON, question: QUESTION });
+    t.match(answer, {
+      matches: 5,
+      more: 0,
+      grade: 'vehicles',
+      left: { case: 96 },
+      coverage: { gaps: [gap] },
+    });
+    t.strictSame(
+      answer.tracks.map(({ track: number }) => number),
+      [1, 2, 3, 4, 5],
+      'all pages',
+    );
+    t.strictSame(answer.tracks[0]?.video, {
+      url: 'https://vms.example/play?camera=Canebi%C3%A8re%2017%2FB&from=2026-11-24T01%3A14%3A51Z&to=2026-11-24T01%3A15%3A32Z',
+      camera: 'Canebière 17/B',
+      range: 'Range: clock=20261124T011451Z-20261124T011532Z',
+    });
+    t.strictSame(
+      answer.views.map((view) => view.still),
+      [{ incident: newest, moment: 'snapshot', at: '2026-11-23T08:00:00.000Z' }, null],
+    );
+    t.equal(
+      (await anna.get(`/api/incidents/${newest}/stills/snapshot`)).status,
+      200,
+      'the link that loads it',
+    );
+    const [before, after, ...rest] = await entriesOf(db, 'ask-tracks');
+    t.strictSame(rest, []);
+    t.strictSame(before, {
+      account: 'operator-0',
+      act: 'ask-tracks',
+      site: SITE,
+      box: BOX,
+      more: { tracks: answer.id, case: REASON.case, reason: REASON.reason, question: QUESTION },
+    });
+    t.strictSame(after?.more, {
+      tracks: answer.id,
+      case: REASON.case,
+      matches: 5,
+      trackCount: 5,
+      analysedRatio: 0.9,
+      order: 'order-1',
+    });
+    t.match(
+      signer.out,
+      /question to the tracks of alpha for operator-0, case 2026\/1234\n.*: 5 of 5 matches\n/,
+    );
+
+    for (const [path, type, content] of [
+      [
+        'tracks.csv',
+        'text/csv; charset=utf-8',
+        /^\ufeffrow,box,at,[\s\S]*\r\ntrack,alpha,2026-11-24T01:15:05.400Z,[\s\S]*\r\ngap,alpha,2026-11-24T02:00:00.000Z,[^\n]*,blind\r\n$/,
+      ],
+      ['tracks.mf.json', 'application/json', /"MovingPoint"/],
+    ] as const) {
+      const route = `/api/tracks/${answer.id}/${path}`;
+      const got = await sue.get(route);
+      t.match({ ...got, type: got.headers['content-type'] }, { status: 200, text: content, type });
+      t.equal((await anna.get(route)).status, 403, 'an operator exports nothing');
+      t.match(await olga.get(route), { status: 403, json: { title: /belongs to another person/ } });
+    }
+    t.match(await entriesOf(db, 'export'), [
+      {
+        account: 'supervisor-2',
         site: SITE,
         box: BOX,
-        more: { tracks: answer.id, case: REASON.case, reason: REASON.reason, question: QUESTION },
-      });
-      t.strictSame(after?.more, {
-        tracks: answer.id,
-        case: REASON.case,
-        matches: 5,
-        trackCount: 5,
-        analysedRatio: 0.9,
-        order: 'order-1',
-      });
-      t.match(
-        signer.out,
-        /question to the tracks of alpha for operator-0, case 2026\/1234\n.*: 5 of 5 matches\n/,
-      );
-
-      for (const [path, type, content] of [
-        [
-          'tracks.csv',
-          'text/csv; charset=utf-8',
-          /^\ufeffrow,box,at,[\s\S]*\r\ntrack,alpha,2026-11-24T01:15:05.400Z,[\s\S]*\r\ngap,alpha,2026-11-24T02:00:00.000Z,[^\n]*,blind\r\n$/,
-        ],
-        ['tracks.mf.json', 'application/json', /"MovingPoint"/],
-      ] as const) {
-        const route = `/api/tracks/${answer.id}/${path}`;
-        const got = await sue.get(route);
-        t.match({ ...got, type: got.headers['content-type'] }, { status: 200, text: content, type });
-        t.equal((await anna.get(route)).status, 403, 'an operator exports nothing');
-        t.match(await olga.get(route), { status: 403, json: { title: /belongs to another person/ } });
-      }
-      t.match(await entriesOf(db, 'export'), [
-        {
-          account: 'supervisor-2',
-          site: SITE,
-          box: BOX,
-          more: { table: 'tracks.csv', tracks: answer.id, case: REASON.case, count: 5 },
-        },
-        { more: { table: 'tracks.mf.json', count: 5 } },
-      ]);
-      t.match(await sue.get('/api/tracks/none/tracks.csv'), {
-        status: 404,
-        json: { title: /stored for an hour/ },
-      });
-      // The oldest is removed: twenty are kept.
-      for (let n = 0; n < 20; n += 1)
-        await bert.post('/api/tracks', { ...REASON, question: { ...QUESTION, answer: 'count' } });
-      t.equal((await sue.get(`/api/tracks/${answer.id}/tracks.csv`)).status, 404);
-      const last = (await sue.post('/api/tracks', { ...REASON, question: QUESTION })).json as TrackAnswer;
-      t.equal((await sue.get(`/api/tracks/${last.id}/tracks.csv`)).status, 200);
-      clock.aheadMs = 3_700_000;
-      const later = await calls('supervisor-2');
-      t.equal((await later.get(`/api/tracks/${last.id}/tracks.csv`)).status, 404, 'after an hour');
-    },
-  );
-}
+        more: { table: 'tracks.csv', tracks: answer.id, case: REASON.case, count: 5 },
+      },
+      { more: { table: 'tracks.mf.json', count: 5 } },
+    ]);
+    t.match(await sue.get('/api/tracks/none/tracks.csv'), {
+      status: 404,
+      json: { title: /stored for an hour/ },
+    });
+    // The oldest is removed: twenty are kept.
+    for (let n = 0; n < 20; n += 1)
+      await bert.post('/api/tracks', { ...REASON, question: { ...QUESTION, answer: 'count' } });
+    t.equal((await sue.get(`/api/tracks/${answer.id}/tracks.csv`)).status, 404);
+    const last = (await sue.post('/api/tracks', { ...REASON, question: QUESTION })).json as TrackAnswer;
+    t.equal((await sue.get(`/api/tracks/${last.id}/tracks.csv`)).status, 200);
+    clock.aheadMs = 3_700_000;
+    const later = await calls('supervisor-2');
+    t.equal((await later.get(`/api/tracks/${last.id}/tracks.csv`)).status, 404, 'after an hour');
+  },
+);
 
 void t.test('a forbidden question is refused in one line, and a box’s refusal is reported', async (t) => {
-  const { desk: roomSigner, db, box, socket, signer, anna, olga } = await makeSetup(t, 2);
+  const {
+    desk: roomSigner,
+    db,
+    box,
+    socket,
+    signer,
+    anna,
+    olga,
+  } = await makeSetup(t, await DATABASES.sqlite(t), 2);
   const post = (change: object, more: object = {}) =>
     anna.post('/api/tracks', { ...REASON, question: { ...QUESTION, ...change }, ...more });
   t.match(await olga.post('/api/tracks', { ...REASON, question: QUESTION }), { status: 403 });
@@ -329,22 +335,6 @@ void t.test('a forbidden question is refused in one line, and a box’s refusal 
     await ofSigner('/tracks', { ...valid, request: { ...valid.request, box: '*' } }),
     /^400 \{"line":"\/request\/box: /,
   );
-  t.match(
-    await ofSigner('/tracks', { ...valid, request: { ...valid.request, case: '\u200b' } }),
-    /^400 \{"line":"case: must hold/,
-  );
-  t.match(
-    await ofSigner('/tracks', {
-      ...valid,
-      request: { ...valid.request, question: { ...QUESTION, to: QUESTION.from } },
-    }),
-    /^400 .*is not after from/,
-  );
-  t.match(
-    await ofSigner('/track-still', { ...valid, request: { ...REASON, reason: '' } }),
-    /^400 \{"line":"\/request\/reason: /,
-  );
-
   signer.child.kill('SIGTERM');
   await signer.exit;
   const before = (await entriesOf(db, 'ask-tracks')).length;
@@ -356,7 +346,7 @@ void t.test('a forbidden question is refused in one line, and a box’s refusal 
 });
 
 void t.test('at most two thousand tracks are returned, and the rest are counted', async (t) => {
-  const { db, box, sue } = await makeSetup(t);
+  const { db, box, sue } = await makeSetup(t, await DATABASES.sqlite(t));
   const firstMs = Date.parse('2026-11-24T01:00:00.000Z');
   box.tracks = Array.from({ length: 2300 }, (_, n) => track(n, new Date(firstMs + n * 1000).toISOString()));
   box.pageTracks = 190;
@@ -374,7 +364,7 @@ void t.test('at most two thousand tracks are returned, and the rest are counted'
 });
 
 void t.test('a question without a signer is refused', async (t) => {
-  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).address);
+  const db = await (await DATABASES.sqlite(t)).prepared();
   const { url } = await fullConsole(t, db);
   const headers = { cookie: await enter(url, 'operator'), ...from(url) };
   const answer = await ask(`${url}/api/tracks`, {

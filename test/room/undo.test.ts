@@ -1,15 +1,14 @@
 /** Tests of undo: each action is taken back exactly within ten seconds, or refused in one line. */
 import { Value } from '@sinclair/typebox/value';
-import t from 'tap';
 import { verifyChain } from '../../scripts/programs/room/console/audit.ts';
 import { undo } from '../../scripts/programs/room/console/undo.ts';
 import { ActedIncident, UndoAnswer } from '../../scripts/programs/room/contract/undo.ts';
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
 import { closeWindows } from '../../scripts/programs/room/database/undo-window.ts';
-import { roomDatabase, TIME_ZONE } from '../lib/console.ts';
+import { TIME_ZONE } from '../lib/console.ts';
 import { callOf, refusalOf } from '../lib/console-room.ts';
 import { addIncident, changeIncident, putCamera } from '../lib/console-rows.ts';
-import { DATABASES } from '../lib/databases.ts';
+import { onEachDatabase } from '../lib/databases.ts';
 import { handlersOf, incidentIn, type Person, personIn, stateOf } from '../lib/room-acts.ts';
 import { countOf } from '../lib/room-rows.ts';
 
@@ -55,197 +54,194 @@ const KINDS: Readonly<
 const lastEntry = async (db: Sql): Promise<Record<string, unknown>> =>
   (await db.all<Record<string, unknown>>('SELECT * FROM audit ORDER BY no DESC LIMIT 1'))[0] ?? {};
 
-for (const name of ['sqlite', 'postgres'] as const) {
-  void t.test(`people undo their actions in ${name}`, async (t) => {
-    const { address } = await DATABASES[name](t);
-    const db = await roomDatabase(t, address, NOW);
-    const [anna, ben, supervisor] = ['anna', 'ben', 'supervisor'].map((user) => personIn(db, user, NOW)) as [
-      Person,
-      Person,
-      Person,
-    ];
+onEachDatabase('people undo their actions', async (t, database) => {
+  const db = await database.prepared(NOW);
+  const [anna, ben, supervisor] = ['anna', 'ben', 'supervisor'].map((user) => personIn(db, user, NOW)) as [
+    Person,
+    Person,
+    Person,
+  ];
 
-    for (const [kind, prepare] of Object.entries(KINDS)) {
-      await t.test(`the undo of a ${kind} restores the exact state before it`, async (t) => {
-        const no = await addIncident(db, NOW - 12_345, { rule: `r-${kind}` });
-        const act = await prepare(no, { anna, supervisor });
-        const before = await stateOf(db);
-        const result = await act();
-        t.ok(Value.Check(ActedIncident, result), 'the answer fits its schema');
-        t.equal(result.undo.until, iso(NOW + 10_000));
-        t.notSame(await stateOf(db), before, 'the action applies at once');
-        const owner = kind === 'reassign' || kind === 'reopen' ? supervisor : anna;
-        const answer = await owner.undo(result.undo.acts, { atS: 9.999 });
-        t.ok(Value.Check(UndoAnswer, answer), 'the answer fits its schema');
-        t.match(answer, {
-          results: [{ act: result.undo.acts[0], problem: null, incident: { no: result.no } }],
-        });
-        t.same(await stateOf(db), before, 'all as before');
-        const { incident: restoredIncident } = answer.results[0] ?? {};
-        t.ok((restoredIncident?.rev ?? 0) > result.rev, 'screens hear of it');
-        t.ok(
-          (restoredIncident?.revision ?? 0) > result.revision,
-          'no one acts on the state that was taken back',
-        );
-        const { act: recorded, incident, more } = await lastEntry(db);
-        t.same(
-          [recorded, incident, JSON.parse(String(more))],
-          [...['undo', result.no], { undoes: result.undo.acts[0], action: kind }],
-        );
-        const refusal = await refusalOf(owner.undo(result.undo.acts));
-        t.same([refusal.status, refusal.reason], [409, 'undo-over'], 'once');
-      });
-    }
-
-    await t.test('an undo is refused after its time, and to any other account', async (t) => {
-      const no = await addIncident(db, NOW);
-      const { undo: own } = await anna.claim(no);
-      const line = `action ${own.acts[0]}: can no longer be undone; an account can undo its own actions for 10 s`;
-      for (const [person, atS] of [
-        [ben, 1],
-        [supervisor, 1],
-        [anna, 10],
-        [anna, -600],
-      ] as const) {
-        const { status, reason, message } = await refusalOf(person.undo(own.acts, { atS }));
-        t.same([status, reason, message], [409, 'undo-over', line], `after ${atS} s`);
-      }
-      const program = callOf<'undo'>('anna', NOW, { body: { acts: own.acts } });
-      const asProgram = { ...program, account: { ...program.account, isProgram: true } };
-      t.equal((await refusalOf(undo(db, asProgram, TIME_ZONE))).status, 409, 'a program of the same name');
-      t.match(
-        await anna.undo(own.acts, { atS: -30 }),
-        { results: [{ problem: null }] },
-        'a clock set back a little',
-      );
-      t.equal((await refusalOf(anna.undo([999_999, 1e300]))).status, 409, 'numbers that no action has');
-    });
-
-    await t.test('an undo is refused once another person has acted on the incident', async (t) => {
-      const no = await addIncident(db, NOW);
-      const claimed = await anna.claim(no);
-      const noted = await ben.note(no, 'seen from here', { key: `other-${no}` });
+  for (const [kind, prepare] of Object.entries(KINDS)) {
+    await t.test(`the undo of a ${kind} restores the exact state before it`, async (t) => {
+      const no = await addIncident(db, NOW - 12_345, { rule: `r-${kind}` });
+      const act = await prepare(no, { anna, supervisor });
       const before = await stateOf(db);
-      const refusal = await refusalOf(anna.undo(claimed.undo.acts));
-      t.equal(
-        refusal.message,
-        `incident ${no}: someone has acted on it since, so action ${claimed.undo.acts[0]} stays`,
+      const result = await act();
+      t.ok(Value.Check(ActedIncident, result), 'the answer fits its schema');
+      t.equal(result.undo.until, iso(NOW + 10_000));
+      t.notSame(await stateOf(db), before, 'the action applies at once');
+      const owner = kind === 'reassign' || kind === 'reopen' ? supervisor : anna;
+      const answer = await owner.undo(result.undo.acts, { atS: 9.999 });
+      t.ok(Value.Check(UndoAnswer, answer), 'the answer fits its schema');
+      t.match(answer, {
+        results: [{ act: result.undo.acts[0], problem: null, incident: { no: result.no } }],
+      });
+      t.same(await stateOf(db), before, 'all as before');
+      const { incident: restoredIncident } = answer.results[0] ?? {};
+      t.ok((restoredIncident?.rev ?? 0) > result.rev, 'screens hear of it');
+      t.ok(
+        (restoredIncident?.revision ?? 0) > result.revision,
+        'no one acts on the state that was taken back',
       );
-      t.match(refusal.incident, { no, state: 'claimed', revision: noted.revision });
-      t.same(await stateOf(db), before, 'no row is changed');
-      await ben.undo(noted.undo.acts);
-      t.match(
-        await anna.undo(claimed.undo.acts),
-        { results: [{ incident: { state: 'new' } }] },
-        'unless it was undone',
-      );
-    });
-
-    await t.test('actions in a row are undone one by one, or in one call', async (t) => {
-      const no = await addIncident(db, NOW);
-      const start = await stateOf(db);
-      const acts = async (revision: number): Promise<number[]> => {
-        const first = await anna.claim(no);
-        t.equal(first.revision, revision);
-        const dispatch = await anna.dispatch(no, { revision, key: `row-${revision}` });
-        const verdict = await anna.review(no, 'unclear', { revision: revision + 1 });
-        return [first, dispatch, verdict].flatMap((one) => one.undo.acts);
-      };
-      const [claimAct = 0, dispatchAct = 0, verdictAct = 0] = await acts(1);
-      t.equal((await refusalOf(anna.undo([claimAct]))).status, 409, 'not the first alone');
-      for (const act of [verdictAct, dispatchAct, claimAct]) await anna.undo([act]);
-      t.same(await stateOf(db), start);
-      const { revision } = await incidentIn(db, no);
-      const all = await acts(revision + 1);
-      const { results } = await anna.undo([...all, 424_242]);
+      const { act: recorded, incident, more } = await lastEntry(db);
       t.same(
-        results.map(({ act, problem, reason }) => [act, problem === null, reason]),
-        [...all.map((act) => [act, true, null]), [424_242, false, 'undo-over']],
-        'in the order of the request',
+        [recorded, incident, JSON.parse(String(more))],
+        [...['undo', result.no], { undoes: result.undo.acts[0], action: kind }],
       );
-      t.same(await stateOf(db), start);
+      const refusal = await refusalOf(owner.undo(result.undo.acts));
+      t.same([refusal.status, refusal.reason], [409, 'undo-over'], 'once');
     });
+  }
 
-    await t.test('a retry after an undo does not repeat the action', async (t) => {
-      const no = await addIncident(db, NOW);
-      const noted = await anna.note(no, 'once', { key: 'retry' });
-      t.same((await anna.note(no, 'once', { key: 'retry' })).undo, noted.undo, 'a retry can be undone too');
-      await anna.undo(noted.undo.acts);
-      const late = await anna.note(no, 'once', { key: 'retry' });
-      t.same([late.undo.acts, await db.all('SELECT * FROM note WHERE incident = $1', [no])], [[], []]);
-    });
-
-    await t.test(
-      'an undone reopening leaves its entry in no list, and its events with the earlier one',
-      async (t) => {
-        const no = await addIncident(db, NOW, { rule: 'r-again' });
-        const { revision } = await anna.review(no, 'confirmed');
-        const entry = await supervisor.reopen(no, { revision, key: 'again' });
-        await changeIncident(db, entry.no, { ended_at: iso(NOW + 5000) });
-        await supervisor.undo(entry.undo.acts);
-        t.match(await incidentIn(db, no), {
-          state: 'closed',
-          events: 2,
-          endedAt: iso(NOW + 5000),
-          verdict: 'confirmed',
-        });
-        t.match(await incidentIn(db, entry.no), { state: 'closed', closedReason: 'reopening-undone' });
-        const { incidents } = await handlersOf(db).incidents(
-          callOf<'incidents'>('anna', NOW, { query: { rule: 'r-again' } }),
-        );
-        t.same(
-          incidents.map((one) => one.no),
-          [no],
-        );
-        const refusal = await refusalOf(supervisor.reopen(entry.no, { revision: 1, key: 'undone' }));
-        t.match(refusal.message, `its reopening was undone; reopen incident ${no}`);
-        t.match(await supervisor.reopen(no, { revision, key: 'once more' }), { reopens: no, state: 'new' });
-        const refusedUndo = await refusalOf(anna.undo((await closingActs(db, no)) ?? []));
-        t.match(refusedUndo.message, /it was reopened since, as incident \d+/);
-      },
+  await t.test('an undo is refused after its time, and to any other account', async (t) => {
+    const no = await addIncident(db, NOW);
+    const { undo: own } = await anna.claim(no);
+    const line = `action ${own.acts[0]}: can no longer be undone; an account can undo its own actions for 10 s`;
+    for (const [person, atS] of [
+      [ben, 1],
+      [supervisor, 1],
+      [anna, 10],
+      [anna, -600],
+    ] as const) {
+      const { status, reason, message } = await refusalOf(person.undo(own.acts, { atS }));
+      t.same([status, reason, message], [409, 'undo-over', line], `after ${atS} s`);
+    }
+    const program = callOf<'undo'>('anna', NOW, { body: { acts: own.acts } });
+    const asProgram = { ...program, account: { ...program.account, isProgram: true } };
+    t.equal((await refusalOf(undo(db, asProgram, TIME_ZONE))).status, 409, 'a program of the same name');
+    t.match(
+      await anna.undo(own.acts, { atS: -30 }),
+      { results: [{ problem: null }] },
+      'a clock set back a little',
     );
-
-    await t.test('a verdict stays if the box was revoked since', async (t) => {
-      const no = await addIncident(db, NOW, { box: 'b-gone' });
-      const { undo: own } = await anna.review(no, 'false-alarm');
-      await putCamera(db, 'b-gone', NOW, { is_removed: true });
-      t.match((await refusalOf(anna.undo(own.acts))).message, /its box was revoked since/);
-      await db.run("DELETE FROM camera WHERE box = 'b-gone'");
-    });
-
-    await t.test('the later of an undo and another person’s action sees the earlier', async (t) => {
-      for (let round = 0; round < 10; round += 1) {
-        const no = await addIncident(db, NOW);
-        const { undo: own, revision } = await anna.claim(no);
-        const [undoing, review] = await Promise.allSettled([
-          anna.undo(own.acts),
-          supervisor.review(no, 'unclear', { revision }),
-        ]);
-        t.equal([undoing, review].filter(({ status }) => status === 'fulfilled').length, 1, 'one of them');
-        const { state } = await incidentIn(db, no);
-        t.equal(state, undoing.status === 'fulfilled' ? 'new' : 'closed');
-      }
-    });
-
-    await t.test('windows close by any clock, and each incident gets a new number', async (t) => {
-      await closeWindows(db, NOW + 3_600_000);
-      t.equal(await countOf(db, 'undo_window'), 0);
-      t.equal(await closeWindows(db, NOW), undefined, 'none is open');
-      const no = await addIncident(db, NOW);
-      const { rev } = await anna.claim(no);
-      t.equal(await closeWindows(db, NOW + 9999), 1, 'the ms that are left');
-      t.equal(await closeWindows(db, NOW - 59_000), 69_000, 'a clock set back by less than the margin');
-      t.equal(await countOf(db, 'undo_window'), 1);
-      t.equal(await closeWindows(db, NOW - 61_000), undefined, 'by more: it counts as over');
-      t.equal(await countOf(db, 'undo_window'), 0);
-      t.ok((await incidentIn(db, no)).rev > rev, 'readers of changes meet it again');
-      await anna.release(no);
-      t.equal(await closeWindows(db, NOW + 86_400_000), undefined, 'a clock set forward');
-    });
-
-    t.match(await verifyChain(db), { problem: null }, 'the audit log is intact');
+    t.equal((await refusalOf(anna.undo([999_999, 1e300]))).status, 409, 'numbers that no action has');
   });
-}
+
+  await t.test('an undo is refused once another person has acted on the incident', async (t) => {
+    const no = await addIncident(db, NOW);
+    const claimed = await anna.claim(no);
+    const noted = await ben.note(no, 'seen from here', { key: `other-${no}` });
+    const before = await stateOf(db);
+    const refusal = await refusalOf(anna.undo(claimed.undo.acts));
+    t.equal(
+      refusal.message,
+      `incident ${no}: someone has acted on it since, so action ${claimed.undo.acts[0]} stays`,
+    );
+    t.match(refusal.incident, { no, state: 'claimed', revision: noted.revision });
+    t.same(await stateOf(db), before, 'no row is changed');
+    await ben.undo(noted.undo.acts);
+    t.match(
+      await anna.undo(claimed.undo.acts),
+      { results: [{ incident: { state: 'new' } }] },
+      'unless it was undone',
+    );
+  });
+
+  await t.test('actions in a row are undone one by one, or in one call', async (t) => {
+    const no = await addIncident(db, NOW);
+    const start = await stateOf(db);
+    const acts = async (revision: number): Promise<number[]> => {
+      const first = await anna.claim(no);
+      t.equal(first.revision, revision);
+      const dispatch = await anna.dispatch(no, { revision, key: `row-${revision}` });
+      const verdict = await anna.review(no, 'unclear', { revision: revision + 1 });
+      return [first, dispatch, verdict].flatMap((one) => one.undo.acts);
+    };
+    const [claimAct = 0, dispatchAct = 0, verdictAct = 0] = await acts(1);
+    t.equal((await refusalOf(anna.undo([claimAct]))).status, 409, 'not the first alone');
+    for (const act of [verdictAct, dispatchAct, claimAct]) await anna.undo([act]);
+    t.same(await stateOf(db), start);
+    const { revision } = await incidentIn(db, no);
+    const all = await acts(revision + 1);
+    const { results } = await anna.undo([...all, 424_242]);
+    t.same(
+      results.map(({ act, problem, reason }) => [act, problem === null, reason]),
+      [...all.map((act) => [act, true, null]), [424_242, false, 'undo-over']],
+      'in the order of the request',
+    );
+    t.same(await stateOf(db), start);
+  });
+
+  await t.test('a retry after an undo does not repeat the action', async (t) => {
+    const no = await addIncident(db, NOW);
+    const noted = await anna.note(no, 'once', { key: 'retry' });
+    t.same((await anna.note(no, 'once', { key: 'retry' })).undo, noted.undo, 'a retry can be undone too');
+    await anna.undo(noted.undo.acts);
+    const late = await anna.note(no, 'once', { key: 'retry' });
+    t.same([late.undo.acts, await db.all('SELECT * FROM note WHERE incident = $1', [no])], [[], []]);
+  });
+
+  await t.test(
+    'an undone reopening leaves its entry in no list, and its events with the earlier one',
+    async (t) => {
+      const no = await addIncident(db, NOW, { rule: 'r-again' });
+      const { revision } = await anna.review(no, 'confirmed');
+      const entry = await supervisor.reopen(no, { revision, key: 'again' });
+      await changeIncident(db, entry.no, { ended_at: iso(NOW + 5000) });
+      await supervisor.undo(entry.undo.acts);
+      t.match(await incidentIn(db, no), {
+        state: 'closed',
+        events: 2,
+        endedAt: iso(NOW + 5000),
+        verdict: 'confirmed',
+      });
+      t.match(await incidentIn(db, entry.no), { state: 'closed', closedReason: 'reopening-undone' });
+      const { incidents } = await handlersOf(db).incidents(
+        callOf<'incidents'>('anna', NOW, { query: { rule: 'r-again' } }),
+      );
+      t.same(
+        incidents.map((one) => one.no),
+        [no],
+      );
+      const refusal = await refusalOf(supervisor.reopen(entry.no, { revision: 1, key: 'undone' }));
+      t.match(refusal.message, `its reopening was undone; reopen incident ${no}`);
+      t.match(await supervisor.reopen(no, { revision, key: 'once more' }), { reopens: no, state: 'new' });
+      const refusedUndo = await refusalOf(anna.undo((await closingActs(db, no)) ?? []));
+      t.match(refusedUndo.message, /it was reopened since, as incident \d+/);
+    },
+  );
+
+  await t.test('a verdict stays if the box was revoked since', async (t) => {
+    const no = await addIncident(db, NOW, { box: 'b-gone' });
+    const { undo: own } = await anna.review(no, 'false-alarm');
+    await putCamera(db, 'b-gone', NOW, { is_removed: true });
+    t.match((await refusalOf(anna.undo(own.acts))).message, /its box was revoked since/);
+    await db.run("DELETE FROM camera WHERE box = 'b-gone'");
+  });
+
+  await t.test('the later of an undo and another person’s action sees the earlier', async (t) => {
+    for (let round = 0; round < 10; round += 1) {
+      const no = await addIncident(db, NOW);
+      const { undo: own, revision } = await anna.claim(no);
+      const [undoing, review] = await Promise.allSettled([
+        anna.undo(own.acts),
+        supervisor.review(no, 'unclear', { revision }),
+      ]);
+      t.equal([undoing, review].filter(({ status }) => status === 'fulfilled').length, 1, 'one of them');
+      const { state } = await incidentIn(db, no);
+      t.equal(state, undoing.status === 'fulfilled' ? 'new' : 'closed');
+    }
+  });
+
+  await t.test('windows close by any clock, and each incident gets a new number', async (t) => {
+    await closeWindows(db, NOW + 3_600_000);
+    t.equal(await countOf(db, 'undo_window'), 0);
+    t.equal(await closeWindows(db, NOW), undefined, 'none is open');
+    const no = await addIncident(db, NOW);
+    const { rev } = await anna.claim(no);
+    t.equal(await closeWindows(db, NOW + 9999), 1, 'the ms that are left');
+    t.equal(await closeWindows(db, NOW - 59_000), 69_000, 'a clock set back by less than the margin');
+    t.equal(await countOf(db, 'undo_window'), 1);
+    t.equal(await closeWindows(db, NOW - 61_000), undefined, 'by more: it counts as over');
+    t.equal(await countOf(db, 'undo_window'), 0);
+    t.ok((await incidentIn(db, no)).rev > rev, 'readers of changes meet it again');
+    await anna.release(no);
+    t.equal(await closeWindows(db, NOW + 86_400_000), undefined, 'a clock set forward');
+  });
+
+  t.match(await verifyChain(db), { problem: null }, 'the audit log is intact');
+});
 
 /** Audit numbers of the verdict on an incident. */
 async function closingActs(db: Sql, no: number): Promise<number[]> {

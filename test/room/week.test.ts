@@ -1,23 +1,14 @@
-/** Tests of the week's report: the same numbers on SQLite and PostgreSQL, and its screen in a browser. */
-import { join } from 'node:path';
+/** Tests of the week's report: the same numbers on SQLite and PostgreSQL. */
 import { Value as Schema } from '@sinclair/typebox/value';
-import type { Browser } from 'puppeteer-core';
-import t, { type Test } from 'tap';
 import { weekOf, weekRows } from '../../scripts/programs/room/console/week.ts';
 import { Week } from '../../scripts/programs/room/contract/week.ts';
 import { dayHourOf } from '../../scripts/programs/room/database/day-hour.ts';
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
-import { browserMissing } from '../lib/browser.ts';
-import { ask, enter, roomDatabase, TIME_ZONE } from '../lib/console.ts';
+import { TIME_ZONE } from '../lib/console.ts';
 import { refusalOf } from '../lib/console-room.ts';
 import { addIncidents, type Columns, insert, putCamera } from '../lib/console-rows.ts';
-import { DATABASES } from '../lib/databases.ts';
-import { ROOT, scratch } from '../lib/paths.ts';
-import { appRoom, contextOf, tabOf } from '../lib/room-browser.ts';
-import { violations } from '../page/in-page.ts';
-import { type Look, openBrowser, savePicture } from '../page/phone.ts';
+import { onEachDatabase } from '../lib/databases.ts';
 
-const SCREENS_DIR = join(ROOT, '.cache/room-desk-screens');
 /** A Sunday, the last of the week from Monday 26 October 2026; the clocks change on the Sunday before. */
 const NOW = Date.parse('2026-11-01T20:00:00.000Z');
 const MONDAY_MS = Date.parse('2026-10-25T23:00:00.000Z');
@@ -101,138 +92,66 @@ async function fillWeek(db: Sql, startMs: number): Promise<void> {
   ]);
 }
 
-for (const name of ['sqlite', 'postgres'] as const) {
-  t.test(`a week has its alerts, verdicts, times and cameras: ${name}`, async (t) => {
-    const db = await roomDatabase(t, (await DATABASES[name](t)).address);
-    await fillWeek(db, MONDAY_MS);
-    const week = await weekOf(db, {}, CLOCK);
-    t.ok(Schema.Check(Week, week));
-    t.match(week, {
-      from: '2026-10-26',
-      to: '2026-11-01',
-      total: {
-        alerts: 12,
-        confirmed: 3,
-        falseAlarms: 5,
-        share: 0.375,
-        low: 0.137,
-        high: 0.694,
-        meanClaimS: 15,
-      },
-      days: [
-        { day: '2026-10-26', alerts: 8 },
-        ...Array.from({ length: 5 }, () => ({ alerts: 0, share: null })),
-        { day: '2026-11-01', alerts: 4 },
-      ],
-      rules: [
-        { site: 'lyon', box: 'b-1', rule: 'r-1', kind: 'loitering', alerts: 8, confirmed: 3, share: 0.75 },
-        { rule: 'r-2', alerts: 4, share: 0, low: 0, high: 0.49 },
-      ],
-      moreRules: 0,
-      claim: { count: 10, medianS: 50, p90S: 90 },
-      close: { count: 10, medianS: 100, p90S: 180 },
-      outOfService: [
-        { site: 'lyon', box: 'b-3', s: 36_000 },
-        { site: 'lyon', box: 'b-1', s: 10_800 },
-      ],
-      outOfServiceS: 46_800,
-      storedAlerts: 12,
-      storedFrom: iso(MONDAY_MS - 9 * HOUR_MS),
-      sumsFrom: '2025-10-31',
-    });
-    t.equal((await weekOf(db, { day: '2026-10-29' }, CLOCK)).from, '2026-10-26', 'any day names its week');
-    t.match(await weekOf(db, { day: '2026-10-25' }, CLOCK), {
-      from: '2026-10-19',
-      total: { alerts: 100 },
-      storedAlerts: 1,
-    });
-    t.match(
-      await weekOf(db, { day: '2026-11-02' }, CLOCK),
-      { total: { alerts: 0 }, outOfService: [] },
-      'a coming week',
-    );
-    t.match(await refusalOf(weekOf(db, { day: '2026-02-30' }, CLOCK)), { status: 400, message: /^day: / });
-    t.strictSame(
-      (await weekRows(db, {}, CLOCK)).map(({ rule }) => rule),
-      ['r-1', 'r-2'],
-    );
-    await db.run("DELETE FROM incident WHERE severity = 'alert' AND received < $1", [
-      iso(MONDAY_MS + 5 * HOUR_MS),
-    ]);
-    t.match(
-      await weekOf(db, {}, CLOCK),
-      { total: { alerts: 12 }, storedAlerts: 5, claim: { count: 5 } },
-      'the sums outlive the incidents, and the answer says so',
-    );
+onEachDatabase('a week has its alerts, verdicts, times and cameras', async (t, database) => {
+  const db = await database.prepared();
+  await fillWeek(db, MONDAY_MS);
+  const week = await weekOf(db, {}, CLOCK);
+  t.ok(Schema.Check(Week, week));
+  t.match(week, {
+    from: '2026-10-26',
+    to: '2026-11-01',
+    total: {
+      alerts: 12,
+      confirmed: 3,
+      falseAlarms: 5,
+      share: 0.375,
+      low: 0.137,
+      high: 0.694,
+      meanClaimS: 15,
+    },
+    days: [
+      { day: '2026-10-26', alerts: 8 },
+      ...Array.from({ length: 5 }, () => ({ alerts: 0, share: null })),
+      { day: '2026-11-01', alerts: 4 },
+    ],
+    rules: [
+      { site: 'lyon', box: 'b-1', rule: 'r-1', kind: 'loitering', alerts: 8, confirmed: 3, share: 0.75 },
+      { rule: 'r-2', alerts: 4, share: 0, low: 0, high: 0.49 },
+    ],
+    moreRules: 0,
+    claim: { count: 10, medianS: 50, p90S: 90 },
+    close: { count: 10, medianS: 100, p90S: 180 },
+    outOfService: [
+      { site: 'lyon', box: 'b-3', s: 36_000 },
+      { site: 'lyon', box: 'b-1', s: 10_800 },
+    ],
+    outOfServiceS: 46_800,
+    storedAlerts: 12,
+    storedFrom: iso(MONDAY_MS - 9 * HOUR_MS),
+    sumsFrom: '2025-10-31',
   });
-}
-
-t.test('the week is read in a browser', { skip: browserMissing(), timeout: 90_000 }, async (t) => {
-  const browser = await openBrowser(join(scratch(t), 'profile'));
-  t.teardown(() => browser.close());
-  await t.test('the week fits a desk and turns by keys', (t) =>
-    checkScreen(t, browser, ['en', 'light'], { width: 1280, height: 800 }),
+  t.equal((await weekOf(db, { day: '2026-10-29' }, CLOCK)).from, '2026-10-26', 'any day names its week');
+  t.match(await weekOf(db, { day: '2026-10-25' }, CLOCK), {
+    from: '2026-10-19',
+    total: { alerts: 100 },
+    storedAlerts: 1,
+  });
+  t.match(
+    await weekOf(db, { day: '2026-11-02' }, CLOCK),
+    { total: { alerts: 0 }, outOfService: [] },
+    'a coming week',
   );
-  await t.test('the week fits a phone', (t) =>
-    checkScreen(t, browser, ['fr', 'dark'], { width: 390, height: 844 }),
+  t.match(await refusalOf(weekOf(db, { day: '2026-02-30' }, CLOCK)), { status: 400, message: /^day: / });
+  t.strictSame(
+    (await weekRows(db, {}, CLOCK)).map(({ rule }) => rule),
+    ['r-1', 'r-2'],
+  );
+  await db.run("DELETE FROM incident WHERE severity = 'alert' AND received < $1", [
+    iso(MONDAY_MS + 5 * HOUR_MS),
+  ]);
+  t.match(
+    await weekOf(db, {}, CLOCK),
+    { total: { alerts: 12 }, storedAlerts: 5, claim: { count: 5 } },
+    'the sums outlive the incidents, and the answer says so',
   );
 });
-
-async function checkScreen(
-  t: Test,
-  browser: Browser,
-  look: Look,
-  view: { width: number; height: number },
-): Promise<void> {
-  // Monday of the current week in the room, whose clock is the machine's.
-  const today = dayHourOf(Date.now(), TIME_ZONE).day;
-  const noonMs = Date.parse(`${today}T12:00:00.000Z`);
-  const mondayMs = noonMs - ((new Date(noonMs).getUTCDay() + 6) % 7) * DAY_MS - 7 * DAY_MS;
-  const monday = iso(mondayMs).slice(0, 10);
-  const room = await appRoom(t, {
-    fill: async (db) => {
-      await fillWeek(db, mondayMs);
-      await db.run('DELETE FROM incident WHERE received < $1', [iso(mondayMs + 3 * HOUR_MS)]);
-    },
-  });
-  const context = await contextOf(t, browser, room.home, 'Omar');
-  const { page, pageErrors, waitUntil, text } = await tabOf(context, room.home, { look, path: '/queue' });
-  await page.setViewport(view);
-  const isFrench = look[0] === 'fr';
-  // A key pressed before the page has started is lost.
-  await waitUntil('document.querySelector(".link-live") !== null');
-  await page.keyboard.press('g');
-  await page.keyboard.press('w');
-  await waitUntil('document.querySelector(".d-week-sums") !== null');
-  await page.keyboard.press('ArrowLeft');
-  await waitUntil(`location.search === '?day=${monday}' && document.querySelector('.d-precision') !== null`);
-  await savePicture(page, join(SCREENS_DIR, `week-${view.width}-${look.join('-')}.png`));
-  t.strictSame(await violations(page), []);
-  t.ok(
-    await page.evaluate('document.querySelector("main").scrollWidth <= innerWidth'),
-    'the screen is as wide as the phone',
-  );
-  const shownText = await text('.d-week');
-  t.match(shownText, isFrench ? /Semaine \d+/ : /Week \d+/);
-  t.match(shownText, isFrench ? /sur 8 levées de doute/ : /of 8 reviewed/);
-  t.match(
-    shownText,
-    isFrench ? /7 alertes sur 12 sont encore conservées/ : /7 of 12 alerts are still stored/,
-  );
-  t.match(shownText, /n = 7/);
-  const path = await page.$eval('a[download]', (link) => link.getAttribute('href') ?? '');
-  t.equal(path, `/api/week.csv?day=${monday}`);
-  const host = { host: new URL(room.home).host };
-  const { text: table } = await ask(`${room.console.url}${path}`, {
-    headers: { ...host, cookie: await enter(room.home, 'Omar') },
-  });
-  t.match(table, /^\ufefffrom,to,site,box,rule,kind,alerts.*\r\n/);
-  t.equal(table.trim().split('\r\n').length, 3);
-  await page.keyboard.press('ArrowRight');
-  await waitUntil(`document.querySelector('.d-precision') === null`);
-  await page.keyboard.press('ArrowLeft');
-  await page.goto(`${room.home}/week?day=2020-01-01`);
-  await waitUntil('document.querySelector("main .notice") !== null');
-  t.match(await text('main .notice'), isFrench ? 'ne sont plus conservés' : 'no longer stored');
-  t.strictSame(pageErrors, []);
-}

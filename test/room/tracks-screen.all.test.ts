@@ -1,20 +1,29 @@
 /** Browser tests of the tracks screen: search by mouse and keyboard, list, time bar and replay, in each language. */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'puppeteer-core';
 import sharp from 'sharp';
 import t, { type Test } from 'tap';
 import { TRACK_APPROVAL_TYPE } from '../../agent/contract/track-log.ts';
+import { CallError } from '../../scripts/programs/room/console/handler.ts';
+import type { DataHandlers } from '../../scripts/programs/room/console/routes.ts';
 import type { TrackAnswer, TrackRequest } from '../../scripts/programs/room/contract/tracks.ts';
 import { browserMissing } from '../lib/browser.ts';
 import { putCamera } from '../lib/console-rows.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
-import { appRoom, contextOf, type Tab, tabOf } from '../lib/room-browser.ts';
+import {
+  browserOf,
+  DESK,
+  LOOKS,
+  type OpenConsole,
+  type Opening,
+  openConsole,
+  problemsOf,
+} from '../lib/room-browser.ts';
 import { CASE, OLDER_VIEW, trackAnswer, VIEW } from '../lib/room-tracks.ts';
-import { violations } from '../page/in-page.ts';
-import { type Look, openBrowser } from '../page/phone.ts';
 
-const SCREENS_DIR = join(ROOT, '.cache/room-tracks-screens');
+const SIGNATURE = { keyid: 'a'.repeat(64), sig: `${'A'.repeat(86)}==` };
+const SIZE = { width: 1366, height: 768 };
 
 /** Stand-in for the server's part. */
 interface Box {
@@ -25,43 +34,34 @@ interface Box {
   refusal: string | undefined;
 }
 
-interface OpenScreen extends Tab {
+interface OpenScreen extends OpenConsole {
   readonly box: Box;
   tabTo(selector: string): Promise<void>;
-  fill(): Promise<void>;
   submit(): Promise<void>;
-}
-
-interface Opening {
-  readonly look?: Look;
-  readonly userName?: string;
-  readonly size?: { readonly width: number; readonly height: number };
-  readonly isStill?: boolean;
+  /** Submits the form and asks for the tracks. */
+  ask(): Promise<void>;
 }
 
 let jpeg: Buffer;
 
-async function openScreen(t: Test, browser: Browser, opening: Opening = {}): Promise<OpenScreen> {
-  const { look = ['en', 'light'], userName = 'Omar', isStill = true } = opening;
-  const { size = { width: 1366, height: 768 } } = opening;
-  const room = await appRoom(t, {
-    settings: { signer: 'unused' },
+async function openScreen(
+  t: Test,
+  browser: Browser,
+  { isMoving = false, ...opening }: Opening & { readonly isMoving?: boolean } = {},
+): Promise<OpenScreen> {
+  const box: Box = { requests: [], stills: [], change: {}, refusal: undefined };
+  const tab = await openConsole(t, browser, {
+    ...{ handlers: handlersOf(box), size: SIZE, user: 'Omar', settings: { signer: 'unused' } },
     fill: async (db) => {
       for (const name of ['cam-1', 'cam-2', 'square-1']) await putCamera(db, name, Date.now());
     },
+    ...opening,
   });
-  const context = await contextOf(t, browser, room.home, userName);
-  const before = `localStorage.setItem('theme', '${look[1]}')`;
-  const tab = await tabOf(context, room.home, { look, before, width: size.width, path: '/queue' });
   const { page } = tab;
-  await page.setViewport(size);
   await page.emulateMediaFeatures([
-    { name: 'prefers-color-scheme', value: look[1] },
-    { name: 'prefers-reduced-motion', value: isStill ? 'reduce' : 'no-preference' },
+    { name: 'prefers-color-scheme', value: opening.look?.[1] ?? 'light' },
+    { name: 'prefers-reduced-motion', value: isMoving ? 'no-preference' : 'reduce' },
   ]);
-  const box: Box = { requests: [], stills: [], change: {}, refusal: undefined };
-  await interceptRequests(page, box);
-  await tab.waitUntil('document.querySelector(".link-live") !== null');
   const screen: OpenScreen = {
     ...tab,
     box,
@@ -72,7 +72,7 @@ async function openScreen(t: Test, browser: Browser, opening: Opening = {}): Pro
       }
       throw new Error(`Tab does not lead to ${selector}`);
     },
-    fill: async () => {
+    submit: async () => {
       await page.type('[name=box]', 'square-1');
       await page.type('[name=case]', CASE);
       await page.type('[name=reason]', 'theft of a bicycle');
@@ -86,44 +86,34 @@ async function openScreen(t: Test, browser: Browser, opening: Opening = {}): Pro
           field.value = '${wall}';
           field.dispatchEvent(new Event('change', { bubbles: true }));
         })()`);
-    },
-    submit: async () => {
-      await screen.fill();
       await page.click('.t-form [type=submit]');
       await tab.waitUntil('document.querySelector(".t-drawing .stage-shapes") !== null');
     },
+    ask: async () => {
+      await screen.submit();
+      await page.click('#ask-tracks');
+      await tab.waitUntil('document.querySelector(".t-result") !== null');
+    },
   };
-  if (userName !== 'Anna') {
-    await page.evaluate(`document.querySelector('nav a[href="/tracks"]').click()`);
-    await tab.waitUntil('document.querySelector("[data-screen=tracks]") !== null');
-  }
+  await page.evaluate(`document.querySelector('nav a[href="/tracks"]').click()`);
+  await tab.waitUntil('document.querySelector("[data-screen=tracks]") !== null');
   return screen;
 }
 
-async function interceptRequests(page: Page, box: Box): Promise<void> {
-  await page.setRequestInterception(true);
-  page.on('request', (request) => {
-    const { pathname } = new URL(request.url());
-    const json = (status: number, body: object) =>
-      void request.respond({ status, body: JSON.stringify(body), contentType: 'application/json' });
-    const posted = (): unknown => JSON.parse(request.postData() ?? 'null');
-    if (pathname === '/api/tracks') {
-      const body = posted() as TrackRequest;
-      box.requests.push(body);
-      if (box.refusal === undefined) json(200, trackAnswer(body, box.change));
-      else json(422, { type: 'about:blank', title: box.refusal, status: 422 });
-    } else if (pathname === '/api/tracks/still') {
-      box.stills.push(posted() as object);
-      const answer = { view: OLDER_VIEW, at: '2026-11-13T09:00:00.000Z', sha256: '0'.repeat(64) };
-      json(200, { ...answer, jpeg: jpeg.toString('base64') });
-    } else if (pathname === '/api/incidents/7/stills/snapshot') {
-      void request.respond({ status: 200, body: jpeg, contentType: 'image/jpeg' });
-    } else if (pathname.startsWith('/api/tracks/')) {
-      const headers = { 'content-disposition': 'attachment; filename="tracks"' };
-      void request.respond({ status: 200, body: 'x', contentType: 'text/csv', headers });
-    } else void request.continue();
-  });
-}
+/** The server's part, as the box of the test answers. */
+const handlersOf = (box: Box): Partial<DataHandlers> => ({
+  tracks: async ({ body }) => {
+    box.requests.push(body);
+    if (box.refusal !== undefined) throw new CallError(409, box.refusal);
+    return trackAnswer(body, box.change);
+  },
+  trackStill: async ({ body }) => {
+    box.stills.push(body);
+    const still = { view: OLDER_VIEW, at: '2026-11-13T09:00:00.000Z', sha256: '0'.repeat(64) };
+    return { ...still, jpeg: jpeg.toString('base64') };
+  },
+  still: async () => jpeg,
+});
 
 /** Maps points of the picture to the screen. */
 async function frameOf(page: Page, selector: string): Promise<(x: number, y: number) => [number, number]> {
@@ -160,15 +150,8 @@ const STATISTICS = `(() => {
 const CLOCK = 'document.querySelector(".t-clock").textContent';
 
 t.test('the tracks screen works in a browser', { skip: browserMissing(), timeout: 240_000 }, async (t) => {
-  const frame = await sharp(join(ROOT, 'docs/alert.jpg'))
-    .resize(1280, 720, { fit: 'cover' })
-    .jpeg()
-    .toBuffer();
-  jpeg = frame;
-  const browser = await openBrowser(join(scratch(t), 'profile'));
-  t.teardown(() => browser.close());
-  rmSync(SCREENS_DIR, { recursive: true, force: true });
-  mkdirSync(SCREENS_DIR, { recursive: true });
+  jpeg = await sharp(join(ROOT, 'docs/alert.jpg')).resize(1280, 720, { fit: 'cover' }).jpeg().toBuffer();
+  const browser = await browserOf(t);
   await t.test('a question is drawn and sent by mouse', (t) => byMouse(t, browser));
   await t.test('a question is drawn and sent by keyboard alone', (t) => byKey(t, browser));
   await t.test('list, time bar and replay show the answer', (t) => replayed(t, browser));
@@ -176,15 +159,10 @@ t.test('the tracks screen works in a browser', { skip: browserMissing(), timeout
     withoutStill(t, browser),
   );
   await t.test('a second person’s approval is added to a question', (t) => approved(t, browser));
-  await t.test('a count shows numbers only', (t) => counted(t, browser));
-  await t.test('an auditor has no link to the tracks screen', (t) => auditor(t, browser));
-  for (const [look, size] of [
-    [['en', 'light'], { width: 1366, height: 768 }],
-    [['fr', 'dark'], { width: 1366, height: 768 }],
-    [['fr', 'light'], { width: 390, height: 844 }],
-    [['en', 'dark'], { width: 390, height: 844 }],
-  ] as const)
-    await t.test(`looks, ${look.join(', ')}, ${size.width} px`, (t) => looks(t, browser, { look, size }));
+  for (const [look, size] of LOOKS)
+    await t.test(`looks, ${look.join(', ')}, ${size.width} px`, (t) =>
+      looks(t, browser, { look, size: size === DESK ? SIZE : size }),
+    );
 });
 
 async function byMouse(t: Test, browser: Browser): Promise<void> {
@@ -235,21 +213,6 @@ async function byMouse(t: Test, browser: Browser): Promise<void> {
   ).entries())
     t.ok(Math.hypot((line?.line[i]?.[0] ?? 9) - x, (line?.line[i]?.[1] ?? 9) - y) < 0.01, `end ${i}`);
 
-  await press(page, 'Change the question');
-  await waitUntil('document.querySelector(".t-drawing .stage-shapes") !== null');
-  await press(page, 'Area');
-  await waitUntil('document.querySelector(".t-area") !== null');
-  const on = await frameOf(page, '.stage-frame');
-  await drag(page, on(0.05, 0.1), on(0.25, 0.4));
-  await drag(page, on(0.15, 0.1), on(0.15, 0.2));
-  await page.select('[name=does]', 'stops');
-  await page.$eval('[name=at-least]', (input) => (input as unknown as { select(): void }).select());
-  await page.type('[name=at-least]', '20');
-  await page.click('#ask-tracks');
-  await waitUntil('document.querySelector(".t-result") !== null');
-  const area = box.requests.at(-1)?.question.where as { polygon: number[][] } | undefined;
-  t.match(area, { does: 'stops', atLeastS: 20 });
-  t.equal(area?.polygon.length, 5, 'the middle of a side has become a corner');
   t.same(screen.pageErrors, []);
 }
 
@@ -299,24 +262,8 @@ async function byKey(t: Test, browser: Browser): Promise<void> {
   });
   t.match(await page.evaluate('document.activeElement.className'), 't-sentence', 'the answer is read out');
 
-  const first = await page.evaluate(CLOCK);
-  await keyboard.press(' ');
-  await waitUntil(`${CLOCK} !== ${JSON.stringify(first)}`);
-  await keyboard.press(' ');
-  await waitUntil('document.querySelector(".t-tool.main").getAttribute("aria-label") === "Play"');
   await keyboard.press('ArrowRight');
   await waitUntil('document.querySelector(".t-chosen-row") !== null');
-  const chosenName = () => page.$eval('.t-chosen-row b', ({ textContent }) => textContent);
-  const before = await chosenName();
-  await keyboard.press('ArrowRight');
-  await waitUntil(`document.querySelector('.t-chosen-row b').textContent !== '${before}'`);
-  await keyboard.press('ArrowLeft');
-  await waitUntil(`document.querySelector('.t-chosen-row b').textContent === '${before}'`);
-  await keyboard.press('t');
-  await waitUntil('document.querySelector(".t-batch")?.textContent.endsWith("of 34") === true');
-  await keyboard.press('h');
-  await waitUntil('document.querySelectorAll(".t-toggle[aria-pressed=true]").length === 2');
-  await keyboard.press('t');
   await tabTo('.t-row');
   await keyboard.press('End');
   await keyboard.press('Enter');
@@ -330,18 +277,13 @@ async function byKey(t: Test, browser: Browser): Promise<void> {
     await page.$eval('.t-seek', (bar) => bar.getAttribute('aria-valuetext')),
     /; [\d:]{8}–[\d:]{8}: \d/,
   );
-  await keyboard.press('?');
-  await waitUntil('document.querySelector("dialog[open]") !== null');
-  t.match(await screen.text('dialog'), /passages: play, pause[\s\S]*Passages/);
   t.same(screen.pageErrors, []);
 }
 
 async function replayed(t: Test, browser: Browser): Promise<void> {
-  const screen = await openScreen(t, browser, { isStill: false });
+  const screen = await openScreen(t, browser, { isMoving: true });
   const { page, waitUntil } = screen;
-  await screen.submit();
-  await page.click('#ask-tracks');
-  await waitUntil('document.querySelector(".t-result") !== null');
+  await screen.ask();
   t.match(await screen.text('.t-sentence'), /^34 passed: .*71.?%.*12.?%.*3 gaps \(17.?%\)/);
   const rows = (await page.$$eval('.t-list li', (all) => all.map(({ className }) => className))) as string[];
   t.equal(rows.length, 37);
@@ -371,9 +313,6 @@ async function replayed(t: Test, browser: Browser): Promise<void> {
   t.match(await page.$eval('canvas', (canvas) => canvas.getAttribute('aria-label')), /[1-8] figures/);
   const exports = await page.$$eval('a[download]', (links) => links.map((link) => link.getAttribute('href')));
   t.same(exports, ['/api/tracks/answer-tracks/tracks.csv', '/api/tracks/answer-tracks/tracks.mf.json']);
-  const csv = page.waitForRequest((request) => request.url().endsWith('tracks.csv'));
-  await page.click('a[download]');
-  await csv;
   t.same(screen.pageErrors, []);
 }
 
@@ -413,86 +352,48 @@ async function approved(t: Test, browser: Browser): Promise<void> {
   };
   await choose('other.json', { nothing: 'of it' });
   await waitUntil('document.querySelector(".t-approval .fault") !== null');
-  const signed = { payloadType: TRACK_APPROVAL_TYPE, payload: 'e30=', signatures: [] };
+  const signed = { payloadType: TRACK_APPROVAL_TYPE, payload: 'e30=', signatures: [SIGNATURE] };
   await choose('approval.json', signed);
   await waitUntil('document.querySelector(".t-approval").textContent.includes("approval.json")');
   box.refusal = undefined;
   await page.click('#ask-tracks');
   await waitUntil('document.querySelector(".t-result") !== null');
   t.match(box.requests.at(-1), { approval: signed });
+  box.change = { stopped: 'refused by square-1: the budget is used up', more: 3 };
   await press(page, 'Change the question');
   await waitUntil('document.querySelector(".t-command code") !== null');
-  t.match(
-    await screen.text('.t-command'),
-    /vigie-room tracks .* --approve approval\.json --box square-1 .*--to 2026/,
-  );
-  await press(page, 'Look up again');
-  await waitUntil('document.querySelector("#ask-tracks:not([disabled])") !== null');
-  t.notOk('approval' in (box.requests.at(-1) ?? {}), 'which it is not about');
-  box.change = { grade: 'persons', stopped: 'refused by square-1: the budget is used up', more: 3 };
-  await page.evaluate(
-    `[...document.querySelectorAll('.t-chips label')].find((one) => one.textContent === 'car').click()`,
-  );
-  await waitUntil('document.querySelector(".t-approval") === null');
+  const command = await screen.text('.t-command');
+  t.match(command, /vigie-room tracks .* --approve approval\.json --box square-1 .*--to 2026/);
   await page.click('#ask-tracks');
   await waitUntil('document.querySelector(".t-result .notice") !== null');
   t.match(await screen.text('.t-result .notice'), '3 more are not shown here: refused by square-1');
-  t.match(box.requests.at(-1), { question: { classes: ['car'] } });
   t.same(screen.pageErrors, []);
 }
 
-async function counted(t: Test, browser: Browser): Promise<void> {
-  const screen = await openScreen(t, browser);
-  const { page, box, waitUntil } = screen;
-  box.change = { grade: 'counts' };
-  await screen.submit();
-  await page.click('#ask-tracks');
-  await waitUntil('document.querySelector(".t-count") !== null');
-  t.match(box.requests.at(-1)?.question, { answer: 'count', from: '2026-11-12T21:00:00.000Z' });
-  t.match(await screen.text('.t-count'), '34 passed');
-  t.equal(await page.$('canvas'), null);
-  t.same(screen.pageErrors, []);
-}
-
-async function auditor(t: Test, browser: Browser): Promise<void> {
-  const screen = await openScreen(t, browser, { userName: 'Anna' });
-  t.equal(await screen.page.$('nav a[href="/tracks"]'), null);
-}
-
-async function looks(t: Test, browser: Browser, opening: Opening & { look: Look }): Promise<void> {
+async function looks(t: Test, browser: Browser, opening: Opening): Promise<void> {
   const screen = await openScreen(t, browser, opening);
-  const { page, waitUntil } = screen;
+  const { page, press, waitUntil } = screen;
   const problems: string[] = [];
-  const check = async (name: string): Promise<void> => {
-    const file = join(SCREENS_DIR, `${opening.size?.width}-${opening.look.join('-')}-${name}.png`);
-    await page.screenshot({ path: file as `${string}.png` });
-    const wide = await page.evaluate('document.documentElement.scrollWidth > innerWidth');
-    problems.push(...(await violations(page)).map((problem) => `${name}: ${problem}`));
-    if (wide === true) problems.push(`${name} is too wide`);
-  };
-  await check('1-empty');
+  const check = async (name: string): Promise<void> =>
+    void problems.push(...(await problemsOf(screen, `tracks-${name}-${String(opening.look)}`)));
   await screen.submit();
   await page.click('.t-place button:nth-child(2)');
   await waitUntil('document.querySelector(".t-shape") !== null');
-  const at = await frameOf(page, '.stage-frame');
-  await drag(page, at(0.3, 0.55), at(0.62, 0.92));
-  await page.select('[name=direction]', 'left');
-  await check('2-drawing');
+  await check('drawing');
   await page.click('#ask-tracks');
   await waitUntil('document.querySelector(".t-result") !== null');
   await page.click('.t-list [data-track="7"] .t-row');
   await waitUntil('document.querySelector(".t-video") !== null');
   await page.evaluate('document.querySelector(".t-controls").scrollIntoView()');
   await page.evaluate('document.querySelector(".screen").scrollTop = 0');
-  await check('3-replay');
-  await page.keyboard.press('h');
-  await page.keyboard.press('t');
+  await check('replay');
+  await press('h', 't');
   await waitUntil('document.querySelector(".t-batch") !== null');
-  await check('4-together');
-  await page.keyboard.press('t');
+  await check('together');
+  await press('t');
   await page.click('.t-gap-row .t-row');
   await waitUntil('document.querySelector(".t-blank") !== null');
-  await check('5-gap');
+  await check('gap');
   t.same(problems, []);
   t.same(screen.pageErrors, []);
 }

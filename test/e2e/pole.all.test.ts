@@ -11,12 +11,12 @@ import { BootedBox, PATIENCE_MS } from '../lib/booted-box.ts';
 import { boxPackages } from '../lib/box-package.ts';
 import { browserMissing, CHROMIUM } from '../lib/browser.ts';
 import { bakedImage, cardImage, copyFat, FLASH, mountedRoot, siteFolder } from '../lib/flash-images.ts';
-import { FULL } from '../lib/run.ts';
 import { installedContainer } from '../lib/installed-root.ts';
 import { Container, ownArch } from '../lib/nspawn.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { oversight } from '../lib/program.ts';
 import { waitUntil } from '../lib/room.ts';
+import { FULL } from '../lib/run.ts';
 import { openBrowser, Phone } from '../page/phone.ts';
 
 const SITE = 'marseille-1';
@@ -76,13 +76,13 @@ void t.test('a technician gets from a blank card to the first alert', { skip }, 
   const took = (step: string): void =>
     t.comment(`${((performance.now() - began) / 1000).toFixed(0)} s: ${step}`);
   const room = join(dir, 'room');
-  enrol('init', '--dir', room);
+  program(ROOM, ['init', '--dir', room]);
   const { folder } = await siteFolder(dir, { site: SITE, box: BOX, yaml: YAML, change: AUTHORISATION });
   copyFileSync(join(room, 'ca.crt'), join(folder, 'ca.crt'));
 
   const card = join(dir, 'card.img');
   const cardOptions = ['--site', folder, '--box', BOX, '--image', image, '--to-file', card];
-  flash('card', ...cardOptions, '--room', 'https://localhost:8443', '--room-dir', room);
+  program(FLASH, ['card', ...cardOptions, '--room', 'https://localhost:8443', '--room-dir', room]);
   took('card written and read back');
   const label = execFileSync('zbarimg', ['-q', '--raw', join(dir, 'label.png')], { encoding: 'utf8' }).trim();
   t.match(
@@ -219,14 +219,6 @@ async function receiptOf({ page }: Phone): Promise<string> {
   return String(await page.evaluate(fetchReceipt)).slice(0, 8);
 }
 
-function enrol(...words: string[]): string {
-  return program(ROOM, words);
-}
-
-function flash(...words: string[]): string {
-  return program(FLASH, words);
-}
-
 function program(file: string, words: readonly string[]): string {
   return execFileSync(process.execPath, [file, ...words], {
     encoding: 'utf8',
@@ -255,38 +247,11 @@ function roomIn(t: Test, container: Container, { dir, room }: { dir: string; roo
   mkdirSync(pki);
   const [key, request, cert] = [join(pki, 'key.pem'), join(pki, 'csr.pem'), join(pki, 'cert.pem')];
   const openssl = (...words: string[]): Buffer => execFileSync('openssl', words, { stdio: 'pipe' });
-  openssl(
-    'req',
-    '-newkey',
-    'ec',
-    '-pkeyopt',
-    'ec_paramgen_curve:P-256',
-    '-nodes',
-    '-keyout',
-    key,
-    '-out',
-    request,
-    '-subj',
-    '/CN=localhost',
-    '-addext',
-    'subjectAltName=DNS:localhost',
-  );
-  openssl(
-    'x509',
-    '-req',
-    '-in',
-    request,
-    '-CA',
-    join(room, 'ca.crt'),
-    '-CAkey',
-    join(room, 'ca.key'),
-    '-days',
-    '2',
-    '-copy_extensions',
-    'copy',
-    '-out',
-    cert,
-  );
+  const name = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'];
+  const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+  openssl('req', ...kind, '-keyout', key, '-out', request, ...name);
+  const ca = ['-CA', join(room, 'ca.crt'), '-CAkey', join(room, 'ca.key')];
+  openssl('x509', '-req', '-in', request, ...ca, '-days', '2', '-copy_extensions', 'copy', '-out', cert);
   const conf = join(pki, 'mosquitto.conf');
   writeFileSync(
     conf,
@@ -307,17 +272,8 @@ allow_anonymous true
 
 /** Collects the alerts that reach the broker. */
 function alertsIn(t: Test, container: Container): () => string[] {
-  const child = startInside(
-    t,
-    container,
-    'mosquitto_sub',
-    '-h',
-    '127.0.0.1',
-    '-p',
-    '18830',
-    '-t',
-    `vigie/${SITE}/${BOX}/evt/#`,
-  );
+  const broker = ['-h', '127.0.0.1', '-p', '18830'];
+  const child = startInside(t, container, 'mosquitto_sub', ...broker, '-t', `vigie/${SITE}/${BOX}/evt/#`);
   let output = '';
   child.stdout?.on('data', (chunk: Buffer) => {
     output += chunk.toString();

@@ -1,39 +1,39 @@
 /** Browser tests of the picture of an incident: its place on the screen, full size, zoom, and the pictures before it. */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import type { Browser, CDPSession, Page } from 'puppeteer-core';
+import type { Browser, Page } from 'puppeteer-core';
 import sharp from 'sharp';
 import t, { type Test } from 'tap';
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
 import { browserMissing } from '../lib/browser.ts';
 import { addIncidents, addStill } from '../lib/console-rows.ts';
-import { ROOT, scratch } from '../lib/paths.ts';
-import { type AppRoom, appRoom, contextOf, type Tab, tabOf } from '../lib/room-browser.ts';
+import { ROOT } from '../lib/paths.ts';
+import {
+  type AppRoom,
+  appRoom,
+  browserOf,
+  DESK,
+  type OpenConsole,
+  type Opening,
+  openConsole,
+  PHONE,
+} from '../lib/room-browser.ts';
 import { evening, numbered } from '../lib/room-evening.ts';
-import { violations } from '../page/in-page.ts';
-import { openBrowser, savePicture } from '../page/phone.ts';
 
-const SCREENS_DIR = join(ROOT, '.cache/console-screens');
-const DESK = { width: 1280, height: 800 };
-const PHONE = { width: 390, height: 844 };
 /** Incidents of the evening: with three pictures, with one of the test, and with none. */
 const [THREE, ONE] = [2, 50];
 /** Size of a still, in px. */
 const STILL = { width: 1280, height: 960 };
-const LANGUAGES = ['en', 'fr'] as const;
 
 t.test(
   'the picture of an incident is the screen',
   { skip: browserMissing(), timeout: 180_000 },
   async (t) => {
-    const jpeg = await sharp(join(ROOT, 'docs/alert.jpg'))
-      .resize(STILL.width, STILL.height)
-      .jpeg()
-      .toBuffer();
-    const browser = await openBrowser(join(scratch(t), 'profile'));
-    t.teardown(() => browser.close());
+    const { width, height } = STILL;
+    const jpeg = await sharp(join(ROOT, 'docs/alert.jpg')).resize(width, height).jpeg().toBuffer();
+    const browser = await browserOf(t);
     const room = await appRoom(t, { fill: (db) => fill(db, jpeg) });
-    for (const language of LANGUAGES) {
+    for (const language of ['en', 'fr'] as const) {
       await t.test(`picture, facts and actions are on one screen of 1280 × 800, ${language}`, (t) =>
         checkDesk(t, browser, room, language),
       );
@@ -41,18 +41,15 @@ t.test(
         checkPhone(t, browser, room, language),
       );
     }
-    await t.test('the keyboard opens, zooms, moves and closes the full size', (t) =>
-      checkKeys(t, browser, room),
+    await t.test('the keyboard and the mouse open, zoom, move and close the full size', (t) =>
+      checkFull(t, browser, room),
     );
-    await t.test('the mouse opens, zooms and drags the full size', (t) => checkMouse(t, browser, room));
-    await t.test('two fingers open and zoom the full size', (t) => checkFingers(t, browser, room));
     await t.test('one key shows the pictures before the alert, each with its time', (t) =>
       checkMoments(t, browser, room),
     );
     await t.test('a demonstration whose clocks are all in doubt states it once', (t) =>
       checkDoubt(t, browser),
     );
-    await t.test('picture and screen name one time zone', (t) => checkZone(t, browser, room));
   },
 );
 
@@ -66,24 +63,14 @@ async function fill(db: Sql, jpeg: Buffer): Promise<void> {
   await addStill(db, { name: 'one.jpg' }, jpeg, Date.now(), { site: 'centre', box: 'cam-one' });
 }
 
-interface Opening {
-  readonly language?: 'en' | 'fr';
-  readonly no?: number;
-  readonly size?: { readonly width: number; readonly height: number };
-  readonly user?: string;
-}
-
 async function open(
   t: Test,
   browser: Browser,
   room: AppRoom,
-  { language = 'en', no = THREE, size = DESK, user = 'Nadia' }: Opening = {},
-): Promise<Tab> {
-  const context = await contextOf(t, browser, room.home, user);
-  const tab = await tabOf(context, room.home, { look: [language, 'light'], path: `/incidents/${no}` });
-  const isPhone = size === PHONE;
-  await tab.page.setViewport({ ...size, hasTouch: isPhone, isMobile: isPhone });
-  await tab.page.reload({ waitUntil: 'load' });
+  no: number,
+  opening: Opening = {},
+): Promise<OpenConsole> {
+  const tab = await openConsole(t, browser, { room, path: `/incidents/${no}`, ...opening });
   await tab.waitUntil(`document.querySelector('.pictures img:not([hidden])')?.naturalWidth > 0`);
   await tab.waitUntil(`document.querySelector('.facts') !== null`);
   return tab;
@@ -112,8 +99,7 @@ const offScreen = (page: Page, ...selectors: string[]): Promise<unknown> =>
 
 async function checkDesk(t: Test, browser: Browser, room: AppRoom, language: 'en' | 'fr'): Promise<void> {
   for (const user of ['Nadia', 'Omar']) {
-    const { page, pageErrors } = await open(t, browser, room, { language, user });
-    await savePicture(page, join(SCREENS_DIR, `picture-desk-${user}-${language}.png`));
+    const { page, pageErrors } = await open(t, browser, room, THREE, { look: [language, 'light'], user });
     t.strictSame(
       await offScreen(
         page,
@@ -137,14 +123,15 @@ async function checkDesk(t: Test, browser: Browser, room: AppRoom, language: 'en
       'queue, picture and facts are side by side',
     );
     t.ok(places.wide >= 500, `the picture is ${places.wide} px wide`);
-    t.strictSame(await violations(page), []);
     t.strictSame(pageErrors, []);
   }
 }
 
 async function checkPhone(t: Test, browser: Browser, room: AppRoom, language: 'en' | 'fr'): Promise<void> {
-  const { page, pageErrors } = await open(t, browser, room, { language, size: PHONE });
-  await savePicture(page, join(SCREENS_DIR, `picture-phone-${language}.png`));
+  const { page, pageErrors } = await open(t, browser, room, THREE, {
+    look: [language, 'light'],
+    size: PHONE,
+  });
   t.strictSame(
     await offScreen(page, '.pictures img:not([hidden])', '.incident .act', '#full-size', '#incident-title'),
     [],
@@ -155,15 +142,12 @@ async function checkPhone(t: Test, browser: Browser, room: AppRoom, language: 'e
   )) as number[];
   t.ok(picture < title, 'the picture is first');
   t.strictSame(await page.evaluate(SMALL_TARGETS), []);
-  t.strictSame(await violations(page), []);
   await page.touchscreen.tap(200, picture + 60);
   await page.waitForSelector('dialog.picture-dialog[open]');
   await page.waitForFunction(
     `document.querySelector('.picture-stage canvas').style.visibility === 'visible'`,
   );
-  await savePicture(page, join(SCREENS_DIR, `picture-full-phone-${language}.png`));
   t.strictSame(await page.evaluate(SMALL_TARGETS), [], 'targets of the full size');
-  t.strictSame(await violations(page), []);
   t.strictSame(pageErrors, []);
 }
 
@@ -190,46 +174,43 @@ async function drawingOf(page: Page): Promise<Drawing> {
 const FULL = `document.querySelector('.picture-dialog[open] .picture-stage canvas')?.style.visibility === 'visible'`;
 const FULL_GONE = `document.querySelector('.picture-dialog') === null`;
 
-async function checkKeys(t: Test, browser: Browser, room: AppRoom): Promise<void> {
-  const { page, posts, requestedPaths, pageErrors, waitUntil } = await open(t, browser, room, { no: ONE });
-  const { keyboard } = page;
-  await keyboard.press('v');
+async function checkFull(t: Test, browser: Browser, room: AppRoom): Promise<void> {
+  const { page, press, posts, requestedPaths, pageErrors, waitUntil } = await open(t, browser, room, ONE);
+  await press('v');
   await waitUntil(FULL);
-  await savePicture(page, join(SCREENS_DIR, 'picture-full-desk.png'));
   const first = await drawingOf(page);
   t.equal(first.scale, 1, 'natural size');
-  t.ok(first.stage.height < STILL.height, 'the stage is smaller than the still');
-  await keyboard.press('+');
+  await press('+');
   const larger = await drawingOf(page);
   t.equal(larger.scale, 1.5);
-  await keyboard.press('ArrowRight');
+  await press('ArrowRight');
   t.ok((await drawingOf(page)).x < larger.x, 'an arrow moves the view to the right');
-  await keyboard.press('0');
-  t.equal((await drawingOf(page)).scale, 1);
-  for (let at = 0; at < 9; at += 1) await keyboard.press('-');
-  const least = await drawingOf(page);
-  t.ok(least.scale * STILL.height <= least.stage.height + 0.5, 'the smallest size shows the whole picture');
-  t.ok(least.x > 0, 'in the middle');
-  for (let at = 0; at < 12; at += 1) await keyboard.press('+');
-  t.equal((await drawingOf(page)).scale, 8, 'the largest size');
-  await keyboard.press('b');
+  await press('0', 'b');
   await waitUntil(
     `document.querySelector('.picture-bar .picture-note').textContent.includes('only this picture')`,
   );
-  for (const key of ['t', 'f', 'c'] as const) await keyboard.press(key);
-  t.strictSame(await violations(page), []);
-  await keyboard.press('Escape');
+  const top = DESK.height - first.stage.height;
+  await page.mouse.move(300, top + 200);
+  await page.mouse.wheel({ deltaY: -300 });
+  await page.waitForFunction(`document.querySelector('.picture-title').textContent.includes('182')`);
+  const from = await drawingOf(page);
+  await page.mouse.down();
+  await page.mouse.move(220, top + 150, { steps: 4 });
+  await page.mouse.up();
+  const to = await drawingOf(page);
+  t.strictSame([to.x - from.x, to.y - from.y].map(Math.round), [-80, -50], 'a drag moves the picture');
+  await page.mouse.click(300, top + 200);
+  const smallest = await drawingOf(page);
+  t.ok(smallest.scale * STILL.height <= first.stage.height + 0.5, 'a click shows the whole picture');
+  await press('t', 'f', 'c', 'Escape');
   await waitUntil(FULL_GONE);
   t.equal(await page.evaluate('document.activeElement.id'), 'incident-title', 'the focus is where it was');
-  await page.focus('.pictures');
-  await keyboard.press('Enter');
+  await page.click('.pictures');
   await waitUntil(FULL);
-  await keyboard.press('v');
+  await page.click('.picture-bar .main');
   await waitUntil(FULL_GONE);
-  t.match(await page.evaluate('document.activeElement.outerHTML'), /^<button[^>]*pictures snapshot/);
-  const requests = requestedPaths.slice(requestedPaths.lastIndexOf(`GET /incidents/${ONE}`));
   t.equal(
-    requests.filter((path) => path.includes('/stills/')).length,
+    requestedPaths.filter((path) => path.includes('/stills/')).length,
     1,
     'the full size counts as the same viewing',
   );
@@ -237,74 +218,8 @@ async function checkKeys(t: Test, browser: Browser, room: AppRoom): Promise<void
   t.strictSame(pageErrors, []);
 }
 
-async function checkMouse(t: Test, browser: Browser, room: AppRoom): Promise<void> {
-  const { page, waitUntil, pageErrors } = await open(t, browser, room, { no: ONE });
-  await page.click('.pictures');
-  await waitUntil(FULL);
-  const { stage } = await drawingOf(page);
-  const top = DESK.height - stage.height;
-  const at = { x: 300, y: 200 };
-  const pointIn = ({ x, y, scale }: Drawing) => [(at.x - x) / scale, (at.y - y) / scale].map(Math.round);
-  await page.mouse.move(at.x, top + at.y);
-  const before = pointIn(await drawingOf(page));
-  await page.mouse.wheel({ deltaY: -300 });
-  await page.waitForFunction(`document.querySelector('.picture-title').textContent.includes('182')`);
-  t.strictSame(pointIn(await drawingOf(page)), before, 'the point under the mouse stays');
-  const from = await drawingOf(page);
-  await page.mouse.down();
-  await page.mouse.move(at.x - 80, top + at.y - 50, { steps: 4 });
-  await page.mouse.up();
-  const to = await drawingOf(page);
-  t.strictSame([to.x - from.x, to.y - from.y].map(Math.round), [-80, -50], 'a drag moves the picture');
-  await page.mouse.click(at.x, top + at.y);
-  const smallest = await drawingOf(page);
-  t.ok(smallest.scale * STILL.height <= stage.height + 0.5, 'a click shows the whole picture');
-  await page.mouse.click(at.x, top + at.y);
-  t.equal((await drawingOf(page)).scale, 1, 'and the next one its natural size');
-  await page.click('.picture-bar .main');
-  await waitUntil(FULL_GONE);
-  t.strictSame(pageErrors, []);
-}
-
-/** Moves two fingers apart around a point, from 40 to 160 px. */
-async function spread(
-  devtools: CDPSession,
-  { x, y }: { readonly x: number; readonly y: number },
-): Promise<void> {
-  const fingers = (gapPx: number) => [-1, 1].map((side, id) => ({ x: x + (side * gapPx) / 2, y, id }));
-  const send = (
-    type: 'touchStart' | 'touchMove' | 'touchEnd',
-    touchPoints: { x: number; y: number; id: number }[],
-  ) => devtools.send('Input.dispatchTouchEvent', { type, touchPoints });
-  await send('touchStart', fingers(40));
-  for (let gapPx = 60; gapPx <= 160; gapPx += 20) await send('touchMove', fingers(gapPx));
-  await send('touchEnd', []);
-}
-
-async function checkFingers(t: Test, browser: Browser, room: AppRoom): Promise<void> {
-  const { page, waitUntil, pageErrors } = await open(t, browser, room, { no: ONE, size: PHONE });
-  const devtools = await page.createCDPSession();
-  const middle = (await page.evaluate(`(() => {
-    const { left, top, width, height } = document.querySelector('.pictures').getBoundingClientRect();
-    return { x: left + width / 2, y: top + height / 2 };
-  })()`)) as { x: number; y: number };
-  await spread(devtools, middle);
-  await waitUntil(FULL);
-  t.equal(await page.evaluate('visualViewport.scale'), 1, 'the page itself is not zoomed');
-  const before = await drawingOf(page);
-  t.equal(before.scale, 1, 'natural size');
-  const centre = (before.stage.width / 2 - before.x) / STILL.width;
-  t.ok(Math.abs(centre - 0.85) < 0.01, `the alert is in the middle: ${centre}`);
-  await spread(devtools, { x: 195, y: 450 });
-  await waitUntil(`!document.querySelector('.picture-title').textContent.includes('100')`);
-  const after = await drawingOf(page);
-  t.ok(Math.abs(after.scale - 4) < 0.1, `two fingers zoom: ${after.scale}`);
-  t.equal(await page.evaluate('visualViewport.scale'), 1);
-  t.strictSame(pageErrors, []);
-}
-
 async function checkMoments(t: Test, browser: Browser, room: AppRoom): Promise<void> {
-  const { page, requestedPaths, waitUntil, pageErrors } = await open(t, browser, room);
+  const { page, press, requestedPaths, waitUntil, pageErrors } = await open(t, browser, room, THREE);
   const stillsAsked = () =>
     requestedPaths.filter((path) => path.includes('/stills/')).map((path) => path.split('/').at(-1));
   t.notOk(
@@ -321,54 +236,28 @@ async function checkMoments(t: Test, browser: Browser, room: AppRoom): Promise<v
   const time = String.raw`(\d+ \w+ \d{4}, )?\d\d:\d\d:\d\d GMT\+4$`;
   const names = ['At the alert', 'Before', 'When it appeared', 'At the alert'];
   for (const [at, name] of names.entries()) t.match(titles[at], new RegExp(`^${name} ${time}`));
-  await page.keyboard.press('v');
+  await press('v');
   await waitUntil(FULL);
-  await page.keyboard.press('+');
-  await page.keyboard.press('b');
+  await press('+', 'b');
   await waitUntil(`/^Before /.test(document.querySelector('.picture-title').textContent)`);
   t.equal((await drawingOf(page)).scale, 1.5, 'the next picture keeps the zoom, to compare');
   await page.keyboard.press('Escape');
   await waitUntil(FULL_GONE);
-  await page.goto(`${room.home}/incidents/${ONE}`);
-  await page.waitForSelector('.pictures img');
-  await page.keyboard.press('b');
-  await waitUntil(
-    `document.querySelector('.gallery .picture-note').textContent === 'This incident has only this picture.'`,
-  );
-  t.strictSame(pageErrors, []);
-}
-
-async function checkZone(t: Test, browser: Browser, room: AppRoom): Promise<void> {
-  const { page, text, pageErrors } = await open(t, browser, room);
-  const clock = /\d\d:\d\d:\d\d/g;
-  const timesText = (await text('.told')) + (await text('.moments [aria-pressed=true]'));
-  t.ok((timesText.match(clock)?.length ?? 0) >= 6, 'times');
-  t.strictSame(
-    timesText.match(clock)?.length,
-    timesText.match(/\d\d:\d\d:\d\d GMT\+4/g)?.length,
-    'each names the zone of the site',
-  );
-  t.match(
-    await page.$eval('.room-clock', ({ textContent }) => textContent),
-    /\d\d:\d\d:\d\d (UTC|GMT|[A-Z]{3,4})/,
-  );
   t.strictSame(pageErrors, []);
 }
 
 async function checkDoubt(t: Test, browser: Browser): Promise<void> {
-  const room = await appRoom(t, {
+  const { room, text, waitUntil } = await openConsole(t, browser, {
     fill: (db) =>
       addIncidents(
         db,
         [1, 2].map((no) => numbered(no, { clock_doubt: true })),
       ),
+    path: '/incidents/2',
   });
-  const context = await contextOf(t, browser, room.home, 'Nadia');
-  const { page, text, waitUntil } = await tabOf(context, room.home, { path: '/incidents/2' });
   await waitUntil(`document.querySelector('.demo-clock') !== null`);
   await waitUntil(`document.querySelector('.no-picture') !== null`);
   t.notMatch(await text('.work'), /clock/, 'no incident repeats it');
-  t.strictSame(await violations(page), []);
   await addIncidents(room.db, [numbered(3)]);
   await waitUntil(`document.querySelector('.demo-clock') === null`);
   t.match(

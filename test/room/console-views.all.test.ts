@@ -1,4 +1,4 @@
-/** Browser tests of the console's views: both languages and themes, by keyboard, at 1,500 cameras. */
+/** Browser tests of the console's views at 1,500 cameras. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser } from 'puppeteer-core';
@@ -8,24 +8,12 @@ import type { SearchRequest, SearchState } from '../../scripts/programs/room/con
 import type { Sql } from '../../scripts/programs/room/database/sql.ts';
 import { browserMissing } from '../lib/browser.ts';
 import { putCameras } from '../lib/console-rows.ts';
-import { passMs } from '../lib/cpu-time.ts';
-import { FULL } from '../lib/run.ts';
-import { ROOT, scratch } from '../lib/paths.ts';
-import { type AppRoom, appRoom, contextOf, LOOKS, type Setup, type Tab, tabOf } from '../lib/room-browser.ts';
+import { scratch } from '../lib/paths.ts';
+import { browserOf, type OpenConsole, type Opening, openConsole, type Tab } from '../lib/room-browser.ts';
 import { city, cityMapFile, ENTRIES, HOSTILE, SEARCH } from '../lib/room-city.ts';
-import { sampled } from '../lib/sampled.ts';
 import { violations } from '../page/in-page.ts';
-import { type Look, openBrowser, savePicture } from '../page/phone.ts';
 
-const SCREENS_DIR = join(ROOT, '.cache/room-desk-screens');
-/** Maximum layout time of 1,500 tiles, in passes over a frame: about 25 ms where a pass takes .3. */
-const DRAWN_PASSES_MAX = 80;
-/** Number of cameras on the screens that axe checks, of every condition; axe takes its time for each. */
-const AXE_CAMERAS = FULL ? 1500 : 450;
-const SCREENS = ['cameras', 'plan', 'search', 'tracks', 'figures', 'hand-over', 'audit'];
-
-interface OpenView extends Tab {
-  readonly room: AppRoom;
+interface OpenView extends OpenConsole {
   show(screen: string): Promise<void>;
 }
 
@@ -43,34 +31,23 @@ async function askedBy({ page }: Tab, path: string, action: () => Promise<unknow
   return `GET ${pathname}${search}`;
 }
 
-interface Opening extends Setup {
-  readonly cameras?: number;
-  readonly look?: Look;
-  readonly excused?: RegExp;
-}
-
 /** Opens the console of a city as a supervisor. */
 async function openView(t: Test, browser: Browser, opening: Opening = {}): Promise<OpenView> {
-  const { cameras = 1500, look = ['en', 'light'], excused = /status of 4/ } = opening;
   const plan = join(scratch(t), 'city.geojson');
-  writeFileSync(plan, JSON.stringify(cityMapFile(cameras)));
-  const room = await appRoom(t, {
-    fill: (db) => city(db, cameras),
+  writeFileSync(plan, JSON.stringify(cityMapFile()));
+  const tab = await openConsole(t, browser, {
+    ...{ user: 'Omar', size: { width: 1440, height: 900 }, fill: (db) => city(db) },
     settings: { plan, signer: 'unused' },
     handlers: signer().handlers,
     ...opening,
   });
-  const context = await contextOf(t, browser, room.home, 'Omar');
-  const before = `localStorage.setItem('theme', '${look[1]}')`;
-  const tab = await tabOf(context, room.home, { look, before, width: 1440, excused });
-  await tab.waitUntil('document.querySelector(".link-live") !== null');
   return {
     ...tab,
-    room,
     show: async (screen) => {
       await tab.page.evaluate(`document.querySelector('nav a[href="/${screen}"]').click()`);
       await tab.waitUntil(`document.querySelector('[data-screen="${screen}"]') !== null`);
       await tab.waitUntil(`document.querySelector('main [role=status]')?.textContent !== 'Loading…'`);
+      await tab.waitUntil(READY[screen] ?? 'true');
     },
   };
 }
@@ -87,33 +64,19 @@ async function replacedAnswers({ page }: Tab): Promise<Map<string, { status: num
   return answers;
 }
 
-const outage = (title: string): { status: number; body: string } => ({
-  status: 503,
-  body: JSON.stringify({ type: 'about:blank', title, status: 503 }),
-});
-
-const allShown = (cameras: number): string =>
-  `document.querySelectorAll("[role=option]").length === ${cameras}`;
-
 const READY: Readonly<Record<string, string>> = {
-  cameras: allShown(1500),
+  cameras: 'document.querySelectorAll("[role=option]").length === 1500',
   plan: 'document.querySelectorAll(".d-marker.offline").length > 0 && document.querySelector(".d-alarm") !== null',
-  search: 'document.querySelector("form") !== null',
-  tracks: 'document.querySelector("form") !== null',
   figures: 'document.querySelector(".d-precision") !== null',
   'hand-over': 'document.querySelector(".d-sums") !== null',
   audit: 'document.querySelector(".d-hash") !== null',
 };
 
 t.test('the views work in a browser', { skip: browserMissing(), timeout: 180_000 }, async (t) => {
-  const browser = await openBrowser(join(scratch(t), 'profile'));
-  t.teardown(() => browser.close());
-  for (const look of sampled(t, 'looks', LOOKS, 2))
-    await t.test(`every screen passes axe, ${look.join(', ')}`, (t) => everyScreen(t, browser, look));
-  await t.test('1,500 tiles are laid out within the limit', (t) => tiles(t, browser));
+  const browser = await browserOf(t);
+  await t.test('a tile of 1,500 changes with its camera', (t) => changedTile(t, browser));
   await t.test('cameras are reached and read by keyboard', (t) => camerasByKey(t, browser));
   await t.test('the plan moves by mouse and keyboard', (t) => plan(t, browser));
-  await t.test('an invalid map is refused with a reason', (t) => hostileMaps(t, browser));
   await t.test('a search keeps its input while the server is unavailable', (t) => search(t, browser));
   await t.test('statistics, shift report and audit log show the server’s data', (t) => papers(t, browser));
   await t.test('a screen that cannot be loaded is reported, and loaded by the next try', (t) =>
@@ -122,75 +85,9 @@ t.test('the views work in a browser', { skip: browserMissing(), timeout: 180_000
   await t.test('a changed audit log is shown as broken', (t) => broken(t, browser));
 });
 
-async function everyScreen(t: Test, browser: Browser, look: Look): Promise<void> {
-  const view = await openView(t, browser, { look, cameras: AXE_CAMERAS });
-  const problems: string[] = [];
-  const check = async (name: string): Promise<void> => {
-    await savePicture(view.page, join(SCREENS_DIR, `${name}-${look.join('-')}.png`));
-    const axeProblems = await violations(view.page);
-    const wide = await view.page.evaluate('document.documentElement.scrollWidth > innerWidth');
-    problems.push(
-      ...axeProblems.map((problem) => `${name}: ${problem}`),
-      ...(wide === true ? [`${name} is too wide`] : []),
-    );
-  };
-  for (const screen of SCREENS) {
-    await view.show(screen);
-    await view.waitUntil(screen === 'cameras' ? allShown(AXE_CAMERAS) : (READY[screen] ?? 'true'));
-    await check(screen);
-    if (screen === 'cameras') {
-      await view.page.click('[role=option].blind');
-      await view.waitUntil('document.querySelectorAll(".d-rows.d-links li").length > 0');
-      await check('cameras-chosen');
-    } else if (screen === 'search') {
-      await view.page.type('[name=case]', '2026/1432');
-      await view.page.type('[name=reason]', 'theft of a bicycle');
-      await view.page.click('[type=submit]');
-      await view.waitUntil('document.querySelector("table") !== null');
-      await check('search-found');
-    } else if (screen === 'hand-over') {
-      await view.page.emulateMediaType('print');
-      await check('hand-over-print');
-      await view.page.emulateMediaType('screen');
-    }
-  }
-  t.same(problems, []);
-  t.same(view.pageErrors, []);
-}
-
-/** Measures from the data's arrival to the finished layout, and to the next frame. */
-const DRAW = `(async () => {
-  document.querySelector('nav a[href="/search"]').click();
-  await new Promise((done) => requestAnimationFrame(() => setTimeout(done, 30)));
-  const from = performance.now();
-  document.querySelector('nav a[href="/cameras"]').click();
-  while (document.querySelectorAll('[role=option]').length < 1500) await Promise.resolve();
-  document.body.getBoundingClientRect();
-  const laid = performance.now() - from;
-  await new Promise((done) => requestAnimationFrame(() => { const c = new MessageChannel(); c.port1.onmessage = done; c.port2.postMessage(0); }));
-  return [laid, performance.now() - from];
-})()`;
-
-async function tiles(t: Test, browser: Browser): Promise<void> {
+async function changedTile(t: Test, browser: Browser): Promise<void> {
   const view = await openView(t, browser);
   await view.show('cameras');
-  await view.waitUntil(READY['cameras'] ?? '');
-  // Other programs can only add time, so the fastest run must hold; more runs follow while none does.
-  const barMs = DRAWN_PASSES_MAX * passMs();
-  const runs: [number, number][] = [];
-  while (runs.length < 5 || (runs.length < 60 && runs.every(([writtenMs]) => writtenMs > barMs))) {
-    runs.push((await view.page.evaluate(DRAW)) as [number, number]);
-  }
-  const inOrder = (of: 0 | 1) => runs.map((run) => run[of]).sort((a, b) => a - b);
-  const [layoutMs, painted] = [inOrder(0), inOrder(1)].map(
-    (all) => `${all[0]?.toFixed(1)} (median ${all[Math.floor(all.length / 2)]?.toFixed(1)})`,
-  );
-  t.comment(`laid out ${layoutMs} ms, painted ${painted} ms`);
-  const limitMs = Math.max(barMs, DRAWN_PASSES_MAX * passMs());
-  t.ok(
-    (inOrder(0)[0] ?? Number.NaN) <= limitMs,
-    `${layoutMs} ms of ${runs.length}; at most ${limitMs.toFixed(1)}`,
-  );
   const conditions = JSON.stringify(['covered', HOSTILE.slice(0, 40)]);
   const change = { site: 'bellecour', box: 'cam-0000', last_report: new Date().toISOString(), conditions };
   await putCameras(view.room.db, [change]);
@@ -205,7 +102,6 @@ async function tiles(t: Test, browser: Browser): Promise<void> {
 async function camerasByKey(t: Test, browser: Browser): Promise<void> {
   const view = await openView(t, browser, { excused: /status of (4|503)/ });
   await view.show('cameras');
-  await view.waitUntil(READY['cameras'] ?? '');
   const { keyboard } = view.page;
   await keyboard.press('/');
   await keyboard.type('stream cam-');
@@ -234,9 +130,12 @@ async function camerasByKey(t: Test, browser: Browser): Promise<void> {
   t.same(await view.page.$$eval('a[download]', (links) => links.map((link) => link.getAttribute('href'))), [
     '/api/cameras.csv',
   ]);
-  (await replacedAnswers(view)).set('/api/cameras', outage('the database is unavailable'));
+  (await replacedAnswers(view)).set('/api/cameras', {
+    status: 503,
+    body: JSON.stringify({ title: 'the database is unavailable', status: 503 }),
+  });
   await view.show('audit');
-  await view.show('cameras');
+  await view.page.click('nav a[href="/cameras"]');
   await view.waitUntil('document.querySelector("main [role=alert]") !== null');
   t.match(await view.text('main [role=alert]'), 'Not up to date: the database is unavailable');
   t.same(view.pageErrors, []);
@@ -247,7 +146,6 @@ const VIEW = 'document.querySelector(".d-map svg").getAttribute("viewBox")';
 async function plan(t: Test, browser: Browser): Promise<void> {
   const view = await openView(t, browser);
   await view.show('plan');
-  await view.waitUntil(READY['plan'] ?? '');
   const views: unknown[] = [await view.page.evaluate(VIEW)];
   const after = async (action: () => Promise<unknown>): Promise<void> => {
     await action();
@@ -272,55 +170,8 @@ async function plan(t: Test, browser: Browser): Promise<void> {
     document.querySelector('.d-alarm .d-ring').dispatchEvent(new PointerEvent('pointerup', { bubbles: true, button: 0 }))`);
   await view.waitUntil('/^\\/incidents\\/\\d+$/.test(location.pathname)');
   await view.show('plan');
-  await view.waitUntil(READY['plan'] ?? '');
   await view.page.click('.d-rows a.d-row-button');
   await view.waitUntil('document.querySelector("#camera-title") !== null');
-  t.same(view.pageErrors, []);
-}
-
-async function hostileMaps(t: Test, browser: Browser): Promise<void> {
-  const view = await openView(t, browser);
-  const answers = await replacedAnswers(view);
-  const point = (coordinates: unknown, properties: unknown = { name: HOSTILE }) => ({
-    type: 'Feature',
-    properties,
-    geometry: { type: 'Point', coordinates },
-  });
-  const collection = (features: unknown[]) => ({ type: 'FeatureCollection', features });
-  const line = async (body: unknown): Promise<string> => {
-    answers.set('/api/plan', { status: 200, body: typeof body === 'string' ? body : JSON.stringify(body) });
-    await view.show('search');
-    await view.show('plan');
-    await view.waitUntil('document.querySelector("[data-screen=plan] :is(.notice, svg)") !== null');
-    return view.text();
-  };
-  for (const none of [null, [], { type: 'Topology' }, { type: 'FeatureCollection' }])
-    t.match(await line(none), 'not a GeoJSON FeatureCollection');
-  t.match(await line(collection([])), 'no feature in it can be drawn');
-  t.match(
-    await line(collection([point([1e308, 1]), point(['4', 5]), point([null, Number.NaN]), null, 7])),
-    'no feature',
-  );
-  t.match(
-    await line(collection(Array.from({ length: 20_001 }, () => point([4, 45])))),
-    'more than 20,000 features',
-  );
-  const nested = `{"type":"FeatureCollection","features":[{"type":"Feature","geometry":{"type":"Polygon","coordinates":${'['.repeat(3000)}${']'.repeat(3000)}}}]}`;
-  t.match(await line(nested), 'no feature');
-  const mixed = cityMapFile(3);
-  const bad = [
-    point([4.85, 1e308]),
-    point([4.85, 45.75], { site: '__proto__', box: HOSTILE }),
-    point([4.85, 45.75]),
-  ];
-  t.match(await line(collection([...mixed.features, ...bad])), '1 features of the map are left out');
-  t.match(await line(collection([point([4.85, 45.75], { site: 'saxe', box: 'cam-1404' })])), /Plan/);
-  t.notMatch(String(await view.page.evaluate(VIEW)), /NaN|Infinity/);
-  answers.set('/api/plan', { status: 404, body: JSON.stringify({ title: 'no map', status: 404 }) });
-  await view.show('search');
-  await view.show('plan');
-  await view.waitUntil('document.body.textContent.includes("The control room has no map")');
-  t.same(await view.page.$$('img'), []);
   t.same(view.pageErrors, []);
 }
 
@@ -400,16 +251,12 @@ const inParis = (iso: string): string =>
 async function papers(t: Test, browser: Browser): Promise<void> {
   const view = await openView(t, browser);
   await view.show('figures');
-  await view.waitUntil(READY['figures'] ?? '');
   t.match(await view.text('tbody tr'), /cam-0012\/quay412.*93%90%–96%323301/);
-  t.match(await view.text(), 'few verdicts');
-  t.match(await view.text(), 'Suppressed');
   const period = spanOf(await askedBy(view, '/api/figures', () => view.page.select('[name=by]', 'hour')));
   t.ok(Math.abs(Date.now() - 30 * DAY_MS - Date.parse(period.from)) < 600_000, period.from);
   t.match(period, { from: /:00\.000Z$/, by: 'hour' });
   t.match(await view.page.$eval('a[download]', (link) => link.getAttribute('href')), '&by=hour');
   await view.show('hand-over');
-  await view.waitUntil(READY['hand-over'] ?? '');
   const shift = spanOf(lastOf(view, '/api/hand-over'));
   t.equal(Date.parse(shift.to) - Date.parse(shift.from), 8 * 3_600_000);
   t.match(
@@ -419,11 +266,7 @@ async function papers(t: Test, browser: Browser): Promise<void> {
   );
   t.match(await view.text('.d-notes'), '<img src=x onerror=alert(1)>');
   t.notMatch(await view.text('.d-notes'), /\p{Cc}|\p{Cf}/u);
-  await view.page.evaluate('globalThis.print = () => { document.title = "printed"; }');
-  await view.page.click('.desk-acts button.button');
-  t.equal(await view.page.title(), 'printed');
   await view.show('audit');
-  await view.waitUntil(READY['audit'] ?? '');
   t.match(await view.text('.notice'), 'Audit log intact');
   const [{ newest } = { newest: 0 }] = await view.room.db.all<{ newest: number }>(
     'SELECT max(no) AS newest FROM audit',
@@ -436,7 +279,7 @@ async function papers(t: Test, browser: Browser): Promise<void> {
 
 /** Changes the tables behind the program's back. */
 async function unloadedScreen(t: Test, browser: Browser): Promise<void> {
-  const { page, requestedPaths, waitUntil, text } = await openView(t, browser, { cameras: 1 });
+  const { page, requestedPaths, waitUntil, text } = await openView(t, browser, { fill: (db) => city(db, 1) });
   const loaded = (): string[] => requestedPaths.filter((path) => /chunks\/(?!chunk-)/.test(path));
   t.strictSame(loaded(), [], 'the queue loads no other screen');
   let isRefused = true;
@@ -472,7 +315,6 @@ async function broken(t: Test, browser: Browser): Promise<void> {
   };
   const view = await openView(t, browser, { fill });
   await view.show('audit');
-  await view.waitUntil(READY['audit'] ?? '');
   await view.page.type('[name=account]', 'Camille');
   await view.page.type('[name=incident]', '12');
   const narrowed = await askedBy(view, '/api/audit', () => view.page.keyboard.press('Enter'));

@@ -2,7 +2,6 @@
  * Walks through the operator's guide in a browser, in its order and with its keys, in both languages.
  * WRITE_SCREENS=1 writes the guide's pictures.
  */
-import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser } from 'puppeteer-core';
@@ -13,13 +12,12 @@ import { dayHourOf } from '../../scripts/programs/room/database/day-hour.ts';
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
 import { browserMissing } from '../lib/browser.ts';
 import { TIME_ZONE } from '../lib/console.ts';
-import { addIncidents, addStill, type Columns, insert, putCamera } from '../lib/console-rows.ts';
+import { addIncidents, addPictured, type Columns, insert, putCamera } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { alertOf } from '../lib/room-alerts.ts';
-import { type AppRoom, appRoom, contextOf, type Tab, tabOf } from '../lib/room-browser.ts';
+import { appRoom, browserOf, LIVE, type OpenConsole, openConsole } from '../lib/room-browser.ts';
 import { cityMapFile } from '../lib/room-city.ts';
-import { openBrowser } from '../page/phone.ts';
 
 const GUIDE = readFileSync(join(ROOT, 'docs/guide/operator.md'), 'utf8');
 const PICTURES_DIR = join(ROOT, 'docs/guide/operator');
@@ -41,8 +39,7 @@ t.test(
   { skip: browserMissing(), timeout: 240_000 },
   async (t) => {
     const jpeg = await sharp(join(ROOT, 'docs/alert.jpg')).jpeg({ quality: 60 }).toBuffer();
-    const browser = await openBrowser(join(scratch(t), 'profile'));
-    t.teardown(() => browser.close());
+    const browser = await browserOf(t);
     for (const language of ['fr', 'en'] as const)
       await t.test(`a shift from login to shift report, ${language}`, (t) =>
         walk(t, { browser, jpeg, language }),
@@ -56,12 +53,10 @@ interface Parts {
   readonly language: Language;
 }
 
-interface Shift extends Tab {
+interface Shift extends OpenConsole {
   readonly t: Test;
-  readonly room: AppRoom;
   readonly archive: Archive;
   readonly language: Language;
-  readonly press: (...keys: string[]) => Promise<void>;
   /** Waits until this text is on the screen. */
   readonly read: (text: string) => Promise<void>;
   /** Writes a picture of the guide. */
@@ -79,17 +74,11 @@ async function walk(t: Test, { browser, jpeg, language }: Parts): Promise<void> 
     fill: (db) => fill(db, jpeg),
   });
   const shift = async (user: string): Promise<Shift> => {
-    const context = await contextOf(t, browser, room.home, undefined);
-    const tab = await tabOf(context, room.home, { look: [language, 'light'], width: DESK.width });
+    const tab = await openConsole(t, browser, { room, look: [language, 'light'], size: DESK, user: null });
     const { page, waitUntil } = tab;
-    page.setDefaultTimeout(10_000);
-    await page.setViewport(DESK);
     await page.waitForSelector(`[data-account=${user}]`);
     await page.click(`[data-account=${user}]`);
-    await waitUntil('document.querySelector(".link-live") !== null', 15_000);
-    const press = async (...keys: string[]): Promise<void> => {
-      for (const key of keys) await page.keyboard.press(key as 'Enter');
-    };
+    await waitUntil(LIVE);
     const read = (text: string): Promise<void> =>
       waitUntil(`document.body.textContent.includes(${JSON.stringify(text)})`);
     const show = async (name: string, isForBoth = false): Promise<void> => {
@@ -103,7 +92,7 @@ async function walk(t: Test, { browser, jpeg, language }: Parts): Promise<void> 
         .toFile(join(PICTURES_DIR, `${name}-${language}.png`));
       if (hasStill === true) await page.setViewport(DESK);
     };
-    return { ...tab, t, room, archive, language, press, read, show };
+    return { ...tab, t, archive, language, read, show };
   };
   const operator = await shift('Nadia');
   await logIn(operator);
@@ -276,6 +265,9 @@ async function readClosed(shift: Shift): Promise<void> {
   const { t, page, press, show, waitUntil, read, language } = shift;
   await press('g', 'l');
   await waitUntil('document.querySelectorAll(".closed-list .row").length > 8');
+  await page.select('select[name=verdict]', 'false-alarm');
+  await waitUntil('document.querySelectorAll(".closed-list .row").length === 8');
+  t.equal(await page.evaluate('location.search'), '?verdict=false-alarm');
   await press('j', 'Enter');
   await waitUntil(HAS_PICTURE);
   await show('closed');
@@ -312,73 +304,47 @@ async function supervise(shift: Shift): Promise<void> {
 /** Fills an afternoon of a small city, with its closed incidents and the figures of the last week. */
 async function fill(db: Sql, jpeg: Buffer): Promise<void> {
   const nowMs = Date.now();
-  const sha256 = createHash('sha256').update(jpeg).digest('hex');
-  let seq = 0;
-  const alert = async (agoS: number, box: string, change: Columns): Promise<Columns> => {
-    seq += 1;
-    const name = `still-${seq}.jpg`;
-    const time = iso(nowMs - agoS * 1000);
-    const site = String(change['site']);
-    const detail = JSON.stringify({
-      stills: [{ moment: 'snapshot', name, time, sha256 }],
-      timeZone: TIME_ZONE,
-      purpose: 'keep the lawn free',
-      legalBasis: 'Council decision 2026-114, §3',
-      validUntil: '2027-06-30T22:00:00.000Z',
-      location: [0.4, 0.3, 0.6, 0.8],
-    });
-    await addStill(db, { name }, jpeg, nowMs, { site, box, seq });
-    return {
-      ...LOITERING,
-      box,
-      episode: `e-${seq}`,
-      received: time,
-      ended_at: agoS > 60 ? iso(nowMs - (agoS - 8) * 1000) : null,
-      still: name,
-      detail,
-      ...change,
-    };
-  };
-  const open = [
-    await alert(140, 'cam-0005', { ...CROWD, no: 1, site: 'cathedrale' }),
-    await alert(75, 'cam-0000', { no: 2, site: 'bellecour' }),
-    await alert(22, 'cam-0009', { no: 3, site: 'confluence' }),
-    await alert(260, 'cam-0012', { no: 4, site: 'croix-rousse', ...claimedBy('Omar', nowMs) }),
-    await alert(900, 'cam-0015', {
-      no: 5,
-      site: 'fourviere',
-      state: 'dispatched',
-      claimed_by: 'Omar',
-      dispatched_by: 'Omar',
-      dispatched_at: iso(nowMs - 700_000),
-    }),
-  ];
-  for (let at = 0; at < 6; at++) {
-    const { site, box, kind, rule } = NOISY;
-    open.push(await alert(40 - at * 4, box, { ...CROSSING, no: 20 + at, site, kind, rule }));
-  }
-  const closed: Columns[] = [];
-  for (let at = 0; at < 12; at++) {
-    closed.push(
-      await alert(3000 + at * 900, 'cam-0056', {
-        no: 100 + at,
-        site: 'saxe',
-        state: 'closed',
-        verdict: at % 3 === 0 ? 'confirmed' : 'false-alarm',
-        verdict_by: at % 2 === 0 ? 'Nadia' : 'Omar',
-        claimed_first: iso(nowMs - (2980 + at * 900) * 1000),
-        closed_at: iso(nowMs - (2900 + at * 890) * 1000),
+  const alert = (no: number, agoS: number, box: string, change: Columns) => ({
+    ...LOITERING,
+    received: iso(nowMs - agoS * 1000),
+    ended_at: agoS > 60 ? iso(nowMs - (agoS - 8) * 1000) : null,
+    ...change,
+    ...{ no, box, episode: `e-${no}` },
+  });
+  const at = (agoS: number): string => iso(nowMs - agoS * 1000);
+  const omars = { claimed_by: 'Omar', claimed_until: at(-110) };
+  const { site, box, kind, rule } = NOISY;
+  const bySite: Readonly<Record<string, Parameters<typeof addPictured>[3]>> = {
+    cathedrale: [alert(1, 140, 'cam-0005', CROWD)],
+    bellecour: [alert(2, 75, 'cam-0000', {})],
+    confluence: [alert(3, 22, 'cam-0009', {})],
+    'croix-rousse': [alert(4, 260, 'cam-0012', { state: 'claimed', ...omars })],
+    fourviere: [
+      alert(5, 900, 'cam-0015', {
+        ...omars,
+        state: 'dispatched',
+        dispatched_by: 'Omar',
+        dispatched_at: at(700),
       }),
-    );
-  }
-  await addIncidents(db, [...open, ...closed, ...lastWeek(nowMs)]);
+    ],
+    [site]: Array.from({ length: 6 }, (_, n) => alert(20 + n, 40 - n * 4, box, { ...CROSSING, kind, rule })),
+    saxe: Array.from({ length: 12 }, (_, n) =>
+      alert(100 + n, 3000 + n * 900, 'cam-0056', {
+        state: 'closed',
+        verdict: n % 3 === 0 ? 'confirmed' : 'false-alarm',
+        verdict_by: n % 2 === 0 ? 'Nadia' : 'Omar',
+        claimed_first: at(2980 + n * 900),
+        closed_at: at(2900 + n * 890),
+      }),
+    ),
+  };
+  for (const [name, incidents] of Object.entries(bySite)) await addPictured(db, jpeg, name, incidents);
+  await addIncidents(db, lastWeek(nowMs));
   await putCamera(db, 'cam-0003', nowMs, { site: 'brotteaux', conditions: '["covered"]' });
   for (let day = 0; day < 14; day++) await addFigures(db, nowMs - day * DAY_MS, day);
 }
 
 const LOITERING = {
-  severity: 'alert',
-  priority: 2,
   kind: 'loitering',
   rule: 'lawn',
   place: 'zone/lawn',
@@ -396,12 +362,6 @@ const CROWD = {
   place: 'zone/steps',
   cause: '{"count":14,"dwellS":45}',
 };
-
-const claimedBy = (user: string, nowMs: number): Columns => ({
-  state: 'claimed',
-  claimed_by: user,
-  claimed_until: iso(nowMs + 110_000),
-});
 
 /** Alerts that were claimed and closed in the last week, and a camera that was out of service. */
 function lastWeek(nowMs: number): Columns[] {
@@ -426,31 +386,18 @@ function lastWeek(nowMs: number): Columns[] {
   ];
 }
 
-async function addFigures(db: Sql, atMs: number, day: number): Promise<void> {
-  const { day: date } = dayHourOf(atMs, TIME_ZONE);
-  for (const [index, [site, box, rule, kind]] of RULES.entries()) {
-    const alerts = 3 + ((day * 5 + index * 3) % 9);
-    const confirmed = index === 1 ? Math.floor(alerts / 4) : alerts - 1 - (day % 2);
-    await insert(db, 'day_figure', {
-      day: date,
-      hour: 14,
-      site,
-      box,
-      rule,
-      kind,
-      alerts,
-      confirmed,
-      false_alarms: alerts - confirmed - 1,
-      unclear: 0,
-      claims: alerts,
-      claim_s: alerts * 17,
-    });
-  }
+async function addFigures(db: Sql, atMs: number, n: number): Promise<void> {
+  const { day } = dayHourOf(atMs, TIME_ZONE);
+  const place = { site: 'bellecour', box: 'cam-0000', rule: 'lawn', kind: 'loitering' };
+  const alerts = 3 + ((n * 5) % 9);
+  const verdicts = { confirmed: alerts - 2, false_alarms: 1, unclear: 0 };
+  await insert(db, 'day_figure', {
+    day,
+    hour: 14,
+    ...place,
+    alerts,
+    ...verdicts,
+    claims: alerts,
+    claim_s: alerts * 17,
+  });
 }
-
-const RULES = [
-  ['bellecour', 'cam-0000', 'lawn', 'loitering'],
-  ['gerland', 'cam-0018', 'east-road', 'line-crossing'],
-  ['confluence', 'cam-0009', 'bay', 'illegal-parking'],
-  ['cathedrale', 'cam-0005', 'crowd', 'crowd-gathering'],
-] as const;
