@@ -13,12 +13,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../../agent/base/clock.ts';
 import type { VigieEvent } from '../../agent/contract/event.ts';
 import type { EventSink } from '../../agent/contract/event-sink.ts';
-import { receivedSnapshot, type SnapshotHeader } from '../../agent/contract/link.ts';
 import type { Outbox } from '../../agent/contract/outbox.ts';
 import { AgentFlow } from '../../agent/flow.ts';
 import { permitReplay } from '../../agent/restraint/permit.ts';
 import { accepting } from './accepting.ts';
-import { makeOutbox, SILENT } from './outbox.ts';
+import { makeOutbox, REDACTION, SILENT } from './outbox.ts';
 import { observation, track } from './street.ts';
 
 const RULE = {
@@ -148,11 +147,9 @@ for (let frame = 1; emptyFrames < EMPTY_FRAMES; frame += 1) {
   while (pictures[0] !== undefined && frame - pictures[0].frame >= PICTURE_AFTER) {
     const { request, atMs: shownMs } = pictures.shift() as (typeof pictures)[0];
     passing('before-picture');
-    const redaction = { figures: 1, cleanPlate: { ratio: 0.03, maxAgeS: 5 }, mosaicShare: 0, masks: 0 };
     const size = { widthPx: 1, heightPx: 1, sha256: '0'.repeat(64) };
-    const header: SnapshotHeader = { kind: 'snapshot', request, ...size, atMs: shownMs, redaction };
-    const { bytes } = receivedSnapshot(header, Buffer.from('picture'));
-    flow.evidence({ message: header, binary: bytes });
+    const header = { kind: 'snapshot', request, ...size, atMs: shownMs, redaction: REDACTION } as const;
+    flow.evidence({ message: header, binary: Buffer.from('picture') });
   }
   flow.flush();
   await sleep(PAUSE_MS);

@@ -1,20 +1,17 @@
 /**
  * Boxes of both kinds at a broker, with an archive and a standby archive; published events are counted by their ids.
  */
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
-import { systemClock } from '../../agent/base/clock.ts';
 import type { MqttConfig } from '../../agent/contract/config.ts';
 import { EVENT_CONTENT_TYPE } from '../../agent/contract/event.ts';
 import type { OutboxItem } from '../../agent/contract/outbox.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
-import { Delivery } from '../../agent/mqtt/delivery.ts';
+import { startBox } from './box.ts';
 import type { TestDatabase } from './databases.ts';
 import { eventText } from './events.ts';
-import { openedOutbox, picture, rowsOf, SILENT } from './outbox.ts';
-import { scratch } from './paths.ts';
-import { pairOf, type Room, SITE, waitUntil } from './room.ts';
+import { picture, rowsOf } from './outbox.ts';
+import { type Room, SITE, waitUntil } from './room.ts';
 
 const EVERY_MS = 100;
 const STILL_BYTES = 2000;
@@ -33,8 +30,8 @@ export interface Street {
 
 /** Starts boxes that each append an alert with its still ten times a second. */
 export async function publishing(t: Test, room: Room, kinds: readonly MqttConfig['ack'][]): Promise<Street> {
-  const boxes: Awaited<ReturnType<typeof boxOf>>[] = [];
-  for (const [i, ack] of kinds.entries()) boxes.push(await boxOf(t, room, `${ack}-${i}`, ack));
+  const boxes: Awaited<ReturnType<typeof startBox>>[] = [];
+  for (const [i, ack] of kinds.entries()) boxes.push(await startBox(t, room, `${ack}-${i}`, ack));
   const eventIds: string[] = [];
   let no = 0;
   const appending = setInterval(() => {
@@ -52,24 +49,6 @@ export async function publishing(t: Test, room: Room, kinds: readonly MqttConfig
     waiting: () => boxes.reduce((sum, { outbox }) => sum + rowsOf(outbox), 0),
     quieten: () => clearInterval(appending),
   };
-}
-
-async function boxOf(t: Test, room: Room, name: string, ack: MqttConfig['ack']) {
-  const outbox = openedOutbox(t, join(scratch(t), 'outbox.db'), 64);
-  const { url, cert, key } = await pairOf(room, name);
-  const delivery = new Delivery({
-    config: { url, ca: room.authority.ca, cert, key, ack },
-    site: SITE,
-    box: name,
-    outbox,
-    boot: 'boot-1',
-    clock: systemClock,
-    log: SILENT,
-    timing: { reconnect: { firstMs: 100, maxMs: 500 } },
-  });
-  t.teardown(() => delivery.stop());
-  delivery.start();
-  return { name, outbox, delivery };
 }
 
 function alert(box: string, id: string): OutboxItem[] {

@@ -2,7 +2,6 @@
  * Tests a flood from a client that may write to the box’s topics: the box stays responsive and still receives other
  * messages.
  */
-import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,10 +9,11 @@ import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { topicsOf } from '../../agent/contract/topics.ts';
 import { eventItem } from '../lib/events.ts';
-import { FULL } from '../lib/run.ts';
 import { keptLog, openedOutbox as opened, rowsOf } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
+import { start } from '../lib/program.ts';
 import { BOX, clientOf, deliver, makeRoom, pairOf, type Room, SITE, waitUntil } from '../lib/room.ts';
+import { FULL, unlessAll } from '../lib/run.ts';
 
 const TOPICS = topicsOf(SITE, BOX);
 const FLOOD = fileURLToPath(new URL('../lib/flood-writer.js', import.meta.url));
@@ -32,16 +32,11 @@ async function startFlood(
 ): Promise<() => number> {
   const { url, cert, key } = await pairOf(room, 'room');
   const args = [FLOOD, url, room.authority.ca, cert, key, topic, payload, String(qos), String(PER_S)];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  t.teardown(() => child.kill('SIGKILL'));
-  let output = '';
-  child.stdout.on('data', (chunk: Buffer) => {
-    output += chunk.toString();
-  });
-  await waitUntil(t, 'the flood has begun', () => output !== '', 30_000);
+  const program = start(t, process.execPath, args);
+  await waitUntil(t, 'the flood has begun', () => program.out !== '', 30_000);
   return () => {
-    child.kill('SIGKILL');
-    return Number(output.trim().split('\n').at(-1));
+    program.child.kill('SIGKILL');
+    return Number(program.out.trim().split('\n').at(-1));
   };
 }
 
@@ -55,92 +50,71 @@ async function startArchive(t: Test, room: Room): Promise<void> {
   await client.subscribeAsync(`${TOPICS.root}/evt/#`, { qos: 1 });
 }
 
-for (const [name, topic, payload, qos] of [
-  ['verdicts, QoS 1', TOPICS.verdict, '{"verdict":"confirmed","alert":"none"}', 1],
-  ['the witness, QoS 0', TOPICS.journalWitnessed, 'vigie/site/box\n7\nAAAA\n', 0],
-] as const) {
-  void t.test(`the box withstands ${PER_S} messages a second on the topic of ${name}`, async (t) => {
-    const room = await makeRoom(t, { programs });
-    await startArchive(t, room);
-    const outbox = opened(t, join(scratch(t), 'outbox.db'));
-    const { log, lines } = keptLog();
-    let heardCount = 0;
-    const inbox = new Map([
-      [
-        topic as string,
-        (): void => {
-          heardCount += 1;
-          // Time that checking an invalid signature takes on a small board.
-          const untilMs = performance.now() + 1;
-          while (performance.now() < untilMs);
-        },
-      ],
-    ]);
-    const { delivery } = deliver(t, room.config, outbox, { log }, inbox);
-    await waitUntil(t, 'online', () => delivery.state.phase === 'online');
-    const endFlood = await startFlood(t, room, topic, payload, qos);
-    const delay = monitorEventLoopDelay({ resolution: 10 });
-    delay.enable();
-    const beganMs = performance.now();
-    let slowestMs = 0;
-    let rows = 0;
-    while (performance.now() - beganMs < LASTS_MS) {
-      outbox.append([eventItem('alert', 'loitering')]);
-      rows += 1;
-      delivery.wake();
-      slowestMs = Math.max(slowestMs, await waitUntil(t, 'acknowledged', () => rowsOf(outbox) === 0, 20_000));
-      await sleep(100);
-    }
-    delay.disable();
-    const flooded = endFlood();
-    const [worstMs, p99Ms] = [delay.max / 1e6, delay.percentile(99) / 1e6].map(Math.round);
-    t.comment(`${flooded} sent, ${heardCount} heard; loop late by ${p99Ms} ms (99 %), ${worstMs} ms at most`);
-    t.comment(`${rows} rows, acknowledged within ${slowestMs} ms`);
-    t.ok(flooded > 2 * PER_S, 'it was a flood');
-    t.ok((worstMs ?? 0) < 1000, 'the loop does not stall');
-    t.ok(heardCount < 300, `${heardCount} were processed`);
-    t.ok(lines.length < 10, `${lines.length} lines in the log`);
-    t.equal(delivery.state.phase, 'online');
-    t.equal(delivery.state.reconnects, 0);
-  });
-}
-
-void t.test('few bad acknowledgements are read, and one is reported', async (t) => {
+const TOPIC = TOPICS.verdict;
+void t.test(`the box withstands ${PER_S} messages a second on a topic of others`, async (t) => {
   const room = await makeRoom(t, { programs });
+  await startArchive(t, room);
   const outbox = opened(t, join(scratch(t), 'outbox.db'));
   const { log, lines } = keptLog();
-  const { delivery } = deliver(t, room.config, outbox, { log });
+  let heardCount = 0;
+  const inbox = new Map([
+    [
+      TOPIC,
+      (): void => {
+        heardCount += 1;
+        // Time that checking an invalid signature takes on a small board.
+        const untilMs = performance.now() + 1;
+        while (performance.now() < untilMs);
+      },
+    ],
+  ]);
+  const { delivery } = deliver(t, room.config, outbox, { log }, inbox);
   await waitUntil(t, 'online', () => delivery.state.phase === 'online');
-  const before = lines.length;
+  const endFlood = await startFlood(t, room, TOPIC, '{"verdict":"confirmed","alert":"none"}', 1);
   const delay = monitorEventLoopDelay({ resolution: 10 });
   delay.enable();
-  const endFlood = await startFlood(t, room, TOPICS.ack, '{"alert":99}', 0);
-  await sleep(LASTS_MS);
+  const beganMs = performance.now();
+  let slowestMs = 0;
+  let rows = 0;
+  while (performance.now() - beganMs < LASTS_MS) {
+    outbox.append([eventItem('alert', 'loitering')]);
+    rows += 1;
+    delivery.wake();
+    slowestMs = Math.max(slowestMs, await waitUntil(t, 'acknowledged', () => rowsOf(outbox) === 0, 20_000));
+    await sleep(100);
+  }
   delay.disable();
   const flooded = endFlood();
-  const worstMs = Math.round(delay.max / 1e6);
-  t.comment(`${flooded} sent; loop late by ${worstMs} ms at most; ${JSON.stringify(delivery.state)}`);
-  t.ok(worstMs < 1000, 'the loop does not stall');
-  t.ok(delivery.state.badAcks > 0 && delivery.state.badAcks < 1500, `${delivery.state.badAcks} were read`);
-  t.ok(delivery.state.limited > 1000, `${delivery.state.limited} were counted, unread`);
-  t.ok(lines.length - before <= 3, `${lines.length - before} lines`);
+  const [worstMs, p99Ms] = [delay.max / 1e6, delay.percentile(99) / 1e6].map(Math.round);
+  t.comment(`${flooded} sent, ${heardCount} heard; loop late by ${p99Ms} ms (99 %), ${worstMs} ms at most`);
+  t.comment(`${rows} rows, acknowledged within ${slowestMs} ms`);
+  t.ok(flooded > 2 * PER_S, 'it was a flood');
+  t.ok((worstMs ?? 0) < 1000, 'the loop does not stall');
+  t.ok(heardCount < 300, `${heardCount} were processed`);
+  t.ok(lines.length < 10, `${lines.length} lines in the log`);
+  t.equal(delivery.state.phase, 'online');
+  t.equal(delivery.state.reconnects, 0);
 });
 
-void t.test('a topic that was unsubscribed is heard again when the flood is over', async (t) => {
-  const room = await makeRoom(t, { programs });
-  const outbox = opened(t, join(scratch(t), 'outbox.db'));
-  const payloads: string[] = [];
-  const inbox = new Map([[TOPICS.verdict, (payload: Buffer) => void payloads.push(payload.toString())]]);
-  const { log, lines } = keptLog();
-  const { delivery } = deliver(t, room.config, outbox, { log, timing: { deafMs: 3000 } }, inbox);
-  await waitUntil(t, 'online', () => delivery.state.phase === 'online');
-  const endFlood = await startFlood(t, room, TOPICS.verdict, 'flood', 1);
-  await waitUntil(t, 'left', () => lines.some((line) => line.includes('not heard')), 30_000);
-  endFlood();
-  const operator = await clientOf(t, room, 'room');
-  const asking = setInterval(() => operator.publish(TOPICS.verdict, 'after', { qos: 1 }), 200);
-  t.teardown(() => clearInterval(asking));
-  await waitUntil(t, 'heard again', () => payloads.includes('after'), 30_000);
-  clearInterval(asking);
-  t.ok(lines.length < 10, `${lines.length} lines`);
-});
+void t.test(
+  'a topic that was unsubscribed is heard again when the flood is over',
+  { skip: unlessAll },
+  async (t) => {
+    const room = await makeRoom(t, { programs });
+    const outbox = opened(t, join(scratch(t), 'outbox.db'));
+    const payloads: string[] = [];
+    const inbox = new Map([[TOPICS.verdict, (payload: Buffer) => void payloads.push(payload.toString())]]);
+    const { log, lines } = keptLog();
+    const { delivery } = deliver(t, room.config, outbox, { log, timing: { deafMs: 3000 } }, inbox);
+    await waitUntil(t, 'online', () => delivery.state.phase === 'online');
+    const endFlood = await startFlood(t, room, TOPICS.verdict, 'flood', 1);
+    await waitUntil(t, 'left', () => lines.some((line) => line.includes('not heard')), 30_000);
+    endFlood();
+    const operator = await clientOf(t, room, 'room');
+    const asking = setInterval(() => operator.publish(TOPICS.verdict, 'after', { qos: 1 }), 200);
+    t.teardown(() => clearInterval(asking));
+    await waitUntil(t, 'heard again', () => payloads.includes('after'), 30_000);
+    clearInterval(asking);
+    t.ok(lines.length < 10, `${lines.length} lines`);
+  },
+);

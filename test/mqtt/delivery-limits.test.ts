@@ -86,21 +86,6 @@ for (const tooLarge of ['disconnect', 'puback'] as const) {
   });
 }
 
-void t.test('an event that is too large does not stop its lane', async (t) => {
-  const broker = await StrictBroker.start(t, { packetBytesMax: 20_000 });
-  const outbox = opened(t, join(scratch(t), 'outbox.db'));
-  const large = { ...alert(), body: () => JSON.stringify({ filler: 'x'.repeat(25_000) }) } as OutboxItem;
-  outbox.append([alert(), large, alert()]);
-  const { delivery } = deliver(t, to(broker), outbox);
-  await waitUntil(t, 'drained', () => rowsOf(outbox) === 0);
-  const gap = broker.received.find(({ topic }) => topic === TOPICS.event('system', 'outbox-gap'));
-  t.match(JSON.parse(gap?.payload.toString() ?? '{}'), {
-    data: { from: 2, to: 2, reasons: ['too-large'], dropped: { alert: 1 } },
-  });
-  t.match(delivery.state, { reconnects: 0, phase: 'online' });
-  t.equal(outbox.counters.lanes.alert.tooLarge.alert, 1);
-});
-
 void t.test(
   'a limit below the size of events loses none: smaller ones continue, the rest wait',
   async (t) => {

@@ -7,7 +7,7 @@ import type { CameraCondition } from '../../agent/contract/condition.ts';
 import type { JournalEntry } from '../../agent/contract/journal.ts';
 import type { EvidenceRequest, FromVision, KnownView, ToVision } from '../../agent/contract/link.ts';
 import { CameraView } from '../../agent/supervisor/camera-view.ts';
-import { SILENT } from '../lib/outbox.ts';
+import { REDACTION, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { vigie } from '../lib/program.ts';
 import { observation } from '../lib/street.ts';
@@ -56,8 +56,8 @@ class Box {
   answer(text: string): number {
     const requests = this.requests.splice(0);
     for (const { request, atMs } of requests) {
-      const redaction = { figures: 1, cleanPlate: { ratio: 0.03, maxAgeS: 5 }, mosaicShare: 0, masks: 0 };
-      const header = { request, sha256: '0'.repeat(64), widthPx: 1, heightPx: 1, atMs, redaction };
+      const size = { sha256: '0'.repeat(64), widthPx: 1, heightPx: 1 };
+      const header = { request, ...size, atMs, redaction: REDACTION };
       if (!this.say({ kind: 'snapshot', ...header }, Buffer.from(text)))
         throw new Error('taken for another’s');
     }

@@ -75,35 +75,6 @@ const box = (left: number, top: number, right: number, bottom: number): [number,
 ];
 const CROSSING = movingObject(7, [0.1, 0.5], [0.9, 0.5], [0, 8]);
 
-t.test('a track is stored only inside the order’s areas, and marked as cut', async (t) => {
-  const street = new Street({ zones: [{ id: 'square', polygon: box(0.4, 0, 0.6, 1) }] });
-  const thereAndBack: MovingObject = {
-    id: 7,
-    at: (s) => (s > 16 ? undefined : [0.1 + 0.1 * (s <= 8 ? s : 16 - s), 0.5]),
-  };
-  street.live(20, [thereAndBack]);
-  t.equal(street.pieces.length, 2, 'on the way there and on the way back');
-  for (const piece of street.pieces) {
-    t.match(piece, { isCut: true, continues: false, goesOn: false });
-    t.ok(pointsOf(piece).every(({ x }) => x >= 0.399 && x <= 0.601));
-  }
-  street.pieces = [];
-  street.live(20, [movingObject(8, [0.1, 0.5], [0.3, 0.5], [20, 30])]);
-  t.strictSame(street.pieces, []);
-});
-
-t.test('a track that touches an excluded area is dropped as a whole, with its earlier pieces', async (t) => {
-  const street = new Street({ notKept: [{ id: 'door', polygon: box(0.7, 0.4, 0.8, 0.6) }] });
-  const other = movingObject(8, [0.1, 0.2], [0.9, 0.2], [0, 8]);
-  street.live(4, [CROSSING, other]);
-  street.recorder.cutOpenTracks();
-  t.strictSame(street.pieces.map(({ track }) => track).sort(), [7, 8]);
-  street.live(6, [CROSSING, other]);
-  t.strictSame(street.droppedTracks, [7]);
-  t.ok(street.pieces.every(({ track }) => track === 8));
-  t.equal(street.recorder.counts.dropped, 1);
-});
-
 t.test('a dropped track stays dropped while it is followed, over a pause and a flush', async (t) => {
   const street = new Street({ notKept: [{ id: 'door', polygon: box(0.2, 0.4, 0.3, 0.6) }] });
   street.live(4, [CROSSING]);
