@@ -17,6 +17,7 @@ import { ROOT, scratch } from '../lib/paths.ts';
 import { roomProgram, start } from '../lib/program.ts';
 import { BOX, makeRoom, pairOf, SITE, waitUntil } from '../lib/room.ts';
 import { ageUnavailable, makeAuthority, openSealed, sealed, stillOf } from '../lib/sealing.ts';
+import { rectangle } from '../lib/street.ts';
 import { WriteTrace } from '../lib/write-trace.ts';
 
 const noAge = ageUnavailable();
@@ -57,12 +58,7 @@ t.test('a sealed still opens with the authority’s key and with no other', { sk
 
 t.test('masks are black before sealing, scaled down or not', { skip: noAge }, async (t) => {
   const { keyFile, recipient } = makeAuthority(scratch(t), 'authority');
-  const polygon: [number, number][] = [
-    [0.25, 0.25],
-    [0.5, 0.25],
-    [0.5, 0.5],
-    [0.25, 0.5],
-  ];
+  const polygon: [number, number][] = rectangle(0.25, 0.25, 0.5, 0.5);
   for (const [source, grain] of [
     [SMALL, 20],
     [{ widthPx: 2560, heightPx: 1440 }, 160],

@@ -10,6 +10,7 @@ import { makeAgent, noStreet, streetConfig } from '../lib/agent.ts';
 import { type Heard, hear } from '../lib/hear.ts';
 import { scratch } from '../lib/paths.ts';
 import { BOX, makeRoom, type Room, SITE, waitUntil } from '../lib/room.ts';
+import { rectangle } from '../lib/street.ts';
 
 const skip = noStreet;
 const ROOT_TOPIC = `vigie/${SITE}/${BOX}`;
@@ -19,12 +20,7 @@ async function start(t: Test, room: Room, bridges: Partial<BridgesConfig>): Prom
     zones: [
       {
         id: 'lawn',
-        polygon: [
-          [0, 0],
-          [1, 0],
-          [1, 1],
-          [0, 1],
-        ],
+        polygon: rectangle(0, 0, 1, 1),
       },
     ],
     rules: [

@@ -14,6 +14,7 @@ import { MODEL, noCompiler, writeScript } from '../lib/inference-element.ts';
 import { scratch } from '../lib/paths.ts';
 import { FULL } from '../lib/run.ts';
 import { slowness } from '../lib/slowness.ts';
+import { rectangle } from '../lib/street.ts';
 
 t.setTimeout(600_000);
 
@@ -302,12 +303,7 @@ t.test('the element sees a masked area as black', { skip }, async (t) => {
   execFileSync('ffmpeg', ['-v', 'error', '-y', ...white]);
   // The script reports how dark the picture is in two places for the element; a white place is not a detection.
   const script = ['box 60 50 120 150 dark 0', 'box 240 50 300 150 dark 2'];
-  const left: MaskConfig['polygon'] = [
-    [0, 0],
-    [0.5, 0],
-    [0.5, 1],
-    [0, 1],
-  ];
+  const left: MaskConfig['polygon'] = rectangle(0, 0, 0.5, 1);
   const camera = { source: `file:${clip}`, fps: 10 };
   for (const [masks, expected] of [
     [[], []],

@@ -8,11 +8,10 @@ import type { Config } from '../../agent/contract/config.ts';
 import type { ChangeOrigin } from '../../agent/contract/config-change.ts';
 import type { JournalContent } from '../../agent/contract/journal.ts';
 import { EVENT_KINDS } from '../../agent/contract/kinds.ts';
-import { AgentFlow } from '../../agent/flow.ts';
 import { ConfigNotice } from '../../agent/restraint/config-notice.ts';
 import { configOf } from './agent.ts';
 import { contentsIn, makeRecorder } from './journal.ts';
-import { KeptNotes } from './kept-notes.ts';
+import { KeptNotes, makeFlow } from './kept-notes.ts';
 import { HandClock, SILENT } from './outbox.ts';
 import { BOX, SITE } from './room.ts';
 
@@ -62,15 +61,7 @@ export function live(
   const clock = new HandClock();
   const recorder = makeRecorder(stateDir, config, { clock, changeOrigin: () => by });
   const notes = new KeptNotes();
-  const flow = new AgentFlow({
-    keepSealed: undefined,
-    config,
-    sink: notes,
-    clock,
-    log: SILENT,
-    boot: 'b',
-    clockSynced: () => true,
-  });
+  const flow = makeFlow(notes, clock, config);
   flow.start(notes);
   const before = existsSync(join(stateDir, 'journal/contents')) ? contentsIn(stateDir).length : 0;
   recorder.start();

@@ -7,6 +7,7 @@ import t, { type Test } from 'tap';
 import { parse, stringify } from 'yaml';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { oversight, type Program, vigie } from '../lib/program.ts';
+import { rectangle } from '../lib/street.ts';
 import { type Output, WarmProgram } from '../lib/warm-program.ts';
 
 /** The guide with its example authorisation. */
@@ -151,11 +152,7 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
     zones: [
       {
         id: 'forecourt',
-        polygon: [
-          [0, 0],
-          [1, 0],
-          [1, 1],
-        ],
+        polygon: rectangle(0, 0, 1, 1),
       },
     ],
     rules: [

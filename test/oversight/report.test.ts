@@ -336,32 +336,16 @@ void t.test('the report names who suspended, who resumed and who requested seale
       notAfter: '2027-05-31T22:00:00.000Z',
     })
     .live(30)
-    .note({
-      type: 'suspend',
-      id: 's1',
-      reason: 'order of the court',
-      by: 'judge-desk',
-      framesRead: 9000,
-      packetsWatched: 0,
-    })
-    .mode('suspended', 'order of the court')
+    .suspend('s1')
     .live(30)
-    .note({ type: 'resume', id: 's1', reason: 'order lifted', by: ['prefect', 'mayor'] })
+    .resume('s1')
     .mode('active', 'order lifted')
     .live(10);
-  const unseal = { record: 'unseal' as const, at: '2026-11-24T09:00:00.000Z', key: 'judge-desk', counter: 2 };
-  const record = {
-    ...unseal,
-    case: '2026/1234',
-    reason: 'assault',
-    event: 'b00t-1',
-    sha256: 'ef'.repeat(32),
-  };
-  box.note({ type: 'unseal', row: 2, record }).live(10);
+  box.unseal('2026/1234', true).live(10);
   const { text, html } = await makeReport(t, scratch(t), box, '2026-11-24', '2026-11-25');
   for (const says of [
     /authorisation 2026-77, valid 1 Nov 2026, 01:00 \+01:00 to 1 Jun 2027, 00:00 \+02:00/,
-    /suspended by judge-desk: order of the court/,
+    /suspended by desk: order/,
     /resumed by the keys prefect, mayor: order lifted/,
     /case 2026\/1234, by the key “judge-desk”: assault – event b00t-1: handed out sealed, SHA-256 efef/,
     /the authority’s key that the box accepts from now on: abab/,

@@ -43,6 +43,7 @@ import {
   verdictOf,
 } from '../lib/refusals.ts';
 import { BOX, SITE } from '../lib/room.ts';
+import { rectangle } from '../lib/street.ts';
 
 t.setTimeout(REFUSAL_TIMEOUT_S * 1000);
 
@@ -61,11 +62,7 @@ const CONFIG = configOf(
     camera: { source: 'rtsp://admin:hunter2@10.0.0.2/main' },
     zones: ['lawn', 'square'].map((id) => ({
       id,
-      polygon: [
-        [0, 0],
-        [1, 0],
-        [1, 1],
-      ],
+      polygon: rectangle(0, 0, 1, 1),
     })),
     lines: [{ id: 'kerb', from: [0, 0], to: [1, 1] }],
     rules: [

@@ -30,6 +30,7 @@ import { HandClock } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { flips, REFUSAL_TIMEOUT_S, verdictOf } from '../lib/refusals.ts';
 import { BOX, SITE } from '../lib/room.ts';
+import { rectangle } from '../lib/street.ts';
 
 t.setTimeout(REFUSAL_TIMEOUT_S * 1000);
 
@@ -38,12 +39,6 @@ const START_MS = new HandClock().epochMs;
 const iso = (ms: number): string => new Date(ms).toISOString();
 const PLACE = { site: SITE, box: BOX, camera: 'rtsp://10.0.0.2/main' };
 
-const rectangle = (x1: number, y1: number, x2: number, y2: number): PointNorm[] => [
-  [x1, y1],
-  [x2, y1],
-  [x2, y2],
-  [x1, y2],
-];
 /** A courtyard around a house that is open to the street, at the picture's top. */
 const COURT: PointNorm[] = [
   [0, 0],

@@ -9,7 +9,6 @@ import t from 'tap';
 import { TrustedClock } from '../../agent/base/trusted-clock.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import type { JournalContent } from '../../agent/contract/journal.ts';
-import { AgentFlow } from '../../agent/flow.ts';
 import { type Ending, remindersOf } from '../../agent/incident/expiry.ts';
 import { CertificateDates } from '../../agent/mqtt/certificate-dates.ts';
 import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
@@ -18,11 +17,12 @@ import { authorisationFor, authorised, signedAuthorisation } from '../lib/author
 import { boxWith, fits, type Lifetime, live, RULE, zone } from '../lib/config-lives.ts';
 import { hear } from '../lib/hear.ts';
 import { contentsIn, keyOf } from '../lib/journal.ts';
-import { KeptNotes } from '../lib/kept-notes.ts';
-import { HandClock, SILENT } from '../lib/outbox.ts';
+import { KeptNotes, makeFlow } from '../lib/kept-notes.ts';
+import { HandClock } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { oversight, vigie } from '../lib/program.ts';
 import { makeRoom, waitUntil } from '../lib/room.ts';
+import { rectangle } from '../lib/street.ts';
 
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
@@ -43,12 +43,7 @@ t.test('a redrawn zone is in the journal with both drawings, and reported once',
   });
   const outline = {
     id: 'court',
-    polygon: [
-      [0.5, 0.4],
-      [1, 0.4],
-      [1, 1],
-      [0.5, 1],
-    ] as [number, number][],
+    polygon: rectangle(0.5, 0.4, 1, 1),
   };
   const change = live(stateDir, movedConfig, {
     authorisation: authorisationFor(movedConfig, { outlines: [outline] }),
@@ -213,15 +208,8 @@ t.test('an ending is reported 30 days, 7 days and 1 day before, once each, resta
     });
   const start = () => {
     const steady = new TrustedClock(clock, () => synced);
-    const flow = new AgentFlow({
-      keepSealed: undefined,
-      config: boxWith(),
-      sink: notes,
-      clock,
-      log: SILENT,
-      boot: `b${++boot}`,
-      clockSynced: () => synced,
-    });
+    const options = { boot: `b${++boot}`, clockSynced: () => synced };
+    const flow = makeFlow(notes, clock, boxWith(), options);
     flow.start(notes);
     // The agent checks twice a second; here the check runs every half hour.
     return (days: number): string[] => {

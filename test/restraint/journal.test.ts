@@ -122,13 +122,6 @@ const TAMPER = {
     pieces?.splice(randomBelow(pieces.length), 1);
     return pieces && Buffer.concat(pieces);
   },
-  repeat(before: Buffer, path: string, randomBelow: (n: number) => number): Buffer | undefined {
-    const pieces = piecesOf(before, path);
-    // After the last line of the newest contents it would be beyond the signed end.
-    const at = randomBelow((pieces?.length ?? 1) - 1);
-    pieces?.splice(at, 0, pieces[at] as Buffer);
-    return pieces && Buffer.concat(pieces);
-  },
   erase(before: Buffer, path: string, randomBelow: (n: number) => number): Buffer | undefined {
     if (!path.startsWith('contents/')) return undefined;
     const lines = before.toString().split('\n');

@@ -17,6 +17,7 @@ import { contentsIn, keyOf, makeRecorder, openJournal, wrongIn } from '../lib/jo
 import { HandClock, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { BOX, SITE } from '../lib/room.ts';
+import { rectangle } from '../lib/street.ts';
 
 const MINUTE_MS = 60_000;
 
@@ -119,11 +120,7 @@ t.test('a change names its file and zones, and another version is an update', as
   const configFile = join(stateDir, 'vigie.yaml');
   writeFileSync(configFile, 'site: x');
   makeBox(t, stateDir).recorder.start();
-  const square = [
-    [0, 0],
-    [1, 0],
-    [1, 1],
-  ];
+  const square = rectangle(0, 0, 1, 1);
   const zoned = boxWith({ zones: [{ id: 'square', polygon: square }] });
   makeBox(t, stateDir, zoned, new HandClock(), { configFile }).recorder.start();
   t.strictSame(typesIn(stateDir), ['start', 'config', 'geometry', 'start']);

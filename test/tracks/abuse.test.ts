@@ -2,16 +2,12 @@
 import t from 'tap';
 import { picture } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
+import { rectangle } from '../lib/street.ts';
 import { GRANT, type MovingObject, movingObject, TrackedBox } from '../lib/tracked-box.ts';
 
 const AREA = {
   id: 'clinic',
-  polygon: [
-    [0.45, 0.4],
-    [0.55, 0.4],
-    [0.55, 0.6],
-    [0.45, 0.6],
-  ] as [number, number][],
+  polygon: rectangle(0.45, 0.4, 0.55, 0.6),
 };
 const numbers = (tracks: readonly { track: number }[]): number[] => tracks.map(({ track }) => track);
 
@@ -87,21 +83,11 @@ t.test(
     const zones = [
       {
         id: 'west',
-        polygon: [
-          [0, 0],
-          [0.3, 0],
-          [0.3, 1],
-          [0, 1],
-        ] as [number, number][],
+        polygon: rectangle(0, 0, 0.3, 1),
       },
       {
         id: 'east',
-        polygon: [
-          [0.7, 0],
-          [1, 0],
-          [1, 1],
-          [0.7, 1],
-        ] as [number, number][],
+        polygon: rectangle(0.7, 0, 1, 1),
       },
     ];
     const box = new TrackedBox(scratch(t), { grant: { ...GRANT, zones } }).start();

@@ -16,6 +16,7 @@ import { TrackStore } from '../../agent/tracks/store.ts';
 import { windowsOf } from '../../agent/tracks/windows.ts';
 import { SEED } from '../lib/random.ts';
 import { FULL } from '../lib/run.ts';
+import { rectangle } from '../lib/street.ts';
 
 const RUNS = FULL ? 3000 : 300;
 const ASPECT = 16 / 9;
@@ -259,12 +260,7 @@ function madeTrack(id: number, seconds: number, at: (s: number) => readonly [num
   };
 }
 
-const SQUARE: Extract<TrackPlace, { polygon: unknown }>['polygon'] = [
-  [0.4, 0.4],
-  [0.6, 0.4],
-  [0.6, 0.6],
-  [0.4, 0.6],
-];
+const SQUARE: Extract<TrackPlace, { polygon: unknown }>['polygon'] = rectangle(0.4, 0.4, 0.6, 0.6);
 const span = (fromS: number, toS: number): Window[] => [
   { fromMs: BASE_MS + fromS * 1000, toMs: BASE_MS + toS * 1000 },
 ];

@@ -22,6 +22,7 @@ import { evaluationData, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { randomOf, SEED } from '../lib/random.ts';
 import { FULL } from '../lib/run.ts';
 import { slowness } from '../lib/slowness.ts';
+import { rectangle } from '../lib/street.ts';
 import { logged, OPEN_GRANT } from '../lib/track-oracle.ts';
 
 const DAYS = 30;
@@ -127,12 +128,7 @@ const corner = {
   ] as [[number, number], [number, number]],
   direction: 'both' as const,
 };
-const area: [number, number][] = [
-  [0.4, 0.4],
-  [0.6, 0.4],
-  [0.6, 0.6],
-  [0.4, 0.6],
-];
+const area: [number, number][] = rectangle(0.4, 0.4, 0.6, 0.6);
 const doing = (does: 'stops' | 'stays' | 'enters', atLeastS = 0) => ({ polygon: area, does, atLeastS });
 const parkedWhite: Partial<TrackQuestion> = {
   classes: ['car', 'bus', 'truck', 'motorcycle'],

@@ -11,7 +11,7 @@ export interface TestFile {
 /** Test files with limits of their own: rows or frames a second, or the longest wait of another. */
 const TIMED = [
   'cli/doctor',
-  'fault/delivery',
+  'fault/delivery.all',
   'mqtt/delivery',
   'mqtt/delivery-flood',
   'room/exports',
