@@ -84,7 +84,7 @@ function setCacheDir(t: Test, dir: string): void {
   t.teardown(() => delete process.env['CACHE_DIRECTORY']);
 }
 
-t.test('a broken model raises an event and does not end the agent', async (t) => {
+t.test('a broken model raises an event and does not end the agent', { skip: unlessAll }, async (t) => {
   const room = await makeRoom(t);
   const heard = await hear(t, room);
   const dir = scratch(t);
@@ -178,7 +178,7 @@ t.test('a refused configuration raises an event until one is accepted', { skip: 
   t.equal(end?.episode, start?.episode);
 });
 
-t.test('a camera that cannot work is reported at once', async (t) => {
+t.test('a camera that cannot work is reported at once', { skip: unlessAll }, async (t) => {
   const room = await makeRoom(t);
   const unusable: string[] = [];
   const config = streetConfig(room, { camera: { source: 'file:/nonexistent/clip.mp4', fps: 5 } });

@@ -17,6 +17,7 @@ import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 import { MODEL_DIR, scratch } from '../lib/paths.ts';
 import { roomProgram, start } from '../lib/program.ts';
 import { clientOf, makeRoom, pairOf, type Room, SITE, waitUntil } from '../lib/room.ts';
+import { unlessAll } from '../lib/run.ts';
 import { SearchableBox } from '../lib/searchable-box.ts';
 import { type Output, WarmProgram } from '../lib/warm-program.ts';
 
@@ -129,7 +130,7 @@ void t.test('a search asks all boxes and reports which answer, which do not, and
   t.match(gamma.dispatcher.counters, { commands_accepted: 0, commands_refused: 1 });
 });
 
-void t.test('times are those of the site, and say so', async (t) => {
+void t.test('times are those of the site, and say so', { skip: unlessAll }, async (t) => {
   const { room, dir, signer, key, tls, search } = await makeSearch(t);
   const box = await startBox(t, room, 'alpha', [signer.config]);
   const atMs = Math.floor((Date.now() - 5 * HOUR_MS) / 1000) * 1000;
@@ -159,7 +160,7 @@ void t.test('times are those of the site, and say so', async (t) => {
   t.match(none, { code: 2, err: /^room: required option '--sign <file>' not specified\n$/ });
 });
 
-void t.test('many matches come page by page, at the pace the box allows', async (t) => {
+void t.test('many matches come page by page, at the pace the box allows', { skip: unlessAll }, async (t) => {
   const { room, signer, nowMs, basic, search } = await makeSearch(t);
   const box = await startBox(t, room, 'alpha', [signer.config], { burst: 2, perS: 0.5 });
   const events = history(nowMs, 1, 600, 'alpha');
@@ -289,7 +290,7 @@ void t.test('a mistyped search is one line and exit code 2', async (t) => {
   );
 });
 
-void t.test('the whole agent keeps its events and answers for them', async (t) => {
+void t.test('the whole agent keeps its events and answers for them', { skip: unlessAll }, async (t) => {
   const { room, dir, signer, search } = await makeSearch(t);
   const models = join(dir, 'models');
   mkdirSync(models);

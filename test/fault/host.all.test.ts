@@ -3,7 +3,7 @@
  * program.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
@@ -70,42 +70,6 @@ function steppable(dir: string): { env: string[]; step(offset: string): void } {
   );
   return { env, step };
 }
-
-t.test(
-  'the agent continues through clock steps of days and journals them',
-  { skip: skip || noFaketime },
-  async (t) => {
-    const dir = scratch(t);
-    const stateDir = join(dir, 'state');
-    const clock = steppable(dir);
-    const agent = agentOn(t, dir, stateDir, clock.env);
-    await running(t, agent, stateDir);
-    const journal = (): string => {
-      const contents = join(stateDir, 'journal', 'contents');
-      return readdirSync(contents)
-        .map((name) => readFileSync(join(contents, name), 'utf8'))
-        .join('');
-    };
-    const steps = (): number => journal().split('"type":"clock-step"').length - 1;
-    const untilSeen = async (label: string, condition: () => boolean): Promise<void> => {
-      try {
-        await waitUntil(t, label, condition, WAIT_MS);
-      } catch (error) {
-        t.fail(`the agent ${agent.code === undefined ? 'runs' : 'has ended'}: ${agent.err.slice(-2000)}`);
-        throw error;
-      }
-    };
-    for (const [i, offset] of ['+3d', '-2d', '+0'].entries()) {
-      const before = archived(stateDir);
-      clock.step(offset);
-      await untilSeen(`the step to ${offset} is on record`, () => steps() > i);
-      await untilSeen(`events after ${offset}`, () => archived(stateDir) > before);
-    }
-    t.equal(agent.code, undefined, 'the agent runs');
-    t.notMatch(agent.err, 'vision ended', 'and vision was not disturbed');
-    await ends(t, agent);
-  },
-);
 
 t.test('media time continues through clock steps under vision', { skip: noFaketime }, async (t) => {
   const clock = steppable(scratch(t));

@@ -1,12 +1,17 @@
 /** Tests the incident lifecycle: start, update, end, hold and cool-down times, the hourly alert limit, and restarts. */
 import fc from 'fast-check';
 import t from 'tap';
+import type { RuleConfig } from '../../agent/contract/rule-config.ts';
 import type { Situation } from '../../agent/contract/situation.ts';
 import { subjectOfRule } from '../../agent/incident/event.ts';
 import { Incidents } from '../../agent/incident/lifecycle.ts';
 import { incidentNote, incidentsOf } from '../../agent/incident/notes.ts';
+import { makeRule as makeRuleAt } from '../../agent/rules/registry.ts';
 import { SILENT } from '../lib/outbox.ts';
-import { track } from '../lib/street.ts';
+import { observation, track } from '../lib/street.ts';
+
+const makeRule = (config: RuleConfig) =>
+  makeRuleAt(config, { timeZone: 'Europe/Paris', holidays: ['2026-07-14'] });
 
 function incidents(): Incidents {
   let n = 0;
@@ -162,6 +167,61 @@ t.test('incidents beyond the limit are counted and not raised', async (t) => {
   const situations = Array.from({ length: 70 }, (_, i) => standingSituation(i + 1));
   t.equal(lifecycle.step(situations, 0).length, 64);
   t.equal(lifecycle.overflow, 6);
+});
+
+t.test('stay rules check classes, zone and time', async (t) => {
+  const rule = makeRule({
+    id: 'cars',
+    kind: 'vehicle-in-pedestrian-zone',
+    purpose: 'safety',
+    zone: 'z',
+    classes: ['car', 'truck'],
+    afterS: 2,
+  });
+  const inZone = (sinceMs: number) => [{ zone: 'z', sinceMs }];
+  const car = { group: 'vehicle', label: 'car' } as const;
+  const cars = (x: number) => [
+    track(1, { ...car, xyxyNorm: [x, 0.4, x + 0.1, 0.6], ground: [x + 0.05, 0.6], zones: inZone(3000) }),
+    track(2, { ...car, xyxyNorm: [x, 0.4, x + 0.1, 0.6], ground: [x + 0.05, 0.6], zones: inZone(3001) }),
+    track(3, { ...car, xyxyNorm: [x, 0.4, x + 0.1, 0.6], zones: [{ zone: 'other', sinceMs: 0 }] }),
+    track(4, { zones: inZone(0) }),
+    track(5, { group: 'vehicle', label: 'bus', xyxyNorm: [x, 0.4, x + 0.1, 0.6], zones: inZone(0) }),
+  ];
+  t.same(rule.observe(observation(4200, cars(0.2))), [], 'not seen to move yet');
+  for (const step of [1, 2, 3]) {
+    t.same(rule.observe(observation(4200 + 200 * step, cars(0.2 + 0.025 * step))), [], 'moves');
+  }
+  const at = observation(5000, cars(0.3));
+  t.same(
+    rule.observe(at).map(({ key, cause }) => [key, cause]),
+    [['track-1', { dwellS: 2 }]],
+  );
+});
+
+t.test('a line crossing checks direction and classes, and each is an incident of its own', async (t) => {
+  const rule = makeRule({
+    id: 'k',
+    kind: 'line-crossing',
+    purpose: 'p',
+    line: 'kerb',
+    classes: ['person'],
+    direction: 'left',
+  });
+  const crossings = [
+    { line: 'kerb', track: 1, direction: 'left' as const },
+    { line: 'kerb', track: 2, direction: 'right' as const },
+    { line: 'other', track: 1, direction: 'left' as const },
+    { line: 'kerb', track: 3, direction: 'left' as const },
+  ];
+  const at = observation(1000, [track(1), track(2), track(3, { group: 'animal', label: 'dog' })], {
+    crossings,
+  });
+  const crossingsFound = rule.observe(at);
+  t.same(
+    crossingsFound.map(({ objects }) => objects[0]?.id),
+    [1],
+  );
+  t.same(phases(incidents().step(crossingsFound, 1000)), ['e1 start', 'e1 end']);
 });
 
 t.test(

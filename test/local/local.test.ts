@@ -27,6 +27,7 @@ import { eventText } from '../lib/events.ts';
 import { HandClock, keptLog, SILENT } from '../lib/outbox.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { makeRoom, waitUntil } from '../lib/room.ts';
+import { unlessAll } from '../lib/run.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
 
 const noDisk = SmallDisk.unavailable();
@@ -50,7 +51,7 @@ function read(metrics: string): { values: Map<string, number>; labels: Set<strin
 
 t.test(
   'the agent’s metrics include each counter and stage, and what Prometheus asks for',
-  { skip: noStreet },
+  { skip: unlessAll || noStreet },
   async (t) => {
     const room = await makeRoom(t);
     const port = await freePort();

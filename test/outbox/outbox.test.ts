@@ -10,7 +10,7 @@ import { carelessRows, survivors } from '../lib/outbox-rows.ts';
 import { scratch } from '../lib/paths.ts';
 import { start } from '../lib/program.ts';
 import { waitUntil } from '../lib/room.ts';
-import { ALL, FULL } from '../lib/run.ts';
+import { ALL, FULL, unlessAll } from '../lib/run.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
 
 const WRITER = bundledHelper(new URL('../lib/outbox-writer.js', import.meta.url));
@@ -201,7 +201,7 @@ void t.test('power cuts lose no accepted row, and a careless writer loses some',
   }
 });
 
-void t.test('a disk that others fill does not stop the outbox', { skip }, async (t) => {
+void t.test('a disk that others fill does not stop the outbox', { skip: unlessAll || skip }, async (t) => {
   const disk = mountDisk(t, 24);
   const file = join(disk.dir, 'outbox.db');
   const first = makeOutbox(file, { limitMiB: 8 });
@@ -222,35 +222,39 @@ void t.test('a disk that others fill does not stop the outbox', { skip }, async 
   t.equal(first.outbox.append([text('alert', 'alert')]).length, 1);
 });
 
-void t.test('the outbox uses memory on a full disk until there is room again', { skip }, async (t) => {
-  const disk = mountDisk(t, 24);
-  const file = join(disk.dir, 'outbox.db');
-  const earlier = makeOutbox(file, { limitMiB: 1 });
-  earlier.outbox.start();
-  earlier.outbox.append([text('alert', 'alert'), text('alert', 'alert')]);
-  await earlier.outbox.stop();
-  disk.fill();
-  const clock = new HandClock();
-  const { outbox } = makeOutbox(file, { limitMiB: 8, clock });
-  outbox.start();
-  t.teardown(() => outbox.stop());
-  t.equal(outbox.counters.store, 'memory');
-  const { epoch } = outbox;
-  t.same(outbox.append([text('alert', 'alert'), text('alert', 'alert')]), [3, 4], 'the numbers go on');
-  t.same(bodies(outbox.peek('alert', 0, 9)), [1, 2, 3, 4], 'disk and memory read as one lane');
-  t.equal(outbox.release('alert', [1, 3]), 2);
-  clock.advance(31_000);
-  await sleep(1500);
-  t.equal(outbox.counters.store, 'memory', 'still full');
-  disk.free();
-  clock.advance(31_000);
-  await sleep(1500);
-  t.equal(outbox.counters.store, 'disk', 'back on the disk');
-  t.equal(outbox.epoch, epoch, 'which now has the numbers given out in memory');
-  t.same(bodies(outbox.peek('alert', 0, 9)), [2, 4], 'with everything, and without what was released');
-  t.equal(outbox.refusedBy, undefined);
-  t.same(outbox.append([text('alert', 'alert')]), [5]);
-});
+void t.test(
+  'the outbox uses memory on a full disk until there is room again',
+  { skip: unlessAll || skip },
+  async (t) => {
+    const disk = mountDisk(t, 24);
+    const file = join(disk.dir, 'outbox.db');
+    const earlier = makeOutbox(file, { limitMiB: 1 });
+    earlier.outbox.start();
+    earlier.outbox.append([text('alert', 'alert'), text('alert', 'alert')]);
+    await earlier.outbox.stop();
+    disk.fill();
+    const clock = new HandClock();
+    const { outbox } = makeOutbox(file, { limitMiB: 8, clock });
+    outbox.start();
+    t.teardown(() => outbox.stop());
+    t.equal(outbox.counters.store, 'memory');
+    const { epoch } = outbox;
+    t.same(outbox.append([text('alert', 'alert'), text('alert', 'alert')]), [3, 4], 'the numbers go on');
+    t.same(bodies(outbox.peek('alert', 0, 9)), [1, 2, 3, 4], 'disk and memory read as one lane');
+    t.equal(outbox.release('alert', [1, 3]), 2);
+    clock.advance(31_000);
+    await sleep(1500);
+    t.equal(outbox.counters.store, 'memory', 'still full');
+    disk.free();
+    clock.advance(31_000);
+    await sleep(1500);
+    t.equal(outbox.counters.store, 'disk', 'back on the disk');
+    t.equal(outbox.epoch, epoch, 'which now has the numbers given out in memory');
+    t.same(bodies(outbox.peek('alert', 0, 9)), [2, 4], 'with everything, and without what was released');
+    t.equal(outbox.refusedBy, undefined);
+    t.same(outbox.append([text('alert', 'alert')]), [5]);
+  },
+);
 
 void t.test(
   'the outbox survives a worn SD card that turns read-only and is repaired at a later boot',

@@ -357,6 +357,7 @@ void t.test('the report names who suspended, who resumed and who requested seale
 
 void t.test('text of others reaches the terminal and the page only escaped', async (t) => {
   const box = startOf(new BoxLifetime('2026-11-24T08:00:00Z')).live(10).search(HOSTILE);
+  box.search('<img src=x onerror=alert(1)>"');
   box.note({
     type: 'suspend',
     id: HOSTILE,
@@ -378,6 +379,8 @@ void t.test('text of others reaches the terminal and the page only escaped', asy
   const { text, json, html } = await makeReport(t, dir, box, '2026-11-24', '2026-11-25');
   t.strictSame(forbiddenIn(text), []);
   t.strictSame(forbiddenIn(html), []);
+  t.notMatch(html, /<img/);
+  t.match(html, /&lt;img src=x onerror=alert\(1\)&gt;&quot;/, 'text on the page, never markup');
   t.match(text, /suspended by \\x1b\[2J/);
   t.notMatch(text, /^vigie: all is well/m);
   t.match(JSON.stringify(json['entries']), 'vigie: all is well', 'programs get it unchanged');

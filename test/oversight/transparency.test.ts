@@ -26,20 +26,6 @@ const ZONE = [
   [0.9, 1],
 ];
 
-interface Setup {
-  readonly box: BoxLifetime;
-  readonly page: string;
-  readonly sign: string;
-  readonly words: string;
-  readonly file: string;
-  readonly authorisation: string;
-  readonly stateDir: string;
-  readonly out: string;
-  readonly err: string;
-  /** Runs the program again without the order. */
-  runAgain(...args: string[]): Program;
-}
-
 /** Four days up to this minute, of which the last one is suspended. */
 function fourDays(): BoxLifetime {
   const box = new BoxLifetime(new Date(Date.now() - (4 * DAY_MIN + 5) * 60_000).toISOString()).start();
@@ -53,7 +39,7 @@ function fourDays(): BoxLifetime {
   return box.mode('suspended', 'asked by Ms Somebody').live(DAY_MIN);
 }
 
-const makePages = (t: Test, change: Partial<Authorisation> = {}, ...more: string[]): Promise<Setup> =>
+const makePages = (t: Test, change: Partial<Authorisation> = {}, ...more: string[]) =>
   madeOf(t, fourDays(), change, ...more);
 
 async function madeOf(
@@ -61,7 +47,7 @@ async function madeOf(
   box: BoxLifetime,
   change: Partial<Authorisation> = {},
   ...extraArgs: string[]
-): Promise<Setup> {
+) {
   const dir = scratch(t);
   const stateDir = join(dir, 'state');
   mkdirSync(stateDir);
@@ -103,6 +89,7 @@ async function madeOf(
   });
   write(config);
   const out = join(dir, 'page');
+  /** Runs the program again without the order. */
   const runAgain = (...args: string[]): Program =>
     oversight(
       t,

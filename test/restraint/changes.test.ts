@@ -293,12 +293,6 @@ t.test('the certificates of the broker’s connection are read again each day an
   place(cert, first.cert);
   dates.reload();
   t.equal(dates.report?.notAfter, '2027-01-01T12:00:00.000Z', 'when asked');
-  place(ca, second.cert, first.cert);
-  dates.reload();
-  t.equal(dates.ends.ca, Date.UTC(2027, 0, 1, 12), 'the certificate of a bundle that ends first');
-  clock.epochMs += 60 * DAY_MS;
-  dates.reload();
-  t.equal(dates.ends.ca, Date.UTC(2028, 0, 1, 12), 'and is not over');
   writeFileSync(cert, '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n');
   rmSync(ca);
   dates.reload();

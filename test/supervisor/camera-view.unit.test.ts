@@ -179,17 +179,3 @@ t.test('a damaged record is moved aside', async (t) => {
   t.same(new Box(dir).view.settings, {});
   t.same(readdirSync(dir), [`${CAMERA_FILES.record}.damaged`]);
 });
-
-t.test('a confirmation needs a terminal and a move', async (t) => {
-  const box = movedBox(t);
-  const confirmRun = vigie(t, 'camera', 'confirm', '--state', box.dir);
-  t.equal(await confirmRun.exit, 2);
-  t.match(confirmRun.err, /a confirmation needs a terminal; compare both pictures, then pass --yes/);
-  const nowhere = vigie(t, 'camera', 'confirm', '--state', scratch(t));
-  t.equal(await nowhere.exit, 2);
-  t.match(nowhere.err, /camera-view.json does not exist or not for this user/);
-  box.see(1);
-  const settled = vigie(t, 'camera', 'confirm', '--state', box.dir);
-  t.equal(await settled.exit, 0);
-  t.match(settled.out, /has not moved, or was confirmed already/);
-});

@@ -91,7 +91,7 @@ export const LONGEST: readonly string[] = [
   'vision/backend-elements',
   'vision/onnxruntime-library',
   'config/fuzz',
-  'mqtt/delivery-flood',
+  'mqtt/delivery-flood.all',
   'base/connection-guard',
   'room/postgres',
   'room/tracks-screen',

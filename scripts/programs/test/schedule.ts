@@ -13,7 +13,7 @@ const TIMED = [
   'cli/doctor',
   'fault/delivery.all',
   'mqtt/delivery',
-  'mqtt/delivery-flood',
+  'mqtt/delivery-flood.all',
   'room/exports',
   'room/limits',
   'room/hostile',
