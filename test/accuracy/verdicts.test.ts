@@ -11,11 +11,11 @@ import { alert, seeingBox, verdictOf, WATCHING } from '../lib/accuracy.ts';
 import { makeAgent, noStreet, streetConfig } from '../lib/agent.ts';
 import { bundledHelper } from '../lib/bundled.ts';
 import { eventItem } from '../lib/events.ts';
-import { hear } from '../lib/hear.ts';
 import { keptLog, makeOutbox, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { start, vigie } from '../lib/program.ts';
 import { BOX, clientOf, deliver, makeRoom, type Room, SITE, waitUntil } from '../lib/room.ts';
+import { openInbox } from '../lib/room-inbox.ts';
 import { ALL, unlessAll } from '../lib/run.ts';
 
 const REVIEWED_BOX = bundledHelper(new URL('../lib/judged-box.js', import.meta.url));
@@ -213,9 +213,9 @@ void t.test(
   { skip: unlessAll || noStreet },
   async (t) => {
     const room = await makeRoom(t);
-    const heard = await hear(t, room);
-    const operators = heard.client;
-    const alerts = (): VigieEvent[] => heard.events('line-crossing');
+    const inbox = await openInbox(t, room);
+    const operators = inbox.client;
+    const alerts = (): VigieEvent[] => inbox.events('line-crossing');
     const stateDir = join(scratch(t), 'state');
     const agent = makeAgent(t, streetConfig(room), stateDir);
     await agent.start();
@@ -227,7 +227,7 @@ void t.test(
     await operators.publishAsync(TOPICS.verdict, verdictOf({ event: id }, 'confirmed', systemClock), {
       qos: 1,
     });
-    const line = (): AccuracyReport['rules'][number] | undefined => heard.health.at(-1)?.accuracy?.rules[0];
+    const line = (): AccuracyReport['rules'][number] | undefined => inbox.health.at(-1)?.accuracy?.rules[0];
     await waitUntil(t, 'health says so', () => line()?.confirmed === 1, 60_000);
     t.match(line(), { rule: 'passing', confirmed: 1, falseAlarms: 0, precision: 1, low: 0.207, high: 1 });
     t.ok((line()?.alerts ?? 0) >= 1);

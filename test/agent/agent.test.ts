@@ -9,12 +9,12 @@ import { verifyJournal } from '../../scripts/lib/journal/verification.ts';
 import { makeAgent, noStreet, streetConfig } from '../lib/agent.ts';
 import { withFakeElement } from '../lib/element-vision.ts';
 import { calmSource } from '../lib/encoded-clip.ts';
-import { hear } from '../lib/hear.ts';
 import { copyUsual, elementConfig, noCompiler, writeScript } from '../lib/inference-element.ts';
 import { keyOf } from '../lib/journal.ts';
 import { MODEL_DIR, scratch } from '../lib/paths.ts';
 import { visionsOf } from '../lib/proc.ts';
 import { BOX, makeRoom, type Room, SITE, waitUntil } from '../lib/room.ts';
+import { openInbox } from '../lib/room-inbox.ts';
 import { unlessAll } from '../lib/run.ts';
 
 const calm = (room: Room) => streetConfig(room, { camera: { source: calmSource(), fps: 5 } });
@@ -24,14 +24,14 @@ t.test(
   { skip: noStreet },
   async (t) => {
     const room = await makeRoom(t);
-    const heard = await hear(t, room);
+    const inbox = await openInbox(t, room);
     const stateDir = join(scratch(t), 'state');
     const agent = makeAgent(t, streetConfig(room), stateDir);
     await agent.start();
     const starts = (): VigieEvent[] =>
-      heard.events('line-crossing').filter(({ data }) => data.phase === 'start');
-    const pictures = () => heard.packets.filter(({ topic }) => topic.includes('/snap/'));
-    const isReported = (): boolean => starts().length > 0 && pictures().length > 0 && heard.health.length > 0;
+      inbox.events('line-crossing').filter(({ data }) => data.phase === 'start');
+    const pictures = () => inbox.packets.filter(({ topic }) => topic.includes('/snap/'));
+    const isReported = (): boolean => starts().length > 0 && pictures().length > 0 && inbox.health.length > 0;
     await waitUntil(t, 'an alert with its snapshot, and a health report', isReported, 60_000);
 
     const event = starts()[0] as VigieEvent;
@@ -42,9 +42,9 @@ t.test(
     t.same([...((picture?.payload as Buffer | undefined)?.subarray(0, 2) ?? [])], [0xff, 0xd8]);
 
     await agent.stop();
-    const status = () => heard.json<{ state: string }>(/\/status$/).at(-1)?.state;
+    const status = () => inbox.json<{ state: string }>(/\/status$/).at(-1)?.state;
     await waitUntil(t, 'the status `stopped`', () => status() === 'stopped');
-    const seqs = heard.packets
+    const seqs = inbox.packets
       .map(({ properties }) => properties?.userProperties ?? {})
       .filter(({ lane }) => lane === 'alert')
       .map(({ seq }) => Number(seq));
@@ -54,14 +54,14 @@ t.test(
       'gapless',
     );
     const verifier = parseVerifierKey(keyOf(stateDir));
-    const head = heard.packets.filter(({ topic }) => topic.endsWith('/journal/head')).at(-1);
+    const head = inbox.packets.filter(({ topic }) => topic.endsWith('/journal/head')).at(-1);
     const knownHead = { file: 'head', note: String(head?.payload) };
     const { wrong, checkpoint } = verifyJournal(join(stateDir, 'journal'), verifier, { heads: [knownHead] });
     t.same(wrong, [], 'the journal is valid, and agrees with the head at the broker');
     t.equal(openCheckpoint(knownHead.note, verifier).size, checkpoint?.size, 'it signs the last head');
     const contents = readFileSync(join(stateDir, 'journal/contents/000.jsonl'), 'utf8');
     for (const type of ['start', 'model', 'stop']) t.match(contents, `"type":"${type}"`);
-    for (const { topic, payload } of heard.packets.filter(({ topic }) => topic.includes('/evt/alert/')))
+    for (const { topic, payload } of inbox.packets.filter(({ topic }) => topic.includes('/evt/alert/')))
       t.match(contents, createHash('sha256').update(payload).digest('hex'), `the hash of ${topic}`);
   },
 );
@@ -86,14 +86,14 @@ function setCacheDir(t: Test, dir: string): void {
 
 t.test('a broken model raises an event and does not end the agent', { skip: unlessAll }, async (t) => {
   const room = await makeRoom(t);
-  const heard = await hear(t, room);
+  const inbox = await openInbox(t, room);
   const dir = scratch(t);
   const agent = makeAgent(t, calm(room), join(dir, 'state'), { modelDir: copySpoiltModels(dir) });
   await agent.start();
-  await waitUntil(t, 'detector-down', () => heard.events('detector-down').length > 0, 20_000);
-  t.match(heard.events('detector-down')[0]?.data.cause, { reason: /nanodet-g-city10/ });
+  await waitUntil(t, 'detector-down', () => inbox.events('detector-down').length > 0, 20_000);
+  t.match(inbox.events('detector-down')[0]?.data.cause, { reason: /nanodet-g-city10/ });
   t.notOk(
-    heard.packets.some(({ topic }) => topic.includes('/snap/')),
+    inbox.packets.some(({ topic }) => topic.includes('/snap/')),
     'no snapshot without a detector',
   );
 });
@@ -103,7 +103,7 @@ t.test(
   { skip: unlessAll },
   async (t) => {
     const room = await makeRoom(t);
-    const heard = await hear(t, room);
+    const inbox = await openInbox(t, room);
     const dir = scratch(t);
     setCacheDir(t, join(dir, 'cache'));
     const run = async (modelDir: string, isOver: () => boolean): Promise<void> => {
@@ -112,14 +112,14 @@ t.test(
       await waitUntil(t, 'frames', () => isOver() && agent.report().frames.analysed > 0, 20_000);
       await agent.stop();
     };
-    const told = () => heard.events('detector-fallback').map(({ data }) => data);
+    const reports = () => inbox.events('detector-fallback').map(({ data }) => data);
     await run(MODEL_DIR, () => true);
-    await run(copySpoiltModels(dir), () => told().length === 1);
-    t.match(told()[0], { phase: 'start', cause: { reason: /altered.*the model that ran last/ } });
-    await run(MODEL_DIR, () => told().length === 2);
+    await run(copySpoiltModels(dir), () => reports().length === 1);
+    t.match(reports()[0], { phase: 'start', cause: { reason: /altered.*the model that ran last/ } });
+    await run(MODEL_DIR, () => reports().length === 2);
     t.match(
-      told()[1],
-      { phase: 'end', episode: told()[0]?.episode },
+      reports()[1],
+      { phase: 'end', episode: reports()[0]?.episode },
       'over when the installed one runs again',
     );
   },
@@ -130,7 +130,7 @@ t.test(
   { skip: unlessAll || noCompiler },
   async (t) => {
     const room = await makeRoom(t);
-    const heard = await hear(t, room);
+    const inbox = await openInbox(t, room);
     const dir = scratch(t);
     const path = (name: string): string => join(dir, name);
     for (const folder of ['models', 'cache']) mkdirSync(path(folder));
@@ -145,7 +145,7 @@ t.test(
     const agent = makeAgent(t, { ...config, detector }, path('state'), { modelDir: path('models') });
     await agent.start();
     const dataOf = (phase: string): VigieEvent['data'] | undefined =>
-      heard.events('detector-fallback').find(({ data }) => data.phase === phase)?.data;
+      inbox.events('detector-fallback').find(({ data }) => data.phase === phase)?.data;
     await waitUntil(t, 'it begins', () => dataOf('start') !== undefined, 20_000);
     t.match(dataOf('start')?.cause, { reason: /the device was unplugged.*it is tried again at/ });
     const { analysed } = agent.report().frames;
@@ -161,19 +161,19 @@ t.test(
 
 t.test('a refused configuration raises an event until one is accepted', { skip: unlessAll }, async (t) => {
   const room = await makeRoom(t);
-  const heard = await hear(t, room);
+  const inbox = await openInbox(t, room);
   const state = join(scratch(t), 'state');
-  const told = () => heard.events('config-refused').map(({ data }) => data);
+  const reports = () => inbox.events('config-refused').map(({ data }) => data);
   for (const [configRefused, phase] of [
     ['vigie.yaml:3:1 box: …', 'start'],
     [undefined, 'end'],
   ] as const) {
     const agent = makeAgent(t, calm(room), state, { configRefused });
     await agent.start();
-    await waitUntil(t, phase, () => told().some((data) => data.phase === phase), 20_000);
+    await waitUntil(t, phase, () => reports().some((data) => data.phase === phase), 20_000);
     await agent.stop();
   }
-  const [start, end] = told();
+  const [start, end] = reports();
   t.match(start?.cause, { reason: 'vigie.yaml:3:1 box: …' });
   t.equal(end?.episode, start?.episode);
 });

@@ -12,10 +12,10 @@ import { SEALED_BYTES_MAX, UnsealResult } from '../../agent/contract/sealed-evid
 import { makeAgent, noStreet, streetConfig } from '../lib/agent.ts';
 import { authorised } from '../lib/authority.ts';
 import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
-import { hear } from '../lib/hear.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { roomProgram, start } from '../lib/program.ts';
 import { BOX, makeRoom, pairOf, SITE, waitUntil } from '../lib/room.ts';
+import { openInbox } from '../lib/room-inbox.ts';
 import { unlessAll } from '../lib/run.ts';
 import { ageUnavailable, makeAuthority, openSealed, sealed, stillOf } from '../lib/sealing.ts';
 import { rectangle } from '../lib/street.ts';
@@ -117,9 +117,9 @@ t.test(
     const [judge, clerk] = [makeSigner('judge-desk', ['unseal']), makeSigner('clerk', ['search'])];
     const stateDir = join(dir, 'state');
     const config = streetConfig(room, { commands: { keys: [judge.config, clerk.config] } });
-    const heard = await hear(t, room);
+    const inbox = await openInbox(t, room);
     const alerts = (): VigieEvent[] =>
-      heard.events('line-crossing').filter(({ data }) => data.phase === 'start');
+      inbox.events('line-crossing').filter(({ data }) => data.phase === 'start');
     // Without a recipient in its order a box seals nothing.
     const unsealing = makeAgent(t, config, stateDir);
     await unsealing.start();
@@ -138,14 +138,14 @@ t.test(
     t.equal(statSync(file).mode & 0o777, 0o600);
     t.equal(openSealed(bytes, authority.keyFile).content?.subarray(0, 2).toString('hex'), 'ffd8');
     t.same(event.data.evidence.sealed?.recipients, [authority.recipient]);
-    const beforeAsking = heard.packets.length;
+    const beforeAsking = inbox.packets.length;
 
     const ask = async (payload: Buffer): Promise<CommandReply> => {
       const token = `t${Math.random().toString(36).slice(2)}`;
       const responseTopic = `vigie/${SITE}/${BOX}/reply/${token}`;
-      const replies = (): CommandReply[] => heard.json<CommandReply>(new RegExp(`/${token}$`));
+      const replies = (): CommandReply[] => inbox.json<CommandReply>(new RegExp(`/${token}$`));
       const properties = { responseTopic };
-      await heard.client.publishAsync(`vigie/${SITE}/${BOX}/cmd`, payload, { qos: 1, properties });
+      await inbox.client.publishAsync(`vigie/${SITE}/${BOX}/cmd`, payload, { qos: 1, properties });
       await waitUntil(t, 'a reply', () => replies().length > 0, 20_000);
       return replies()[0] as CommandReply;
     };
@@ -166,8 +166,8 @@ t.test(
     const broker = { url: pair.url, ca: room.authority.ca, cert: pair.cert, key: pair.key };
     writeFileSync(join(dir, 'room.yaml'), JSON.stringify({ site: SITE, mqtt: broker }));
     const unsealTo = (out: string, id: string) => {
-      const why = ['--case', '2026/1234', '--reason', 'assault'];
-      const options = [...why, '--box', BOX, '--event', id, '--out', out];
+      const caseOptions = ['--case', '2026/1234', '--reason', 'assault'];
+      const options = [...caseOptions, '--box', BOX, '--event', id, '--out', out];
       const program = [roomProgram('unseal'), '--room', join(dir, 'room.yaml'), '--sign', keyFile];
       return start(t, process.execPath, [...program, ...options]);
     };
@@ -190,13 +190,13 @@ t.test(
     );
     const head = bytes.subarray(0, 21);
     const marks = [head.toString(), head.toString('base64').slice(0, 24)];
-    const carriers = heard.packets.filter(({ payload }) => marks.some((mark) => payload.includes(mark)));
+    const carriers = inbox.packets.filter(({ payload }) => marks.some((mark) => payload.includes(mark)));
     t.equal(carriers.length, 2, 'each asked for');
     t.ok(
       carriers.every(({ topic }) => topic.includes('/reply/')),
       'and in no other topic',
     );
-    t.notOk(heard.packets.slice(0, beforeAsking).some((packet) => carriers.includes(packet)));
+    t.notOk(inbox.packets.slice(0, beforeAsking).some((packet) => carriers.includes(packet)));
     await agent.stop();
     const grep = spawnSync('grep', ['-rla', 'AGE-SECRET-KEY', stateDir], { encoding: 'utf8' });
     t.match(grep, { status: 1, stdout: '' }, 'no secret key on the box');

@@ -7,9 +7,9 @@ import t, { type Test } from 'tap';
 import type { BridgesConfig } from '../../agent/contract/config.ts';
 import type { Agent } from '../../agent/main.ts';
 import { makeAgent, noStreet, streetConfig } from '../lib/agent.ts';
-import { type Heard, hear } from '../lib/hear.ts';
 import { scratch } from '../lib/paths.ts';
 import { BOX, makeRoom, type Room, SITE, waitUntil } from '../lib/room.ts';
+import { openInbox, type RoomInbox } from '../lib/room-inbox.ts';
 import { rectangle } from '../lib/street.ts';
 
 const skip = noStreet;
@@ -37,11 +37,11 @@ async function start(t: Test, room: Room, bridges: Partial<BridgesConfig>): Prom
 const MAIN = new RegExp(
   `^${ROOT_TOPIC}/(status|health|mode|update/reported|journal/(head|consistency)|evt/.+|snap/.+)$`,
 );
-const bothKinds = (heard: Heard): boolean =>
-  ['line-crossing', 'loitering'].every((kind) => heard.events(kind).length > 0);
+const bothKinds = (inbox: RoomInbox): boolean =>
+  ['line-crossing', 'loitering'].every((kind) => inbox.events(kind).length > 0);
 
 /** Checks that just before an event of Home Assistant comes the picture that the alert has on the main topic. */
-function checkPictures(t: Test, { packets }: Heard): void {
+function checkPictures(t: Test, { packets }: RoomInbox): void {
   const stills = new Set(
     packets.filter(({ topic }) => topic.includes('/snap/')).map(({ payload }) => String(payload)),
   );
@@ -59,40 +59,40 @@ function checkPictures(t: Test, { packets }: Heard): void {
 
 t.test('bridges are off by default, and only the main topics are published', { skip }, async (t) => {
   const room = await makeRoom(t);
-  const heard = await hear(t, room, '#');
+  const inbox = await openInbox(t, room, '#');
   const agent = await start(t, room, {});
-  await waitUntil(t, 'events of both rules', () => bothKinds(heard), 60_000);
+  await waitUntil(t, 'events of both rules', () => bothKinds(inbox), 60_000);
   await agent.stop();
-  const others = heard.packets.map(({ topic }) => topic).filter((topic) => !MAIN.test(topic));
-  t.strictSame(others, []);
+  const otherTopics = inbox.packets.map(({ topic }) => topic).filter((topic) => !MAIN.test(topic));
+  t.strictSame(otherTopics, []);
 });
 
 t.test('both bridges publish beside the main topics, and are counted', { skip }, async (t) => {
   const room = await makeRoom(t);
-  const heard = await hear(t, room, '#');
+  const inbox = await openInbox(t, room, '#');
   const agent = await start(t, room, { onvif: true, homeAssistant: true });
-  const hasEnded = (): boolean => heard.events('loitering').some(({ data }) => data.phase === 'end');
-  await waitUntil(t, 'a loitering that has ended', () => bothKinds(heard) && hasEnded(), 90_000);
+  const hasEnded = (): boolean => inbox.events('loitering').some(({ data }) => data.phase === 'end');
+  await waitUntil(t, 'a loitering that has ended', () => bothKinds(inbox) && hasEnded(), 90_000);
   const counted = (): number =>
-    Math.max(0, ...heard.health.map(({ counters }) => Number(counters['bridge_published'] ?? 0)));
+    Math.max(0, ...inbox.health.map(({ counters }) => Number(counters['bridge_published'] ?? 0)));
   await waitUntil(t, 'counted in a health report', () => counted() > 0, 60_000);
   await agent.stop();
 
-  const crossed = heard.json<object>(/onvif-ej\/RuleEngine\/LineDetector\/Crossed\/&1\/1\/passing$/);
+  const crossed = inbox.json<object>(/onvif-ej\/RuleEngine\/LineDetector\/Crossed\/&1\/1\/passing$/);
   t.match(crossed[0], { Source: { Rule: 'passing' }, Data: { ObjectId: /^\d+$/ } });
-  const counts = heard.json<{ Data: { Count: number } }>(/CountAggregation\/Counter/);
+  const counts = inbox.json<{ Data: { Count: number } }>(/CountAggregation\/Counter/);
   t.strictSame(
     counts.map(({ Data }) => Data.Count),
     counts.map((_, index) => index + 1),
     'the counter counts',
   );
-  const states = heard.packets.filter(({ topic }) => topic.endsWith('/home-assistant/staying'));
+  const states = inbox.packets.filter(({ topic }) => topic.endsWith('/home-assistant/staying'));
   t.strictSame(
     states.slice(0, 2).map(({ payload }) => String(payload)),
     ['OFF', 'ON'],
     'first off, then on',
   );
-  const phases = heard.json<{ event_type: string }>(/\/home-assistant\/staying\/event$/);
+  const phases = inbox.json<{ event_type: string }>(/\/home-assistant\/staying\/event$/);
   t.same([...new Set(phases.map(({ event_type }) => event_type))].sort(), ['end', 'start']);
-  checkPictures(t, heard);
+  checkPictures(t, inbox);
 });

@@ -42,17 +42,17 @@ const ALWAYS = [
   `${ELEMENT} fault stall ${AT}`,
   `${HAILONET} fault g-error ${AT}`,
 ];
-const ENDED = /vision ended while/;
+const VISION_END = /vision ended while/;
 
 /** Element, fault, its moment, and the reason that vision reports. */
 const FAULTS: readonly (readonly [Element, string, string, RegExp])[] = [
   [ELEMENT, 'fault error', AT, /fails: no device \(the device was unplugged\)/],
   [ELEMENT, 'fault error-and-stall', AT, /fails: no device/],
   [ELEMENT, 'fault stall', AT, /gives no answer within 5 s/],
-  [ELEMENT, 'fault segfault', AT, ENDED],
-  [ELEMENT, 'fault abort', AT, ENDED],
-  [ELEMENT, 'fault exit 0', AT, ENDED],
-  [ELEMENT, 'fault kill', AT, ENDED],
+  [ELEMENT, 'fault segfault', AT, VISION_END],
+  [ELEMENT, 'fault abort', AT, VISION_END],
+  [ELEMENT, 'fault exit 0', AT, VISION_END],
+  [ELEMENT, 'fault kill', AT, VISION_END],
   [ELEMENT, 'fault drop', AT, /gives no answer/],
   [ELEMENT, 'fault twice', AT, /answers for the frame of/],
   [ELEMENT, 'fault late', AT, /answers for the frame of/],
@@ -65,7 +65,7 @@ const FAULTS: readonly (readonly [Element, string, string, RegExp])[] = [
   [ELEMENT, 'fault rows 5000', AT, /scores float32 \[5000\]/],
   [ELEMENT, 'fault label 80', AT, /names class 80, which its card/],
   [ELEMENT, 'fault error', FIRST, /fails: no device/],
-  [ELEMENT, 'fault segfault', FIRST, ENDED],
+  [ELEMENT, 'fault segfault', FIRST, VISION_END],
   [ELEMENT, 'fault refuse-model', '', /fails: wrong chip/],
   [ELEMENT, 'fault refuse-caps', '', /fails: /],
   [HAILONET, 'fault late', AT, /answers for the frame of/],

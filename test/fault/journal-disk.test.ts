@@ -9,11 +9,11 @@ import t from 'tap';
 import { parseVerifierKey } from '../../agent/restraint/journal/note.ts';
 import { verifyJournal } from '../../scripts/lib/journal/verification.ts';
 import { makeAgent, streetConfig } from '../lib/agent.ts';
-import { hear } from '../lib/hear.ts';
 import { keyOf } from '../lib/journal.ts';
 import { scratch } from '../lib/paths.ts';
 import { visionsOf } from '../lib/proc.ts';
 import { makeRoom, waitUntil } from '../lib/room.ts';
+import { openInbox } from '../lib/room-inbox.ts';
 import { unlessAll } from '../lib/run.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
 
@@ -35,7 +35,7 @@ for (const [name, { begin, end, reason }] of Object.entries(FAULTS)) {
   const skip = SmallDisk.unavailable() || (name === 'read-only' && unlessAll);
   void t.test(`analysis stops while the journal’s disk is ${name}`, { skip }, async (t) => {
     const room = await makeRoom(t);
-    const heard = await hear(t, room, 'vigie/+/+/evt/system/journal-down');
+    const inbox = await openInbox(t, room, 'vigie/+/+/evt/system/journal-down');
     const stateDir = join(scratch(t), 'state');
     const dir = join(stateDir, 'journal');
     mkdirSync(dir, { recursive: true });
@@ -47,9 +47,9 @@ for (const [name, { begin, end, reason }] of Object.entries(FAULTS)) {
     await waitUntil(t, 'vision runs', () => visionsOf(process.pid).length === 1, 30_000);
 
     begin(dir);
-    const phase = (): string | undefined => heard.events().at(-1)?.data.phase;
+    const phase = (): string | undefined => inbox.events().at(-1)?.data.phase;
     await waitUntil(t, 'the event', () => phase() === 'start', 60_000);
-    t.match(JSON.stringify(heard.events().at(-1)), reason);
+    t.match(JSON.stringify(inbox.events().at(-1)), reason);
     await waitUntil(t, 'vision has ended', () => visionsOf(process.pid).length === 0, 30_000);
     end(dir);
     await waitUntil(t, 'it is over', () => phase() === 'end', 60_000);

@@ -270,9 +270,9 @@ t.test(
       const names = environment.split('\0').map((line) => line.replace(/=.*/s, ''));
       const passed = ['PATH', 'HOME', 'TMPDIR', 'XDG_CACHE_HOME', 'CACHE_DIRECTORY', 'VIGIE_LOG'];
       const set = ['UV_THREADPOOL_SIZE', 'MALLOC_ARENA_MAX', 'ORT_DISABLE_TELEMETRY', 'GSETTINGS_BACKEND'];
-      const known = ['', ...passed, ...set, 'HAILORT_LOGGER_PATH', 'XDG_DATA_HOME'];
+      const expectedNames = ['', ...passed, ...set, 'HAILORT_LOGGER_PATH', 'XDG_DATA_HOME'];
       t.same(
-        names.filter((name) => !known.includes(name)),
+        names.filter((name) => !expectedNames.includes(name)),
         [],
       );
       t.notMatch(environment, /secret-of|max-old-space/);

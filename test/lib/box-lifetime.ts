@@ -106,8 +106,8 @@ export class BoxLifetime {
     suspension: string | null = null,
   ): this {
     this.#mode = mode;
-    const since = new Date(this.#atMs).toISOString();
-    return this.note({ type: 'mode', mode, since, reason, suspension, ...this.#frameCounts() });
+    const startTime = new Date(this.#atMs).toISOString();
+    return this.note({ type: 'mode', mode, since: startTime, reason, suspension, ...this.#frameCounts() });
   }
 
   alerts(count: number): this {

@@ -89,7 +89,7 @@ export class SearchableBox {
     const outbox = openedOutbox(t, join(dir, 'outbox.db'));
     const mqtt = await mqttOf(room, box);
     const stateDir = join(dir, 'state');
-    const made = new SearchableBox({
+    const searchable = new SearchableBox({
       site: SITE,
       box,
       stateDir,
@@ -98,8 +98,8 @@ export class SearchableBox {
       outbox,
       ...(limits && { limits }),
     });
-    t.teardown(() => made.stop());
-    return made;
+    t.teardown(() => searchable.stop());
+    return searchable;
   }
 
   start(): void {

@@ -80,7 +80,7 @@ class Attacked {
     this.container.run('systemctl', 'start', 'vigie');
   }
 
-  /** What the agent would send vision, and the box's configuration. */
+  /** Settings that the agent would send vision, and the box's configuration. */
   settings() {
     const file = join(this.container.root, 'etc/vigie/vigie.yaml');
     const config = loadConfig(file, { env: {}, mode: 'check', files: false });

@@ -15,13 +15,13 @@ import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
 import { makeAgent, streetConfig } from '../lib/agent.ts';
 import { authorisationFor, authorised, signedAuthorisation } from '../lib/authority.ts';
 import { boxWith, fits, type Lifetime, live, RULE, zone } from '../lib/config-lives.ts';
-import { hear } from '../lib/hear.ts';
 import { contentsIn, keyOf } from '../lib/journal.ts';
 import { KeptNotes, makeFlow } from '../lib/kept-notes.ts';
 import { HandClock } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { oversight, vigie } from '../lib/program.ts';
 import { makeRoom, waitUntil } from '../lib/room.ts';
+import { openInbox } from '../lib/room-inbox.ts';
 import { rectangle } from '../lib/street.ts';
 
 const DAY_MS = 86_400_000;
@@ -49,11 +49,11 @@ t.test('a redrawn zone is in the journal with both drawings, and reported once',
     authorisation: authorisationFor(movedConfig, { outlines: [outline] }),
   });
   t.strictSame(types(change), ['config', 'geometry', 'start']);
-  const drawn = (left: number): unknown => (zone('', left) as { polygon: unknown }).polygon;
+  const polygonAt = (left: number): unknown => (zone('', left) as { polygon: unknown }).polygon;
   t.strictSame((change.entered[1] as { places?: unknown }).places, [
-    { list: 'zones', id: 'court', before: drawn(0.1), after: drawn(0.6) },
-    { list: 'zones', id: 'lawn', before: null, after: drawn(0.2) },
-    { list: 'masks', id: 'windows', before: null, after: drawn(0) },
+    { list: 'zones', id: 'court', before: polygonAt(0.1), after: polygonAt(0.6) },
+    { list: 'zones', id: 'lawn', before: null, after: polygonAt(0.2) },
+    { list: 'masks', id: 'windows', before: null, after: polygonAt(0) },
   ]);
   t.strictSame(
     change.messages.map(({ phase }) => phase),
@@ -303,7 +303,7 @@ t.test('the certificates of the broker’s connection are read again each day an
 
 t.test('the box looks under a permit to install, runs no rule, and says so everywhere', async (t) => {
   const room = await makeRoom(t);
-  const heard = await hear(t, room);
+  const inbox = await openInbox(t, room);
   const dir = scratch(t);
   const stateDir = join(dir, 'state');
   const box = (left: number): Config =>
@@ -345,11 +345,11 @@ t.test('the box looks under a permit to install, runs no rule, and says so every
       ],
     },
   });
-  await waitUntil(t, 'the room knows', () => heard.modes.at(-1)?.installation === true, SLOW_MS);
-  t.match(heard.modes.at(-1), { order: '2026-80-I', installation: true, mode: 'active' });
-  const kinds = (): string[] => heard.events().map(({ data }) => `${data.rule.kind} ${data.phase}`);
+  await waitUntil(t, 'the room knows', () => inbox.modes.at(-1)?.installation === true, SLOW_MS);
+  t.match(inbox.modes.at(-1), { order: '2026-80-I', installation: true, mode: 'active' });
+  const kinds = (): string[] => inbox.events().map(({ data }) => `${data.rule.kind} ${data.phase}`);
   await waitUntil(t, 'the change was reported', () => kinds().includes('config-changed end'), SLOW_MS);
-  t.match(heard.events('config-changed')[0], {
+  t.match(inbox.events('config-changed')[0], {
     subject: 'camera',
     data: { severity: 'system', cause: { changed: [{ id: 'court', outlined: false }] } },
   });
@@ -360,7 +360,7 @@ t.test('the box looks under a permit to install, runs no rule, and says so every
   t.equal(status.code, 1, 'a person must place the order');
   await agent.stop();
   t.notOk(
-    heard.events().some(({ data }) => data.severity === 'alert'),
+    inbox.events().some(({ data }) => data.severity === 'alert'),
     'no alert was raised',
   );
   const entries = contentsIn(stateDir);

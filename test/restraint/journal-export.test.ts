@@ -154,9 +154,9 @@ void t.test(
       origin: ORIGIN,
       wrong: [/root/],
     });
-    const shown = vigie(t, 'journal', 'key', '--state', sourceDir);
-    t.equal(await shown.exit, 0, shown.err);
-    t.equal(shown.out.trim(), key);
+    const keyRun = vigie(t, 'journal', 'key', '--state', sourceDir);
+    t.equal(await keyRun.exit, 0, keyRun.err);
+    t.equal(keyRun.out.trim(), key);
     for (const [args, message] of [
       [['verify', out, '--key', 'nonsense'], /not an ed25519 verifier key/],
       [['verify', vkey, '--key', vkey], /is not an export of vigie journal export/],

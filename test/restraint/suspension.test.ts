@@ -25,12 +25,12 @@ import {
 import { makeSigner } from '../lib/commands.ts';
 import { calmSource } from '../lib/encoded-clip.ts';
 import { FLEET } from '../lib/fleet-keyholders.ts';
-import { hear } from '../lib/hear.ts';
 import { contentsIn } from '../lib/journal.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { visionsOf } from '../lib/proc.ts';
 import { type Program, start } from '../lib/program.ts';
 import { BOX, makeRoom, pairOf, type Room, SITE, waitUntil } from '../lib/room.ts';
+import { openInbox } from '../lib/room-inbox.ts';
 import { ALL, unlessAll } from '../lib/run.ts';
 
 const SLOW_MS = 60_000;
@@ -66,8 +66,8 @@ void t.test('a suspension on the box survives kill -9 and an update, and two key
   const room = await makeRoom(t);
   const dir = scratch(t);
   const stateDir = join(dir, 'state');
-  const heard = await hear(t, room);
-  const mode = () => heard.modes.at(-1);
+  const inbox = await openInbox(t, room);
+  const mode = () => inbox.modes.at(-1);
   const file = join(dir, 'vigie.json');
   writeFileSync(file, JSON.stringify(authorised(boxAt(room), join(dir, 'order'))));
   const main = (at: string): string => join(at, 'dist/agent/cli/main.js');
@@ -82,7 +82,7 @@ void t.test('a suspension on the box survives kill -9 and an update, and two key
   const visions = (): number[] => visionsOf(agent.child.pid as number);
   await waitUntil(t, 'active', () => mode()?.mode === 'active', SLOW_MS);
   await waitUntil(t, 'vision', () => visions().length === 1, SLOW_MS);
-  await waitUntil(t, 'frames in health', () => (heard.health.at(-1)?.frames.read ?? 0) > 0, SLOW_MS);
+  await waitUntil(t, 'frames in health', () => (inbox.health.at(-1)?.frames.read ?? 0) > 0, SLOW_MS);
 
   const suspended = await vigie('suspend', '--reason', 'order 2026/1234 of the court');
   t.match(suspended, { code: 0, err: '' });
@@ -100,19 +100,19 @@ void t.test('a suspension on the box survives kill -9 and an update, and two key
   for (const at of lives) {
     agent.child.kill('SIGKILL');
     await agent.exit;
-    const before = [heard.modes.length, heard.health.length] as const;
+    const before = [inbox.modes.length, inbox.health.length] as const;
     agent = run(at);
-    await waitUntil(t, 'suspended again', () => heard.modes.length > before[0], SLOW_MS);
-    await waitUntil(t, 'a health report', () => heard.health.length > before[1], SLOW_MS);
-    for (const statement of heard.modes.slice(before[0])) {
+    await waitUntil(t, 'suspended again', () => inbox.modes.length > before[0], SLOW_MS);
+    await waitUntil(t, 'a health report', () => inbox.health.length > before[1], SLOW_MS);
+    for (const statement of inbox.modes.slice(before[0])) {
       const { since, suspension } = first ?? {};
       t.match(statement, { mode: 'suspended', since, suspension, framesRead: 0, packetsWatched: 0 });
     }
-    for (const report of heard.health.slice(before[1])) {
+    for (const report of inbox.health.slice(before[1])) {
       const frames = { read: 0, analysed: 0, watched: 0 };
       t.match(report, { mode: 'suspended', frames, processes: { vision: null } });
     }
-    t.same(visions(), [], `no vision process of ${heard.health.at(-1)?.versions['vigie']}`);
+    t.same(visions(), [], `no vision process of ${inbox.health.at(-1)?.versions['vigie']}`);
   }
 
   const [prefect, mayor] = [keyFile(dir, 'prefect', PREFECT), keyFile(dir, 'mayor', MAYOR)];
@@ -133,7 +133,7 @@ void t.test('a suspension on the box survives kill -9 and an update, and two key
 
   const key = createPublicKey(readJournalKey(join(stateDir, JOURNAL_KEY_FILE)));
   type Envelope = { payload: string; signatures: { keyid: string; sig: string }[] };
-  for (const { payload, signatures } of heard.json<Envelope>(/\/mode$/)) {
+  for (const { payload, signatures } of inbox.json<Envelope>(/\/mode$/)) {
     const body = Buffer.from(payload, 'base64');
     const pae = Buffer.concat([Buffer.from(`DSSEv1 ${MODE_TYPE.length} ${MODE_TYPE} ${body.length} `), body]);
     t.equal(signatures[0]?.keyid, keyIdOf(key));
@@ -159,8 +159,8 @@ void t.test(
     const dir = scratch(t);
     const signer = makeSigner('court-desk');
     const may = ['suspend', 'resume', 'reset-time', 'open-hotspot', 'unlock-pairing'];
-    const heard = await hear(t, room);
-    const mode = () => heard.modes.at(-1);
+    const inbox = await openInbox(t, room);
+    const mode = () => inbox.modes.at(-1);
     const stateDir = join(dir, 'state');
     const commands = { keys: [{ ...signer.config, may }] };
     const config = authorised(boxAt(room, { commands }), join(dir, 'order'));
@@ -180,13 +180,13 @@ void t.test(
       await program.exit;
       return program;
     };
-    const why = ['--reason', 'court order'];
-    const suspended = await remote('suspend', ...why);
+    const reasonOptions = ['--reason', 'court order'];
+    const suspended = await remote('suspend', ...reasonOptions);
     t.match(suspended, { code: 0, err: '' });
     const [, suspension = ''] = /suspended since .*, suspension ([0-9a-f]+)\n$/.exec(suspended.out) ?? [];
     t.equal(suspension, mode()?.suspension);
     const resume = (id: string, ...by: string[]): Promise<Program> =>
-      remote('resume', ...why, '--suspension', id, '--key', ...by);
+      remote('resume', ...reasonOptions, '--suspension', id, '--key', ...by);
     t.match(await resume(suspension, prefect), { code: 2, err: /two different keys/ });
     t.match(await resume('0'.repeat(16), prefect, mayor), {
       code: 1,
@@ -194,13 +194,13 @@ void t.test(
     });
     t.match(await remote('suspend', '--reason', ''), { code: 2, err: /^fleet: --reason: 1 to 500/ });
     t.match(
-      await remote('suspend', ...why, '--sign', prefect),
+      await remote('suspend', ...reasonOptions, '--sign', prefect),
       { code: 1, err: /^fleet: refused by .*: unknown-key: / },
       'by another key than the fleet’s',
     );
     t.equal(mode()?.mode, 'suspended');
     t.match(await resume(suspension, prefect, mayor), { code: 0, out: /: active since / });
-    const phases = () => heard.events('suspended').map(({ data }) => `${data.phase} ${data.mode}`);
+    const phases = () => inbox.events('suspended').map(({ data }) => `${data.phase} ${data.mode}`);
     await waitUntil(t, 'its event has ended', () => phases().length === 2);
     t.same(phases(), ['start suspended', 'end active']);
 
@@ -241,8 +241,8 @@ void t.test(
 
 void t.test('the box has no vision without an authorisation; a renewed one needs no restart', async (t) => {
   const room = await makeRoom(t);
-  const heard = await hear(t, room);
-  const mode = () => heard.modes.at(-1);
+  const inbox = await openInbox(t, room);
+  const mode = () => inbox.modes.at(-1);
   const dir = scratch(t);
   const rules = ['passing', 'counted'].map((id) => ({
     id,
@@ -258,23 +258,23 @@ void t.test('the box has no vision without an authorisation; a renewed one needs
   await agent.start();
   await waitUntil(t, 'unauthorised', () => mode()?.mode === 'unauthorised', SLOW_MS);
   t.match(mode(), { reason: /authorisation .* cannot be read/, framesRead: 0, order: null });
-  await waitUntil(t, 'health', () => heard.health.length > 0, SLOW_MS);
-  t.match(heard.health.at(-1), { mode: 'unauthorised', frames: { read: 0 }, processes: { vision: null } });
+  await waitUntil(t, 'health', () => inbox.health.length > 0, SLOW_MS);
+  t.match(inbox.health.at(-1), { mode: 'unauthorised', frames: { read: 0 }, processes: { vision: null } });
   t.same(visionsOf(process.pid), []);
 
   const take = async (change: object, expected: string): Promise<void> => {
     writeFileSync(file, signedAuthorisation({ ...authorisation, ...change }));
-    const before = heard.modes.length;
+    const before = inbox.modes.length;
     agent.reload();
-    await waitUntil(t, `${expected}: told`, () => heard.modes.length > before, SLOW_MS);
+    await waitUntil(t, `${expected}: told`, () => inbox.modes.length > before, SLOW_MS);
     t.equal(mode()?.mode, expected);
   };
   const [first, second] = authorisation.rules;
   await take({ rules: [{ ...first, shadow: true }] }, 'active');
   t.match(mode(), { order: '2026-77', validUntil: authorisation.notAfter, reason: null });
-  const refused = () => heard.events('rule-unauthorised').map(({ data }) => data);
-  await waitUntil(t, 'the rules that do not run', () => refused().length === 1, SLOW_MS);
-  t.match(refused()[0], {
+  const refusals = () => inbox.events('rule-unauthorised').map(({ data }) => data);
+  await waitUntil(t, 'the rules that do not run', () => refusals().length === 1, SLOW_MS);
+  t.match(refusals()[0], {
     rule: { id: 'counted' },
     phase: 'start',
     cause: { reason: /line-crossing for across with the purpose passing, not counted/ },
@@ -285,7 +285,7 @@ void t.test('the box has no vision without an authorisation; a renewed one needs
     { id: 'counted', state: 'unauthorised', reason: /not counted/ },
   ]);
   await take({ rules: [first, second], order: '2026-78' }, 'active');
-  await waitUntil(t, 'it runs', () => refused().at(-1)?.phase === 'end', SLOW_MS);
+  await waitUntil(t, 'it runs', () => refusals().at(-1)?.phase === 'end', SLOW_MS);
   await take({ order: '2026-79', notAfter: new Date(Date.now() + 4000).toISOString() }, 'active');
   await waitUntil(t, 'it ends while running', () => mode()?.mode === 'unauthorised', SLOW_MS);
   t.match(mode(), { reason: /authorisation 2026-79 was valid until/ });

@@ -23,7 +23,7 @@ function observePassing(
       frame += 1;
       const x = (step * index * height * SOURCE.heightPx) / SOURCE.widthPx;
       const box = [x, 0.5, x + 0.001, 0.5 + height] as const;
-      const seen = observation(
+      const view = observation(
         200 * frame,
         [
           track(id, {
@@ -35,9 +35,9 @@ function observePassing(
         ],
         { source: SOURCE },
       );
-      statistics.observe(seen);
+      statistics.observe(view);
       // A frame without a detector run counts neither for heights nor for steps.
-      statistics.observe({ ...seen, looked: false });
+      statistics.observe({ ...view, looked: false });
     }
   }
   return statistics;

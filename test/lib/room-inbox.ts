@@ -1,4 +1,4 @@
-/** What a room hears of its box, checked against the published contract. */
+/** Messages that a room receives from its box, checked against the published contract. */
 import { Value } from '@sinclair/typebox/value';
 import type { IPublishPacket, MqttClient } from 'mqtt';
 import type { Test } from 'tap';
@@ -9,7 +9,7 @@ import { Contract } from '../../scripts/lib/contract.ts';
 import { clientOf, type Room } from './room.ts';
 
 /** Messages that a room has received, in order. */
-export class Heard {
+export class RoomInbox {
   readonly client: MqttClient;
   readonly packets: IPublishPacket[] = [];
 
@@ -42,13 +42,13 @@ export class Heard {
 }
 
 /** Collects what the room receives; a message that breaks the published contract fails the test. */
-export async function hear(t: Test, room: Room, filter = 'vigie/#'): Promise<Heard> {
-  const heard = new Heard(await clientOf(t, room, 'room'));
+export async function openInbox(t: Test, room: Room, filter = 'vigie/#'): Promise<RoomInbox> {
+  const inbox = new RoomInbox(await clientOf(t, room, 'room'));
   const contract = new Contract();
-  heard.client.on('message', (topic, _payload, packet) => {
+  inbox.client.on('message', (topic, _payload, packet) => {
     if (!topic.endsWith('/cmd')) for (const problem of contract.problems(packet)) t.fail(problem);
-    heard.packets.push(packet);
+    inbox.packets.push(packet);
   });
-  await heard.client.subscribeAsync(filter, { qos: 1, rap: true });
-  return heard;
+  await inbox.client.subscribeAsync(filter, { qos: 1, rap: true });
+  return inbox;
 }
