@@ -202,7 +202,6 @@ void t.test(`a journal is valid in each of ${BESIDE_A_WRITER} readings during wr
   const dir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'vigie-test-'));
   t.teardown(() => rmSync(dir, { recursive: true, force: true }));
   const writer = start(t, process.execPath, [WRITER, dir, ORIGIN]);
-  t.teardown(() => writer.exit);
   // Enough entries that some have been erased.
   await waitUntil(t, 'it writes', () => Number(writer.out.trim().split('\n').at(-2) ?? 0) > 120, 60_000);
   const place = join(dir, 'journal');
@@ -221,6 +220,8 @@ void t.test(`a journal is valid in each of ${BESIDE_A_WRITER} readings during wr
   t.equal(sizes.size, BESIDE_A_WRITER, 'of another size each time');
   const run = oversight(t, 'verify', place, '--key', key);
   t.equal(await run.exit, 0, run.out.slice(0, 2000));
+  writer.child.kill('SIGKILL');
+  await writer.exit;
 });
 
 function exportAndCheck(place: string, file: string, key: string): string[] {
