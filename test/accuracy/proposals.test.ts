@@ -17,6 +17,7 @@ import { alert, KERB, LONG_STAY, verdictOf, WATCHING } from '../lib/accuracy.ts'
 import { HandClock, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { VIGIE } from '../lib/program.ts';
+import { rectangle } from '../lib/street.ts';
 
 const SPOT: XyxyNorm = [0.4, 0.5, 0.5, 0.6];
 const DUMPING: RuleConfig = {
@@ -104,12 +105,7 @@ t.test('no mask is proposed where a true alert was, nor over half of the street'
   );
   t.same(proposal?.remedy, {
     kind: 'mask',
-    polygon: [
-      [0, 0.89],
-      [0.11, 0.89],
-      [0.11, 1],
-      [0, 1],
-    ],
+    polygon: rectangle(0, 0.89, 0.11, 1),
   });
 });
 

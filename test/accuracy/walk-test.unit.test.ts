@@ -243,24 +243,6 @@ void t.test('a rule that its schedule switches off ends the test', async (t) => 
   t.strictSame(codesOf(events), ['seen'], 'the hours ended while a pass was watched');
 });
 
-void t.test('the store keeps a hundred walk tests, and the last one counts', async (t) => {
-  const { agent } = new Street(t);
-  for (let i = 0; i < 150; i += 1) {
-    agent.keepWalkTest({ rule: 'kerb', wallMs: i, passes: 200, seen: i, repeated: 0, afterId: 0 });
-  }
-  t.match(agent.statistics(['kerb', 'other']), [{ walk: { seen: 149 } }, { walk: null }]);
-  const none = { rule: 'kerb', wallMs: 0, passes: 0, seen: 0, repeated: 0, afterId: 0 };
-  t.throws(() => agent.keepWalkTest(none), { message: /CHECK|CONSTRAINT/ });
-});
-
-void t.test('a walk test requires a box that sees', async (t) => {
-  const street = new Street(t);
-  street.agent.setBox(seeingBox({ sees: false }));
-  const { error, askedSteps } = await runWalkTest(street, KERB, 1, [['go']]);
-  t.match(error, { kind: 'unavailable', message: /no frames from its camera/ });
-  t.equal(askedSteps, 0, 'no pass was acted');
-});
-
 void t.test('every kind of rule has a scene with a length', async (t) => {
   const { config } = inspectText(EXAMPLE, { env: {}, mode: 'check', files: false });
   const lengths = Object.fromEntries((config?.rules ?? []).map((rule) => [rule.kind, sceneS(rule)]));

@@ -5,12 +5,10 @@ import type { CameraCondition } from '../../agent/contract/condition.ts';
 import type { ObservedTrack } from '../../agent/contract/observation.ts';
 import type { RuleGrant, Ruling } from '../../agent/contract/permit.ts';
 import type { RuleConfig } from '../../agent/contract/rule-config.ts';
-import { AgentFlow } from '../../agent/flow.ts';
 import { permitReplay, permitUnder } from '../../agent/restraint/permit.ts';
 import { configOf } from '../lib/agent.ts';
 import { authorisationFor, signedAuthorisation } from '../lib/authority.ts';
-import { KeptNotes } from '../lib/kept-notes.ts';
-import { SILENT } from '../lib/outbox.ts';
+import { allowing, KeptNotes, makeFlow } from '../lib/kept-notes.ts';
 import { observation, track } from '../lib/street.ts';
 
 const NO_BYTES = new Uint8Array();
@@ -29,25 +27,9 @@ function flow(alertsPerHour: number, notes = new KeptNotes(), boot = 'b', ruling
   let nowMs = 0;
   const clock: Clock = { nowMs: () => nowMs, wallMs: () => nowMs, sleep: () => Promise.resolve() };
   const { events } = notes;
-  const agentFlow = new AgentFlow({
-    keepSealed: undefined,
-    config: {
-      site: 'site',
-      box: 'box',
-      rules: [RULE],
-      timeZone: 'Europe/Paris',
-      holidays: [],
-      alertsPerHour,
-    },
-    sink: notes,
-    clock,
-    log: SILENT,
-    boot,
-    clockSynced: () => true,
-  });
+  const agentFlow = makeFlow(notes, clock, { rules: [RULE], alertsPerHour }, { boot });
   agentFlow.start(notes);
-  const permit = permitReplay({ rules: [RULE] });
-  agentFlow.permit(ruling ?? { mode: 'active', reason: null, permit, refusals: new Map() });
+  agentFlow.permit(ruling ?? allowing([RULE]));
   const see = (
     fromMs: number,
     toMs: number,

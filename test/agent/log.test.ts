@@ -1,17 +1,18 @@
 /** Tests that the log never contains credentials, keys or pictures, with the whole program at debug level. */
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { scrubbed, terminalLine } from '../../agent/base/log.ts';
 import { JOURNAL_KEY_FILE } from '../../agent/restraint/journal/key.ts';
 import { freePort } from '../../scripts/lib/mosquitto.ts';
-import { authoriseFile } from '../lib/authority.ts';
+import { streetConfig } from '../lib/agent.ts';
+import { authorised } from '../lib/authority.ts';
 import { STREET_CLIP, scratch } from '../lib/paths.ts';
-import { VIGIE } from '../lib/program.ts';
+import { start, VIGIE } from '../lib/program.ts';
 import { BOX, clientOf, makeRoom, SITE, waitUntil } from '../lib/room.ts';
 import { RtspServer, rtspMissing } from '../lib/rtsp-server.ts';
+import { unlessAll } from '../lib/run.ts';
 
 const PASSWORD = 'Kx7-canebiere';
 const WRONG_PASSWORD = 'Zw3-joliette';
@@ -25,7 +26,7 @@ function bodyOf(pem: string): string[] {
 
 t.test(
   'the log at debug level holds no secret through a wrong password, alerts and a lost stream',
-  { skip: rtspMissing() },
+  { skip: unlessAll || rtspMissing() },
   async (t) => {
     const room = await makeRoom(t);
     const dir = scratch(t);
@@ -42,31 +43,26 @@ t.test(
     let log = '';
     const run = async (source: string, over: () => boolean): Promise<void> => {
       const config = join(dir, 'vigie.json');
-      const content = {
-        site: SITE,
-        box: BOX,
-        camera: { source, fps: 5 },
-        lines: [{ id: 'across', from: [0.5, 0], to: [0.5, 1] }],
-        rules: [{ id: 'passing', kind: 'line-crossing', line: 'across', purpose: 'counting' }],
-        mqtt: { ...room.config, ack: 'broker' },
-        metrics: { port: await freePort() },
-      };
-      writeFileSync(config, JSON.stringify(content), { mode: 0o600 });
-      authoriseFile(config, join(dir, 'order'));
+      const metrics = { port: await freePort() };
+      const content = streetConfig(room, { camera: { source, fps: 5 }, metrics });
+      writeFileSync(config, JSON.stringify(authorised(content, join(dir, 'order'))), { mode: 0o600 });
       // GStreamer would write past the log if it received this variable.
-      const env = { ...process.env, VIGIE_LOG: 'debug', GST_DEBUG: '2', GST_DEBUG_NO_COLOR: '1' };
+      const env = ['VIGIE_LOG=debug', 'GST_DEBUG=2', 'GST_DEBUG_NO_COLOR=1', process.execPath];
       const args = [VIGIE, 'run', '--config', config, '--state', stateDir, '--log', 'debug'];
-      const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
-      t.teardown(() => child.kill('SIGKILL'));
-      const exit = once(child, 'exit');
-      for (const stream of [child.stdout, child.stderr]) {
-        stream.on('data', (chunk: Buffer) => {
-          log += chunk;
-        });
-      }
-      await waitUntil(t, 'the log has lines', over, 60_000);
-      child.kill('SIGTERM');
-      await exit;
+      const agent = start(t, 'env', [...env, ...args]);
+      const before = log;
+      await waitUntil(
+        t,
+        'the log has lines',
+        () => {
+          log = before + agent.out + agent.err;
+          return over();
+        },
+        60_000,
+      );
+      agent.child.kill('SIGTERM');
+      await agent.exit;
+      log = before + agent.out + agent.err;
     };
     await run(server.url(`admin:${WRONG_PASSWORD}`), () => /refuses the user or password/.test(log));
     let killed: Promise<void> | undefined;

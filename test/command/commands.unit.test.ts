@@ -1,5 +1,4 @@
 /** Tests the verifier of commands: only an exactly valid command passes, and each refusal states its reason. */
-import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
@@ -15,11 +14,10 @@ import {
   CommandReply,
   type IncomingCommand,
 } from '../../agent/contract/command.ts';
-import type { CommandHandlers } from '../../agent/contract/commands.ts';
 import type { JournalEntry } from '../../agent/contract/journal.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
 import { keyIdOf } from '../../agent/orders/dsse.ts';
-import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
+import { makeSigner, NO_HANDLERS, searchCommand, signed } from '../lib/commands.ts';
 import { counterValue } from '../lib/counters.ts';
 import { HandClock, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
@@ -49,25 +47,6 @@ function makeVerifier(file: string, keys = [signer.config], commands = new Map<s
 
 const verdict = (verifier: CommandVerifier, bytes: Uint8Array): Verdict =>
   verdictOf(() => verifier.open(bytes));
-
-/** A programming error, which the dispatcher does not catch. */
-const nobody = (): never => {
-  throw new TypeError('nobody asked for this');
-};
-const NOT_ASKED: CommandHandlers = {
-  search: nobody,
-  suspend: nobody,
-  resume: nobody,
-  unseal: nobody,
-  'reset-time': nobody,
-  'open-hotspot': nobody,
-  'unlock-pairing': nobody,
-  logs: nobody,
-  doctor: nobody,
-  'renew-certificate': nobody,
-  'read-configuration': nobody,
-  tracks: nobody,
-};
 
 void t.test('no single-bit flip is accepted; the original is, once', async (t) => {
   const verifier = makeVerifier(join(scratch(t), 'counters.json'));
@@ -180,29 +159,6 @@ void t.test('a file of counters that is lost or was put back obeys nothing twice
   t.notOk(existsSync(file), 'and no file is created again');
 });
 
-void t.test('the verifier opens a DSSE envelope that openssl(1) signed by the specification', async (t) => {
-  const dir = scratch(t);
-  const file = (name: string): string => join(dir, name);
-  writeFileSync(file('key.pem'), signer.privateKey.export({ type: 'pkcs8', format: 'pem' }));
-  const payload = Buffer.from(JSON.stringify(command()));
-  writeFileSync(
-    file('pae'),
-    Buffer.concat([Buffer.from(`DSSEv1 ${COMMAND_TYPE.length} ${COMMAND_TYPE} ${payload.length} `), payload]),
-  );
-  execFileSync('openssl', [
-    ...['pkeyutl', '-sign', '-rawin', '-inkey', file('key.pem'), '-in', file('pae'), '-out', file('sig')],
-  ]);
-  const envelope = {
-    payloadType: COMMAND_TYPE,
-    payload: payload.toString('base64'),
-    signatures: [{ keyid: keyIdOf(signer.privateKey), sig: readFileSync(file('sig')).toString('base64') }],
-  };
-  const verifier = makeVerifier(file('counters.json'));
-  t.equal(verdict(verifier, Buffer.from(JSON.stringify(envelope))), 'accepted');
-  const doubled = { ...envelope, signatures: [envelope.signatures[0], envelope.signatures[0]] };
-  t.equal(verdict(verifier, Buffer.from(JSON.stringify(doubled))), 'malformed', 'one signature');
-});
-
 void t.test(
   'counters survive the process, the key and the verifier; without them no command is obeyed',
   async (t) => {
@@ -264,7 +220,7 @@ void t.test(
       box: BOX,
       verifier: makeVerifier(join(scratch(t), 'counters.json')),
       handlers: {
-        ...NOT_ASKED,
+        ...NO_HANDLERS,
         search: ({ args }) => {
           if (args.case === 'refuse') throw new CommandRefused('rate-limited', 'later', { retryAfterS: 7 });
           obeyed += 1;
@@ -332,7 +288,7 @@ void t.test('commands waiting at a stop are answered before it ends, slow result
     log: SILENT,
     verifier: makeVerifier(join(scratch(t), 'counters.json'), [may]),
     handlers: {
-      ...NOT_ASKED,
+      ...NO_HANDLERS,
       suspend: ({ args: { reason } }) => {
         const counts = { framesRead: 0, packetsWatched: 0 };
         const result = { ...counts, mode: 'suspended' as const, since: notBefore, reason, suspension: null };

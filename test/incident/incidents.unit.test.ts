@@ -10,8 +10,8 @@ import { makeRule as makeRuleAt } from '../../agent/rules/registry.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { observation, track } from '../lib/street.ts';
 
-const SITE = { timeZone: 'Europe/Paris', holidays: ['2026-07-14'] };
-const makeRule = (config: RuleConfig) => makeRuleAt(config, SITE);
+const makeRule = (config: RuleConfig) =>
+  makeRuleAt(config, { timeZone: 'Europe/Paris', holidays: ['2026-07-14'] });
 
 function incidents(): Incidents {
   let n = 0;

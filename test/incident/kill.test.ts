@@ -2,20 +2,19 @@
  * Tests that an alert is reported exactly once whenever the agent dies. Kills are aimed at the wait for its picture,
  * between the note and the queue, and between the queue and the outbox; others are random.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import type { VigieEvent } from '../../agent/contract/event.ts';
 import { bundledHelper } from '../lib/bundled.ts';
-import { FULL } from '../lib/run.ts';
 import { scratch } from '../lib/paths.ts';
+import { start } from '../lib/program.ts';
 import { randomOf, SEED } from '../lib/random.ts';
+import { ALL, FULL } from '../lib/run.ts';
 
-const RANDOM_KILLS = FULL ? 200 : 16;
-const AIMED_KILLS = FULL ? 100 : 15;
+const RANDOM_KILLS = FULL ? 200 : ALL ? 16 : 3;
+const AIMED_KILLS = FULL ? 100 : ALL ? 15 : 5;
 const POINTS = [
   'before-remember',
   'after-remember',
@@ -29,27 +28,21 @@ t.setTimeout(FULL ? 3_600_000 : 600_000);
 
 /** Runs the agent once; returns true when it ended normally. */
 async function runOnce(
+  t: Test,
   file: string,
   boot: string,
   persons: number,
   killAt: string,
   killAfterMs?: number,
 ): Promise<boolean> {
-  const child = spawn(process.execPath, [MORTAL, file, boot, String(persons), killAt], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let out = '';
-  child.stdout.on('data', (chunk) => {
-    out += chunk;
-  });
-  const exit = once(child, 'close');
+  const agent = start(t, process.execPath, [MORTAL, file, boot, String(persons), killAt]);
   if (killAfterMs !== undefined) {
-    while (!out.includes('lives') && child.exitCode === null) await sleep(5);
-    await Promise.race([exit, sleep(killAfterMs)]);
-    child.kill('SIGKILL');
+    while (!agent.out.includes('lives') && agent.code === undefined) await sleep(5);
+    await Promise.race([agent.exit, sleep(killAfterMs)]);
+    agent.child.kill('SIGKILL');
   }
-  await exit;
-  return out.includes('done');
+  await agent.exit;
+  return agent.out.includes('done');
 }
 
 void t.test(
@@ -62,14 +55,14 @@ void t.test(
     const persons = RANDOM_KILLS + AIMED_KILLS;
     let kills = 0;
     for (let i = 0; i < RANDOM_KILLS; i += 1) {
-      if (!(await runOnce(file, `r${i}`, persons, '-', random() * 600))) kills += 1;
+      if (!(await runOnce(t, file, `r${i}`, persons, '-', random() * 600))) kills += 1;
     }
     for (let i = 0; i < AIMED_KILLS; i += 1) {
       const point = POINTS[i % POINTS.length];
-      if (!(await runOnce(file, `a${i}`, persons, `${point}:${1 + (i % 3)}`))) kills += 1;
+      if (!(await runOnce(t, file, `a${i}`, persons, `${point}:${1 + (i % 3)}`))) kills += 1;
     }
     t.ok(kills > (RANDOM_KILLS + AIMED_KILLS) / 2, `${kills} runs were killed`);
-    t.ok(await runOnce(file, 'last', persons, '-'), 'the last life tells the rest');
+    t.ok(await runOnce(t, file, 'last', persons, '-'), 'the last life tells the rest');
 
     const db = new Database(file, { readonly: true });
     const bodies = db.prepare("SELECT body FROM alert WHERE topic LIKE '%/evt/%' ORDER BY seq").pluck().all();

@@ -11,6 +11,7 @@ const nothing = (): void => undefined;
 export function accepting(
   outbox: Outbox & Pick<DurableOutbox, 'knownThrough'>,
   archive: Pick<EventArchive, 'add' | 'progress'>,
+  view: Acceptance['view'] = { committing: () => ({ stop: nothing }), accepted: nothing },
 ): EventSink & { completeAccepted(): void } {
   const parts: Acceptance = {
     site: SITE,
@@ -21,7 +22,7 @@ export function accepting(
     accuracy: { note: nothing },
     delivery: undefined,
     bridges: { accepted: nothing },
-    view: { committing: () => ({ stop: nothing }), accepted: nothing },
+    view,
     receipts: { accepted: nothing },
     snapshotsDays: () => 7,
   };

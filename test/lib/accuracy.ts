@@ -1,10 +1,11 @@
 /** Alerts, verdicts and a box for tests of the accuracy record. */
 import type { BoxState, Watching } from '../../agent/accuracy/store.ts';
 import type { Clock } from '../../agent/base/clock.ts';
-import { EVENT_SCHEMA_URI, type Phase, type Severity } from '../../agent/contract/event.ts';
+import type { Phase, Severity } from '../../agent/contract/event.ts';
 import type { UnnumberedEvent } from '../../agent/contract/event-sink.ts';
 import type { RuleConfig } from '../../agent/contract/rule-config.ts';
 import type { VerdictValue } from '../../agent/contract/verdict.ts';
+import { eventAt } from './history.ts';
 import { BOX, SITE } from './room.ts';
 
 export const LONG_STAY: RuleConfig = {
@@ -44,27 +45,9 @@ export function alert(
   over: { id: string; rule?: string; severity?: Severity; time?: string },
 ): UnnumberedEvent {
   const { id, rule = 'long-stay', severity = 'alert', time = '2026-11-24T00:00:00.000Z' } = over;
-  return {
-    specversion: '1.0',
-    id,
-    source: `urn:vigie:${SITE}:${BOX}`,
-    type: 'vigie.loitering.v1',
-    subject: 'zone/forecourt',
-    time,
-    datacontenttype: 'application/json',
-    dataschema: EVENT_SCHEMA_URI,
-    data: {
-      episode,
-      phase,
-      severity,
-      rule: { id: rule, kind: 'loitering', params: {} },
-      objects: [],
-      cause: {},
-      evidence: {},
-      clock: { synced: true, timeZone: 'Europe/Paris' },
-      mode: 'active',
-    },
-  };
+  const { sequence: _, ...event } = eventAt(Date.parse(time), { id });
+  const about = { episode, phase, severity, rule: { id: rule, kind: 'loitering', params: {} } };
+  return { ...event, data: { ...event.data, ...about, objects: [], cause: {}, evidence: {} } };
 }
 
 /** A verdict as the room publishes it, issued now. */

@@ -56,8 +56,7 @@ export class BoxLifetime {
       this.#atMs += lastedMs;
       if (this.#mode === 'active') this.#read += (lastedMs / 1000) * FRAMES_PER_SECOND;
       if (this.#mode === 'active') this.counted.frames += (lastedMs / 1000) * FRAMES_PER_SECOND;
-      const boot = String(this.#boot);
-      this.note({ type: 'heartbeat', boot, frames: this.#frames(), tracks: this.tracks, ...this.#now() });
+      this.#heartbeat();
     }
     return this;
   }
@@ -68,13 +67,7 @@ export class BoxLifetime {
       this.#atMs += 60_000;
       this.#read += 60;
       this.#watched += 60 * (FRAMES_PER_SECOND - 1);
-      this.note({
-        type: 'heartbeat',
-        boot: String(this.#boot),
-        frames: this.#frames(),
-        tracks: this.tracks,
-        ...this.#now(),
-      });
+      this.#heartbeat();
     }
     return this;
   }
@@ -94,16 +87,7 @@ export class BoxLifetime {
 
   /** Writes a suspension as a start finds it. */
   suspendedAgain(id: string): this {
-    this.#mode = 'suspended';
-    const startTime = new Date(this.#atMs).toISOString();
-    return this.note({
-      type: 'mode',
-      mode: 'suspended',
-      since: startTime,
-      reason: 'order',
-      suspension: id,
-      ...this.#frameCounts(),
-    });
+    return this.mode('suspended', 'order', id);
   }
 
   resume(id: string): this {
@@ -116,17 +100,14 @@ export class BoxLifetime {
     return this;
   }
 
-  mode(mode: 'active' | 'suspended' | 'unauthorised', reason: string): this {
+  mode(
+    mode: 'active' | 'suspended' | 'unauthorised',
+    reason: string,
+    suspension: string | null = null,
+  ): this {
     this.#mode = mode;
     const startTime = new Date(this.#atMs).toISOString();
-    return this.note({
-      type: 'mode',
-      mode,
-      since: startTime,
-      reason,
-      suspension: null,
-      ...this.#frameCounts(),
-    });
+    return this.note({ type: 'mode', mode, since: startTime, reason, suspension, ...this.#frameCounts() });
   }
 
   alerts(count: number): this {
@@ -195,6 +176,11 @@ export class BoxLifetime {
     journal.appendAll(this.entries);
   }
 
+  #heartbeat(): void {
+    const boot = String(this.#boot);
+    this.note({ type: 'heartbeat', boot, frames: this.#frames(), tracks: this.tracks, ...this.#now() });
+  }
+
   #now(): Running {
     return {
       ...this.#running,
@@ -250,28 +236,4 @@ export function dayOf(): BoxLifetime {
     .live(20)
     .note({ type: 'missed', count: 2 })
     .live(7 * 10);
-}
-
-/** A year: market days are suspended, and every month has an update or a power cut. */
-export function yearOf(): BoxLifetime {
-  const box = new BoxLifetime('2025-11-30T23:00:00Z').start();
-  for (let day = 0; day < 365; day += 1) {
-    box.live(9 * 60);
-    if (day % 7 === 6)
-      box
-        .mode('suspended', 'market')
-        .live(6 * 60)
-        .mode('active', 'market over');
-    else box.live(6 * 60).alerts(day % 5);
-    box.live(8 * 60 + 50);
-    if (day % 30 === 29) box.stop().silence(10).start();
-    else if (day === 200) box.silence(3 * 24 * 60).start();
-    else if (day === 100)
-      box
-        .mode('unauthorised', 'authorisation expired')
-        .live(12 * 60)
-        .mode('active', 'renewed');
-    else box.live(10);
-  }
-  return box;
 }

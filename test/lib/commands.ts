@@ -1,7 +1,13 @@
 /** Keys and signed commands for tests. */
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { COMMAND_TYPE, type Command, type CommandOp } from '../../agent/contract/command.ts';
-import { type CheckedCommand, checkedCommand } from '../../agent/contract/commands.ts';
+import {
+  COMMAND_OPS,
+  COMMAND_TYPE,
+  type Command,
+  type CommandOp,
+  CommandRefused,
+} from '../../agent/contract/command.ts';
+import { type CheckedCommand, type CommandHandlers, checkedCommand } from '../../agent/contract/commands.ts';
 import type { CommandKey } from '../../agent/contract/config.ts';
 import type { UpdateOrder } from '../../agent/contract/update.ts';
 import { signEnvelope } from '../../agent/orders/dsse.ts';
@@ -27,6 +33,14 @@ export function accepted<K extends CommandOp>(
   const { counter: number = 1, key = 'judge-desk', envelope = new Uint8Array() } = about;
   return checkedCommand(op, { op, args, counter: number, key, envelope });
 }
+
+const notHere = (): never => {
+  throw new CommandRefused('unavailable', 'this box has no handler for it');
+};
+/** Handlers of a box that obeys no command. */
+export const NO_HANDLERS = Object.fromEntries(
+  COMMAND_OPS.map((op) => [op, notHere]),
+) as unknown as CommandHandlers;
 
 let counter = Date.now();
 

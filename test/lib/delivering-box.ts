@@ -4,26 +4,15 @@
  */
 import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { systemClock } from '../../agent/base/clock.ts';
-import { Delivery } from '../../agent/mqtt/delivery.ts';
+import { makeDelivery } from './box.ts';
 import { eventWithStill, namedEvent } from './events.ts';
-import { makeOutbox, SILENT } from './outbox.ts';
-import { BOX, SITE } from './room.ts';
+import { makeOutbox } from './outbox.ts';
 
 const [file = '', url = '', ca = '', cert = '', key = '', rowsPerS = '50'] = process.argv.slice(2);
 const boot = `boot-${process.pid}`;
 const { outbox } = makeOutbox(file, { limitMiB: 64, boot });
 outbox.start();
-const delivery = new Delivery({
-  config: { url, ca, cert, key, ack: 'archive' },
-  site: SITE,
-  box: BOX,
-  outbox,
-  boot,
-  clock: systemClock,
-  log: SILENT,
-  timing: { reconnect: { firstMs: 100, maxMs: 500 } },
-});
+const delivery = makeDelivery({ url, ca, cert, key, ack: 'archive' }, outbox, { boot });
 delivery.start();
 let appending = true;
 process.on('SIGUSR2', () => {

@@ -8,7 +8,7 @@ import {
 } from '../../agent/contract/event.ts';
 import { type Lane, type OutboxItem, sequenceText } from '../../agent/contract/outbox.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
-import { picture } from './outbox.ts';
+import { picture, REDACTION } from './outbox.ts';
 import { BOX, SITE } from './room.ts';
 
 const LOITERING = { classes: ['person'], afterS: 120 };
@@ -89,7 +89,7 @@ function described(jpeg: Buffer) {
     sha256: createHash('sha256').update(jpeg).digest('hex'),
     bytes: jpeg.length,
     time: '2026-11-24T14:00:00.000Z',
-    redaction: { figures: 1, cleanPlate: { ratio: 0.03, maxAgeS: 5 }, mosaicShare: 0, masks: 0 },
+    redaction: REDACTION,
   };
 }
 

@@ -6,8 +6,8 @@ import { writeSync } from 'node:fs';
 import { AccuracyRecord } from '../../agent/accuracy/record.ts';
 import { systemClock } from '../../agent/base/clock.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
-import { Delivery } from '../../agent/mqtt/delivery.ts';
 import { alert, WATCHING } from './accuracy.ts';
+import { makeDelivery } from './box.ts';
 import { makeOutbox, SILENT } from './outbox.ts';
 import { BOX, SITE } from './room.ts';
 
@@ -22,23 +22,13 @@ for (let i = 0; i < 20; i += 1) {
 const { outbox } = makeOutbox(`${file}.outbox`, { boot: `boot-${process.pid}` });
 outbox.start();
 let acceptedCount = 0;
-const inbox = new Map([
-  [
-    topicsOf(SITE, BOX).verdict,
-    (payload: Buffer) => {
-      record.verdict(payload);
-      const now = record.report()?.verdicts.taken ?? 0;
-      if (now > acceptedCount) writeSync(1, 'taken\n');
-      acceptedCount = now;
-    },
-  ],
-]);
-new Delivery({
-  config: { url, ca, cert, key, ack: 'broker' },
-  site: SITE,
-  box: BOX,
-  outbox,
-  boot: `boot-${process.pid}`,
-  clock: systemClock,
-  log: SILENT,
-}).start(inbox);
+const take = (payload: Buffer): void => {
+  record.verdict(payload);
+  const now = record.report()?.verdicts.taken ?? 0;
+  if (now > acceptedCount) writeSync(1, 'taken\n');
+  acceptedCount = now;
+};
+const mqtt = { url, ca, cert, key, ack: 'broker' } as const;
+makeDelivery(mqtt, outbox, { boot: `boot-${process.pid}` }).start(
+  new Map([[topicsOf(SITE, BOX).verdict, take]]),
+);

@@ -1,6 +1,12 @@
-/** A sink that stores its notes as an outbox does, and the events that it accepted. */
+/** A flow of the agent for tests, and a sink that stores its notes as an outbox does. */
+import type { Clock } from '../../agent/base/clock.ts';
 import type { EventSink, UnnumberedEvent } from '../../agent/contract/event-sink.ts';
 import type { Notes } from '../../agent/contract/outbox.ts';
+import type { Ruling } from '../../agent/contract/permit.ts';
+import type { RuleConfig } from '../../agent/contract/rule-config.ts';
+import { AgentFlow, type AgentFlowOptions } from '../../agent/flow.ts';
+import { permitReplay } from '../../agent/restraint/permit.ts';
+import { SILENT } from './outbox.ts';
 
 export class KeptNotes implements EventSink {
   readonly events: UnnumberedEvent[] = [];
@@ -22,4 +28,29 @@ export class KeptNotes implements EventSink {
     const rows = [...this.#notes].map(([key, text]) => ({ key, text }));
     return rows.filter(({ key }) => key.startsWith(prefix)).sort((a, b) => (a.key < b.key ? -1 : 1));
   }
+}
+
+/** A flow without sealed stills; it is not started. */
+export function makeFlow(
+  sink: EventSink,
+  clock: Clock,
+  config: Partial<AgentFlowOptions['config']> = {},
+  options: Partial<AgentFlowOptions> = {},
+): AgentFlow {
+  const site = { site: 'site', box: 'box', timeZone: 'Europe/Paris', holidays: [] };
+  return new AgentFlow({
+    config: { ...site, rules: [], alertsPerHour: 60, ...config },
+    keepSealed: undefined,
+    sink,
+    clock,
+    log: SILENT,
+    boot: 'b',
+    clockSynced: () => true,
+    ...options,
+  });
+}
+
+/** The ruling under which all of these rules run. */
+export function allowing(rules: readonly RuleConfig[]): Ruling {
+  return { mode: 'active', reason: null, permit: permitReplay({ rules: [...rules] }), refusals: new Map() };
 }

@@ -6,10 +6,10 @@
  * the parked vehicle, the person who stays, and the vehicle's arrival.
  */
 import type { StationaryVehicle } from '../../agent/contract/observation.ts';
-import { AgentFlow } from '../../agent/flow.ts';
-import { permitReplay } from '../../agent/restraint/permit.ts';
+import type { RuleConfig } from '../../agent/contract/rule-config.ts';
 import { accepting } from './accepting.ts';
-import { makeOutbox, SILENT } from './outbox.ts';
+import { allowing, makeFlow } from './kept-notes.ts';
+import { makeOutbox } from './outbox.ts';
 import { observation, track } from './street.ts';
 
 const FRAME_MS = 200;
@@ -24,42 +24,22 @@ export interface SceneState {
 const [file = '', boot = '', mediaMs = '0', wallMs = '0', forS = '1', sceneText = '{}'] =
   process.argv.slice(2);
 const { arrival, person } = JSON.parse(sceneText) as SceneState;
-const rules = [
-  {
-    id: 'park',
-    kind: 'illegal-parking',
-    zone: 'square',
-    purpose: 'public-order',
-    afterS: 20,
-    classes: ['car'],
-    moveTolerance: 0.25,
-  } as const,
-  {
-    id: 'stay',
-    kind: 'loitering',
-    zone: 'square',
-    purpose: 'public-order',
-    afterS: 20,
-    classes: ['person'],
-  } as const,
-].map((rule) => ({ ...rule, classes: [...rule.classes] })) as Parameters<typeof permitReplay>[0]['rules'];
+const about = { zone: 'square', purpose: 'public-order', afterS: 20 };
+const rules: RuleConfig[] = [
+  { id: 'park', kind: 'illegal-parking', ...about, classes: ['car'], moveTolerance: 0.25 },
+  { id: 'stay', kind: 'loitering', ...about, classes: ['person'] },
+];
 
 const beganMs = Number(mediaMs);
 let atMs = beganMs;
 const wall = (): number => Number(wallMs) + atMs - beganMs;
 const { outbox } = makeOutbox(file, { boot, limitMiB: 16 });
 outbox.start();
-const flow = new AgentFlow({
-  keepSealed: undefined,
-  config: { site: 'site', box: 'box', rules, timeZone: 'Europe/Paris', holidays: [], alertsPerHour: 60 },
-  sink: accepting(outbox, { add: () => undefined, progress: () => 0 }),
-  clock: { nowMs: () => atMs, wallMs: wall, sleep: () => Promise.reject(new Error('unexpected sleep')) },
-  log: SILENT,
-  boot,
-  clockSynced: () => true,
-});
+const sink = accepting(outbox, { add: () => undefined, progress: () => 0 });
+const sleep = () => Promise.reject(new Error('unexpected sleep'));
+const flow = makeFlow(sink, { nowMs: () => atMs, wallMs: wall, sleep }, { rules }, { boot });
 flow.start(outbox);
-flow.permit({ mode: 'active', reason: null, permit: permitReplay({ rules }), refusals: new Map() });
+flow.permit(allowing(rules));
 
 const zones = [{ zone: 'square', sinceMs: beganMs }];
 for (; atMs < beganMs + Number(forS) * 1000; atMs += FRAME_MS) {

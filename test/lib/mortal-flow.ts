@@ -13,22 +13,21 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../../agent/base/clock.ts';
 import type { VigieEvent } from '../../agent/contract/event.ts';
 import type { EventSink } from '../../agent/contract/event-sink.ts';
-import { receivedSnapshot, type SnapshotHeader } from '../../agent/contract/link.ts';
 import type { Outbox } from '../../agent/contract/outbox.ts';
-import { AgentFlow } from '../../agent/flow.ts';
-import { permitReplay } from '../../agent/restraint/permit.ts';
+import type { RuleConfig } from '../../agent/contract/rule-config.ts';
 import { accepting } from './accepting.ts';
-import { makeOutbox, SILENT } from './outbox.ts';
+import { allowing, makeFlow } from './kept-notes.ts';
+import { makeOutbox, REDACTION } from './outbox.ts';
 import { observation, track } from './street.ts';
 
-const RULE = {
+const RULE: RuleConfig = {
   id: 'stays',
   kind: 'loitering',
   zone: 'square',
   purpose: 'public-order',
   classes: ['person'],
   afterS: 1,
-} as const;
+};
 /** Media time runs faster than the test's. */
 const FRAME_MS = 200;
 const PAUSE_MS = 4;
@@ -94,29 +93,10 @@ class OutboxReports {
 const { outbox } = makeOutbox(file, { boot, limitMiB: 16 });
 outbox.start();
 const nothing = { add: () => undefined, progress: () => 0 };
-const flow = new AgentFlow({
-  keepSealed: undefined,
-  config: {
-    site: 'site',
-    box: 'box',
-    rules: [{ ...RULE, classes: ['person'] }],
-    timeZone: 'Europe/Paris',
-    holidays: [],
-    alertsPerHour: 10_000,
-  },
-  sink: mortal(accepting(outbox, nothing)),
-  clock: systemClock,
-  log: SILENT,
-  boot,
-  clockSynced: () => true,
-});
+const sink = mortal(accepting(outbox, nothing));
+const flow = makeFlow(sink, systemClock, { rules: [RULE], alertsPerHour: 10_000 }, { boot });
 flow.start(outbox);
-flow.permit({
-  mode: 'active',
-  reason: null,
-  permit: permitReplay({ rules: [{ ...RULE, classes: ['person'] }] }),
-  refusals: new Map(),
-});
+flow.permit(allowing([RULE]));
 
 const left = (person: number): number => (person % 8) / 10;
 const pictures: { request: number; frame: number; atMs: number }[] = [];
@@ -148,11 +128,9 @@ for (let frame = 1; emptyFrames < EMPTY_FRAMES; frame += 1) {
   while (pictures[0] !== undefined && frame - pictures[0].frame >= PICTURE_AFTER) {
     const { request, atMs: shownMs } = pictures.shift() as (typeof pictures)[0];
     passing('before-picture');
-    const redaction = { figures: 1, cleanPlate: { ratio: 0.03, maxAgeS: 5 }, mosaicShare: 0, masks: 0 };
     const size = { widthPx: 1, heightPx: 1, sha256: '0'.repeat(64) };
-    const header: SnapshotHeader = { kind: 'snapshot', request, ...size, atMs: shownMs, redaction };
-    const { bytes } = receivedSnapshot(header, Buffer.from('picture'));
-    flow.evidence({ message: header, binary: bytes });
+    const header = { kind: 'snapshot', request, ...size, atMs: shownMs, redaction: REDACTION } as const;
+    flow.evidence({ message: header, binary: Buffer.from('picture') });
   }
   flow.flush();
   await sleep(PAUSE_MS);

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Test } from 'tap';
 import { type Clock, systemClock } from '../../agent/base/clock.ts';
 import { type Logger, makeLogger } from '../../agent/base/log.ts';
-import { type FromVision, receivedSnapshot } from '../../agent/contract/link.ts';
+import { receivedSnapshot } from '../../agent/contract/link.ts';
 import { LANES, type Lane, type OutboxItem, type Rank } from '../../agent/contract/outbox.ts';
 import type { RedactedJpeg } from '../../agent/contract/redacted-jpeg.ts';
 import { DurableOutbox, type OutboxOptions } from '../../agent/outbox/outbox.ts';
@@ -57,17 +57,17 @@ export function snapshot(lane: Lane, bytes: number, expiryS?: number): OutboxIte
 
 /** A picture as the link hands it over; its bytes are noise, because the outbox must not interpret them. */
 export function picture(bytes: number): RedactedJpeg {
-  const binary = new Uint8Array(bytes).map((_, i) => (i * 31) % 251);
-  const header: Extract<FromVision, { kind: 'snapshot' }> = {
-    kind: 'snapshot',
-    request: 1,
-    sha256: createHash('sha256').update(binary).digest('hex'),
-    widthPx: 1280,
-    heightPx: 720,
-    atMs: 0,
-    redaction: { figures: 1, cleanPlate: { ratio: 0.03, maxAgeS: 5 }, mosaicShare: 0, masks: 0 },
-  };
-  return receivedSnapshot(header, binary);
+  return redacted(new Uint8Array(bytes).map((_, i) => (i * 31) % 251));
+}
+
+export const REDACTION = { figures: 1, cleanPlate: { ratio: 0.03, maxAgeS: 5 }, mosaicShare: 0, masks: 0 };
+
+/** A picture of a test's own making, typed as the link hands it over. */
+export function redacted(jpeg: Uint8Array): RedactedJpeg {
+  const sha256 = createHash('sha256').update(jpeg).digest('hex');
+  const size = { widthPx: 1280, heightPx: 720 };
+  const header = { kind: 'snapshot', request: 1, sha256, ...size, atMs: 0, redaction: REDACTION } as const;
+  return receivedSnapshot(header, jpeg);
 }
 
 /** A clock that the test moves; `sleep` waits in real time. */

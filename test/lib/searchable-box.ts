@@ -1,6 +1,7 @@
 /** A box reduced to search replies and sealed stills: the real archive, verifier, dispatcher and delivery. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Test } from 'tap';
 import { EventArchive } from '../../agent/archive/archive.ts';
 import { SealedArchive } from '../../agent/archive/sealed-evidence.ts';
 import { SearchHandler } from '../../agent/archive/search.ts';
@@ -9,13 +10,16 @@ import type { BucketLimits } from '../../agent/base/token-bucket.ts';
 import { CommandDispatcher } from '../../agent/command/dispatcher.ts';
 import { ReplayGuard } from '../../agent/command/replay-guard.ts';
 import { CommandVerifier } from '../../agent/command/verifier.ts';
-import { CommandRefused } from '../../agent/contract/command.ts';
 import type { CommandKey, MqttConfig } from '../../agent/contract/config.ts';
 import type { Outbox } from '../../agent/contract/outbox.ts';
 import { type Topics, topicsOf } from '../../agent/contract/topics.ts';
 import { commandInbox } from '../../agent/mqtt/command-inbox.ts';
-import { Delivery } from '../../agent/mqtt/delivery.ts';
-import { SILENT } from './outbox.ts';
+import type { Delivery } from '../../agent/mqtt/delivery.ts';
+import { makeDelivery, mqttOf } from './box.ts';
+import { NO_HANDLERS } from './commands.ts';
+import { openedOutbox, SILENT } from './outbox.ts';
+import { scratch } from './paths.ts';
+import { type Room, SITE } from './room.ts';
 
 export interface SearchableBoxOptions {
   readonly site: string;
@@ -27,10 +31,6 @@ export interface SearchableBoxOptions {
   readonly outbox: Outbox;
   readonly limits?: BucketLimits;
 }
-
-const notHere = (): never => {
-  throw new CommandRefused('unavailable', 'this box can only search and unseal');
-};
 
 export class SearchableBox {
   readonly archive: EventArchive;
@@ -67,31 +67,39 @@ export class SearchableBox {
       box,
       verifier: new CommandVerifier({ site, box, keys, guard, clock }),
       handlers: {
+        ...NO_HANDLERS,
         search: (command) => this.search.answer(command),
-        suspend: notHere,
-        resume: notHere,
         unseal: (command) => this.sealed.answer(command),
-        'reset-time': notHere,
-        'open-hotspot': notHere,
-        'unlock-pairing': notHere,
-        logs: notHere,
-        doctor: notHere,
-        'renew-certificate': notHere,
-        'read-configuration': notHere,
-        tracks: notHere,
       },
       clock,
       log: SILENT,
     });
-    this.delivery = new Delivery({
-      config: mqtt,
-      site,
+    this.delivery = makeDelivery(mqtt, outbox, { site, box });
+  }
+
+  /** Makes a box of this name in a room; it is not started, and stops with the test. */
+  static async in(
+    t: Test,
+    room: Room,
+    box: string,
+    keys: readonly CommandKey[],
+    limits?: BucketLimits,
+  ): Promise<SearchableBox> {
+    const dir = scratch(t);
+    const outbox = openedOutbox(t, join(dir, 'outbox.db'));
+    const mqtt = await mqttOf(room, box);
+    const stateDir = join(dir, 'state');
+    const searchable = new SearchableBox({
+      site: SITE,
       box,
+      stateDir,
+      mqtt,
+      keys,
       outbox,
-      boot: 'boot-1',
-      clock,
-      log: SILENT,
+      ...(limits && { limits }),
     });
+    t.teardown(() => searchable.stop());
+    return searchable;
   }
 
   start(): void {

@@ -1,23 +1,15 @@
 /** Boxes of a street with their real outboxes and deliveries, which report incidents with stills as the agent does. */
-import { createHash } from 'node:crypto';
-import { join } from 'node:path';
 import type { Test } from 'tap';
-import { systemClock } from '../../agent/base/clock.ts';
 import type { MqttConfig } from '../../agent/contract/config.ts';
 import { EVENT_CONTENT_TYPE, type VigieEvent } from '../../agent/contract/event.ts';
-import { receivedSnapshot } from '../../agent/contract/link.ts';
 import type { OutboxItem } from '../../agent/contract/outbox.ts';
-import type { RedactedJpeg } from '../../agent/contract/redacted-jpeg.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
-import { Delivery } from '../../agent/mqtt/delivery.ts';
+import type { Delivery } from '../../agent/mqtt/delivery.ts';
 import type { DurableOutbox } from '../../agent/outbox/outbox.ts';
+import { startBox } from './box.ts';
 import { eventText } from './events.ts';
-import { openedOutbox, rowsOf, SILENT } from './outbox.ts';
-import { scratch } from './paths.ts';
-import { pairOf, type Room, SITE } from './room.ts';
-
-/** Outbox limit, in MiB: bulk and alerts of a burst wait there until they are acknowledged. */
-const OUTBOX_MIB = 128;
+import { redacted, rowsOf } from './outbox.ts';
+import { type Room, SITE } from './room.ts';
 
 const KINDS = ['loitering', 'line-crossing'] as const;
 
@@ -50,20 +42,7 @@ export class StreetBox {
     name: string,
     ack: MqttConfig['ack'] = 'archive',
   ): Promise<StreetBox> {
-    const outbox = openedOutbox(t, join(scratch(t), 'outbox.db'), OUTBOX_MIB);
-    const { url, cert, key } = await pairOf(room, name);
-    const delivery = new Delivery({
-      config: { url, ca: room.authority.ca, cert, key, ack },
-      site: SITE,
-      box: name,
-      outbox,
-      boot: 'boot-1',
-      clock: systemClock,
-      log: SILENT,
-      timing: { reconnect: { firstMs: 100, maxMs: 500 } },
-    });
-    t.teardown(() => delivery.stop());
-    delivery.start();
+    const { outbox, delivery } = await startBox(t, room, name, ack);
     return new StreetBox(name, outbox, delivery);
   }
 
@@ -111,14 +90,4 @@ function itemsOf(box: string, report: Report): OutboxItem[] {
   if (jpeg === undefined) return [event];
   const still = { topic: topics.snapshot(eventId), contentType: 'image/jpeg', jpeg: redacted(jpeg) } as const;
   return [event, { lane: 'alert', rank: 'snapshot', ...still }];
-}
-
-/** A picture of a test's own making, typed as the link would hand it over. */
-function redacted(jpeg: Buffer): RedactedJpeg {
-  const sha256 = createHash('sha256').update(jpeg).digest('hex');
-  const redaction = { figures: 1, cleanPlate: { ratio: 0.03, maxAgeS: 5 }, mosaicShare: 0, masks: 0 };
-  return receivedSnapshot(
-    { kind: 'snapshot', request: 1, sha256, widthPx: 1280, heightPx: 720, atMs: 0, redaction },
-    jpeg,
-  );
 }

@@ -37,3 +37,11 @@ export function observation(
     ...over,
   };
 }
+
+/** The corners of a rectangle in the picture. */
+export const rectangle = (left: number, top: number, right: number, bottom: number): [number, number][] => [
+  [left, top],
+  [right, top],
+  [right, bottom],
+  [left, bottom],
+];

@@ -5,9 +5,8 @@
 import { join } from 'node:path';
 import type { LineConfig, ZoneConfig } from '../../agent/contract/config.ts';
 import type { Observation, ObservedTrack } from '../../agent/contract/observation.ts';
-import { distanceToBoundary, type Point } from '../../agent/contract/plane.ts';
+import type { Point } from '../../agent/contract/plane.ts';
 import type { FoundTrack, TrackLogGrant, TrackPlace } from '../../agent/contract/track-log.ts';
-import { type Approach, newApproach, Tripwire } from '../../agent/contract/tripwire.ts';
 import { newVisit, type Visit, Zone } from '../../agent/contract/zone-visit.ts';
 import { openTrackDatabase } from '../../agent/tracks/database.ts';
 import { decodePath, type PathPoint } from '../../agent/tracks/path.ts';
@@ -127,99 +126,52 @@ export function staysTold(observations: readonly Observation[]): Map<string, num
   return stays;
 }
 
-/** Tracks that stay in a zone for the given time, from the log: `zone track` with the stay. */
+/** Tracks that stay in a zone for the given time, from the log, and the length of the stay, ms: `zone track`. */
 export async function staysFound(
   log: Logged,
   zones: readonly ZoneConfig[],
   atLeastS: number,
-): Promise<Map<string, { readonly ms: number; readonly wallMs: number }>> {
-  const stays = new Map<string, { readonly ms: number; readonly wallMs: number }>();
+): Promise<Map<string, number>> {
+  const stays = new Map<string, number>();
   for (const { id, polygon } of zones) {
-    for (const { track, durationS, at } of await tracksFound(log, { polygon, does: 'stays', atLeastS }))
-      stays.set(`${id} ${track}`, { ms: durationS * 1000, wallMs: Date.parse(at) });
+    for (const { track, durationS } of await tracksFound(log, { polygon, does: 'stays', atLeastS }))
+      stays.set(`${id} ${track}`, durationS * 1000);
   }
   return stays;
 }
 
-/** A track in a zone, with every place at which it was detected. */
-export interface FullStay {
-  /** Longest stay in ms, including the places before the track was confirmed. */
-  ms: number;
-  /** Media time of its start. */
-  fromMs: number;
-  /** Time from the frame that confirmed it until its reported departure, ms. */
-  toldMs: number;
-  sightings: number;
-  staticFalsePositives: number;
-  /** Distance of each place from the border, in heights of the box. */
-  readonly places: { readonly atMs: number; readonly offBorder: number }[];
-}
-
-/** Stays by vision's own zones if they receive every single place, without simplification or omission. `zone track`. */
+/** Longest stays by vision's own zones if they receive every place, also those before a track is confirmed, ms. */
 export function fullStays(
   observations: readonly Observation[],
   zones: readonly ZoneConfig[],
-): Map<string, FullStay> {
-  const stays = new Map<string, FullStay>();
+): Map<string, number> {
+  const stays = new Map<string, number>();
   for (const config of zones) {
     const zone = new Zone(config);
-    const visits = new Map<number, { readonly full: Visit; readonly reported: Visit }>();
+    const visits = new Map<number, Visit>();
     for (const { atMs, tracks, source } of observations) {
-      const border = config.polygon.map(([x, y]): Point => [x * source.widthPx, y * source.heightPx]);
-      for (const {
-        id,
-        seen: wasSeen,
-        furniture: isStaticFalsePositive,
-        before = [],
-        xyxyNorm,
-        ground: own,
-      } of tracks) {
+      for (const { id, seen: wasSeen, before = [], xyxyNorm, ground: own } of tracks) {
         if (!wasSeen) continue;
-        const stay = stays.get(`${config.id} ${id}`) ?? newStay();
-        stays.set(`${config.id} ${id}`, stay);
-        const { full, reported } = visits.get(id) ?? { full: newVisit(), reported: newVisit() };
-        visits.set(id, { full, reported });
+        const key = `${config.id} ${id}`;
+        const visit = visits.get(id) ?? newVisit();
+        visits.set(id, visit);
         for (const place of [...before, { atMs, xyxyNorm }]) {
           const { ground, height } = groundPx(place.atMs === atMs ? own : undefined, place.xyxyNorm, source);
-          stay.places.push({ atMs: place.atMs, offBorder: distanceToBoundary(border, ground) / height });
-          const was = { ...full };
-          zone.visit(full, source, ground, height, place.atMs);
-          extend(stay, was, full, place.atMs);
-          if (place.atMs !== atMs) continue;
-          zone.visit(reported, source, ground, height, atMs);
-          if (reported.present) stay.toldMs = Math.max(stay.toldMs, atMs - reported.sinceMs);
+          const was = { ...visit };
+          zone.visit(visit, source, ground, height, place.atMs);
+          stays.set(key, Math.max(stays.get(key) ?? 0, lengthMs(was, visit, place.atMs)));
         }
-        stay.sightings += 1;
-        if (isStaticFalsePositive) stay.staticFalsePositives += 1;
       }
     }
   }
   return stays;
 }
 
-/** Crossings by vision's own lines if they receive every place: `line direction track`. */
-export function fullCrossings(
-  observations: readonly Observation[],
-  lines: readonly LineConfig[],
-): Set<string> {
-  const all = new Set<string>();
-  for (const config of lines) {
-    const wire = new Tripwire(config);
-    const approaches = new Map<number, Approach>();
-    for (const { atMs, tracks, source } of observations) {
-      for (const { id, seen: wasSeen, before = [], xyxyNorm, ground: own } of tracks) {
-        if (!wasSeen) continue;
-        const approach = approaches.get(id) ?? newApproach();
-        approaches.set(id, approach);
-        for (const place of [...before, { atMs, xyxyNorm }]) {
-          const { ground, height } = groundPx(place.atMs === atMs ? own : undefined, place.xyxyNorm, source);
-          const direction = wire.approach(approach, source, ground, height);
-          if (direction !== undefined) all.add(`${config.id} ${direction} ${id}`);
-        }
-      }
-    }
-  }
-  return all;
+/** Length of a visit after a place. A departing track has left at the first of the places outside. */
+function lengthMs(was: Visit, is: Visit, atMs: number): number {
+  if (!was.present && !is.present) return 0;
+  const untilMs = is.present ? (is.contraryMs ?? atMs) : is.sinceMs;
+  return untilMs - (is.present ? is.sinceMs : was.sinceMs);
 }
 
 function groundPx(
@@ -229,68 +181,6 @@ function groundPx(
 ): { readonly ground: Point; readonly height: number } {
   const [x, y] = own ?? [(x1 + x2) / 2, y2];
   return { ground: [x * widthPx, y * heightPx], height: (y2 - y1) * heightPx };
-}
-
-/**
- * The observations of a worse detector: boxes jump by `sigma` of their height, and the ratio `missed` of the sightings
- * is dropped.
- */
-export function shaken(
-  observations: readonly Observation[],
-  { random, sigma, missed }: { random: () => number; sigma: number; missed: number },
-): Observation[] {
-  // Box and Muller, "A note on the generation of random normal deviates", 1958.
-  const normal = (): number => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
-  const shiftedBox = (
-    [x1, y1, x2, y2]: ObservedTrack['xyxyNorm'],
-    aspect: number,
-  ): ObservedTrack['xyxyNorm'] => {
-    const [dx, dy, taller] = [normal(), normal(), normal()].map((by) => by * sigma * (y2 - y1)) as [
-      number,
-      number,
-      number,
-    ];
-    return [x1 + dx / aspect, y1 + dy - taller, x2 + dx / aspect, y2 + dy];
-  };
-  return observations.map(({ tracks, ...observation }) => {
-    const aspect = observation.source.widthPx / observation.source.heightPx;
-    return {
-      ...observation,
-      tracks: tracks.map((track) => {
-        const { before, ...rest } = track;
-        const xyxyNorm = shiftedBox(track.xyxyNorm, aspect);
-        return {
-          ...rest,
-          xyxyNorm,
-          ground: [(xyxyNorm[0] + xyxyNorm[2]) / 2, xyxyNorm[3]],
-          // The frame that confirms a track has seen it.
-          seen: track.seen && (before !== undefined || random() >= missed),
-          ...(before && {
-            before: before.map((place) => ({ ...place, xyxyNorm: shiftedBox(place.xyxyNorm, aspect) })),
-          }),
-        };
-      }),
-    };
-  });
-}
-
-const newStay = (): FullStay => ({
-  ms: 0,
-  fromMs: 0,
-  toldMs: 0,
-  sightings: 0,
-  staticFalsePositives: 0,
-  places: [],
-});
-
-/** Extends a stay. A departing track has left at the first of the places outside. */
-function extend(stay: FullStay, was: Visit, is: Visit, atMs: number): void {
-  if (!was.present && !is.present) return;
-  const fromMs = is.present ? is.sinceMs : was.sinceMs;
-  const untilMs = is.present ? (is.contraryMs ?? atMs) : is.sinceMs;
-  if (untilMs - fromMs <= stay.ms) return;
-  stay.ms = untilMs - fromMs;
-  stay.fromMs = fromMs;
 }
 
 /** Distance of the stored path from each place at which vision saw the track, px of a picture 768 wide. */

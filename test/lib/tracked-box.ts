@@ -24,6 +24,7 @@ import { TrackLogStatus } from '../../agent/tracks/status.ts';
 import { TrackLog } from '../../agent/tracks/track-log.ts';
 import { accepted, type Signer } from './commands.ts';
 import { HandClock, SILENT } from './outbox.ts';
+import { observation, track } from './street.ts';
 
 export const GRANT: TrackLogGrant = {
   purpose: 'searches after the fact',
@@ -267,16 +268,12 @@ export class TrackedBox {
       const place = one.at(s);
       return place === undefined ? [] : [trackOf(one, place, atMs)];
     });
-    return {
+    return observation(atMs, tracks, {
       frame: this.#frame,
-      atMs,
       wallMs: this.clock.wallMs(),
       source: SOURCE,
-      tracks,
-      crossings: [],
-      standing: [],
       camera: [...camera],
-    };
+    });
   }
 }
 
@@ -285,21 +282,15 @@ export function trackOf(
   [x, y]: readonly [number, number],
   atMs: number,
 ): ObservedTrack {
-  return {
-    id,
+  return track(id, {
     label,
     group: groupOf(label),
     score: 0.7,
-    bestScore: 0.8,
     xyxyNorm: [x - 0.05, y - heightNorm, x + 0.05, y],
     ground: [x, y],
-    velocityNormPerS: [0, 0],
     firstMs: atMs,
     lastMs: atMs,
-    seen: true,
-    pixelsMove: true,
     furniture: isStaticFalsePositive,
-    zones: [],
     ...(colours !== undefined && { colours }),
-  };
+  });
 }

@@ -6,6 +6,7 @@ import { openToOthers } from '../../agent/base/private-file.ts';
 import { type ConfigOptions, inspectText } from '../../agent/config/load.ts';
 import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
 import { scratch } from '../lib/paths.ts';
+import { rectangle } from '../lib/street.ts';
 
 const BOX = {
   site: 'marseille-1',
@@ -14,11 +15,7 @@ const BOX = {
   zones: [
     {
       id: 'lawn',
-      polygon: [
-        [0, 0],
-        [1, 0],
-        [1, 1],
-      ],
+      polygon: rectangle(0, 0, 1, 1),
     },
   ],
   rules: [{ id: 'stay', kind: 'loitering', zone: 'lawn', purpose: 'safety' }],

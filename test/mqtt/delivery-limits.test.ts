@@ -14,6 +14,7 @@ import { eventItem, eventWithStill } from '../lib/events.ts';
 import { keptLog, openedOutbox as opened, rowsOf } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { BOX, deliver, makeRoom, SITE, waitUntil } from '../lib/room.ts';
+import { unlessAll } from '../lib/run.ts';
 import { StrictBroker, type Strictness } from '../lib/strict-broker.ts';
 
 const TOPICS = topicsOf(SITE, BOX);
@@ -53,56 +54,46 @@ void t.test(
 );
 
 for (const tooLarge of ['disconnect', 'puback'] as const) {
-  void t.test(`a limit that the broker did not announce is learnt from ${tooLarge} 149`, async (t) => {
-    const broker = await StrictBroker.start(t, { packetBytesMax: 50_000, silent: true, tooLarge });
-    const outbox = opened(t, join(scratch(t), 'outbox.db'));
-    for (let i = 0; i < 12; i += 1) {
-      outbox.append(eventWithStill(`e-${i}`, i % 3 === 0 ? 30_000 : 60_000 - 100 * i));
-    }
-    const { log, lines } = keptLog();
-    const { delivery } = deliver(t, to(broker), outbox, { log });
-    await waitUntil(t, 'drained', () => rowsOf(outbox) === 0, 30_000);
-    const eventSeqs = new Set(
-      broker.received.filter(({ topic }) => topic.includes('/evt/alert/')).map(({ seq }) => seq),
-    );
-    t.equal(eventSeqs.size, 12, 'every event');
-    const stills = new Set(
-      broker.received.filter(({ topic }) => topic.includes('/snap/')).map(({ seq }) => seq),
-    );
-    t.equal(stills.size, 4, 'every picture that fits');
-    t.equal(outbox.counters.lanes.alert.tooLarge.snapshot, 8);
-    // Each ended connection teaches a lower limit; in the worst case each oversized picture ends one.
-    t.ok(broker.endCodes.length <= 8, `${broker.endCodes.length} connections ended`);
-    const before = broker.connections;
-    outbox.append(eventWithStill('later', 70_000));
-    delivery.wake();
-    await waitUntil(t, 'drained', () => rowsOf(outbox) === 0);
-    t.equal(broker.connections, before, 'the learnt limit applies');
-    t.equal(delivery.state.phase, 'online');
-    t.ok(
-      lines.some((line) => /^error .*allow .* bytes/.test(line)),
-      'reported with its remedy',
-    );
-  });
+  void t.test(
+    `a limit that the broker did not announce is learnt from ${tooLarge} 149`,
+    { skip: unlessAll },
+    async (t) => {
+      const broker = await StrictBroker.start(t, { packetBytesMax: 50_000, silent: true, tooLarge });
+      const outbox = opened(t, join(scratch(t), 'outbox.db'));
+      for (let i = 0; i < 12; i += 1) {
+        outbox.append(eventWithStill(`e-${i}`, i % 3 === 0 ? 30_000 : 60_000 - 100 * i));
+      }
+      const { log, lines } = keptLog();
+      const { delivery } = deliver(t, to(broker), outbox, { log });
+      await waitUntil(t, 'drained', () => rowsOf(outbox) === 0, 30_000);
+      const eventSeqs = new Set(
+        broker.received.filter(({ topic }) => topic.includes('/evt/alert/')).map(({ seq }) => seq),
+      );
+      t.equal(eventSeqs.size, 12, 'every event');
+      const stills = new Set(
+        broker.received.filter(({ topic }) => topic.includes('/snap/')).map(({ seq }) => seq),
+      );
+      t.equal(stills.size, 4, 'every picture that fits');
+      t.equal(outbox.counters.lanes.alert.tooLarge.snapshot, 8);
+      // Each ended connection teaches a lower limit; in the worst case each oversized picture ends one.
+      t.ok(broker.endCodes.length <= 8, `${broker.endCodes.length} connections ended`);
+      const before = broker.connections;
+      outbox.append(eventWithStill('later', 70_000));
+      delivery.wake();
+      await waitUntil(t, 'drained', () => rowsOf(outbox) === 0);
+      t.equal(broker.connections, before, 'the learnt limit applies');
+      t.equal(delivery.state.phase, 'online');
+      t.ok(
+        lines.some((line) => /^error .*allow .* bytes/.test(line)),
+        'reported with its remedy',
+      );
+    },
+  );
 }
-
-void t.test('an event that is too large does not stop its lane', async (t) => {
-  const broker = await StrictBroker.start(t, { packetBytesMax: 20_000 });
-  const outbox = opened(t, join(scratch(t), 'outbox.db'));
-  const large = { ...alert(), body: () => JSON.stringify({ filler: 'x'.repeat(25_000) }) } as OutboxItem;
-  outbox.append([alert(), large, alert()]);
-  const { delivery } = deliver(t, to(broker), outbox);
-  await waitUntil(t, 'drained', () => rowsOf(outbox) === 0);
-  const gap = broker.received.find(({ topic }) => topic === TOPICS.event('system', 'outbox-gap'));
-  t.match(JSON.parse(gap?.payload.toString() ?? '{}'), {
-    data: { from: 2, to: 2, reasons: ['too-large'], dropped: { alert: 1 } },
-  });
-  t.match(delivery.state, { reconnects: 0, phase: 'online' });
-  t.equal(outbox.counters.lanes.alert.tooLarge.alert, 1);
-});
 
 void t.test(
   'a limit below the size of events loses none: smaller ones continue, the rest wait',
+  { skip: unlessAll },
   async (t) => {
     const broker = await StrictBroker.start(t, { packetBytesMax: 2000 });
     const outbox = opened(t, join(scratch(t), 'outbox.db'));
@@ -127,6 +118,7 @@ void t.test(
 for (const receiveMaximum of [1, 2, 5]) {
   void t.test(
     `Receive Maximum ${receiveMaximum} is never exceeded, and neither lane waits for the other`,
+    { skip: receiveMaximum !== 1 && unlessAll },
     async (t) => {
       const broker = await StrictBroker.start(t, { receiveMaximum, pubackAfterMs: 10 });
       const outbox = opened(t, join(scratch(t), 'outbox.db'));
@@ -165,33 +157,37 @@ for (const receiveMaximum of [1, 2, 5]) {
   );
 }
 
-void t.test('a broker without retained messages gets none, and this is reported once', async (t) => {
-  const broker = await StrictBroker.start(t, { retain: false });
-  const outbox = opened(t, join(scratch(t), 'outbox.db'));
-  outbox.append([alert()]);
-  const { log, lines } = keptLog();
-  const { delivery } = deliver(t, to(broker), outbox, { log });
-  await waitUntil(t, 'delivered', () => rowsOf(outbox) === 0);
-  delivery.publisher.journalHead('head', 'provenHead');
-  await waitUntil(t, 'published', () =>
-    broker.received.some(({ topic }) => topic === TOPICS.journalProvenHead),
-  );
-  t.same(broker.endCodes, [154], 'the Last Will was refused once');
-  t.same(
-    broker.wills.map(({ retain }) => retain),
-    [true, false],
-  );
-  t.ok(broker.received.every(({ retain }) => !retain));
-  t.ok(broker.received.some(({ topic }) => topic === TOPICS.status));
-  t.ok(delivery.state.unretained >= 3, `${delivery.state.unretained} counted`);
-  t.equal(delivery.state.fault, null);
-  broker.cutConnections();
-  await waitUntil(t, 'back', () => broker.connections === 3 && delivery.state.phase === 'online');
-  t.same(broker.endCodes, [154], 'not tried again');
-  t.equal(lines.filter((line) => /retained/.test(line) && /allow/.test(line)).length, 1, 'told once');
-});
+void t.test(
+  'a broker without retained messages gets none, and this is reported once',
+  { skip: unlessAll },
+  async (t) => {
+    const broker = await StrictBroker.start(t, { retain: false });
+    const outbox = opened(t, join(scratch(t), 'outbox.db'));
+    outbox.append([alert()]);
+    const { log, lines } = keptLog();
+    const { delivery } = deliver(t, to(broker), outbox, { log });
+    await waitUntil(t, 'delivered', () => rowsOf(outbox) === 0);
+    delivery.publisher.journalHead('head', 'provenHead');
+    await waitUntil(t, 'published', () =>
+      broker.received.some(({ topic }) => topic === TOPICS.journalProvenHead),
+    );
+    t.same(broker.endCodes, [154], 'the Last Will was refused once');
+    t.same(
+      broker.wills.map(({ retain }) => retain),
+      [true, false],
+    );
+    t.ok(broker.received.every(({ retain }) => !retain));
+    t.ok(broker.received.some(({ topic }) => topic === TOPICS.status));
+    t.ok(delivery.state.unretained >= 3, `${delivery.state.unretained} counted`);
+    t.equal(delivery.state.fault, null);
+    broker.cutConnections();
+    await waitUntil(t, 'back', () => broker.connections === 3 && delivery.state.phase === 'online');
+    t.same(broker.endCodes, [154], 'not tried again');
+    t.equal(lines.filter((line) => /retained/.test(line) && /allow/.test(line)).length, 1, 'told once');
+  },
+);
 
-void t.test('a broker without QoS 1 is one clear fault', async (t) => {
+void t.test('a broker without QoS 1 is one clear fault', { skip: unlessAll }, async (t) => {
   const broker = await StrictBroker.start(t, { qosMax: 0 });
   const lax = await StrictBroker.start(t, { qosMax: 0, silent: true });
   const outbox = opened(t, join(scratch(t), 'outbox.db'));
@@ -214,7 +210,7 @@ void t.test('a broker without QoS 1 is one clear fault', async (t) => {
   t.equal(rowsOf(outbox), 1, 'kept');
 });
 
-void t.test('doctor names what a broker does not accept', async (t) => {
+void t.test('doctor names what a broker does not accept', { skip: unlessAll }, async (t) => {
   const name = { site: SITE, box: BOX };
   const probed = async (strictness: Strictness): Promise<BrokerProbe> =>
     probeBroker(to(await StrictBroker.start(t, strictness)), name, 5000);

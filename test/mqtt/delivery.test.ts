@@ -12,11 +12,11 @@ import { StatusReport } from '../../agent/contract/health.ts';
 import { GapEvent, type OutboxItem } from '../../agent/contract/outbox.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
 import { eventItem } from '../lib/events.ts';
-import { FULL } from '../lib/run.ts';
 import { makeOutbox, openedOutbox as opened, rowsOf, snapshot } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { TcpProxy } from '../lib/proxy.ts';
 import { BOX, deliver, makeRoom, SITE, waitUntil } from '../lib/room.ts';
+import { FULL, unlessAll } from '../lib/run.ts';
 
 const TOPICS = topicsOf(SITE, BOX);
 /** Node flags of the agent's unit; with others V8 grows its heap differently. */
@@ -127,48 +127,56 @@ void t.test('a row leaves on PUBACK without an archive', async (t) => {
   t.match(delivery.state, { published: 300, acknowledged: 300, resends: 0, refused: 0, fault: null });
 });
 
-void t.test('an outage costs the box at most 32 MiB of memory and 64 MiB of disk', async (t) => {
-  const { archive, config, box } = await makeRoom(t);
-  await archive.start();
-  /** Highest RSS of a box that runs until `over`, MiB. */
-  const peakOf = async (file: string, over: () => boolean): Promise<number> => {
-    const files = [config.ca ?? '', box.cert, box.key];
-    const child = spawn(process.execPath, [...AGENT_FLAGS, BOX_PROGRAM, file, config.url, ...files, '5'], {
-      stdio: 'ignore',
-    });
-    t.teardown(() => child.kill('SIGKILL'));
-    const closed = once(child, 'close');
-    await waitUntil(t, 'the box is through', over, 240_000);
-    const status = readFileSync(`/proc/${child.pid}/status`, 'utf8');
-    child.kill('SIGKILL');
-    await closed;
-    return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) / 1024;
-  };
-  const dir = scratch(t);
-  const beganMs = performance.now();
-  const idle = await peakOf(join(dir, 'idle.db'), () => performance.now() - beganMs > 1500);
+void t.test(
+  'an outage costs the box at most 32 MiB of memory and 64 MiB of disk',
+  { skip: unlessAll },
+  async (t) => {
+    const { archive, config, box } = await makeRoom(t);
+    await archive.start();
+    /** Highest RSS of a box that runs until `over`, MiB. */
+    const peakOf = async (file: string, over: () => boolean): Promise<number> => {
+      const files = [config.ca ?? '', box.cert, box.key];
+      const child = spawn(process.execPath, [...AGENT_FLAGS, BOX_PROGRAM, file, config.url, ...files, '5'], {
+        stdio: 'ignore',
+      });
+      t.teardown(() => child.kill('SIGKILL'));
+      const closed = once(child, 'close');
+      await waitUntil(t, 'the box is through', over, 240_000);
+      const status = readFileSync(`/proc/${child.pid}/status`, 'utf8');
+      child.kill('SIGKILL');
+      await closed;
+      return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) / 1024;
+    };
+    const dir = scratch(t);
+    const beganMs = performance.now();
+    const idle = await peakOf(join(dir, 'idle.db'), () => performance.now() - beganMs > 1500);
 
-  const backlog = FULL ? 50_000 : 10_000;
-  const drainedPeak = async (name: string): Promise<number> => {
-    const file = join(dir, name);
-    const { outbox } = makeOutbox(file, { limitMiB: 64 });
-    outbox.start();
-    for (let i = 0; i < backlog; i += 500) outbox.append(Array.from({ length: 500 }, () => notice(600)));
-    t.equal(outbox.counters.lanes.bulk.dropped.notice, 0, `${backlog} events fit`);
-    t.ok(statSync(file).size <= 64 * 1_048_576, `in ${Math.round(statSync(file).size / 1_048_576)} MiB`);
-    await outbox.stop();
-    archive.forget();
-    return peakOf(file, () => archive.stored.bulk.size >= backlog);
-  };
-  // V8's collections depend on the machine's load; memory that delivery holds shows in both runs, so the lower figure
-  // counts, and the second run is needed only where the first one is above the limit.
-  let busy = await drainedPeak('one.db');
-  if (busy - idle > 32) busy = Math.min(busy, await drainedPeak('two.db'));
-  t.ok(busy - idle <= 32, `RSS ${Math.round(idle)} MiB idle, ${Math.round(busy)} MiB at most while draining`);
-});
+    const backlog = FULL ? 50_000 : 10_000;
+    const drainedPeak = async (name: string): Promise<number> => {
+      const file = join(dir, name);
+      const { outbox } = makeOutbox(file, { limitMiB: 64 });
+      outbox.start();
+      for (let i = 0; i < backlog; i += 500) outbox.append(Array.from({ length: 500 }, () => notice(600)));
+      t.equal(outbox.counters.lanes.bulk.dropped.notice, 0, `${backlog} events fit`);
+      t.ok(statSync(file).size <= 64 * 1_048_576, `in ${Math.round(statSync(file).size / 1_048_576)} MiB`);
+      await outbox.stop();
+      archive.forget();
+      return peakOf(file, () => archive.stored.bulk.size >= backlog);
+    };
+    // V8's collections depend on the machine's load; memory that delivery holds shows in both runs, so the lower figure
+    // counts, and the second run is needed only where the first one is above the limit.
+    let busy = await drainedPeak('one.db');
+    if (busy - idle > 32) busy = Math.min(busy, await drainedPeak('two.db'));
+    t.ok(
+      busy - idle <= 32,
+      `RSS ${Math.round(idle)} MiB idle, ${Math.round(busy)} MiB at most while draining`,
+    );
+  },
+);
 
 void t.test(
   'an outbox that overflowed while offline reports its losses, and the lane continues',
+  { skip: unlessAll },
   async (t) => {
     const { archive, config } = await makeRoom(t);
     await archive.start();
@@ -191,38 +199,42 @@ void t.test(
   },
 );
 
-void t.test('at most 20 messages are in flight, and neither lane waits for the other', async (t) => {
-  const { archive, config, broker } = await makeRoom(t);
-  await archive.start();
-  const proxy = new TcpProxy(broker.port);
-  await proxy.start();
-  t.teardown(() => proxy.stop());
-  const outbox = opened(t, join(scratch(t), 'outbox.db'));
-  const { delivery } = deliver(t, { ...config, url: `mqtts://localhost:${proxy.port}` }, outbox);
-  await waitUntil(t, 'online', () => delivery.state.phase === 'online');
-  await sleep(300);
-  proxy.hold(false, true);
-  for (let i = 0; i < 50; i += 1) outbox.append([alert()]);
-  delivery.wake();
-  await sleep(600);
-  t.equal(
-    archive.arrived.alert.length,
-    15,
-    'with PUBACKs held back one lane fills three quarters of the window',
-  );
-  for (let i = 0; i < 50; i += 1) outbox.append([notice()]);
-  delivery.wake();
-  await sleep(600);
-  t.equal(archive.arrived.alert.length, 15);
-  t.equal(archive.arrived.bulk.length, 5, 'and the other lane has its own quarter');
-  proxy.hold(false, false);
-  await waitUntil(t, 'drained', () => rowsOf(outbox) === 0);
+void t.test(
+  'at most 20 messages are in flight, and neither lane waits for the other',
+  { skip: unlessAll },
+  async (t) => {
+    const { archive, config, broker } = await makeRoom(t);
+    await archive.start();
+    const proxy = new TcpProxy(broker.port);
+    await proxy.start();
+    t.teardown(() => proxy.stop());
+    const outbox = opened(t, join(scratch(t), 'outbox.db'));
+    const { delivery } = deliver(t, { ...config, url: `mqtts://localhost:${proxy.port}` }, outbox);
+    await waitUntil(t, 'online', () => delivery.state.phase === 'online');
+    await sleep(300);
+    proxy.hold(false, true);
+    for (let i = 0; i < 50; i += 1) outbox.append([alert()]);
+    delivery.wake();
+    await sleep(600);
+    t.equal(
+      archive.arrived.alert.length,
+      15,
+      'with PUBACKs held back one lane fills three quarters of the window',
+    );
+    for (let i = 0; i < 50; i += 1) outbox.append([notice()]);
+    delivery.wake();
+    await sleep(600);
+    t.equal(archive.arrived.alert.length, 15);
+    t.equal(archive.arrived.bulk.length, 5, 'and the other lane has its own quarter');
+    proxy.hold(false, false);
+    await waitUntil(t, 'drained', () => rowsOf(outbox) === 0);
 
-  proxy.hold(false, true);
-  for (let i = 0; i < 10; i += 1) outbox.append([alert(), still(100_000)]);
-  delivery.wake();
-  await sleep(600);
-  t.equal(archive.arrived.alert.length, 50 + 4, 'large ones fill the window by their bytes');
-  proxy.hold(false, false);
-  await waitUntil(t, 'drained', () => rowsOf(outbox) === 0);
-});
+    proxy.hold(false, true);
+    for (let i = 0; i < 10; i += 1) outbox.append([alert(), still(100_000)]);
+    delivery.wake();
+    await sleep(600);
+    t.equal(archive.arrived.alert.length, 50 + 4, 'large ones fill the window by their bytes');
+    proxy.hold(false, false);
+    await waitUntil(t, 'drained', () => rowsOf(outbox) === 0);
+  },
+);

@@ -14,8 +14,8 @@ import { LaneCursor } from '../../agent/mqtt/lane-cursor.ts';
 import { LearntLimits } from '../../agent/mqtt/learnt-limits.ts';
 import { type Message, packetBytes, publishOptions } from '../../agent/mqtt/publish-packet.ts';
 import { Refusals } from '../../agent/mqtt/refusals.ts';
-import { FULL } from '../lib/run.ts';
 import { HandClock } from '../lib/outbox.ts';
+import { FULL } from '../lib/run.ts';
 import { writtenBytes } from '../lib/strict-broker.ts';
 
 void t.test('a lane sends each row once a session, live ones first, the backlog in order', async (t) => {

@@ -6,13 +6,13 @@ import { durationText, SiteTime } from '../../agent/base/site-time.ts';
 import type { JournalContent } from '../../agent/contract/journal.ts';
 import { rolloutText } from '../../scripts/programs/oversight/report/rollouts.ts';
 import { TimelineWriter } from '../../scripts/programs/oversight/timeline/timeline.ts';
-import { BoxLifetime, dayOf, yearOf } from '../lib/box-lifetime.ts';
+import { BoxLifetime, dayOf } from '../lib/box-lifetime.ts';
 import { browserMissing, chromium, measured } from '../lib/browser.ts';
-import { unlessFull } from '../lib/run.ts';
 import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 import { keyOf, openJournal } from '../lib/journal.ts';
 import { scratch } from '../lib/paths.ts';
 import { oversight } from '../lib/program.ts';
+import { unlessAll } from '../lib/run.ts';
 
 const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
@@ -56,21 +56,10 @@ void t.test('frames read during a suspension are found; those at the edges are n
   t.equal(timelineOf(box, '2026-11-24', '2026-11-25').framesWhileOff, 7);
   const half = timelineOf(box, '2026-11-24T00:05Z', '2026-11-24T00:25Z');
   t.match(half, { frames: { read: 3000 }, framesAtEdges: 6000 });
+  const quiet = new BoxLifetime('2026-11-24T00:00Z').start().live(60).quiet(60).mode('suspended', 'order');
+  const { frames, framesWhileOff } = timelineOf(quiet, '2026-11-24', '2026-11-25');
+  t.match({ frames, framesWhileOff }, { frames: { read: 21_600, watched: 14_400 }, framesWhileOff: 0 });
 });
-
-void t.test(
-  'watched but not decoded frames are counted, and none may occur during a suspension',
-  async (t) => {
-    const box = new BoxLifetime('2026-11-24T00:00Z').start().live(60).quiet(60).mode('suspended', 'order');
-    const { frames, framesWhileOff } = timelineOf(box, '2026-11-24', '2026-11-25');
-    t.match({ frames, framesWhileOff }, { frames: { read: 21_600, watched: 14_400 }, framesWhileOff: 0 });
-    box.live(30);
-    const last = box.entries.at(-1) as Extract<JournalContent, { type: 'heartbeat' }>;
-    const laterFrames = { ...last.frames, watched: last.frames.watched + 9 };
-    box.entries.push({ ...last, at: '2026-11-24T02:35:00.000Z', frames: laterFrames });
-    t.equal(timelineOf(box, '2026-11-24', '2026-11-25').framesWhileOff, 9);
-  },
-);
 
 /** Entries of a real start: the previous state, then the mode. */
 function startOf(box: BoxLifetime): BoxLifetime {
@@ -112,7 +101,7 @@ void t.test('frames are taken from every entry that counts them, run by run', as
   t.match(timelineOf(box, '2026-11-24', '2026-11-25'), { frames: { read: 7200 }, framesAtEdges: 1500 });
 });
 
-void t.test('the report says in words which frames it cannot count', async (t) => {
+void t.test('the report says in words which frames it cannot count', { skip: unlessAll }, async (t) => {
   const box = startOf(new BoxLifetime('2026-11-24T08:00:00Z')).run(3).alerts(169).silence(5);
   const dir = scratch(t);
   const none = await makeReport(t, dir, box, '2026-11-24', '2026-11-25');
@@ -125,24 +114,20 @@ void t.test('the report says in words which frames it cannot count', async (t) =
   t.match(partial.json, { frames: { read: 7200 }, uncounted: [{ why: 'killed', alerts: 169 }] });
 });
 
-void t.test('the report describes the state at the last entry', async (t) => {
-  const at = (box: BoxLifetime): Promise<string> => completeReport(t, box);
-  const active = startOf(new BoxLifetime('2026-11-24T08:00:00Z')).live(30);
+void t.test('the report describes the state at the last entry', { skip: unlessAll }, async (t) => {
+  const active = startOf(new BoxLifetime('2026-11-24T08:00:00Z')).live(30).alerts(1);
+  const alive = await completeReport(t, active);
   t.match(
-    await at(active),
+    alive,
     /At its last entry, 24 Nov 2026, 09:30 \+01:00, the box was active, since 24 Nov 2026, 09:00/,
   );
-  const last = active.alerts(1);
-  t.match(await at(last), /raised 1 alert\./, 'an alert that is the last entry');
+  t.match(alive, /raised 1 alert\./, 'an alert that is the last entry');
   t.match(
-    await at(active.suspend('5a'.repeat(8))),
+    await completeReport(t, active.suspend('5a'.repeat(8))),
     /the box was suspended, since 24 Nov[\s\S]*suspended by desk: order\n/,
   );
-  t.match(
-    await at(active.resume('5a'.repeat(8)).mode('active', 'order 2026-77')),
-    /the box was active, since/,
-  );
-  t.match(await at(active.live(10).stop()), /the box was down, since/);
+  active.resume('5a'.repeat(8)).mode('active', 'order 2026-77').live(10).stop();
+  t.match(await completeReport(t, active), /the box was down, since/);
 });
 
 /** Makes a report without an interval: the complete journal. */
@@ -196,9 +181,6 @@ void t.test('a suspension that ended without a resume is reported', async (t) =>
     verify.out,
     /^warning: 2026-11-24T08:50:00.000Z: went on without a signed resume: .*5a5a5a5a5a5a5a5a/m,
   );
-  const asJson = oversight(t, 'verify', place, '--key', keyOf(dir), '--json');
-  t.equal(await asJson.exit, 0);
-  t.match(JSON.parse(asJson.out), { inOrder: true, warnings: [/went on without a signed resume/] });
 });
 
 void t.test('a clock set back, an unknown kind and erased entries are harmless', async (t) => {
@@ -287,42 +269,31 @@ async function makeReport(t: Test, dir: string, box: BoxLifetime, from: string, 
   };
 }
 
-for (const [name, box, from, to] of [
-  ['an hour', dayOf(), '2026-11-24T14:00', '2026-11-24T15:00'],
-  ['a day', dayOf(), '2026-11-24', '2026-11-25'],
-  ['a year', yearOf(), '2025-12-01', '2026-12-08'],
-] as const) {
-  void t.test(
-    `${name}: text, page and journal agree, and the page fits`,
-    { skip: browserMissing() || (name === 'a year' && unlessFull) },
-    async (t) => {
-      const dir = scratch(t);
-      const { text, json, html, out } = await makeReport(t, dir, box, from, to);
-      if (name !== 'an hour') {
-        t.match(json, {
-          frames: { read: box.counted.frames },
-          alerts: { present: box.counted.alerts, erased: 0 },
-        });
-      }
-      const frames = (json as { frames: { read: number } }).frames.read.toLocaleString('en-GB');
-      const alerts = (json as { alerts: { present: number } }).alerts.present;
-      // Each journal has a power cut, and no entry covers the minutes before it.
-      const sentence = `the box read at least ${frames} frames, analysed at least ${frames} and raised ${alerts} alert`;
-      t.ok(text.includes(sentence), sentence);
-      t.notMatch(html, /<script|https?:|@import|url\((?!#)/i, 'it needs nothing from elsewhere');
-      for (const width of [360, 1100]) {
-        const layout = layoutOf(dir, html, width);
-        t.match(layout, { width, beyond: 0, outside: [], overlapping: [] }, `at a width of ${width}`);
-        t.ok(String(layout['summary']).includes(sentence), 'the page states the same');
-      }
-      const wide = html.replace('</h1>', `<i style="white-space:nowrap">${'wide '.repeat(100)}</i></h1>`);
-      t.ok(Number(layoutOf(dir, wide, 360)['beyond']) > 0, 'an overflow would be detected (control)');
-      const picture = join(dir, 'page.png');
-      chromium(dir, '--window-size=1100,1700', `--screenshot=${picture}`, out);
-      t.ok(statSync(picture).size > 20_000, 'it can be drawn');
-    },
-  );
-}
+void t.test('text, page and journal of a day agree', async (t) => {
+  const dir = scratch(t);
+  const box = dayOf();
+  const { text, json, html, out } = await makeReport(t, dir, box, '2026-11-24', '2026-11-25');
+  const { frames, alerts } = box.counted;
+  t.match(json, { frames: { read: frames }, alerts: { present: alerts, erased: 0 } });
+  // The day has a power cut, and no entry covers the minutes before it.
+  const read = frames.toLocaleString('en-GB');
+  const sentence = `the box read at least ${read} frames, analysed at least ${read} and raised ${alerts} alert`;
+  t.ok(text.includes(sentence), sentence);
+  t.ok(html.includes(`raised ${alerts} alert`), 'the page states the same');
+  t.notMatch(html, /<script|https?:|@import|url\((?!#)/i, 'it needs nothing from elsewhere');
+  await t.test('the page fits the window', { skip: unlessAll || browserMissing() }, async (t) => {
+    for (const width of [360, 1100]) {
+      const layout = layoutOf(dir, html, width);
+      t.match(layout, { width, beyond: 0, outside: [], overlapping: [] }, `at a width of ${width}`);
+      t.ok(String(layout['summary']).includes(sentence), 'with its summary');
+    }
+    const wide = html.replace('</h1>', `<i style="white-space:nowrap">${'wide '.repeat(100)}</i></h1>`);
+    t.ok(Number(layoutOf(dir, wide, 360)['beyond']) > 0, 'an overflow would be detected (control)');
+    const picture = join(dir, 'page.png');
+    chromium(dir, '--window-size=1100,1700', `--screenshot=${picture}`, out);
+    t.ok(statSync(picture).size > 20_000, 'it can be drawn');
+  });
+});
 
 void t.test('a faulty journal is reported first, on the page too', async (t) => {
   const dir = scratch(t);
@@ -365,32 +336,16 @@ void t.test('the report names who suspended, who resumed and who requested seale
       notAfter: '2027-05-31T22:00:00.000Z',
     })
     .live(30)
-    .note({
-      type: 'suspend',
-      id: 's1',
-      reason: 'order of the court',
-      by: 'judge-desk',
-      framesRead: 9000,
-      packetsWatched: 0,
-    })
-    .mode('suspended', 'order of the court')
+    .suspend('s1')
     .live(30)
-    .note({ type: 'resume', id: 's1', reason: 'order lifted', by: ['prefect', 'mayor'] })
+    .resume('s1')
     .mode('active', 'order lifted')
     .live(10);
-  const unseal = { record: 'unseal' as const, at: '2026-11-24T09:00:00.000Z', key: 'judge-desk', counter: 2 };
-  const record = {
-    ...unseal,
-    case: '2026/1234',
-    reason: 'assault',
-    event: 'b00t-1',
-    sha256: 'ef'.repeat(32),
-  };
-  box.note({ type: 'unseal', row: 2, record }).live(10);
+  box.unseal('2026/1234', true).live(10);
   const { text, html } = await makeReport(t, scratch(t), box, '2026-11-24', '2026-11-25');
   for (const says of [
     /authorisation 2026-77, valid 1 Nov 2026, 01:00 \+01:00 to 1 Jun 2027, 00:00 \+02:00/,
-    /suspended by judge-desk: order of the court/,
+    /suspended by desk: order/,
     /resumed by the keys prefect, mayor: order lifted/,
     /case 2026\/1234, by the key “judge-desk”: assault – event b00t-1: handed out sealed, SHA-256 efef/,
     /the authority’s key that the box accepts from now on: abab/,
@@ -402,6 +357,7 @@ void t.test('the report names who suspended, who resumed and who requested seale
 
 void t.test('text of others reaches the terminal and the page only escaped', async (t) => {
   const box = startOf(new BoxLifetime('2026-11-24T08:00:00Z')).live(10).search(HOSTILE);
+  box.search('<img src=x onerror=alert(1)>"');
   box.note({
     type: 'suspend',
     id: HOSTILE,
@@ -423,6 +379,8 @@ void t.test('text of others reaches the terminal and the page only escaped', asy
   const { text, json, html } = await makeReport(t, dir, box, '2026-11-24', '2026-11-25');
   t.strictSame(forbiddenIn(text), []);
   t.strictSame(forbiddenIn(html), []);
+  t.notMatch(html, /<img/);
+  t.match(html, /&lt;img src=x onerror=alert\(1\)&gt;&quot;/, 'text on the page, never markup');
   t.match(text, /suspended by \\x1b\[2J/);
   t.notMatch(text, /^vigie: all is well/m);
   t.match(JSON.stringify(json['entries']), 'vigie: all is well', 'programs get it unchanged');
@@ -446,54 +404,46 @@ void t.test('text of others reaches the terminal and the page only escaped', asy
   t.strictSame(forbiddenIn(forged.out + forged.err), []);
 });
 
-void t.test('text of others is text on the page, never markup', async (t) => {
-  const dir = scratch(t);
-  const evil = '<img src=x onerror=alert(1)>"';
-  const box = new BoxLifetime('2026-11-24T00:00:00Z').start().mode('suspended', evil).live(30).search(evil);
-  box.note({ type: 'unsealing', case: '2026/77', by: evil } as never);
-  const { html, text } = await makeReport(t, dir, box, '2026-11-24', '2026-11-25');
-  t.match(text, /unsealing: \{"case":"2026\/77",/, 'an unknown kind is shown as text');
-  t.notMatch(html, /<img/);
-  t.match(html, /&lt;img src=x onerror=alert\(1\)&gt;&quot;/);
-});
-
 void t.test('changes of each kind are described in words, and an unknown kind by its name', (t) => {
-  const describe = (kind: string, phase: string, to: string | null, from: string | null = null): unknown =>
-    rolloutText({
+  for (const [changeKind, phase, to, from, words] of [
+    ['root', 'probation', '412-0.3.0', null, 'root’s program 412-0.3.0 runs, on probation'],
+    [
+      'root',
+      'rolled-back',
+      '412-0.3.0',
+      '398-0.2.0',
+      'root’s program 412-0.3.0 was rolled back, and root’s program 398-0.2.0 runs again',
+    ],
+    [
+      'root',
+      'failed',
+      null,
+      null,
+      'root’s program of a release that is not named failed; nothing was changed',
+    ],
+    ['release', 'staged', '411', null, 'the release 411 was fetched and checked, and is ready'],
+    [
+      'configuration',
+      'confirmed',
+      'ab'.repeat(32),
+      null,
+      'the configuration abababababab… has proved itself and stays',
+    ],
+    ['constructor', 'confirmed', 'x', null, 'constructor x has proved itself and stays'],
+  ]) {
+    const times = { noted: '2026-11-26T02:01:00.000Z', at: '2026-11-26T02:02:00.000Z' };
+    const entry = {
       type: 'rollout',
-      what: kind,
+      what: changeKind,
       n: 1,
-      noted: '2026-11-26T02:01:00.000Z',
       phase,
       from,
       to,
-      at: '2026-11-26T02:02:00.000Z',
       rollout: 'n-1',
       reason: null,
-    } as unknown as JournalContent);
-  t.equal(
-    describe('root', 'probation', '412-0.3.0'),
-    'root’s program 412-0.3.0 runs, on probation (rollout n-1)',
-  );
-  t.equal(
-    describe('root', 'rolled-back', '412-0.3.0', '398-0.2.0'),
-    'root’s program 412-0.3.0 was rolled back, and root’s program 398-0.2.0 runs again (rollout n-1)',
-  );
-  t.equal(
-    describe('root', 'failed', null),
-    'root’s program of a release that is not named failed; nothing was changed (rollout n-1)',
-  );
-  t.equal(
-    describe('release', 'staged', '411-0.3.0'),
-    'the release 411-0.3.0 was fetched and checked, and is ready (rollout n-1)',
-  );
-  t.equal(
-    describe('configuration', 'confirmed', 'ab'.repeat(32)),
-    'the configuration abababababab… has proved itself and stays (rollout n-1)',
-  );
-  t.equal(
-    describe('constructor', 'confirmed', 'x'),
-    'constructor x has proved itself and stays (rollout n-1)',
-  );
+      ...times,
+    };
+    t.equal(rolloutText(entry as unknown as JournalContent), `${words} (rollout n-1)`);
+  }
   t.end();
 });

@@ -6,7 +6,6 @@ import { loadConfig } from '../../agent/config/load.ts';
 import type { Authorisation } from '../../agent/contract/authorisation.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import { keyIdOf } from '../../agent/orders/dsse.ts';
-import { exportJournal } from '../../agent/restraint/journal/export.ts';
 import { Journal } from '../../agent/restraint/journal/journal.ts';
 import { JOURNAL_KEY_FILE, readJournalKey } from '../../agent/restraint/journal/key.ts';
 import { verifierKey } from '../../agent/restraint/journal/note.ts';
@@ -16,6 +15,7 @@ import { browserMissing, chromium, measured } from '../lib/browser.ts';
 import { keyOf, openJournal } from '../lib/journal.ts';
 import { scratch } from '../lib/paths.ts';
 import { oversight, type Program } from '../lib/program.ts';
+import { unlessAll } from '../lib/run.ts';
 
 const DAY_MIN = 24 * 60;
 const URL = 'https://ville.example/cameras/canebiere-017';
@@ -25,20 +25,6 @@ const ZONE = [
   [0.9, 0.5],
   [0.9, 1],
 ];
-
-interface Setup {
-  readonly box: BoxLifetime;
-  readonly page: string;
-  readonly sign: string;
-  readonly words: string;
-  readonly file: string;
-  readonly authorisation: string;
-  readonly stateDir: string;
-  readonly out: string;
-  readonly err: string;
-  /** Runs the program again without the order. */
-  runAgain(...args: string[]): Program;
-}
 
 /** Four days up to this minute, of which the last one is suspended. */
 function fourDays(): BoxLifetime {
@@ -53,7 +39,7 @@ function fourDays(): BoxLifetime {
   return box.mode('suspended', 'asked by Ms Somebody').live(DAY_MIN);
 }
 
-const makePages = (t: Test, change: Partial<Authorisation> = {}, ...more: string[]): Promise<Setup> =>
+const makePages = (t: Test, change: Partial<Authorisation> = {}, ...more: string[]) =>
   madeOf(t, fourDays(), change, ...more);
 
 async function madeOf(
@@ -61,7 +47,7 @@ async function madeOf(
   box: BoxLifetime,
   change: Partial<Authorisation> = {},
   ...extraArgs: string[]
-): Promise<Setup> {
+) {
   const dir = scratch(t);
   const stateDir = join(dir, 'state');
   mkdirSync(stateDir);
@@ -103,6 +89,7 @@ async function madeOf(
   });
   write(config);
   const out = join(dir, 'page');
+  /** Runs the program again without the order. */
   const runAgain = (...args: string[]): Program =>
     oversight(
       t,
@@ -155,25 +142,29 @@ void t.test('the page states what the journal and the authorisation contain', as
   );
 });
 
-void t.test('an installation authorisation is named as one, in both languages', async (t) => {
-  const installation = {
-    installation: true,
-    rules: [],
-    notBefore: new Date(Date.now() - 3_600_000).toISOString(),
-    notAfter: new Date(Date.now() + 3_600_000).toISOString(),
-    masks: [{ id: 'door', polygon: [...ZONE].reverse() as [number, number][] }],
-  };
-  const { page, words } = await makePages(t, installation, '--language', 'en');
-  t.match(
-    text(page),
-    'This is an installation authorisation: the program reads pictures so that the camera can be installed.',
-  );
-  t.match(text(page), 'No rule runs under it, and no one is alerted.');
-  t.match(text(page), /A thing left on the ground\s+forecourt\s+Not authorised/);
-  t.match(text(page), '2 parts of the picture', 'masks of configuration and order');
-  t.match(words, 'No analysis is authorised here at present.');
-  t.match(text((await makePages(t, installation)).page), 'C’est un permis d’installation');
-});
+void t.test(
+  'an installation authorisation is named as one, in both languages',
+  { skip: unlessAll },
+  async (t) => {
+    const installation = {
+      installation: true,
+      rules: [],
+      notBefore: new Date(Date.now() - 3_600_000).toISOString(),
+      notAfter: new Date(Date.now() + 3_600_000).toISOString(),
+      masks: [{ id: 'door', polygon: [...ZONE].reverse() as [number, number][] }],
+    };
+    const { page, words } = await makePages(t, installation, '--language', 'en');
+    t.match(
+      text(page),
+      'This is an installation authorisation: the program reads pictures so that the camera can be installed.',
+    );
+    t.match(text(page), 'No rule runs under it, and no one is alerted.');
+    t.match(text(page), /A thing left on the ground\s+forecourt\s+Not authorised/);
+    t.match(text(page), '2 parts of the picture', 'masks of configuration and order');
+    t.match(words, 'No analysis is authorised here at present.');
+    t.match(text((await makePages(t, installation)).page), 'C’est un permis d’installation');
+  },
+);
 
 /** An hour of entries, starting `minutes` before now. */
 const hourBefore = (minutes: number): BoxLifetime =>
@@ -183,35 +174,13 @@ const hourBefore = (minutes: number): BoxLifetime =>
 
 const ID = '5a'.repeat(8);
 
-void t.test('the current state is the journal’s last one, or not proved', async (t) => {
+void t.test('the current state is the journal’s last one, or not proved', { skip: unlessAll }, async (t) => {
+  const active = (): BoxLifetime => hourBefore(1 / 3).live(60);
   const cases: [string, BoxLifetime, RegExp][] = [
-    [
-      '20 s after a resume',
-      hourBefore(1 / 3)
-        .live(20)
-        .suspend(ID)
-        .live(40)
-        .resume(ID)
-        .mode('active', 'order'),
-      /Now\s+Active\s+since/,
-    ],
-    [
-      '20 s after a suspension',
-      hourBefore(1 / 3)
-        .live(60)
-        .suspend(ID),
-      /Now\s+Suspended\s+since/,
-    ],
-    ['9 min after a heartbeat', hourBefore(9).live(60), /Now\s+Active\s+since/],
+    ['20 s after a resume', active().suspend(ID).resume(ID).mode('active', 'order'), /Now\s+Active\s+since/],
+    ['20 s after a suspension', active().suspend(ID), /Now\s+Suspended\s+since/],
     ['9 min after the stop', hourBefore(9).live(60).stop(), /Now\s+Down\s+since/],
-    [
-      'a day after the stop, since a copy does not say what came then',
-      hourBefore(24 * 60)
-        .live(60)
-        .stop(),
-      /Now\s+Not proved\s+since/,
-    ],
-    ['a heartbeat is overdue', hourBefore(20).live(60), /Now\s+Not proved\s+since/],
+    ['a day after the stop', hourBefore(DAY_MIN).live(60).stop(), /Now\s+Not proved\s+since/],
     [
       'a heartbeat of a suspended box is overdue',
       hourBefore(20).live(20).suspend(ID).live(40),
@@ -225,7 +194,7 @@ void t.test('the current state is the journal’s last one, or not proved', asyn
   }
 });
 
-void t.test('incomplete figures are marked as minimum values', async (t) => {
+void t.test('incomplete figures are marked as minimum values', { skip: unlessAll }, async (t) => {
   const killed = hourBefore(120)
     .live(10)
     .run(5)
@@ -244,48 +213,31 @@ void t.test('incomplete figures are marked as minimum values', async (t) => {
   t.match(text(page), /≥: at least\. The program was cut off/);
 });
 
-void t.test('a box that went on without a signed resume is reported, in both languages', async (t) => {
+void t.test('a box that went on without a signed resume is reported', async (t) => {
   const box = hourBefore(1).live(20).suspend(ID).live(20).mode('active', 'order').live(20);
   const { page } = await madeOf(t, box, {}, '--language', 'en');
   t.match(
     page,
     /class="alarm">On [^<]* the program read pictures again after a suspension, and no entry of the journal says/,
   );
-  const french = await madeOf(t, box);
-  t.match(french.page, /class="alarm">Le [^<]* le programme a recommencé/);
 });
 
-void t.test('statements on redaction and on the journal include their limits', async (t) => {
-  for (const [language, says] of [
-    [
-      'en',
-      [
-        /at least 99\.997\s?% of the area of people/,
-        /A person whom the program does not find and who does not move is not covered/,
-        /What remains: where a person stood, how tall, with whom and when/,
-        /after the last head that someone else has kept/,
-        /It does not prove .* that no one else uses the pictures of the same camera/,
-      ],
-    ],
-    [
-      'fr',
-      [
-        /au moins 99,997\s?% de la surface des personnes/,
-        /Une personne que le programme ne trouve pas et qui ne bouge pas n’est pas couverte/,
-        /après la dernière tête qu’un tiers a conservée/,
-        /ne prouve pas .* que personne d’autre n’utilise les images de la même caméra/,
-      ],
-    ],
-  ] as const) {
-    const { page } = await makePages(t, {}, '--language', language);
-    for (const sentence of says) t.match(text(page).replace(/\s+/g, ' '), sentence);
-    t.notMatch(
-      text(page),
-      /unrecognisable|méconnaissable|unnoticed|sans que cela se voie/,
-      'no promise without limits',
-    );
-  }
-});
+void t.test(
+  'statements on redaction and on the journal include their limits',
+  { skip: unlessAll },
+  async (t) => {
+    const { page } = await makePages(t, {}, '--language', 'en');
+    for (const sentence of [
+      /at least 99\.997\s?% of the area of people/,
+      /A person whom the program does not find and who does not move is not covered/,
+      /What remains: where a person stood, how tall, with whom and when/,
+      /after the last head that someone else has kept/,
+      /It does not prove .* that no one else uses the pictures of the same camera/,
+    ])
+      t.match(text(page).replace(/\s+/g, ' '), sentence);
+    t.notMatch(text(page), /unrecognisable|unnoticed/, 'no promise without limits');
+  },
+);
 
 void t.test('the page says that nothing is analysed without a valid authorisation', async (t) => {
   const past = { notBefore: '2025-01-01T00:00:00.000Z', notAfter: '2025-02-01T00:00:00.000Z' };
@@ -310,25 +262,29 @@ void t.test('the page says that nothing is analysed without a valid authorisatio
   );
 });
 
-void t.test('the page describes sealed stills and their recipients, in French by default', async (t) => {
-  const recipients = ['q', 'p'].map((letter) => `age1${letter.repeat(58)}`);
-  const box = hourBefore(10)
-    .live(20)
-    .unseal('2026/77', true)
-    .unseal('2026/78', true)
-    .unseal('2026/79', false);
-  const { page } = await madeOf(t, box.live(40), { ageRecipients: recipients });
-  t.match(page, '<html lang="fr">');
-  t.match(text(page), /Images scellées .*: 5 jours\./);
-  for (const recipient of recipients) t.match(page, recipient, 'the keys that open them');
-  t.match(text(page), /remises : 2\b/);
-  const english = await madeOf(t, box, { ageRecipients: recipients }, '--language', 'en');
-  t.match(text(english.page), /no part of it is covered but the hidden parts/);
-  t.match(text(english.page), /Only these 2 keys open it:/);
-  t.match(text(english.page), /handed out in the months below: 2\b/);
-  const handed = [...english.page.matchAll(/<td class="figure">([\d,]+)<\/td>/g)].at(-1);
-  t.equal(handed?.[1], '2', 'a request without a still hands out nothing');
-});
+void t.test(
+  'the page describes sealed stills and their recipients, in French by default',
+  { skip: unlessAll },
+  async (t) => {
+    const recipients = ['q', 'p'].map((letter) => `age1${letter.repeat(58)}`);
+    const box = hourBefore(10)
+      .live(20)
+      .unseal('2026/77', true)
+      .unseal('2026/78', true)
+      .unseal('2026/79', false);
+    const { page } = await madeOf(t, box.live(40), { ageRecipients: recipients });
+    t.match(page, '<html lang="fr">');
+    t.match(text(page), /Images scellées .*: 5 jours\./);
+    for (const recipient of recipients) t.match(page, recipient, 'the keys that open them');
+    t.match(text(page), /remises : 2\b/);
+    const english = await madeOf(t, box, { ageRecipients: recipients }, '--language', 'en');
+    t.match(text(english.page), /no part of it is covered but the hidden parts/);
+    t.match(text(english.page), /Only these 2 keys open it:/);
+    t.match(text(english.page), /handed out in the months below: 2\b/);
+    const handed = [...english.page.matchAll(/<td class="figure">([\d,]+)<\/td>/g)].at(-1);
+    t.equal(handed?.[1], '2', 'a request without a still hands out nothing');
+  },
+);
 
 void t.test('a changed journal is reported on the page and by exit code 1', async (t) => {
   const { stateDir, runAgain, out } = await makePages(t);
@@ -347,14 +303,12 @@ async function checkRefusal(t: Test, run: Program, says: RegExp): Promise<void> 
   t.equal(run.err.trim().split('\n').length, 1, run.err);
 }
 
-void t.test('bad input is reported in one clear line', async (t) => {
+void t.test('bad input is reported in one clear line', { skip: unlessAll }, async (t) => {
   const { runAgain, stateDir, out } = await makePages(t);
   for (const [args, says] of [
     [['--url', 'ville.example'], /^vigie-oversight: --url: "ville.example" is not right; write the address/],
     [['--contact', ' '], /^vigie-oversight: --contact: empty/],
     [['--journal', join(stateDir, 'none')], /^vigie-oversight: .*none cannot be read/],
-    [['--key', 'nonsense'], /^vigie-oversight: .*not an ed25519 verifier key/],
-    [['--config', join(stateDir, 'none.yaml')], /^vigie-oversight: .*none.yaml: no such file/],
   ] as const) {
     await checkRefusal(t, runAgain(...args), says);
   }
@@ -366,79 +320,56 @@ void t.test('bad input is reported in one clear line', async (t) => {
   );
 });
 
-void t.test('an order, key or configuration of another box or authority is refused', async (t) => {
-  const { runAgain, file, authorisation, out } = await makePages(t);
-  rmSync(out, { recursive: true });
-  const dir = scratch(t);
-  const writeScratch = (name: string, content: string | Buffer): string => {
-    writeFileSync(join(dir, name), content, { mode: 0o644 });
-    return join(dir, name);
-  };
-  const config = JSON.parse(readFileSync(file, 'utf8')) as Config;
-  const { authorityKey: _key, ...keyless } = config;
-  const far = writeScratch(
-    'far.yaml',
-    JSON.stringify({ ...config, authorityKey: '/etc/vigie-none/authority.pub' }),
-  );
-  const other = testKey();
-  const pem = other.publicKey.export({ type: 'spki', format: 'pem' }).toString();
-  const writeSigned = (name: string, content: object): string =>
-    writeScratch(name, signedAuthorisation(content));
-  const strange = new Journal({ stateDir: dir, origin: 'vigie/marseille-1/canebiere-018' });
-  strange.start();
-  const strangeKey = verifierKey(
-    'vigie/marseille-1/canebiere-018',
-    readJournalKey(join(dir, JOURNAL_KEY_FILE)),
-  );
-  for (const [args, says] of [
-    [['--order', join(dir, 'none')], /: --order: authorisation .*none cannot be read/],
-    [['--order', file], /: --order: authorisation .*: not a signed authorisation/],
-    [
-      ['--order', writeScratch('by-another', signedAuthorisation(authorisationFor(config), other))],
-      /: --order: authorisation .*by-another: /,
-    ],
-    [
-      ['--order', writeSigned('for-another', authorisationFor({ ...config, box: 'canebiere-018' }))],
-      /: --order: authorisation 2026-77 is for canebiere-018 at marseille-1; this is canebiere-017/,
-    ],
-    [
+void t.test(
+  'an order, key or configuration of another box or authority is refused',
+  { skip: unlessAll },
+  async (t) => {
+    const { runAgain, file, authorisation, out } = await makePages(t);
+    rmSync(out, { recursive: true });
+    const dir = scratch(t);
+    const writeScratch = (name: string, content: string | Buffer): string => {
+      writeFileSync(join(dir, name), content, { mode: 0o644 });
+      return join(dir, name);
+    };
+    const config = JSON.parse(readFileSync(file, 'utf8')) as Config;
+    const { authorityKey: _key, ...keyless } = config;
+    const far = writeScratch(
+      'far.yaml',
+      JSON.stringify({ ...config, authorityKey: '/etc/vigie-none/authority.pub' }),
+    );
+    const other = testKey();
+    const writeSigned = (name: string, content: object): string =>
+      writeScratch(name, signedAuthorisation(content));
+    const strange = 'vigie/marseille-1/canebiere-018';
+    new Journal({ stateDir: dir, origin: strange }).start();
+    const strangeKey = verifierKey(strange, readJournalKey(join(dir, JOURNAL_KEY_FILE)));
+    for (const [args, says] of [
       [
-        '--order',
-        writeSigned('for-a-camera', { ...authorisationFor(config), camera: 'rtsp://10.0.0.9/main' }),
+        ['--order', writeScratch('by-another', signedAuthorisation(authorisationFor(config), other))],
+        /: --order: authorisation .*by-another: /,
       ],
-      /: --order: authorisation 2026-77 is for the camera rtsp:\/\/10\.0\.0\.9\/main/,
-    ],
-    [
-      ['--order', authorisation, '--authority-key', writeScratch('other.pub', pem)],
-      /: --order: authorisation /,
-    ],
-    [
-      ['--order', authorisation, '--config', writeScratch('keyless.yaml', JSON.stringify(keyless))],
-      /: --order: `authorityKey` is not in the configuration; .* with --authority-key/,
-    ],
-    [
-      ['--order', authorisation, '--config', far],
-      /: authorityKey \/etc\/vigie-none\/authority.pub cannot be read.*; name another file with --authority-key/,
-    ],
-    [
-      ['--key', strangeKey, '--journal', join(dir, 'journal')],
-      /: --key: it is the key of box canebiere-018 at marseille-1, and --config that of box canebiere-017 at/,
-    ],
-  ] as const) {
-    await checkRefusal(t, runAgain(...args), says);
-  }
-  t.notOk(existsSync(out), 'nothing was written');
-  const program = runAgain(
-    '--order',
-    authorisation,
-    '--config',
-    far,
-    '--authority-key',
-    String(config.authorityKey),
-  );
-  t.equal(await program.exit, 0, program.err);
-  t.equal(program.err, '', 'the key where it lies here');
-});
+      [
+        ['--order', writeSigned('for-another', authorisationFor({ ...config, box: 'canebiere-018' }))],
+        /: --order: authorisation 2026-77 is for canebiere-018 at marseille-1; this is canebiere-017/,
+      ],
+      [
+        ['--order', authorisation, '--config', writeScratch('keyless.yaml', JSON.stringify(keyless))],
+        /: --order: `authorityKey` is not in the configuration; .* with --authority-key/,
+      ],
+      [
+        ['--order', authorisation, '--config', far],
+        /: authorityKey \/etc\/vigie-none\/authority.pub cannot be read.*; name another file with --authority-key/,
+      ],
+      [
+        ['--key', strangeKey, '--journal', join(dir, 'journal')],
+        /: --key: it is the key of box canebiere-018 at marseille-1, and --config that of box canebiere-017 at/,
+      ],
+    ] as const) {
+      await checkRefusal(t, runAgain(...args), says);
+    }
+    t.notOk(existsSync(out), 'nothing was written');
+  },
+);
 
 void t.test('the authority’s key must be the one in the box’s journal', async (t) => {
   const obeys = (after: string): BoxLifetime =>
@@ -460,34 +391,25 @@ void t.test('the authority’s key must be the one in the box’s journal', asyn
   );
 });
 
-void t.test('an export gives the same figures as the folder', async (t) => {
-  const { runAgain, authorisation, stateDir, out, page } = await makePages(t, {}, '--language', 'en');
-  const file = join(scratch(t), 'box.jsonl');
-  exportJournal(join(stateDir, 'journal'), file);
-  const run = runAgain('--order', authorisation, '--journal', file, '--language', 'en');
-  t.equal(await run.exit, 0, run.err);
-  const counts = (html: string): string => /<table class="months">.*<\/table>/s.exec(html)?.[0] ?? '';
-  const valuesIn = (html: string): string[] =>
-    [...counts(html).matchAll(/<td class="figure">[^<]*/g)].map(([cell]) => cell);
-  t.strictSame(valuesIn(readFileSync(join(out, 'index.html'), 'utf8')), valuesIn(page));
-  t.equal(valuesIn(page).length > 0, true);
-});
-
-void t.test('a browser shows page and sign at any width', { skip: browserMissing() }, async (t) => {
-  const { page, sign, out } = await makePages(t);
-  const dir = scratch(t);
-  const overflowScript =
-    '{ beyond: document.documentElement.scrollWidth - innerWidth, shown: document.body.innerText }';
-  for (const width of [320, 1100]) {
-    const layout = measured(dir, page, width, overflowScript) as { beyond: number; shown: string };
-    t.ok(layout.beyond <= 0, `nothing beyond a width of ${width}: ${layout.beyond}`);
-    t.match(layout.shown, 'Ce qui donne l’alerte');
-  }
-  const svg = 'document.querySelector("svg").getBoundingClientRect().width';
-  t.ok(Number(measured(dir, sign, 800, svg)) > 150, 'the code is large enough to be read');
-  for (const name of ['index', 'sign']) {
-    const picture = join(dir, `${name}.png`);
-    chromium(dir, '--window-size=800,1400', `--screenshot=${picture}`, join(out, `${name}.html`));
-    t.ok(statSync(picture).size > 20_000, `${name} can be drawn`);
-  }
-});
+void t.test(
+  'a browser shows page and sign at any width',
+  { skip: unlessAll || browserMissing() },
+  async (t) => {
+    const { page, sign, out } = await makePages(t);
+    const dir = scratch(t);
+    const overflowScript =
+      '{ beyond: document.documentElement.scrollWidth - innerWidth, shown: document.body.innerText }';
+    for (const width of [320, 1100]) {
+      const layout = measured(dir, page, width, overflowScript) as { beyond: number; shown: string };
+      t.ok(layout.beyond <= 0, `nothing beyond a width of ${width}: ${layout.beyond}`);
+      t.match(layout.shown, 'Ce qui donne l’alerte');
+    }
+    const svg = 'document.querySelector("svg").getBoundingClientRect().width';
+    t.ok(Number(measured(dir, sign, 800, svg)) > 150, 'the code is large enough to be read');
+    for (const name of ['index', 'sign']) {
+      const picture = join(dir, `${name}.png`);
+      chromium(dir, '--window-size=800,1400', `--screenshot=${picture}`, join(out, `${name}.html`));
+      t.ok(statSync(picture).size > 20_000, `${name} can be drawn`);
+    }
+  },
+);

@@ -169,17 +169,8 @@ void t.test('the witness reads a journal or its export without a broker', async 
   const old = join(dir, 'old');
   cpSync(join(box, 'journal'), old, { recursive: true });
   const witnessed = async (place: string) => {
-    const run = oversight(
-      t,
-      'witness',
-      '--dir',
-      join(dir, 'kept'),
-      '--keys',
-      keys,
-      '--name',
-      'court.example',
-      place,
-    );
+    const args = ['--dir', join(dir, 'kept'), '--keys', keys, '--name', 'court.example', place];
+    const run = oversight(t, 'witness', ...args);
     return { code: await run.exit, out: run.out, err: run.err };
   };
   t.match(await witnessed(join(box, 'journal')), {
@@ -208,28 +199,18 @@ void t.test('over a broker heads are cosigned as they arrive, and the box stores
   const topic = topicsOf(SITE, BOX).journalWitnessed;
   const outcomes: boolean[] = [];
   const publish = (): void => delivery.publisher.journalHead(journal.head ?? '', journal.provenHead());
-  const inbox = new Map([
-    [
-      topic,
-      (payload: Buffer) => {
-        outcomes.push(journal.takeWitnessed(payload.toString()));
-        if (journal.witnessedSize < journal.size) publish();
-      },
-    ],
-  ]);
+  const take = (payload: Buffer): void => {
+    outcomes.push(journal.takeWitnessed(payload.toString()));
+    if (journal.witnessedSize < journal.size) publish();
+  };
+  const inbox = new Map([[topic, take]]);
   const { delivery } = deliver(t, room.config, outbox, {}, inbox);
   publish();
   writeFileSync(join(dir, 'boxes.vkey'), keyOf(box));
   const { cert, key } = await pairOf(room, 'witness');
   const tls = ['--site', SITE, '--ca', room.authority.ca, '--cert', cert, '--cert-key', key];
-  const stateArgs = [
-    '--dir',
-    join(dir, 'kept'),
-    '--keys',
-    join(dir, 'boxes.vkey'),
-    '--name',
-    'witness.example',
-  ];
+  const stateArgs = ['--dir', join(dir, 'kept'), '--keys', join(dir, 'boxes.vkey')];
+  stateArgs.push('--name', 'witness.example');
   const program = oversight(t, 'witness', '--room', room.broker.programsUrl, ...tls, ...stateArgs);
   await waitUntil(t, 'the first head is cosigned', () => journal.witnessedSize === 3);
   fill(journal, 30);
@@ -260,16 +241,8 @@ void t.test('over a broker heads are cosigned as they arrive, and the box stores
   t.equal(await program.exit, 1, 'there was an alarm');
   t.equal(journal.witnessedSize, 31);
   const vkey = /key of this witness: (\S+)/.exec(program.out)?.[1] ?? '';
-  const verified = oversight(
-    t,
-    'verify',
-    join(box, 'journal'),
-    '--key',
-    keyOf(box),
-    '--witness',
-    vkey,
-    '--json',
-  );
+  const args = ['--key', keyOf(box), '--witness', vkey, '--json'];
+  const verified = oversight(t, 'verify', join(box, 'journal'), ...args);
   t.equal(await verified.exit, 0, verified.err);
   t.match(JSON.parse(verified.out), { inOrder: true, witnesses: [{ name: 'witness.example', size: 31 }] });
 });

@@ -4,12 +4,10 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import type { Authorisation } from '../../agent/contract/authorisation.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import type { PointNorm } from '../../agent/contract/geometry.ts';
-import { covers } from '../../agent/contract/polygon.ts';
 import { BOX_FILE, RestraintFolder } from '../../agent/orders/restraint-folder.ts';
 import { authorisationRefusal, openAuthorisation } from '../../agent/orders/signed-authorisation.ts';
 import { SUSPENSION_FILE } from '../../agent/orders/suspension.ts';
@@ -32,6 +30,7 @@ import { HandClock } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { flips, REFUSAL_TIMEOUT_S, verdictOf } from '../lib/refusals.ts';
 import { BOX, SITE } from '../lib/room.ts';
+import { rectangle } from '../lib/street.ts';
 
 t.setTimeout(REFUSAL_TIMEOUT_S * 1000);
 
@@ -40,12 +39,6 @@ const START_MS = new HandClock().epochMs;
 const iso = (ms: number): string => new Date(ms).toISOString();
 const PLACE = { site: SITE, box: BOX, camera: 'rtsp://10.0.0.2/main' };
 
-const rectangle = (x1: number, y1: number, x2: number, y2: number): PointNorm[] => [
-  [x1, y1],
-  [x2, y1],
-  [x2, y2],
-  [x1, y2],
-];
 /** A courtyard around a house that is open to the street, at the picture's top. */
 const COURT: PointNorm[] = [
   [0, 0],
@@ -183,44 +176,6 @@ void t.test('a line lies inside when both ends and all between them do', async (
   t.notOk(isCovered([0, 0], [1, 0]), 'along the street, from corner to corner');
   t.notOk(isCovered([0.1, 0.8], [0.5, 0.5]), 'one end in the house');
   t.notOk(isCovered([0.4, 0.1], [0.6, 0.6]), 'in the house');
-});
-
-/** Checks many points of the zone's outline: none lies outside of the authorised outline, as a picture would show. */
-void t.test('a zone is inside only if no point of it is outside', async (t) => {
-  // Off the grid of the drawing's own digits.
-  const steps = Array.from({ length: 50 }, (_, i) => 0.2003 + i * 0.01207);
-  const points = steps.flatMap((x) => steps.map((y): PointNorm => [x, y]));
-  // Around a centre, so that it does not cross itself, with near and far corners, so that it is concave.
-  const star = (scale: number) =>
-    fc
-      .record({
-        x: fc.double({ min: 0.4, max: 0.6, noNaN: true }),
-        y: fc.double({ min: 0.4, max: 0.6, noNaN: true }),
-        radii: fc.array(fc.double({ min: 0.1, max: 0.4, noNaN: true }), { minLength: 3, maxLength: 12 }),
-      })
-      .map(({ x, y, radii }) =>
-        radii.map((radius, i): PointNorm => {
-          const angle = (2 * Math.PI * i) / radii.length;
-          return [x + scale * radius * Math.cos(angle), y + scale * radius * Math.sin(angle)];
-        }),
-      );
-  const inside = (polygon: readonly PointNorm[], [x, y]: PointNorm): boolean =>
-    polygon.reduce((is, [x1, y1], i) => {
-      const [x2, y2] = polygon[(i + 1) % polygon.length] ?? [x1, y1];
-      return y1 > y !== y2 > y && x < x1 + ((y - y1) * (x2 - x1)) / (y2 - y1) ? !is : is;
-    }, false);
-  let [within, outsideCount] = [0, 0];
-  fc.assert(
-    fc.property(star(1), star(0.3), (outer, inner) => {
-      const strays = points.some((point) => inside(inner, point) && !inside(outer, point));
-      const isCovered = covers(outer, inner);
-      if (isCovered) within += 1;
-      else outsideCount += 1;
-      return !(isCovered && strays) && covers(outer, outer);
-    }),
-    { numRuns: 400 },
-  );
-  t.ok(within > 5 && outsideCount > 50, `${within} inside, ${outsideCount} not`);
 });
 
 void t.test('an order accepts only valid outlines and masks', async (t) => {

@@ -5,27 +5,24 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { TrustedClock } from '../../agent/base/trusted-clock.ts';
 import type { Config } from '../../agent/contract/config.ts';
-import type { VigieEvent } from '../../agent/contract/event.ts';
-import type { HealthReport } from '../../agent/contract/health.ts';
 import type { JournalContent } from '../../agent/contract/journal.ts';
-import { AgentFlow } from '../../agent/flow.ts';
 import { type Ending, remindersOf } from '../../agent/incident/expiry.ts';
 import { CertificateDates } from '../../agent/mqtt/certificate-dates.ts';
-import { JOURNAL_KEY_FILE, readJournalKey } from '../../agent/restraint/journal/key.ts';
-import { verifierKey } from '../../agent/restraint/journal/note.ts';
 import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
-import { Contract } from '../../scripts/lib/contract.ts';
-import { configOf, makeAgent } from '../lib/agent.ts';
+import { makeAgent, streetConfig } from '../lib/agent.ts';
 import { authorisationFor, authorised, signedAuthorisation } from '../lib/authority.ts';
-import { boxWith, contentsIn, fits, type Lifetime, live, RULE, zone } from '../lib/config-lives.ts';
-import { KeptNotes } from '../lib/kept-notes.ts';
-import { HandClock, SILENT } from '../lib/outbox.ts';
+import { boxWith, fits, type Lifetime, live, RULE, zone } from '../lib/config-lives.ts';
+import { contentsIn, keyOf } from '../lib/journal.ts';
+import { KeptNotes, makeFlow } from '../lib/kept-notes.ts';
+import { HandClock } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { oversight, vigie } from '../lib/program.ts';
-import { BOX, clientOf, makeRoom, SITE, waitUntil } from '../lib/room.ts';
+import { makeRoom, waitUntil } from '../lib/room.ts';
+import { openInbox } from '../lib/room-inbox.ts';
+import { rectangle } from '../lib/street.ts';
 
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
@@ -46,52 +43,17 @@ t.test('a redrawn zone is in the journal with both drawings, and reported once',
   });
   const outline = {
     id: 'court',
-    polygon: [
-      [0.5, 0.4],
-      [1, 0.4],
-      [1, 1],
-      [0.5, 1],
-    ] as [number, number][],
+    polygon: rectangle(0.5, 0.4, 1, 1),
   };
   const change = live(stateDir, movedConfig, {
     authorisation: authorisationFor(movedConfig, { outlines: [outline] }),
   });
   t.strictSame(types(change), ['config', 'geometry', 'start']);
+  const polygonAt = (left: number): unknown => (zone('', left) as { polygon: unknown }).polygon;
   t.strictSame((change.entered[1] as { places?: unknown }).places, [
-    {
-      list: 'zones',
-      id: 'court',
-      before: [
-        [0.1, 0.5],
-        [0.3, 0.5],
-        [0.3, 0.9],
-      ],
-      after: [
-        [0.6, 0.5],
-        [0.8, 0.5],
-        [0.8, 0.9],
-      ],
-    },
-    {
-      list: 'zones',
-      id: 'lawn',
-      before: null,
-      after: [
-        [0.2, 0.5],
-        [0.4, 0.5],
-        [0.4, 0.9],
-      ],
-    },
-    {
-      list: 'masks',
-      id: 'windows',
-      before: null,
-      after: [
-        [0, 0.5],
-        [0.2, 0.5],
-        [0.2, 0.9],
-      ],
-    },
+    { list: 'zones', id: 'court', before: polygonAt(0.1), after: polygonAt(0.6) },
+    { list: 'zones', id: 'lawn', before: null, after: polygonAt(0.2) },
+    { list: 'masks', id: 'windows', before: null, after: polygonAt(0) },
   ]);
   t.strictSame(
     change.messages.map(({ phase }) => phase),
@@ -246,15 +208,8 @@ t.test('an ending is reported 30 days, 7 days and 1 day before, once each, resta
     });
   const start = () => {
     const steady = new TrustedClock(clock, () => synced);
-    const flow = new AgentFlow({
-      keepSealed: undefined,
-      config: boxWith(),
-      sink: notes,
-      clock,
-      log: SILENT,
-      boot: `b${++boot}`,
-      clockSynced: () => synced,
-    });
+    const options = { boot: `b${++boot}`, clockSynced: () => synced };
+    const flow = makeFlow(notes, clock, boxWith(), options);
     flow.start(notes);
     // The agent checks twice a second; here the check runs every half hour.
     return (days: number): string[] => {
@@ -295,15 +250,8 @@ t.test('an ending is reported 30 days, 7 days and 1 day before, once each, resta
   endMs = old + 365 * DAY_MS;
   t.strictSame(run(1), ['order-30 end renewed', 'order-7 end renewed', 'order-1 end renewed']);
 
-  endMs = clock.epochMs + 5 * DAY_MS;
-  t.strictSame(run(1), ['order-30 start 5', 'order-7 start 5'], 'the next one');
-  run = start();
-  endMs += 15 * DAY_MS;
-  t.match(
-    run(1),
-    ['order-30 end renewed', /order-30 start 1\d/, 'order-7 end renewed'],
-    'renewed for two weeks while the agent was stopped',
-  );
+  endMs = clock.epochMs + 20 * DAY_MS;
+  t.match(run(1), [/^order-30 start \d+$/], 'the next one');
   endMs = null;
   t.match(run(1), [/^order-30 end \d+ renewed$/], 'none is configured any more');
 
@@ -345,12 +293,6 @@ t.test('the certificates of the broker’s connection are read again each day an
   place(cert, first.cert);
   dates.reload();
   t.equal(dates.report?.notAfter, '2027-01-01T12:00:00.000Z', 'when asked');
-  place(ca, second.cert, first.cert);
-  dates.reload();
-  t.equal(dates.ends.ca, Date.UTC(2027, 0, 1, 12), 'the certificate of a bundle that ends first');
-  clock.epochMs += 60 * DAY_MS;
-  dates.reload();
-  t.equal(dates.ends.ca, Date.UTC(2028, 0, 1, 12), 'and is not over');
   writeFileSync(cert, '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n');
   rmSync(ca);
   dates.reload();
@@ -359,32 +301,14 @@ t.test('the certificates of the broker’s connection are read again each day an
   t.strictSame(new CertificateDates({ config: undefined, clock }).ends, { certificate: null, ca: null });
 });
 
-t.test('the box looks under a permit to install, runs no rule, and says so everywhere', async (t: Test) => {
+t.test('the box looks under a permit to install, runs no rule, and says so everywhere', async (t) => {
   const room = await makeRoom(t);
-  const client = await clientOf(t, room, 'room');
-  const contract = new Contract();
-  const events: VigieEvent[] = [];
-  const health: HealthReport[] = [];
-  const modes: { installation?: boolean; order: string | null; mode: string }[] = [];
-  client.on('message', (topic, payload, packet) => {
-    for (const problem of contract.problems(packet)) t.fail(problem);
-    const content = (): never => JSON.parse(String(payload)) as never;
-    if (topic.includes('/evt/')) events.push(content());
-    if (topic.endsWith('/health')) health.push(content());
-    if (topic.endsWith('/mode')) {
-      const { payload: inner } = content() as { payload: string };
-      modes.push(JSON.parse(Buffer.from(inner, 'base64').toString()) as never);
-    }
-  });
-  await client.subscribeAsync('vigie/#', { qos: 1, rap: true });
+  const inbox = await openInbox(t, room);
   const dir = scratch(t);
   const stateDir = join(dir, 'state');
   const box = (left: number): Config =>
-    configOf({
-      site: SITE,
-      box: BOX,
+    streetConfig(room, {
       camera: { source: 'test:pattern', fps: 5 },
-      mqtt: { ...room.config, ack: 'broker' },
       zones: [zone('court', left)],
       rules: [RULE],
     });
@@ -421,17 +345,14 @@ t.test('the box looks under a permit to install, runs no rule, and says so every
       ],
     },
   });
-  await waitUntil(t, 'the room knows', () => modes.some((mode) => mode.installation === true), SLOW_MS);
-  t.match(modes.at(-1), { order: '2026-80-I', installation: true, mode: 'active' });
-  const kinds = (): string[] => events.map(({ data }) => `${data.rule.kind} ${data.phase}`);
+  await waitUntil(t, 'the room knows', () => inbox.modes.at(-1)?.installation === true, SLOW_MS);
+  t.match(inbox.modes.at(-1), { order: '2026-80-I', installation: true, mode: 'active' });
+  const kinds = (): string[] => inbox.events().map(({ data }) => `${data.rule.kind} ${data.phase}`);
   await waitUntil(t, 'the change was reported', () => kinds().includes('config-changed end'), SLOW_MS);
-  t.match(
-    events.find(({ data }) => data.rule.kind === 'config-changed'),
-    {
-      subject: 'camera',
-      data: { severity: 'system', cause: { changed: [{ id: 'court', outlined: false }] } },
-    },
-  );
+  t.match(inbox.events('config-changed')[0], {
+    subject: 'camera',
+    data: { severity: 'system', cause: { changed: [{ id: 'court', outlined: false }] } },
+  });
   t.ok(kinds().includes('rule-unauthorised start'));
   const status = vigie(t, 'status', '--state', stateDir);
   await status.exit;
@@ -439,7 +360,7 @@ t.test('the box looks under a permit to install, runs no rule, and says so every
   t.equal(status.code, 1, 'a person must place the order');
   await agent.stop();
   t.notOk(
-    events.some(({ data }) => data.severity === 'alert'),
+    inbox.events().some(({ data }) => data.severity === 'alert'),
     'no alert was raised',
   );
   const entries = contentsIn(stateDir);
@@ -447,8 +368,7 @@ t.test('the box looks under a permit to install, runs no rule, and says so every
     entries.find((entry) => entry.type === 'authorisation' && entry.order === '2026-80-I'),
     { installation: true },
   );
-  const key = verifierKey(`vigie/${SITE}/${BOX}`, readJournalKey(join(stateDir, JOURNAL_KEY_FILE)));
-  const journalReport = oversight(t, 'report', join(stateDir, 'journal'), '--key', key);
+  const journalReport = oversight(t, 'report', join(stateDir, 'journal'), '--key', keyOf(stateDir));
   await journalReport.exit;
   t.match(journalReport.out, /installation authorisation, under which no rule runs: 2026-80-I, valid/);
   t.match(

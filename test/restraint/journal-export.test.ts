@@ -7,13 +7,13 @@ import { exportJournal } from '../../agent/restraint/journal/export.ts';
 import { COSIGNATURE, parseVerifierKey } from '../../agent/restraint/journal/note.ts';
 import type { Against } from '../../scripts/lib/journal/verification.ts';
 import { Witness } from '../../scripts/programs/oversight/witness/witness.ts';
-import { FULL } from '../lib/run.ts';
 import { AT, fill, keyOf, noteIn, ORIGIN, openJournal, wrongAt } from '../lib/journal.ts';
 import { scratch } from '../lib/paths.ts';
 import { oversight, vigie } from '../lib/program.ts';
 import { randomOf, SEED } from '../lib/random.ts';
+import { FULL } from '../lib/run.ts';
 
-const TAMPERINGS = FULL ? 1000 : 250;
+const TAMPERINGS = FULL ? 1000 : 60;
 t.comment(`VIGIE_TEST_SEED=${SEED}`);
 
 const sourceDir = scratch(t);
@@ -50,17 +50,6 @@ const TAMPER: Readonly<Record<string, (lines: string[], randomBelow: RandomBelow
     lines[at] = bytes.toString('latin1');
   },
   truncated: (lines, randomBelow) => void lines.splice(1 + randomBelow(lines.length - 1)),
-  dropped: (lines, randomBelow) => void lines.splice(randomBelow(lines.length), 1),
-  repeated: (lines, randomBelow) => {
-    const at = randomBelow(lines.length);
-    lines.splice(at, 0, lines[at] as string);
-  },
-  reordered: (lines, randomBelow) => {
-    const [a, b] = [1 + randomBelow(lines.length - 1), 1 + randomBelow(lines.length - 1)];
-    const [one, other] = [lines[a] as string, lines[b] as string];
-    lines[a] = other;
-    lines[b] = one;
-  },
   'reordered and renumbered': (lines, randomBelow) => {
     const a = 1 + randomBelow(lines.length - 2);
     const [one, other] = [lines[a] as string, lines[a + 1] as string];
@@ -76,7 +65,6 @@ const TAMPER: Readonly<Record<string, (lines: string[], randomBelow: RandomBelow
     const sha256 = 'ab'.repeat(32);
     lines[index + 1] = JSON.stringify({ index, erased: true, sha256 });
   },
-  appended: (lines) => void lines.push(lines.at(-1) as string),
   'with another size': (lines, randomBelow) => {
     lines[0] = (lines[0] as string).replace(/\\n\d+\\n/, `\\n${randomBelow(600)}\\n`);
   },
@@ -166,7 +154,11 @@ void t.test(
       origin: ORIGIN,
       wrong: [/root/],
     });
+    const keyRun = vigie(t, 'journal', 'key', '--state', sourceDir);
+    t.equal(await keyRun.exit, 0, keyRun.err);
+    t.equal(keyRun.out.trim(), key);
     for (const [args, message] of [
+      [['verify', out, '--key', 'nonsense'], /not an ed25519 verifier key/],
       [['verify', vkey, '--key', vkey], /is not an export of vigie journal export/],
       [['export', join(sourceDir, 'nowhere'), '--out', `${out}.2`], /does not contain a journal/],
       [['export', join(sourceDir, 'journal'), '--out', out], /name a new file with --out/],

@@ -1,9 +1,7 @@
 /** Tests the journal on real disks: every edit, cut, reordering, fork and rollback is detected. */
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
   appendFileSync,
-  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -15,25 +13,25 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { exportJournal } from '../../agent/restraint/journal/export.ts';
 import { readSteadily } from '../../agent/restraint/journal/files.ts';
-import { JOURNAL_KEY_FILE, readJournalKey } from '../../agent/restraint/journal/key.ts';
+import { JOURNAL_KEY_FILE } from '../../agent/restraint/journal/key.ts';
 import { unpackEntries } from '../../agent/restraint/journal/layout.ts';
-import { openCheckpoint, parseVerifierKey, signCheckpoint } from '../../agent/restraint/journal/note.ts';
-import { type Against, verifyJournal } from '../../scripts/lib/journal/verification.ts';
-import { FULL, unlessFull } from '../lib/run.ts';
+import { parseVerifierKey } from '../../agent/restraint/journal/note.ts';
+import { verifyJournal } from '../../scripts/lib/journal/verification.ts';
 import { AT, filesBelow, fill, keyOf, noteIn, ORIGIN, openJournal, wrongIn } from '../lib/journal.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
-import { oversight, vigie } from '../lib/program.ts';
+import { oversight, start } from '../lib/program.ts';
 import { randomOf, SEED } from '../lib/random.ts';
 import { waitUntil } from '../lib/room.ts';
+import { ALL, FULL, unlessFull } from '../lib/run.ts';
 
 const WRITER = fileURLToPath(new URL('../lib/journal-writer.js', import.meta.url));
-const TAMPERINGS = FULL ? 1000 : 80;
-const KILLS = FULL ? 20 : 5;
+const TAMPERINGS = FULL ? 1000 : ALL ? 80 : 40;
+const KILLS = FULL ? 20 : ALL ? 5 : 1;
 /** Number of readings of a journal during continuous writing. */
-const BESIDE_A_WRITER = FULL ? 80 : 32;
+const BESIDE_A_WRITER = FULL ? 80 : ALL ? 32 : 8;
 t.comment(`VIGIE_TEST_SEED=${SEED}`);
 
 /** 600 entries, three of them erased, opened again; every file in the folder counts. */
@@ -124,13 +122,6 @@ const TAMPER = {
     pieces?.splice(randomBelow(pieces.length), 1);
     return pieces && Buffer.concat(pieces);
   },
-  repeat(before: Buffer, path: string, randomBelow: (n: number) => number): Buffer | undefined {
-    const pieces = piecesOf(before, path);
-    // After the last line of the newest contents it would be beyond the signed end.
-    const at = randomBelow((pieces?.length ?? 1) - 1);
-    pieces?.splice(at, 0, pieces[at] as Buffer);
-    return pieces && Buffer.concat(pieces);
-  },
   erase(before: Buffer, path: string, randomBelow: (n: number) => number): Buffer | undefined {
     if (!path.startsWith('contents/')) return undefined;
     const lines = before.toString().split('\n');
@@ -163,35 +154,6 @@ function piecesOf(bytes: Buffer, path: string): Buffer[] | undefined {
   return unpackEntries(bytes).map((entry) => Buffer.concat([Buffer.of(0, entry.length), entry]));
 }
 
-void t.test('a rollback and a fork are detected by a checkpoint that was kept elsewhere', async (t) => {
-  const [one, other, old] = [scratch(t), scratch(t), scratch(t)];
-  const journal = openJournal(one);
-  fill(journal, 40);
-  cpSync(one, old, { recursive: true });
-  cpSync(one, other, { recursive: true });
-  fill(journal, 60);
-  const keptHead = { file: 'head.txt', note: noteIn(one) };
-  t.strictSame(wrongIn(old), [], 'alone, the older image is valid');
-  t.match(wrongIn(old, keptHead), [/^rolled back or cut short: head\.txt signs 60 entries, here are 40$/]);
-  fill(openJournal(other), 70, 1);
-  t.strictSame(wrongIn(other), [], 'alone, the fork is valid');
-  t.match(wrongIn(other, keptHead), [/^forked: the first 60 entries are not those that head\.txt signs$/]);
-  t.strictSame(wrongIn(one, { file: 'old.txt', note: noteIn(old) }), [], 'an earlier checkpoint fits');
-  t.strictSame(wrongIn(one, keptHead), []);
-});
-
-void t.test('a journal rewritten by another hand does not fit the key', async (t) => {
-  const forger = scratch(t);
-  fill(openJournal(forger), 10);
-  const key = parseVerifierKey(keyOf(intactDir));
-  t.match(verifyJournal(join(forger, 'journal'), key).wrong, [/not signed by .* with this key/]);
-  const otherName = signCheckpoint(
-    { origin: 'vigie/a/b', size: 1, root: Buffer.alloc(32) },
-    readJournalKey(join(intactDir, JOURNAL_KEY_FILE)),
-  );
-  t.throws(() => openCheckpoint(otherName, key), /not signed by/);
-});
-
 void t.test('a journal that was tampered with does not continue', async (t) => {
   const dir = scratch(t);
   const journal = openJournal(dir);
@@ -210,15 +172,12 @@ void t.test(`a journal is valid and complete after ${KILLS} kills during writing
   const random = randomOf(SEED);
   let last = -1;
   for (let kill = 0; kill < KILLS; kill += 1) {
-    const child = spawn(process.execPath, [WRITER, dir, ORIGIN], { stdio: ['ignore', 'pipe', 'inherit'] });
-    let output = '';
+    const writer = start(t, process.execPath, [WRITER, dir, ORIGIN]);
     const linesWanted = 1 + Math.floor(random() * 30);
-    child.stdout.on('data', (chunk: Buffer) => {
-      output += chunk.toString();
-      if (output.split('\n').length > linesWanted) child.kill('SIGKILL');
-    });
-    await once(child, 'close');
-    last = Math.max(last, ...output.split('\n').slice(0, -1).map(Number));
+    await waitUntil(t, 'it writes', () => writer.out.split('\n').length > linesWanted, 60_000);
+    writer.child.kill('SIGKILL');
+    await writer.exit;
+    last = Math.max(last, ...writer.out.split('\n').slice(0, -1).map(Number));
     const { wrong, checkpoint, trailingLines } = verifyJournal(
       join(dir, 'journal'),
       parseVerifierKey(keyOf(dir)),
@@ -236,31 +195,15 @@ void t.test(`a journal is valid and complete after ${KILLS} kills during writing
   t.strictSame(wrongIn(dir), [], 'and the journal continues after a torn line');
 });
 
-/** Starts a process that appends and erases at full speed until the test ends; returns its folder. */
-async function startWriter(t: Test): Promise<string> {
-  // In memory where possible: the faster the writer, the more often a file disappears during a reading.
-  const dir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'vigie-test-'));
-  const child = spawn(process.execPath, [WRITER, dir, ORIGIN], { stdio: ['ignore', 'pipe', 'inherit'] });
-  t.teardown(async () => {
-    if (child.exitCode === null && child.signalCode === null) {
-      child.kill('SIGKILL');
-      await once(child, 'close');
-    }
-    rmSync(dir, { recursive: true, force: true });
-  });
-  let output = '';
-  child.stdout.on('data', (chunk: Buffer) => {
-    output = (output + chunk.toString()).slice(-100);
-  });
-  // Enough entries that some have been erased.
-  await waitUntil(t, 'it writes', () => Number(output.trim().split('\n').at(-2) ?? 0) > 120, 60_000);
-  return dir;
-}
-
 const sizeIn = (dir: string): number => Number(noteIn(dir).split('\n')[1]);
 
 void t.test(`a journal is valid in each of ${BESIDE_A_WRITER} readings during writing`, async (t) => {
-  const dir = await startWriter(t);
+  // In memory where possible: the faster the writer, the more often a file disappears during a reading.
+  const dir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'vigie-test-'));
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+  const writer = start(t, process.execPath, [WRITER, dir, ORIGIN]);
+  // Enough entries that some have been erased.
+  await waitUntil(t, 'it writes', () => Number(writer.out.trim().split('\n').at(-2) ?? 0) > 120, 60_000);
   const place = join(dir, 'journal');
   const key = keyOf(dir);
   const [problems, sizes]: [string[], Set<number>] = [[], new Set()];
@@ -275,11 +218,10 @@ void t.test(`a journal is valid in each of ${BESIDE_A_WRITER} readings during wr
   }
   t.strictSame(problems, []);
   t.equal(sizes.size, BESIDE_A_WRITER, 'of another size each time');
-  for (const command of [['verify'], ['report', '--json']]) {
-    const [name = '', ...extraArgs] = command;
-    const run = oversight(t, name, place, '--key', key, ...extraArgs);
-    t.equal(await run.exit, 0, run.out.slice(0, 2000));
-  }
+  const run = oversight(t, 'verify', place, '--key', key);
+  t.equal(await run.exit, 0, run.out.slice(0, 2000));
+  writer.child.kill('SIGKILL');
+  await writer.exit;
 });
 
 function exportAndCheck(place: string, file: string, key: string): string[] {
@@ -288,40 +230,6 @@ function exportAndCheck(place: string, file: string, key: string): string[] {
   rmSync(file);
   return wrong.map((line) => `export: ${line}`);
 }
-
-void t.test('tampering is detected during writing too', async (t) => {
-  const dir = await startWriter(t);
-  const place = join(dir, 'journal');
-  const key = parseVerifierKey(keyOf(dir));
-  const old = { file: 'older.txt', note: noteIn(dir) };
-  await waitUntil(t, 'a full file', () => sizeIn(dir) > 300, 60_000);
-  const first = join(place, 'contents/000.jsonl');
-  const checkProblem = (caseName: string, message: RegExp, against: Against = {}): void => {
-    const { wrong } = verifyJournal(place, key, against);
-    t.match(wrong, [message], `${caseName}: ${wrong.join('; ').slice(0, 500)}`);
-  };
-  const before = readFileSync(first);
-  writeFileSync(first, before.toString().replace(/"stepMs":5\b/, '"stepMs":6'));
-  checkProblem('a content', /^contents\/000\.jsonl:6: the content of entry 5 does not fit its hash$/);
-  writeFileSync(first, before.toString().replace(/^\{"index":5,.*$/m, '{"index":5,"erased":true}'));
-  checkProblem(
-    'an erasure that no entry names',
-    /^contents\/000\.jsonl:6: entry 5 is erased, and no entry says so$/,
-  );
-  writeFileSync(first, before);
-  const tile = join(place, 'tile/0/000');
-  const hashes = readFileSync(tile);
-  rmSync(tile);
-  checkProblem('a full tile', /^tile\/0\/000: missing$/);
-  writeFileSync(tile, hashes);
-  const aheadHead = { origin: ORIGIN, size: 1_000_000, root: Buffer.alloc(32) };
-  const note = signCheckpoint(aheadHead, readJournalKey(join(dir, JOURNAL_KEY_FILE)));
-  checkProblem('a rollback', /^rolled back or cut short: kept\.txt signs 1000000 entries, here are \d+$/, {
-    heads: [{ file: 'kept.txt', note }],
-  });
-  const { wrong } = verifyJournal(place, key, { heads: [old] });
-  t.strictSame(wrong, [], 'put back, it is valid');
-});
 
 void t.test('a journal that never holds still is refused after a bounded number of readings', async (t) => {
   const dir = join(scratch(t), 'journal');
@@ -356,35 +264,6 @@ void t.test('an erasure that was cut off is finished at the next start', async (
   openJournal(dir);
   t.match(readFileSync(join(dir, 'journal/contents/000.jsonl'), 'utf8'), /\{"index":1,"erased":true\}\n/);
   t.strictSame(wrongIn(dir), []);
-});
-
-void t.test('the commands show the key and verify the journal', async (t) => {
-  const dir = join(intactDir, 'journal');
-  const key = vigie(t, 'journal', 'key', '--state', intactDir);
-  t.equal(await key.exit, 0, key.err);
-  t.equal(key.out.trim(), keyOf(intactDir));
-  const good = oversight(t, 'verify', dir, '--key', key.out.trim());
-  t.equal(await good.exit, 0, good.err);
-  t.match(good.out, /^key: .*\ntree head: 601 entries, root .*\nIntact: the journal of box canebiere-017 at/);
-  t.match(good.out, / has 601 entries, .*; the contents of 3 were erased, and the journal says so\.\n$/);
-
-  const copy = scratch(t);
-  cpSync(intactDir, copy, { recursive: true });
-  rmSync(join(copy, 'journal/tile/1/000.p/2'));
-  const bad = oversight(t, 'verify', join(copy, 'journal'), '--key', key.out.trim());
-  t.equal(await bad.exit, 1, bad.err);
-  t.match(bad.out, /^wrong: tile\/1\/000\.p\/2: missing\n.*NOT intact: one error was found .*\n$/s);
-
-  for (const [args, message] of [
-    [['verify', dir, '--key', 'nonsense'], /not an ed25519 verifier key/],
-    [['verify', join(intactDir, 'nowhere'), '--key', keyOf(intactDir)], /nowhere cannot be read/],
-    [['verify', dir, '--key', keyOf(intactDir), '--head', 'nowhere'], /nowhere cannot be read/],
-    [['key', '--state', join(intactDir, 'nowhere')], /does not exist/],
-  ] as const) {
-    const refusal = args[0] === 'key' ? vigie(t, 'journal', ...args) : oversight(t, ...args);
-    t.equal(await refusal.exit, 2);
-    t.match(refusal.err, message);
-  }
 });
 
 /** Folder in which Debian installs the packages of golang-…-dev. */

@@ -9,7 +9,8 @@ import { readAuthorityKey } from '../../agent/restraint/authorisation.ts';
 import { testKey } from '../lib/authority.ts';
 import { scratch } from '../lib/paths.ts';
 
-const READS_MS = 700;
+/** Readings of each file, so that many fall between the two looks at a switched link. */
+const READS_MIN = 300;
 
 void t.test('a key is never read through a link that is switched to a file of others', async (t) => {
   const dir = scratch(t);
@@ -31,7 +32,7 @@ void t.test('a key is never read through a link that is switched to a file of ot
     { eval: true, workerData: { link, places: [bad, good] } },
   );
   const counts = { own: 0, foreign: 0, refused: 0 };
-  for (const endMs = performance.now() + READS_MS; performance.now() < endMs; ) {
+  while (Math.min(counts.own, counts.refused) < READS_MIN) {
     try {
       counts[readAuthorityKey(link).equals(own.publicKey) ? 'own' : 'foreign'] += 1;
     } catch {
@@ -40,6 +41,5 @@ void t.test('a key is never read through a link that is switched to a file of ot
   }
   await turning.terminate();
   t.comment(JSON.stringify(counts));
-  t.ok(counts.own > 0 && counts.refused > 0, 'both files were met');
   t.equal(counts.foreign, 0, 'the key that others may write was never accepted');
 });

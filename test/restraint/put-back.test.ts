@@ -1,16 +1,11 @@
 /**
- * Tests older files put back in a plain run, where one user owns everything. The other files reveal a single file. If
- * all files are put back together, only a keeper of the journal's head elsewhere (a witness, the room) detects it. Root
- * detects it too where the package is installed (booted.test.ts).
+ * Tests older files put back in a plain run, where one user owns everything. The other files reveal a single file. A
+ * whole folder put back is detected by a head kept elsewhere (journal-export.test.ts), and by root (booted.all.test.ts).
  */
 import { cpSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { JOURNAL_KEY_FILE, readJournalKey } from '../../agent/restraint/journal/key.ts';
-import { CHECKPOINT } from '../../agent/restraint/journal/layout.ts';
-import { parseVerifierKey, verifierKey } from '../../agent/restraint/journal/note.ts';
 import { Suspension } from '../../agent/restraint/suspension.ts';
-import { verifyJournal } from '../../scripts/lib/journal/verification.ts';
 import { configOf, makeAgent } from '../lib/agent.ts';
 import { authorised } from '../lib/authority.ts';
 import { scratch } from '../lib/paths.ts';
@@ -101,15 +96,3 @@ t.test(
     await box.runUntil('unauthorised');
   },
 );
-
-t.test('a whole folder put back is detected only by a head kept elsewhere', async (t) => {
-  const box = await suspendedBox(t);
-  const head = readFileSync(box.file(`journal/${CHECKPOINT}`), 'utf8');
-  box.putBack('before');
-  t.equal(await box.runUntil('active'), '', 'nothing on the box knows better');
-  const key = readJournalKey(box.file(JOURNAL_KEY_FILE));
-  const verifier = parseVerifierKey(verifierKey(`vigie/${SITE}/${BOX}`, key));
-  const heads = [{ file: 'the witness’s', note: head }];
-  const { wrong } = verifyJournal(box.file('journal'), verifier, { heads });
-  t.match(wrong, [/the witness’s/], 'a head kept elsewhere does not match');
-});

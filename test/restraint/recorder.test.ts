@@ -5,25 +5,19 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { EventArchive } from '../../agent/archive/archive.ts';
 import { SearchHandler } from '../../agent/archive/search.ts';
-import { TrustedClock } from '../../agent/base/trusted-clock.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import type { JournalContent } from '../../agent/contract/journal.ts';
-import { ownFolder } from '../../agent/orders/restraint-folder.ts';
-import { Journal } from '../../agent/restraint/journal/journal.ts';
-import { JOURNAL_KEY_FILE, readJournalKey } from '../../agent/restraint/journal/key.ts';
-import { openCheckpoint, parseVerifierKey, verifierKey } from '../../agent/restraint/journal/note.ts';
-import { JournalRecorder } from '../../agent/restraint/journal/recorder.ts';
-import { VisionStatus } from '../../agent/supervisor/status.ts';
-import { TrackLogStatus } from '../../agent/tracks/status.ts';
-import { verifyJournal } from '../../scripts/lib/journal/verification.ts';
-import { contentOf } from '../../scripts/programs/oversight/timeline/content.ts';
+import { openCheckpoint, parseVerifierKey } from '../../agent/restraint/journal/note.ts';
+import type { JournalRecorder } from '../../agent/restraint/journal/recorder.ts';
 import { configOf } from '../lib/agent.ts';
 import { accepted } from '../lib/commands.ts';
 import { counterValue, counterValues } from '../lib/counters.ts';
 import { entry, eventAt } from '../lib/history.ts';
+import { contentsIn, keyOf, makeRecorder, openJournal, wrongIn } from '../lib/journal.ts';
 import { HandClock, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { BOX, SITE } from '../lib/room.ts';
+import { rectangle } from '../lib/street.ts';
 
 const MINUTE_MS = 60_000;
 
@@ -47,27 +41,12 @@ function makeBox(
 ): Box {
   const heads: string[] = [];
   const boot = `boot-${clock.epochMs}`;
-  const steady = new TrustedClock(clock, () => true);
-  const base = { boot, clock, log: SILENT, steady };
   const archive = new EventArchive({
-    ...base,
+    ...{ boot, clock, log: SILENT, limitMiB: 16, eventsDays: () => 30, steady: { trusted: () => true } },
     file: join(stateDir, 'archive.db'),
-    limitMiB: 16,
-    eventsDays: () => 30,
   });
-  const recorder = new JournalRecorder({
-    changeOrigin: () => 'box',
-    ...base,
-    ...options,
-    config,
-    stateDir,
-    archive,
-    status: new VisionStatus({ detector: { input: [416, 256] } }),
-    folder: ownFolder(stateDir),
-    trackStatus: new TrackLogStatus(),
-    alertsDays: () => 30,
-    publisher: { journalHead: (note) => heads.push(note) },
-  });
+  const publisher = { journalHead: (note: string) => heads.push(note) };
+  const recorder = makeRecorder(stateDir, config, { ...options, boot, clock, archive, publisher });
   archive.start();
   t.teardown(() => archive.stop());
   return {
@@ -79,24 +58,9 @@ function makeBox(
   };
 }
 
-function contentsIn(stateDir: string): JournalContent[] {
-  const text = readFileSync(join(stateDir, 'journal/contents/000.jsonl'), 'utf8');
-  return text
-    .split('\n')
-    .slice(0, -1)
-    .map((line) => asTold((JSON.parse(line) as { content: JournalContent }).content));
-}
-
-/** Normalises an entry as the report does, so that an entry of another form shows as another type. */
-const asTold = (content: JournalContent): JournalContent =>
-  content === undefined ? content : contentOf(content);
-
 const typesIn = (stateDir: string): string[] => contentsIn(stateDir).map(({ type }) => type);
 
-function verifierIn(stateDir: string) {
-  const key = readJournalKey(join(stateDir, JOURNAL_KEY_FILE));
-  return parseVerifierKey(verifierKey(`vigie/${SITE}/${BOX}`, key));
-}
+const verifierIn = (stateDir: string) => parseVerifierKey(keyOf(stateDir));
 
 function searchOf(clock: HandClock, counter: number) {
   const [from, to] = [new Date(clock.epochMs - 1000), new Date(clock.epochMs)].map((d) => d.toISOString());
@@ -132,7 +96,7 @@ t.test(
     t.match(contentsIn(stateDir)[2], { frames: { read: 0 }, config: /^[0-9a-f]{64}$/, model: null });
     t.match(contentsIn(stateDir)[3], { stepMs: -3_600_000 });
     t.equal(openCheckpoint(heads.at(-1) as string, verifierIn(stateDir)).size, 6, 'the stop is sent at once');
-    t.strictSame(verifyJournal(join(stateDir, 'journal'), verifierIn(stateDir)).wrong, []);
+    t.strictSame(wrongIn(stateDir), []);
     t.equal(recorder.downBecause, undefined);
   },
 );
@@ -156,11 +120,7 @@ t.test('a change names its file and zones, and another version is an update', as
   const configFile = join(stateDir, 'vigie.yaml');
   writeFileSync(configFile, 'site: x');
   makeBox(t, stateDir).recorder.start();
-  const square = [
-    [0, 0],
-    [1, 0],
-    [1, 1],
-  ];
+  const square = rectangle(0, 0, 1, 1);
   const zoned = boxWith({ zones: [{ id: 'square', polygon: square }] });
   makeBox(t, stateDir, zoned, new HandClock(), { configFile }).recorder.start();
   t.strictSame(typesIn(stateDir), ['start', 'config', 'geometry', 'start']);
@@ -171,30 +131,10 @@ t.test('a change names its file and zones, and another version is an update', as
   });
   t.match(first, { timeZone: 'Europe/Paris' });
 
-  const journal = new Journal({ stateDir, origin: `vigie/${SITE}/${BOX}` });
-  journal.start();
-  journal.append({ ...last, versions: { vigie: '0.0.9' } } as unknown as JournalContent);
+  openJournal(stateDir).append({ ...last, versions: { vigie: '0.0.9' } } as unknown as JournalContent);
   makeBox(t, stateDir, zoned).recorder.start();
   t.strictSame(typesIn(stateDir).slice(5), ['update', 'start']);
   t.match(contentsIn(stateDir)[5], { before: { vigie: '0.0.9' }, after: { node: process.versions.node } });
-});
-
-t.test('alerts are erased with the retention of events, once the clock can be trusted', async (t) => {
-  const stateDir = scratch(t);
-  const { recorder, clock } = makeBox(t, stateDir);
-  recorder.start();
-  recorder.event(eventAt(clock.epochMs));
-  const day = (): void => {
-    for (let minute = 0; minute < 24 * 60; minute += 30) {
-      clock.advance(30 * MINUTE_MS);
-      recorder.tick();
-    }
-  };
-  for (let days = 0; days < 29; days += 1) day();
-  t.match(counterValues(recorder), { journal_erased_retention: 0 });
-  for (let days = 0; days < 3; days += 1) day();
-  t.match(counterValues(recorder), { journal_erased_retention: 1, journal_erased_limit: 0 });
-  t.strictSame(verifyJournal(join(stateDir, 'journal'), verifierIn(stateDir)).wrong, []);
 });
 
 t.test('searches and purges are journaled once each, also over a restart', async (t) => {
@@ -242,7 +182,7 @@ t.test(
     t.ok(counterValue(recorder, 'journal_pending') > 0, 'not all in one go');
     for (let i = 0; i < 50; i += 1) recorder.tick();
     t.match(counterValues(recorder), { journal_entries: 302, journal_pending: 0, journal_missed: 3 });
-    t.strictSame(verifyJournal(join(stateDir, 'journal'), verifierIn(stateDir)).wrong, []);
+    t.strictSame(wrongIn(stateDir), []);
     t.match(readFileSync(join(contents, '001.jsonl'), 'utf8'), /"type":"missed","count":3\}/);
     t.equal(search.answer(searchOf(clock, 2)).matches, 0);
   },

@@ -26,6 +26,7 @@ import {
 } from '../lib/authority.ts';
 import { scratch } from '../lib/paths.ts';
 import { BOX, SITE } from '../lib/room.ts';
+import { rectangle } from '../lib/street.ts';
 
 const NOW_MS = Date.UTC(2026, 10, 25, 12);
 const iso = (ms: number): string => new Date(ms).toISOString();
@@ -53,11 +54,7 @@ class Record {
     const zones = [
       {
         id: 'z',
-        polygon: [
-          [0, 0],
-          [1, 0],
-          [1, 1],
-        ],
+        polygon: rectangle(0, 0, 1, 1),
       },
     ];
     const mqtt = { url: 'mqtt://127.0.0.1' };

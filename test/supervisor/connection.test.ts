@@ -1,11 +1,7 @@
 /** Tests that the camera's address is recorded in the journal and on the box only. */
-
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import t from 'tap';
 import { SiteTime } from '../../agent/base/site-time.ts';
-import { TrustedClock } from '../../agent/base/trusted-clock.ts';
 import { statusText } from '../../agent/cli/status/screen.ts';
 import { isConnectedAs } from '../../agent/contract/camera-connection.ts';
 import { CameraReport } from '../../agent/contract/health.ts';
@@ -13,50 +9,24 @@ import type { JournalContent } from '../../agent/contract/journal.ts';
 import type { FromVision } from '../../agent/contract/link.ts';
 import { Latencies } from '../../agent/local/latencies.ts';
 import { metricsPage } from '../../agent/local/metrics.ts';
-import { ownFolder } from '../../agent/orders/restraint-folder.ts';
-import { JournalRecorder } from '../../agent/restraint/journal/recorder.ts';
 import { CameraConnection } from '../../agent/supervisor/connection.ts';
 import { VisionStatus } from '../../agent/supervisor/status.ts';
-import { TrackLogStatus } from '../../agent/tracks/status.ts';
 import { changeText } from '../../scripts/programs/oversight/report/account.ts';
-import { contentOf } from '../../scripts/programs/oversight/timeline/content.ts';
 import { configOf } from '../lib/agent.ts';
+import { contentsIn, makeRecorder } from '../lib/journal.ts';
 import { STATUS } from '../lib/local-status.ts';
-import { HandClock, SILENT } from '../lib/outbox.ts';
+import { HandClock } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 
 const BY_NAME = 'rtsp://admin:hunter2@camera.lan/main';
-
-function entriesIn(stateDir: string): JournalContent[] {
-  return readFileSync(join(stateDir, 'journal/contents/000.jsonl'), 'utf8')
-    .split('\n')
-    .slice(0, -1)
-    .map((line) => contentOf((JSON.parse(line) as { content: JournalContent }).content))
-    .filter(({ type }) => type === 'connected');
-}
 
 t.test(
   'each new address is in the journal, and a change under the same configuration is counted',
   async (t) => {
     const stateDir = scratch(t);
     const changesInRun = (source: string, ...openings: string[]): number | undefined => {
-      const clock = new HandClock();
       const config = configOf({ site: 'a', box: 'b', camera: { source } }, 'replay');
-      const journal = new JournalRecorder({
-        changeOrigin: () => 'box',
-        boot: 'b',
-        clock,
-        log: SILENT,
-        config,
-        stateDir,
-        alertsDays: () => 30,
-        publisher: undefined,
-        steady: new TrustedClock(clock, () => true),
-        archive: { records: () => [], record: () => undefined },
-        status: new VisionStatus(config),
-        folder: ownFolder(stateDir),
-        trackStatus: new TrackLogStatus(),
-      });
+      const journal = makeRecorder(stateDir, config);
       journal.start();
       const connection = new CameraConnection({ camera: { source }, journal });
       for (const to of openings) connection.opened(to);
@@ -71,7 +41,7 @@ t.test(
       'another camera behind the name, found at a start, and back',
     );
     t.equal(changesInRun('rtsp://camera-2.lan/main', other), 0, 'another camera by the configuration');
-    const entries = entriesIn(stateDir);
+    const entries = contentsIn(stateDir).filter(({ type }) => type === 'connected');
     const camera = 'rtsp://camera.lan/main';
     t.match(entries, [
       { camera, to: one, before: null },

@@ -1,9 +1,9 @@
 /** Tests the statistics of object sizes and speeds, and the input size and rate they suggest. */
 import t from 'tap';
-import type { Observation, ObservedTrack } from '../../agent/contract/observation.ts';
 import { FINDING_TEXTS } from '../../agent/local/finding-texts.ts';
 import { viewFindings } from '../../agent/local/view-advice.ts';
 import { ViewStatistics } from '../../agent/supervisor/view-statistics.ts';
+import { observation, track } from '../lib/street.ts';
 
 const SOURCE = { widthPx: 1600, heightPx: 900 };
 const CONFIGURED = { detector: { input: [416, 256] as [number, number] }, camera: { fps: 5 } };
@@ -23,34 +23,21 @@ function observePassing(
       frame += 1;
       const x = (step * index * height * SOURCE.heightPx) / SOURCE.widthPx;
       const box = [x, 0.5, x + 0.001, 0.5 + height] as const;
-      const track: ObservedTrack = {
-        id,
-        group,
-        label: group === 'person' ? 'person' : 'car',
-        score: 0.6,
-        bestScore: 0.6,
-        firstMs: 0,
-        lastMs: 0,
-        xyxyNorm: [...box],
-        ground: [x, 0.5 + height],
-        velocityNormPerS: [0, 0],
-        seen: true,
-        zones: [],
-        pixelsMove: false,
-        furniture: false,
-      };
-      const nothing = { crossings: [], standing: [] };
-      const observation: Observation = {
-        frame,
-        atMs: 200 * frame,
-        wallMs: 0,
-        source: SOURCE,
-        tracks: [track],
-        ...nothing,
-      };
-      statistics.observe(observation);
+      const view = observation(
+        200 * frame,
+        [
+          track(id, {
+            group,
+            label: group === 'person' ? 'person' : 'car',
+            xyxyNorm: [...box],
+            pixelsMove: false,
+          }),
+        ],
+        { source: SOURCE },
+      );
+      statistics.observe(view);
       // A frame without a detector run counts neither for heights nor for steps.
-      statistics.observe({ ...observation, looked: false });
+      statistics.observe({ ...view, looked: false });
     }
   }
   return statistics;

@@ -1,26 +1,13 @@
 /** Tests each threat of abuse to the track log, and the limit that bounds it. */
-import { statSync } from 'node:fs';
-import fc from 'fast-check';
 import t from 'tap';
-import { systemClock } from '../../agent/base/clock.ts';
-import { ReplayGuard } from '../../agent/command/replay-guard.ts';
-import { CommandVerifier } from '../../agent/command/verifier.ts';
-import { type Command, CommandRefused } from '../../agent/contract/command.ts';
-import { makeSigner, type Signer, searchCommand, signed } from '../lib/commands.ts';
 import { picture } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
-import { SEED } from '../lib/random.ts';
-import { BOX, SITE } from '../lib/room.ts';
+import { rectangle } from '../lib/street.ts';
 import { GRANT, type MovingObject, movingObject, TrackedBox } from '../lib/tracked-box.ts';
 
 const AREA = {
   id: 'clinic',
-  polygon: [
-    [0.45, 0.4],
-    [0.55, 0.4],
-    [0.55, 0.6],
-    [0.45, 0.6],
-  ] as [number, number][],
+  polygon: rectangle(0.45, 0.4, 0.55, 0.6),
 };
 const numbers = (tracks: readonly { track: number }[]): number[] => tracks.map(({ track }) => track);
 
@@ -90,44 +77,17 @@ t.test('a track that touches an excluded area is removed as a whole, also its ea
   t.strictSame(numbers((await box.ask()).tracks), [2], 'nor after a restart');
 });
 
-t.test('no remaining track ends at the door of an excluded area', async (t) => {
-  const box = new TrackedBox(scratch(t), { grant: { ...GRANT, notKept: [AREA] } }).start();
-  const visitors = Array.from({ length: 40 }, (_, i) =>
-    movingObject(1 + i, [0.02 * i + 0.05, 0.95], [0.5, 0.5], [i, i + 8]),
-  );
-  const passers = Array.from({ length: 40 }, (_, i) =>
-    movingObject(100 + i, [0.05, 0.8], [0.95, 0.8], [i, i + 8]),
-  );
-  box.live(50, [...visitors, ...passers]);
-  const { tracks } = await box.ask();
-  t.strictSame(
-    numbers(tracks).filter((track) => track < 100),
-    [],
-  );
-  t.equal(tracks.length, 40);
-});
-
 t.test(
   'a track through the area between two zones is answered as two cut pieces with nothing between',
   async (t) => {
     const zones = [
       {
         id: 'west',
-        polygon: [
-          [0, 0],
-          [0.3, 0],
-          [0.3, 1],
-          [0, 1],
-        ] as [number, number][],
+        polygon: rectangle(0, 0, 0.3, 1),
       },
       {
         id: 'east',
-        polygon: [
-          [0.7, 0],
-          [1, 0],
-          [1, 1],
-          [0.7, 1],
-        ] as [number, number][],
+        polygon: rectangle(0.7, 0, 1, 1),
       },
     ];
     const box = new TrackedBox(scratch(t), { grant: { ...GRANT, zones } }).start();
@@ -156,13 +116,6 @@ t.test(
     });
   },
 );
-
-t.test('the track file is readable by the box’s user alone, with its log', (t) => {
-  const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
-  box.live(12, [movingObject(1, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
-  for (const suffix of ['', '-wal', '-shm']) t.equal(statSync(`${box.file}${suffix}`).mode & 0o077, 0);
-  t.end();
-});
 
 t.test('no person is stored under the grade of vehicles, whatever is asked later', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
@@ -216,116 +169,4 @@ t.test('an order that ends, or a suspension, ends a question that is running', a
       'and no track was answered',
     );
   }
-});
-
-t.test('a car that is parked for hours in a jittering box fits one page', async (t) => {
-  const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
-  const parked: MovingObject = {
-    id: 1,
-    label: 'car',
-    at: (s) => [0.5 + 0.01 * Math.sin(s * 7), 0.5 + 0.01 * Math.cos(s * 5)],
-  };
-  for (let hour = 0; hour < 4; hour += 1) box.live(1800, [parked]);
-  const { tracks, matches } = await box.ask();
-  t.equal(matches, 1);
-  const points = tracks[0]?.path.length ?? 0;
-  t.ok(points >= 2 && points < 1100, `${points} points`);
-});
-
-t.test('any signed question is answered or refused with a line, and the box continues', async (t) => {
-  const box = new TrackedBox(scratch(t), { grant: { ...GRANT, colour: true } }).start();
-  box.live(12, [movingObject(1, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
-  const now = box.clock.wallMs();
-  const time = (min: number, max: number) =>
-    fc
-      .integer({ min: now + min * 86_400_000, max: now + max * 86_400_000 })
-      .map((ms) => new Date(ms).toISOString());
-  const point = fc.tuple(
-    fc.double({ min: 0, max: 1, noNaN: true }),
-    fc.double({ min: 0, max: 1, noNaN: true }),
-  );
-  const clock = fc
-    .integer({ min: 0, max: 1439 })
-    .map(
-      (minute) =>
-        `${String(Math.floor(minute / 60)).padStart(2, '0')}:${String(minute % 60).padStart(2, '0')}`,
-    );
-  const places = fc.oneof(
-    fc.record({ line: fc.tuple(point, point), direction: fc.constantFrom('left', 'right', 'both') }),
-    fc.record({
-      polygon: fc.array(point, { minLength: 3, maxLength: 9 }),
-      does: fc.constantFrom('enters', 'leaves', 'stays', 'stops'),
-      atLeastS: fc.integer({ min: 0, max: 90_000 }),
-    }),
-  );
-  const { views } = await box.ask({ answer: 'coverage' });
-  const question = fc.record(
-    {
-      from: time(-20, 0),
-      to: time(-2, 9),
-      answer: fc.constantFrom('tracks', 'tracks', 'count', 'coverage', 'still', 'faces'),
-      daily: fc.record({ from: clock, to: clock }),
-      classes: fc.oneof(
-        { weight: 5, arbitrary: fc.subarray(['car', 'bus'], { minLength: 1 }) },
-        fc.subarray(['person', 'unknown']),
-      ),
-      colours: fc.subarray(['white', 'red'], { minLength: 1 }),
-      view: fc.constantFrom(...Array<string>(4).fill(views[0]?.view ?? ''), '2020-01-01T00:00:00.000Z'),
-      where: places,
-    },
-    { requiredKeys: ['from', 'to', 'answer'] },
-  );
-  const args = fc.oneof(
-    {
-      weight: 9,
-      arbitrary: fc.record(
-        {
-          case: fc.constant('1'),
-          reason: fc.constant('x'),
-          question,
-          cursor: fc.constantFrom('0.1.1', '8.999.0'),
-        },
-        { requiredKeys: ['case', 'reason', 'question'] },
-      ),
-    },
-    { weight: 1, arbitrary: fc.dictionary(fc.string(), fc.jsonValue()) },
-  );
-  let answered = 0;
-  await fc.assert(
-    fc.asyncProperty(args, async (request) => {
-      box.sleep(2, 2);
-      try {
-        await box.raw(request as Record<string, unknown>);
-        answered += 1;
-      } catch (error) {
-        if (!(error instanceof CommandRefused)) throw error;
-        if (!/^tracks: |^the log of tracks|too many/.test(error.message))
-          throw new Error(`said: ${error.message}`);
-      }
-    }),
-    { seed: SEED, numRuns: 800 },
-  );
-  t.ok(answered > 30, `${answered} of 800 were answered`);
-});
-
-t.test('the key of another box, of another right, and a question to all boxes are refused', (t) => {
-  const [asker, other, search] = [
-    makeSigner('desk', ['tracks']),
-    makeSigner('desk', ['tracks']),
-    makeSigner('archive', ['search']),
-  ];
-  const guard = new ReplayGuard({
-    file: `${scratch(t)}/counters.json`,
-    journal: { recordedState: { commands: new Map() }, enter: () => undefined },
-  });
-  const keys = [asker.config, search.config];
-  const verifier = new CommandVerifier({ site: SITE, box: BOX, keys, guard, clock: systemClock });
-  const ask = (signer: Signer, change: Partial<Command> = {}) =>
-    verifier.open(signed(signer, searchCommand({ op: 'tracks', args: {}, ...change })));
-  t.throws(() => ask(other), { code: 'unknown-key' });
-  t.throws(() => ask(search), { code: 'not-permitted' });
-  t.throws(() => ask(asker, { box: '*' }), { code: 'wrong-box' });
-  t.throws(() => ask(asker, { box: 'another-box' }), { code: 'wrong-box' });
-  t.match(ask(asker), { op: 'tracks', key: 'desk' });
-  t.end();
 });

@@ -3,6 +3,7 @@ import t from 'tap';
 import type { TrackLogGrant, TrackQuestion, TrackRecord } from '../../agent/contract/track-log.ts';
 import { makeSigner } from '../lib/commands.ts';
 import { scratch } from '../lib/paths.ts';
+import { rectangle } from '../lib/street.ts';
 import { GRANT, type MovingObject, movingObject, TrackedBox } from '../lib/tracked-box.ts';
 
 const CARS: readonly MovingObject[] = [
@@ -21,12 +22,7 @@ const MIDDLE: [[number, number], [number, number]] = [
   [0.5, 0.4],
   [0.5, 0.8],
 ];
-const SQUARE: [number, number][] = [
-  [0.4, 0.45],
-  [0.6, 0.45],
-  [0.6, 0.8],
-  [0.4, 0.8],
-];
+const SQUARE: [number, number][] = rectangle(0.4, 0.45, 0.6, 0.8);
 
 async function street(dir: string, change: Partial<TrackLogGrant> = {}, movingObjects = CARS, options = {}) {
   const box = new TrackedBox(dir, { grant: { ...GRANT, ...change }, ...options }).start();

@@ -8,8 +8,8 @@ import { cellsOfDrawing, cellsOfPath } from '../../agent/tracks/cells.ts';
 import { deedOf } from '../../agent/tracks/deed.ts';
 import { decodePath, encodePath, type PathPoint, simplified } from '../../agent/tracks/path.ts';
 import { between } from '../../agent/tracks/stop.ts';
-import { FULL } from '../lib/run.ts';
 import { SEED } from '../lib/random.ts';
+import { FULL } from '../lib/run.ts';
 
 const RUNS = FULL ? 20_000 : 2000;
 const ASPECT = 16 / 9;

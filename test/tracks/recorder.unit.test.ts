@@ -4,6 +4,7 @@ import type { Observation, ObservedTrack } from '../../agent/contract/observatio
 import type { TrackLogGrant } from '../../agent/contract/track-log.ts';
 import { decodePath } from '../../agent/tracks/path.ts';
 import { type TrackPiece, TrackRecorder } from '../../agent/tracks/recorder.ts';
+import { observation, rectangle } from '../lib/street.ts';
 import { OPEN_GRANT } from '../lib/track-oracle.ts';
 import { type MovingObject, movingObject, trackOf } from '../lib/tracked-box.ts';
 
@@ -47,17 +48,8 @@ class Street {
 
   frame(tracks: ObservedTrack[], fields: Partial<Observation> = {}) {
     const { atMs } = this;
-    this.recorder.observe({
-      frame: 1 + atMs / FRAME_MS,
-      atMs,
-      wallMs: WALL_MS + atMs,
-      source: { widthPx: 1600, heightPx: 900 },
-      tracks,
-      crossings: [],
-      standing: [],
-      camera: [],
-      ...fields,
-    });
+    const source = { widthPx: 1600, heightPx: 900 };
+    this.recorder.observe(observation(atMs, tracks, { wallMs: WALL_MS + atMs, source, ...fields }));
   }
 
   /** Size of all pieces. */
@@ -67,45 +59,10 @@ class Street {
 }
 
 const pointsOf = ({ path }: TrackPiece) => decodePath(path).points;
-const box = (left: number, top: number, right: number, bottom: number): [number, number][] => [
-  [left, top],
-  [right, top],
-  [right, bottom],
-  [left, bottom],
-];
 const CROSSING = movingObject(7, [0.1, 0.5], [0.9, 0.5], [0, 8]);
 
-t.test('a track is stored only inside the order’s areas, and marked as cut', async (t) => {
-  const street = new Street({ zones: [{ id: 'square', polygon: box(0.4, 0, 0.6, 1) }] });
-  const thereAndBack: MovingObject = {
-    id: 7,
-    at: (s) => (s > 16 ? undefined : [0.1 + 0.1 * (s <= 8 ? s : 16 - s), 0.5]),
-  };
-  street.live(20, [thereAndBack]);
-  t.equal(street.pieces.length, 2, 'on the way there and on the way back');
-  for (const piece of street.pieces) {
-    t.match(piece, { isCut: true, continues: false, goesOn: false });
-    t.ok(pointsOf(piece).every(({ x }) => x >= 0.399 && x <= 0.601));
-  }
-  street.pieces = [];
-  street.live(20, [movingObject(8, [0.1, 0.5], [0.3, 0.5], [20, 30])]);
-  t.strictSame(street.pieces, []);
-});
-
-t.test('a track that touches an excluded area is dropped as a whole, with its earlier pieces', async (t) => {
-  const street = new Street({ notKept: [{ id: 'door', polygon: box(0.7, 0.4, 0.8, 0.6) }] });
-  const other = movingObject(8, [0.1, 0.2], [0.9, 0.2], [0, 8]);
-  street.live(4, [CROSSING, other]);
-  street.recorder.cutOpenTracks();
-  t.strictSame(street.pieces.map(({ track }) => track).sort(), [7, 8]);
-  street.live(6, [CROSSING, other]);
-  t.strictSame(street.droppedTracks, [7]);
-  t.ok(street.pieces.every(({ track }) => track === 8));
-  t.equal(street.recorder.counts.dropped, 1);
-});
-
 t.test('a dropped track stays dropped while it is followed, over a pause and a flush', async (t) => {
-  const street = new Street({ notKept: [{ id: 'door', polygon: box(0.2, 0.4, 0.3, 0.6) }] });
+  const street = new Street({ notKept: [{ id: 'door', polygon: rectangle(0.2, 0.4, 0.3, 0.6) }] });
   street.live(4, [CROSSING]);
   street.recorder.end();
   street.live(2, [CROSSING]);
@@ -117,7 +74,7 @@ t.test('a dropped track stays dropped while it is followed, over a pause and a f
 });
 
 t.test('a track that crosses an excluded area between two frames is dropped', async (t) => {
-  const street = new Street({ notKept: [{ id: 'wire', polygon: box(0.505, 0, 0.506, 1) }] });
+  const street = new Street({ notKept: [{ id: 'wire', polygon: rectangle(0.505, 0, 0.506, 1) }] });
   street.live(12, [CROSSING]);
   t.ok(Math.floor(0.505 / 0.02) === Math.floor(0.506 / 0.02), 'no frame has it inside');
   t.strictSame(street.droppedTracks, [7]);
@@ -125,7 +82,7 @@ t.test('a track that crosses an excluded area between two frames is dropped', as
 });
 
 t.test('a track that crossed an excluded area before it was confirmed is dropped', async (t) => {
-  const street = new Street({ notKept: [{ id: 'wire', polygon: box(0.305, 0, 0.306, 1) }] });
+  const street = new Street({ notKept: [{ id: 'wire', polygon: rectangle(0.305, 0, 0.306, 1) }] });
   const { xyxyNorm } = trackOf(CROSSING, [0.3, 0.5], 0);
   street.atMs = 400;
   street.frame([{ ...trackOf(CROSSING, [0.34, 0.5], 400), before: [{ atMs: 0, xyxyNorm }] }]);

@@ -14,8 +14,9 @@ import { findTracks, type Page, type Place } from '../../agent/tracks/search.ts'
 import { longestStopS } from '../../agent/tracks/stop.ts';
 import { TrackStore } from '../../agent/tracks/store.ts';
 import { windowsOf } from '../../agent/tracks/windows.ts';
-import { FULL } from '../lib/run.ts';
 import { SEED } from '../lib/random.ts';
+import { FULL } from '../lib/run.ts';
+import { rectangle } from '../lib/street.ts';
 
 const RUNS = FULL ? 3000 : 300;
 const ASPECT = 16 / 9;
@@ -259,12 +260,7 @@ function madeTrack(id: number, seconds: number, at: (s: number) => readonly [num
   };
 }
 
-const SQUARE: Extract<TrackPlace, { polygon: unknown }>['polygon'] = [
-  [0.4, 0.4],
-  [0.6, 0.4],
-  [0.6, 0.6],
-  [0.4, 0.6],
-];
+const SQUARE: Extract<TrackPlace, { polygon: unknown }>['polygon'] = rectangle(0.4, 0.4, 0.6, 0.6);
 const span = (fromS: number, toS: number): Window[] => [
   { fromMs: BASE_MS + fromS * 1000, toMs: BASE_MS + toS * 1000 },
 ];
@@ -329,30 +325,6 @@ function minuteOfDay(ms: number): number {
 
 const clockTime = (minute: number): string =>
   [Math.floor(minute / 60), minute % 60].map((part) => String(part).padStart(2, '0')).join(':');
-
-t.test('daily hours in the hour that occurs twice or not at all', async (t) => {
-  const site = new SiteTime('Europe/Paris');
-  const windows = (day: string, from: string, to: string): string[] => {
-    const fromMs = Date.parse(`${day}T12:00:00Z`);
-    const question = {
-      from: new Date(fromMs).toISOString(),
-      to: new Date(fromMs + 24 * HOUR_MS).toISOString(),
-    };
-    return windowsOf({ ...question, daily: { from, to } }, site).map(({ fromMs, toMs }) =>
-      [fromMs, toMs].map((ms) => site.rfc3339(ms).slice(11)).join(' to '),
-    );
-  };
-  const [autumn, spring] = ['2026-10-24', '2026-03-28'];
-  t.strictSame(windows(autumn, '02:00', '05:00'), ['02:00:00+02:00 to 05:00:00+01:00'], 'both hours');
-  t.strictSame(windows(autumn, '00:00', '02:00'), ['00:00:00+02:00 to 02:00:00+02:00'], 'neither of them');
-  t.strictSame(windows(autumn, '02:15', '02:45'), [
-    '02:15:00+02:00 to 02:45:00+02:00',
-    '02:15:00+01:00 to 02:45:00+01:00',
-  ]);
-  t.strictSame(windows(spring, '01:00', '02:30'), ['01:00:00+01:00 to 03:00:00+02:00']);
-  t.strictSame(windows(spring, '02:15', '02:45'), [], 'the clock never shows them');
-  t.strictSame(windows(spring, '22:00', '05:00'), ['22:00:00+01:00 to 05:00:00+02:00'], 'one window');
-});
 
 for (const [name, night] of [
   ['goes back', '2026-10-25T00:00:00Z'],

@@ -11,9 +11,9 @@ export interface TestFile {
 /** Test files with limits of their own: rows or frames a second, or the longest wait of another. */
 const TIMED = [
   'cli/doctor',
-  'fault/delivery',
+  'fault/delivery.all',
   'mqtt/delivery',
-  'mqtt/delivery-flood',
+  'mqtt/delivery-flood.all',
   'room/exports.all',
   'room/hostile',
 ];

@@ -1,7 +1,7 @@
 /**
  * Tests a booted box under attack by its own agent's user, who may write the state folder, hold vision's link and query
  * root's record. Restraints stay active, and files put back, cut or removed are reported. VIGIE_TEST_RUN=full adds a folder
- * put back under a running agent, a vision that hangs, a missing record, and configurations on trial.
+ * put back under a running agent, a vision that hangs, and a missing record.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +10,6 @@ import sharp from 'sharp';
 import t, { type Test } from 'tap';
 import { modelsDir } from '../../agent/base/package-root.ts';
 import { loadConfig } from '../../agent/config/load.ts';
-import type { ConfigReply } from '../../agent/contract/config-trial.ts';
 import { LOGS_SOCKET, LogsResult } from '../../agent/contract/diagnosis.ts';
 import type { ToVision } from '../../agent/contract/link.ts';
 import type { LocalMode } from '../../agent/contract/mode.ts';
@@ -21,12 +20,11 @@ import { logLines } from '../../scripts/programs/fleet/ask/logs-text.ts';
 import { authorisationFor, signedAuthorisation, testKey } from '../lib/authority.ts';
 import { BootedBox, PATIENCE_MS } from '../lib/booted-box.ts';
 import { boxPackages, provision } from '../lib/box-package.ts';
-import { BoxPrograms, releaseAsRoot, rootsCommands } from '../lib/box-programs.ts';
-import { unlessFull } from '../lib/run.ts';
 import { installedContainer } from '../lib/installed-root.ts';
 import { LINK_THIEF } from '../lib/link-thief.ts';
 import { Container, type Output, ownArch } from '../lib/nspawn.ts';
 import { waitUntil } from '../lib/room.ts';
+import { unlessFull } from '../lib/run.ts';
 
 const skip = Container.unavailable();
 const STATE = '/var/lib/vigie';
@@ -82,6 +80,20 @@ class Attacked {
     this.container.run('systemctl', 'start', 'vigie');
   }
 
+  /** Settings that the agent would send vision, and the box's configuration. */
+  settings() {
+    const file = join(this.container.root, 'etc/vigie/vigie.yaml');
+    const config = loadConfig(file, { env: {}, mode: 'check', files: false });
+    const { camera } = config;
+    if (camera === undefined) throw new Error('the box has a camera');
+    const options = { modelDir: modelsDir(), mode: 'live', camera } as const;
+    const settings = {
+      ...visionSettings(config, permitReplay(config), options),
+      modelDir: '/usr/lib/vigie/current/models',
+    };
+    return { config, settings };
+  }
+
   /** Mode and reason of the running agent, as its commands on the box read them. */
   get localMode(): { mode: string; reason: string } {
     const file = `${STATE}/${LOCAL_MODE_FILE}`;
@@ -127,18 +139,7 @@ void t.test('a booted box withstands its own agent’s user', { skip }, async (t
 
   await t.test('a holder of the link gets no more than the order allows', async (t) => {
     container.run('systemctl', 'stop', 'vigie');
-    const config = loadConfig(join(container.root, 'etc/vigie/vigie.yaml'), {
-      env: {},
-      mode: 'check',
-      files: false,
-    });
-    const { camera } = config;
-    if (camera === undefined) throw new Error('the box has a camera');
-    const permit = permitReplay(config);
-    const settings = {
-      ...visionSettings(config, permit, { modelDir: modelsDir(), mode: 'live', camera }),
-      modelDir: '/usr/lib/vigie/current/models',
-    };
+    const { config, settings } = attacked.settings();
     const authorisation = container.read('/etc/vigie/authorisation.dsse.json');
     const denied = (start: Partial<Start>, reason: RegExp, label: string): void => {
       const got = attacked.steal({ kind: 'start', settings, order: authorisation, ...start });
@@ -214,14 +215,7 @@ void t.test('a booted box withstands its own agent’s user', { skip }, async (t
     await attacked.waitForMode(t, 'suspended', /put back, edited or removed.*root/, 'an emptied folder');
 
     container.run('systemctl', 'stop', 'vigie');
-    const file = join(container.root, 'etc/vigie/vigie.yaml');
-    const config = loadConfig(file, { env: {}, mode: 'check', files: false });
-    const { camera } = config;
-    if (camera === undefined) throw new Error('the box has a camera');
-    const settings = {
-      ...visionSettings(config, permitReplay(config), { modelDir: modelsDir(), mode: 'live', camera }),
-      modelDir: '/usr/lib/vigie/current/models',
-    };
+    const { settings } = attacked.settings();
     const authorisation = container.read('/etc/vigie/authorisation.dsse.json');
     t.match(attacked.steal({ kind: 'start', settings, order: authorisation }), {
       failed: /^suspended: order of the court/,
@@ -300,98 +294,4 @@ void t.test('a booted box withstands its own agent’s user', { skip }, async (t
     );
     t.equal(lines.length, answer.lines);
   });
-
-  await t.test(
-    'only the page may ask for a configuration on trial, and root writes it',
-    { skip: unlessFull },
-    async (t) => {
-      const file = '/etc/vigie/vigie.yaml';
-      container.write('/home/ask.mjs', ASK);
-      const programs = await BoxPrograms.watch(t, container);
-      const askAs = (user: string, request: object): Output =>
-        container.run('runuser', '-u', user, '--', 'node', '/home/ask.mjs', JSON.stringify(request));
-      const ask = (request: object): ConfigReply => {
-        const { out, err } = askAs('vigie-page', request);
-        if (out === '') throw new Error(`no answer: ${err} ${container.run('journalctl', '-n', '30').out}`);
-        return JSON.parse(out) as ConfigReply;
-      };
-      for (const user of ['vigie', 'vigie-vision'])
-        t.match(askAs(user, { op: 'read' }), { out: '', err: /EACCES/ }, `${user} may not ask`);
-      t.notMatch(attacked.asVigie('sh', '-c', `echo x >>${file}`), { status: 0 }, 'nor write it');
-      const { installed } = ask({ op: 'read' });
-      const { cameraAddress: _, ...proposal } = installed ?? { cameraAddress: '' };
-      const mask = (id: string): object => ({
-        id,
-        polygon: [
-          [0, 0],
-          [0.5, 0],
-          [0.5, 1],
-          [0, 1],
-        ],
-      });
-      const tryMask = async (id: string, watches = true): Promise<string> => {
-        const before = box.agent;
-        const {
-          trial,
-          refused: refusal,
-          problems,
-        } = ask({ op: 'try', proposal: { ...proposal, masks: [mask(id)] } });
-        if (trial === null) throw new Error(`${refusal} ${JSON.stringify(problems)}`);
-        const hasRestarted = (): boolean => box.agent !== before && box.agent !== 0;
-        await waitUntil(t, `${id}: the agent restarts`, hasRestarted, PATIENCE_MS);
-        if (watches) await box.watches(`with the mask ${id}`);
-        t.match(container.read('/var/lib/vigie-restraint/box.json'), `"${id}"`, 'vision goes by it');
-        return trial.id;
-      };
-      const first = await tryMask('first');
-      t.equal(container.show('vigie-root-judge.service', 'ActiveState'), 'active');
-      t.match(ask({ op: 'keep', trial: first }), { refused: null, trial: null });
-      const isIdle = (): boolean => container.show('vigie-root-judge.service', 'ActiveState') === 'inactive';
-      await waitUntil(t, 'the judge ends', isIdle, PATIENCE_MS);
-      const keptText = container.read(file);
-      t.equal(container.run('stat', '-c', '%U:%G %a', file).out.trim(), 'root:vigie 640');
-
-      await tryMask('second', false);
-      t.notMatch(container.read(`${STATE}/last-good.yaml`), /second/, 'no file to roll back to');
-      const record = '/var/lib/vigie-root/state.json';
-      const before = box.agent;
-      container.write(record, container.read(record).replace(/"beganS":[\d.]+/, '"beganS":0'));
-      t.match(container.run('systemctl', 'restart', 'vigie-root-judge'), { status: 0 }, 'its time is over');
-      await waitUntil(t, 'put back', () => container.read(file) === keptText, PATIENCE_MS);
-      await waitUntil(t, 'the agent restarts', () => ![0, before].includes(box.agent), PATIENCE_MS);
-
-      await tryMask('third', false);
-      await container.cutPower();
-      t.match(container.read(file), /third/);
-      await container.boot(t);
-      await box.watches('after a power cut');
-      t.equal(container.read(file), keptText, 'the stored one again');
-      t.notOk(existsSync(join(container.root, 'etc/vigie/vigie.yaml.before-trial')));
-
-      const release = '/usr/lib/vigie/current/dist/agent/cli/main.js';
-      const control = ['/usr/bin/node', release, 'check', '--no-files', file];
-      container.run(...control);
-      const startedPrograms = await programs.stop();
-      t.strictSame(
-        releaseAsRoot(startedPrograms),
-        [`0,0,0,0: ${control.join(' ')}`],
-        'as root only the typed commands (control)',
-      );
-      const commands = ['boot', 'camera-address', 'config-trial', 'judge', 'restraint-folder'];
-      t.strictSame(
-        commands.filter((command) => !rootsCommands(startedPrograms).includes(command)),
-        [],
-        `root's own program ran: ${rootsCommands(startedPrograms).join(', ')}`,
-      );
-      const uid = container.run('id', '-u', 'vigie').out.trim();
-      const checks = startedPrograms.filter(({ argv }) =>
-        argv.endsWith(`${release} check --json --no-files -`),
-      );
-      t.strictSame(
-        [...new Set(checks.map(({ uids }) => uids))],
-        [[uid, uid, uid, uid].join()],
-        'the check by the running release',
-      );
-    },
-  );
 });

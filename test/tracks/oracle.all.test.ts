@@ -5,21 +5,16 @@
 import { existsSync } from 'node:fs';
 import t from 'tap';
 import type { Observation } from '../../agent/contract/observation.ts';
-import { LEAVE_MS } from '../../agent/contract/zone-visit.ts';
-import { FULL, unlessFull } from '../lib/run.ts';
 import { LINES, observedStreet, ZONES } from '../lib/observed-street.ts';
 import { evaluationData, STREET_CLIP, scratch } from '../lib/paths.ts';
-import { randomOf, SEED } from '../lib/random.ts';
+import { FULL } from '../lib/run.ts';
 import {
-  type FullStay,
   foundCrossings,
-  fullCrossings,
   fullStays,
   type Logged,
   logged,
   pathErrorsPx,
   reportedCrossings,
-  shaken,
   staysFound,
   staysTold,
 } from '../lib/track-oracle.ts';
@@ -57,15 +52,6 @@ const PASSAGES_MIN = FULL ? 300 : 250;
 const STAYS_S = [2, 5, 10];
 /** Interval of media time between flushes, which cut tracks. */
 const FLUSH_MS = 60_000;
-/**
- * Expected difference between two measurements of a stay: two frames at five a second, and the effect of simplifying.
- */
-const FLIP_MS = 500;
-/** Fewer sightings do not make a track (recorder.ts). */
-const SIGHTINGS_MIN = 3;
-/** Width of the band beside a border without an immediate decision, plus the shift by simplifying, in heights. */
-const BESIDE_HEIGHTS = 0.16;
-
 interface Source extends Clip {
   readonly file: string;
   readonly skip: string | false;
@@ -111,85 +97,25 @@ const tallyText = (tally: Tally): string =>
 const quantile = (values: readonly number[], ratio: number): number =>
   values[Math.min(values.length - 1, Math.floor(ratio * values.length))] ?? 0;
 
-/** Reasons for which a stay is in only one of the two results. */
-type Reason =
-  | 'not kept: fixed or flickering'
-  | 'longer by the places before it was confirmed'
-  | 'told until it was sure to have left'
-  | 'at the threshold'
-  | 'stands on the border';
-
 interface Stays {
   /** Vision's result compared with the log's. */
   readonly tally: Tally;
   /** The zones evaluated over every place, compared with the log's result. */
   readonly everyPlaceTally: Tally;
-  readonly reasons: Map<Reason, number>;
-  readonly unexplained: string[];
 }
 
-/** Compares the stays of at least `atLeastS`; each that differs has a reason or is noted as unexplained. */
+/** Compares the stays of at least `atLeastS`. */
 async function compareStays(
   log: Logged,
   observations: readonly Observation[],
   atLeastS: number,
-  { tally, everyPlaceTally, reasons, unexplained }: Stays,
+  { tally, everyPlaceTally }: Stays,
 ) {
-  const leastMs = atLeastS * 1000;
-  const toldStays = staysTold(observations);
-  const allStays = fullStays(observations, ZONES);
-  const measured = await staysFound(log, ZONES, 0);
   const foundKeys = new Set((await staysFound(log, ZONES, atLeastS)).keys());
   const atLeast = (stays: Iterable<[string, number]>): Set<string> =>
-    new Set([...stays].filter(([, ms]) => ms >= leastMs).map(([key]) => key));
-  const toldKeys = atLeast(toldStays);
-  add(tally, toldKeys, foundKeys);
-  add(everyPlaceTally, atLeast([...allStays].map(([key, { ms }]) => [key, ms])), foundKeys);
-  for (const [key, ms] of toldStays) {
-    // Otherwise the reasons below would belong to another street.
-    if (Math.abs((allStays.get(key)?.toldMs ?? 0) - ms) > 1)
-      unexplained.push(`${key} is not replayed as told`);
-  }
-  const storedTracks = new Set(log.pieces.map(({ track }) => track));
-  const epochMs = (observations[0]?.wallMs ?? 0) - (observations[0]?.atMs ?? 0);
-  const reasonFor = (key: string): Reason | undefined => {
-    const stay = allStays.get(key);
-    if (stay === undefined) return undefined;
-    const { ms, toldMs, sightings, staticFalsePositives: furniture } = stay;
-    if (!storedTracks.has(Number(key.split(' ')[1]))) {
-      const isFleeting = sightings < SIGHTINGS_MIN || furniture * 2 > sightings;
-      return isFleeting ? 'not kept: fixed or flickering' : undefined;
-    }
-    if (ms >= leastMs === foundKeys.has(key)) {
-      if (foundKeys.has(key)) return ms > toldMs ? 'longer by the places before it was confirmed' : undefined;
-      return toldMs - ms <= LEAVE_MS ? 'told until it was sure to have left' : undefined;
-    }
-    const measuredStay = measured.get(key) ?? { ms: 0, wallMs: epochMs };
-    if ([ms, measuredStay.ms].every((one) => Math.abs(one - leastMs) <= FLIP_MS)) return 'at the threshold';
-    return isOnBorder(stay, measuredStay.wallMs - epochMs, measuredStay.ms)
-      ? 'stands on the border'
-      : undefined;
-  };
-  for (const key of new Set([...toldKeys, ...foundKeys])) {
-    if (toldKeys.has(key) === foundKeys.has(key)) continue;
-    const reason = reasonFor(key);
-    if (reason !== undefined) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
-    else
-      unexplained.push(
-        `${atLeastS} s ${key}: told ${toldStays.get(key)}, every place ${allStays.get(key)?.ms}, found ${measured.get(key)?.ms}`,
-      );
-  }
-}
-
-/**
- * Reports whether, wherever the two measurements differ, the place was so close to the border that simplifying may move
- * it across.
- */
-function isOnBorder({ places, fromMs, ms }: FullStay, foundMs: number, lastedMs: number): boolean {
-  const isIn = (atMs: number, from: number, lasted: number): boolean => atMs > from && atMs < from + lasted;
-  return places
-    .filter(({ atMs }) => isIn(atMs, fromMs, ms) !== isIn(atMs, foundMs, lastedMs))
-    .every(({ offBorder }) => offBorder <= BESIDE_HEIGHTS);
+    new Set([...stays].filter(([, ms]) => ms >= atLeastS * 1000).map(([key]) => key));
+  add(tally, atLeast(staysTold(observations)), foundKeys);
+  add(everyPlaceTally, atLeast(fullStays(observations, ZONES)), foundKeys);
 }
 
 const present = sources.filter(({ skip }) => skip === false);
@@ -207,7 +133,7 @@ for (const fps of RATES) {
       const stays = new Map(
         STAYS_S.map((atLeastS): [number, Stays] => [
           atLeastS,
-          { tally: newTally(), everyPlaceTally: newTally(), reasons: new Map(), unexplained: [] },
+          { tally: newTally(), everyPlaceTally: newTally() },
         ]),
       );
       const errors = { kept: [] as number[], between: [] as number[] };
@@ -243,12 +169,9 @@ for (const fps of RATES) {
       );
       t.ok(recall(passages) >= 0.98, `recall of passages ${recall(passages).toFixed(4)}`);
       t.ok(precision(passages) >= 0.98, `precision of passages ${precision(passages).toFixed(4)}`);
-      for (const [atLeastS, { tally, everyPlaceTally, reasons, unexplained }] of stays) {
-        const because =
-          [...reasons].map(([reason, count]) => `${count} ${reason}`).join(', ') || 'none differ';
-        t.comment(`stays of ${String(atLeastS).padStart(2)} s  ${tallyText(tally)}  (${because})`);
+      for (const [atLeastS, { tally, everyPlaceTally }] of stays) {
+        t.comment(`stays of ${String(atLeastS).padStart(2)} s  ${tallyText(tally)}`);
         t.comment(`      every place ${tallyText(everyPlaceTally)}`);
-        t.strictSame(unexplained, [], `every stay of ${atLeastS} s that differs has a reason`);
       }
       const together = newTally();
       for (const { everyPlaceTally } of stays.values())
@@ -272,44 +195,3 @@ for (const fps of RATES) {
     },
   );
 }
-
-/** The detector's boxes vary by .05 of their height before they are filtered, and by .03 after it (zone-visit.ts). */
-const SHAKEN = { sigma: 0.03, missed: 0.1 };
-
-t.test(
-  'the log agrees with vision for a worse detector too',
-  { skip: noneAt(5) || unlessFull },
-  async (t) => {
-    t.comment(`VIGIE_TEST_SEED=${SEED}`);
-    const random = randomOf(SEED);
-    const passages = newTally();
-    const stays = newTally();
-    let pathBytes = 0;
-    let pieces = 0;
-    for (const source of clipsAt(5)) {
-      const observations = shaken(await observedStreet(source, 5), { random, ...SHAKEN });
-      const log = logged(scratch(t), observations, { flushMs: FLUSH_MS });
-      add(passages, fullCrossings(observations, LINES), await foundCrossings(log, LINES));
-      const allStays = fullStays(observations, ZONES);
-      for (const atLeastS of STAYS_S) {
-        const long = [...allStays]
-          .filter(([, { ms }]) => ms >= atLeastS * 1000)
-          .map(([key]) => `${atLeastS} ${key}`);
-        const foundKeys = [...(await staysFound(log, ZONES, atLeastS)).keys()].map(
-          (key) => `${atLeastS} ${key}`,
-        );
-        add(stays, new Set(long), new Set(foundKeys));
-      }
-      pieces += log.pieces.length;
-      pathBytes += log.pieces.reduce((sum, { path }) => sum + path.length, 0);
-      log.store.close();
-    }
-    t.comment(`passages  ${tallyText(passages)}`);
-    t.comment(`stays     ${tallyText(stays)}`);
-    t.comment(`${(pathBytes / pieces).toFixed(1)} B a piece of ${pieces}`);
-    for (const [name, tally] of Object.entries({ passages, stays })) {
-      t.ok(recall(tally) >= 0.95, `recall of ${name} ${recall(tally).toFixed(4)}`);
-      t.ok(precision(tally) >= 0.95, `precision of ${name} ${precision(tally).toFixed(4)}`);
-    }
-  },
-);

@@ -4,9 +4,9 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { FULL } from '../lib/run.ts';
 import { randomOf } from '../lib/random.ts';
 import { type RtspOptions, RtspServer, rtspMissing } from '../lib/rtsp-server.ts';
+import { FULL } from '../lib/run.ts';
 import { WatchedCamera } from '../lib/watched-camera.ts';
 
 const skip = rtspMissing();

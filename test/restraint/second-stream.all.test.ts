@@ -94,17 +94,3 @@ void t.test(
     t.same((await report()).frames, frames, 'the counters do not change');
   },
 );
-
-void t.test('a second stream that the order does not name is not opened', { skip }, async (t) => {
-  const camera = await FilmCamera.start(...makeFilms());
-  t.teardown(() => camera.stop());
-  const port = Number(new URL(camera.url.replace('rtsp:', 'http:')).port);
-  const { report } = await box(t, camera, undefined);
-  const isRead = async (): Promise<boolean> =>
-    ((await report().catch(() => undefined))?.frames.read ?? 0) > 20;
-  const beganMs = Date.now();
-  while (!(await isRead()) && Date.now() - beganMs < SLOW_MS)
-    await new Promise((resolve) => setTimeout(resolve, 500));
-  t.equal(connectionsTo(port), 1);
-  t.equal((await report()).quiet, undefined);
-});
