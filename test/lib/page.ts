@@ -366,3 +366,14 @@ export async function openPage(t: Test, limits: Partial<PageLimits> = {}): Promi
   });
   return page;
 }
+
+/** A page with a phone that is paired. */
+export async function openPaired(
+  t: Test,
+  limits: Partial<PageLimits> = {},
+): Promise<{ page: Page; phone: Phone }> {
+  const page = await openPage(t, limits);
+  const phone = page.phone();
+  await phone.pair();
+  return { page, phone };
+}

@@ -2,34 +2,24 @@
  * Canned data of a box as a technician finds it: one zone and one line, under an authorisation that requires slightly
  * more.
  */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { LocalStatus } from '../../agent/contract/local-status.ts';
-import type { AgentView, AuthorisationView, SeenTrack } from '../../agent/contract/page-link.ts';
+import type { AgentView, AuthorisationView, ReceiptView, SeenTrack } from '../../agent/contract/page-link.ts';
 import type { Proposable } from '../../agent/contract/proposal.ts';
 import { STATUS as WELL } from '../lib/local-status.ts';
+import { ROOT } from '../lib/paths.ts';
 
 const STATUS: LocalStatus = {
   ...WELL,
   report: {
     ...WELL.report,
     box: 'square-1',
-    uptimeS: 900,
-    frames: { read: 4500, analysed: 4490, dropped: 10, watched: 0 },
-    camera: {
-      state: 'streaming',
-      reason: null,
-      decoder: 'avdec_h264',
-      widthPx: 768,
-      heightPx: 576,
-      fps: 25,
-      asOrdered: true,
-    },
+    camera: { ...WELL.report.camera, widthPx: 768, heightPx: 576 },
     incidents: { standing: 0, episodes: 0, events: 0 },
     mqtt: null,
-    temperatureC: 51.5,
-    counters: {},
   },
-  analysedFps: 4.9,
-  inferenceMs: 20,
   standing: [],
   recent: [],
 };
@@ -109,6 +99,17 @@ export const AUTHORISATION: AuthorisationView = {
       ],
     },
   ],
+};
+
+export const RECEIPT: ReceiptView = {
+  id: 'b1-7',
+  time: '2026-11-24T14:03:00.000Z',
+  passed: true,
+  still: createHash('sha256')
+    .update(readFileSync(join(ROOT, 'docs/alert.jpg')))
+    .digest('hex'),
+  absent: null,
+  delivered: false,
 };
 
 const FINDINGS = {

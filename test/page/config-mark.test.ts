@@ -4,16 +4,14 @@ import { join } from 'node:path';
 import t from 'tap';
 import type { ConfigReply } from '../../agent/contract/config-trial.ts';
 import type { AgentView } from '../../agent/contract/page-link.ts';
-import { openPage, REPLY } from '../lib/page.ts';
+import { openPaired, REPLY } from '../lib/page.ts';
 import { PROPOSAL } from '../lib/proposal.ts';
 import { waitUntil } from '../lib/room.ts';
 
 void t.test(
   'no answer holds the SHA-256 of the configuration, which would allow to test passwords',
   async (t) => {
-    const page = await openPage(t);
-    const phone = page.phone();
-    await phone.pair();
+    const { page, phone } = await openPaired(t);
     const marks = async (): Promise<string[]> => {
       page.clock.advance(10_000);
       const { json } = (await phone.get('/api/state')) as { json: { agent: AgentView; config: ConfigReply } };
@@ -23,12 +21,9 @@ void t.test(
     t.match(agents, /^[0-9a-f]{64}$/);
     t.equal(agents, helpers, 'the same configuration has the same mark');
     t.not(agents, REPLY.sha256, 'the mark is not the hash');
-    for (const op of ['check', 'try'] as const) {
-      const answer = await phone.post(`/api/config/${op}`, PROPOSAL);
-      t.match(answer, { status: 200, json: { sha256: agents } }, op);
-    }
-    for (const op of ['keep', 'revert'] as const) {
-      const answer = await phone.post(`/api/config/${op}`, { trial: 'a'.repeat(16) });
+    const trial = { trial: 'a'.repeat(16) };
+    for (const [op, body] of Object.entries({ check: PROPOSAL, try: PROPOSAL, keep: trial, revert: trial })) {
+      const answer = await phone.post(`/api/config/${op}`, body);
       t.match(answer, { status: 200, json: { sha256: agents } }, op);
     }
     page.helper.answer = () => ({ ...REPLY, sha256: 'c'.repeat(64) });
