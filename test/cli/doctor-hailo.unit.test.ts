@@ -135,7 +135,10 @@ for (const [name, change, kind, text, fix] of LINES)
     t.equal(problems.length, 1);
     const finding = findingOf(root);
     t.match(finding, { name: 'hailo', state: 'failed', detail: /^Hailo-.* \(PCI 0001:01:00\.0\)/, fix });
-    t.ok(finding?.detail.endsWith(`; ${kind === 'missing' ? 'missing: ' : ''}${text}`), String(finding?.detail));
+    t.ok(
+      finding?.detail.endsWith(`; ${kind === 'missing' ? 'missing: ' : ''}${text}`),
+      String(finding?.detail),
+    );
   });
 
 void t.test('the doctor tells of a Hailo that is not on PCIe', async (t) => {

@@ -45,8 +45,8 @@ void t.test('the doctor asks a running agent, and a second connection does not c
   t.match(
     findings.filter(({ name }) => ['broker', 'outbox'].includes(name)),
     [
-      { name: 'outbox', state: 'failed', fix: /^run an archive .*or set mqtt\.ack: broker/ },
       { name: 'broker', state: 'ok', detail: /^online since / },
+      { name: 'outbox', state: 'failed', fix: /^run an archive .*or set mqtt\.ack: broker/ },
     ],
   );
   t.equal(connections, 0, 'the broker hears nothing of it');

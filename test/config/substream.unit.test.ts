@@ -35,16 +35,9 @@ void t.test('a second stream is another RTSP stream of the same host and port', 
   const bySetting = inspected(textOf(MAIN), { VIGIE_CAMERA_SUBSTREAM: SUB }).config;
   t.equal(bySetting?.camera?.substream, SUB);
   const cases: [string, string, RegExp][] = [
-    [
-      MAIN,
-      'rtsp://admin:hunter2@10.0.0.3/sub',
-      /another RTSP stream of the same host and port as camera.source/,
-    ],
-    [MAIN, 'rtsp://admin:hunter2@10.0.0.2:8554/sub', /same host and port as camera.source/],
-    [MAIN, 'rtsp://other:hunter2@10.0.0.2/main', /another RTSP stream/],
+    [MAIN, 'rtsp://admin:hunter2@10.0.0.2:8554/sub', /another .* same host and port as camera.source/],
     [MAIN, 'file:/a.mp4', /must be rtsp:\/\//],
     [MAIN, 'rtsp://admin:hunter2 10.0.0.2/sub', /printable ASCII/],
-    [MAIN, 'rtsp://admin:hunter2@10.0.0.2/sub?x@y', /one @ at most/],
     ['v4l2:/dev/video0', SUB, /needs an RTSP stream in camera.source; leave it out/],
   ];
   for (const [source, substream, message] of cases) {

@@ -111,16 +111,7 @@ t.test('a track carries at most eight places from before it was confirmed', asyn
 
 t.test('a track carries at most two colour names out of the closed list', async (t) => {
   t.ok(isTaken({ colours: ['yellow'] }) && isTaken({ colours: ['yellow', 'green'] }));
-  const invalid: unknown[] = [
-    [],
-    ['pink'],
-    [''],
-    ['yellow', 'yellow'],
-    ['yellow', 'green', 'white'],
-    [0.3],
-    [[0.1, 0.9]],
-    'yellow',
-    { yellow: 0.9 },
-  ];
+  const lists = [[], ['pink'], [''], ['yellow', 'yellow'], ['yellow', 'green', 'white'], [0.3], [[0.1, 0.9]]];
+  const invalid: unknown[] = [...lists, 'yellow', { yellow: 0.9 }];
   for (const colours of invalid) t.notOk(isTaken({ colours } as never), JSON.stringify(colours));
 });

@@ -44,22 +44,11 @@ t.test('a truth is taken once, by the better score, in any order', async (t) => 
   t.equal(double.scoreAtPrecision, 0.9, 'the second one is a false alarm');
 });
 
-t.test('the nearest free truth is taken, and one taken by another leaves the next best', async (t) => {
-  // IoU of found(2) with at(0) is 8/12, with at(3) it is 9/11.
-  const near = evaluate({ truth: [at(0), at(3)], detections: [detection(2, 0.9), detection(3, 0.8)] });
-  t.equal(near.averagePrecision, 1, 'the second detection gets the truth at 0: IoU 7/13');
-});
-
 t.test('an IoU of exactly the minimum counts, a lower one does not', async (t) => {
   const truth: XyxyPx = [0, 0, 10, 10];
-  t.equal(
-    evaluate({ truth: [truth], detections: [{ xyxyPx: [0, 0, 10, 5], score: 1 }] }).averagePrecision,
-    1,
-  );
-  t.equal(
-    evaluate({ truth: [truth], detections: [{ xyxyPx: [0, 0, 10, 4.9], score: 1 }] }).averagePrecision,
-    0,
-  );
+  const half = (heightPx: number) =>
+    evaluate({ truth: [truth], detections: [{ xyxyPx: [0, 0, 10, heightPx], score: 1 }] }).averagePrecision;
+  t.same([half(5), half(4.9)], [1, 0]);
 });
 
 t.test('a detection never takes a truth of another frame; all frames make one ranking', async (t) => {
@@ -82,12 +71,6 @@ t.test('an ignored object excuses one detection, and only one that finds no trut
     detections: [detection(50, 0.9), detection(0, 0.8)],
   });
   t.equal(excused.averagePrecision, 1, 'the detection above is out of the ranking');
-  const doubled = evaluate({
-    truth: [at(0)],
-    ignored: [at(50)],
-    detections: [detection(50, 0.9), detection(51, 0.85), detection(0, 0.8)],
-  });
-  t.equal(doubled.averagePrecision, 0.5, 'a second box on the same object is wrong');
   const both = evaluate({ truth: [at(0)], ignored: [at(1)], detections: [detection(1, 0.9)] });
   t.equal(both.averagePrecision, 1, 'a truth is taken first, though the ignored one is nearer');
   t.equal(

@@ -5,8 +5,9 @@ import t from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
 import { parseMot } from '../../scripts/programs/evaluate/mot.ts';
 import { evaluateTracks, knownTrackSequences, tracksTable } from '../../scripts/programs/evaluate/tracks.ts';
-import { unlessFull } from '../lib/run.ts';
+
 import { evaluationData, scratch } from '../lib/paths.ts';
+import { unlessAll, unlessFull } from '../lib/run.ts';
 
 /** Least HOTA and IDF1 that a change must reach; docs/design/003-tracker.md has the figures and their spread. */
 const LEAST: Readonly<Record<string, { readonly hota: number; readonly idf1: number }>> = {
@@ -21,7 +22,7 @@ const data = evaluationData('.');
 
 t.test(
   'tracks of people through the real camera, detector and tracker reach their figures',
-  { skip: data.skip },
+  { skip: data.skip || unlessAll },
   async (t) => {
     // The detector starts only where ONNX Runtime sends no usage data.
     process.env['ORT_DISABLE_TELEMETRY'] = '1';

@@ -16,6 +16,7 @@ import { PAGE_LIMITS, type PageLimits, PageServer } from '../../agent/page/serve
 import { STATUS } from './local-status.ts';
 import { HandClock } from './outbox.ts';
 import { scratch } from './paths.ts';
+import { rectangle } from './rectangle.ts';
 
 export const VIEW: AgentView = {
   site: 'marseille-1',
@@ -55,11 +56,7 @@ export const REPLY: ConfigReply = {
     zones: [
       {
         id: 'forecourt',
-        polygon: [
-          [0.1, 0.1],
-          [0.9, 0.1],
-          [0.5, 0.9],
-        ],
+        polygon: rectangle(0.1, 0.1, 0.9, 0.9),
       },
     ],
     lines: [],

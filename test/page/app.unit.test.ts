@@ -52,21 +52,13 @@ import { EN } from '../../agent/page/app/words/en.ts';
 import { FR } from '../../agent/page/app/words/fr.ts';
 import { ruleFields } from '../../scripts/programs/apps/rule-fields.ts';
 import { ROOT } from '../lib/paths.ts';
+import { rectangle } from '../lib/rectangle.ts';
 import { AUTHORISATION, INSTALLED } from './canned.ts';
 
 const FIELDS = ruleFields() as unknown as RuleFields;
 const { cameraAddress: _camera, ...DRAWING } = INSTALLED;
 const SIZE = { w: 312, h: 234 };
-const SQUARE: Shape = {
-  kind: 'zone',
-  id: 'square',
-  points: [
-    [0.2, 0.2],
-    [0.8, 0.2],
-    [0.8, 0.8],
-    [0.2, 0.8],
-  ],
-};
+const SQUARE: Shape = { kind: 'zone', id: 'square', points: rectangle(0.2, 0.2, 0.8, 0.8) };
 
 t.test('limits that a phone knows are those of the contract', async (t) => {
   t.equal(TRIAL_SECONDS, TRIAL_S);
@@ -87,6 +79,7 @@ t.test('frames come out intact however the stream is cut', async (t) => {
     return Buffer.concat([lengths[0] as Buffer, text, lengths[1] as Buffer, body]);
   };
   const bodies = fc.array(fc.uint8Array({ maxLength: 50 }), { minLength: 1, maxLength: 5 });
+  const numbersOf = (body: Uint8Array): string => String([...body]);
   fc.assert(
     fc.property(bodies, fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1 }), (parts, cuts) => {
       const stream = Buffer.concat(parts.map((body, i) => frame({ i }, body)));
@@ -97,14 +90,9 @@ t.test('frames come out intact however the stream is cut', async (t) => {
         got.push(...reader.take(stream.subarray(at, at + length)));
         at += length;
       }
-      return (
-        got.length === parts.length &&
-        got.every(
-          ({ header, body }, i) =>
-            (header as { i: number }).i === i &&
-            Buffer.from(body).equals(Buffer.from(parts[i] as Uint8Array)),
-        )
-      );
+      const expected = parts.map((body, i) => ({ header: { i }, body: numbersOf(body) }));
+      const texts = got.map(({ header, body }) => ({ header, body: numbersOf(body) }));
+      return JSON.stringify(texts) === JSON.stringify(expected);
     }),
   );
   const reader = new FrameReader({ headerBytesMax: 100, bodyBytesMax: 100 });
@@ -151,17 +139,8 @@ t.test('corners snap and stay in the picture', async (t) => {
 t.test('shapes change and stay valid', async (t) => {
   t.notOk(isInvalidShape(SQUARE));
   t.ok(isInvalidShape({ ...SQUARE, points: withCorner(SQUARE, 1, [0.3, 0.95]) }), 'sides cross');
-  t.ok(
-    isInvalidShape({
-      kind: 'line',
-      id: 'l',
-      points: [
-        [0.5, 0.5],
-        [0.5, 0.5],
-      ],
-    }),
-    'no length',
-  );
+  const place: PointNorm = [0.5, 0.5];
+  t.ok(isInvalidShape({ kind: 'line', id: 'l', points: [place, place] }), 'no length');
   t.equal(withInserted(SQUARE, 0, [0.5, 0.2]).length, 5);
   const full: Shape = { ...SQUARE, points: Array.from({ length: CORNERS_MAX }, (_, i) => [i / 100, 0.5]) };
   t.equal(withInserted(full, 0, [0.5, 0.2]).length, CORNERS_MAX);
@@ -253,23 +232,13 @@ t.test('a person in a zone fires after the seconds of its rule', async (t) => {
 });
 
 t.test('a crowd needs its number of people at once', async (t) => {
-  const crowd: RuleConfig = {
-    id: 'c',
-    kind: 'crowd-gathering',
-    zone: 'lawn',
-    minCount: 2,
-    afterS: 1,
-    purpose: 'p',
-  };
+  const gathering = { id: 'c', kind: 'crowd-gathering', zone: 'lawn', purpose: 'p' } as const;
+  const crowd: Drawing = { ...DRAWING, rules: [{ ...gathering, minCount: 2, afterS: 1 }] };
   const watch = new FiringWatch();
-  const at = (s: number, count: number) =>
-    watch.update(
-      {
-        atMs: s * 1000,
-        tracks: Array.from({ length: count }, (_, i) => seenTrack(i + 1, [0.2 + i / 20, 0.9])),
-      },
-      { ...DRAWING, rules: [crowd] },
-    )[0];
+  const at = (s: number, count: number) => {
+    const tracks = Array.from({ length: count }, (_, i) => seenTrack(i + 1, [0.2 + i / 20, 0.9]));
+    return watch.update({ atMs: s * 1000, tracks }, crowd)[0];
+  };
   t.match(at(0, 1), { fires: false });
   t.match(at(5, 2), { fires: false, stationaryS: 0 });
   t.match(at(6, 2), { fires: true });
@@ -277,24 +246,16 @@ t.test('a crowd needs its number of people at once', async (t) => {
 });
 
 t.test('a line is passed by feet, towards a side', async (t) => {
-  const [from, to]: [PointNorm, PointNorm] = [
-    [0.5, 0.2],
-    [0.5, 0.8],
-  ];
+  const from: PointNorm = [0.5, 0.2];
+  const to: PointNorm = [0.5, 0.8];
   // Seen down the picture, its left is the right-hand side.
   t.equal(passed(from, to, [0.6, 0.5], [0.4, 0.5]), 'right');
   t.equal(passed(from, to, [0.4, 0.5], [0.6, 0.5]), 'left');
   t.equal(passed(from, to, [0.4, 0.9], [0.6, 0.9]), undefined, 'beside it');
   t.equal(passed(from, to, [0.4, 0.5], [0.45, 0.5]), undefined);
-  const line: RuleConfig = {
-    id: 'l',
-    kind: 'line-crossing',
-    line: 'l',
-    classes: ['person'],
-    direction: 'right',
-    purpose: 'p',
-  };
-  const drawing: Drawing = { ...DRAWING, lines: [{ id: 'l', from, to }], rules: [line] };
+  const [, passes] = INSTALLED.rules as [RuleConfig, RuleConfig & { kind: 'line-crossing' }];
+  const rules = [{ ...passes, line: 'l', classes: ['person' as const], direction: 'right' as const }];
+  const drawing: Drawing = { ...DRAWING, lines: [{ id: 'l', from, to }], rules };
   const watch = new FiringWatch();
   const at = (s: number, x: number, label?: SeenTrack['label']) =>
     watch.update({ atMs: s * 1000, tracks: [seenTrack(1, [x, 0.5], label)] }, drawing)[0];
@@ -314,11 +275,7 @@ t.test(
         ...AUTHORISATION,
         rules: [{ kind, zones: 'all', purpose: 'p', legalBasis: 'l' }],
       });
-      t.same(
-        [...Value.Errors(RuleConfig, rule)].map(({ message }) => message),
-        [],
-        kind,
-      );
+      t.same([...Value.Errors(RuleConfig, rule)], [], kind);
       t.same(badFields(FIELDS, rule), [], kind);
     }
     const stays = INSTALLED.rules[0] as RuleConfig & { kind: 'loitering' };
@@ -354,31 +311,19 @@ t.test('each part of a drawing outside of the authorisation is named', async (t)
     [false, false],
     'an installed rule outside the order does not run, and blocks nothing',
   );
-  const outside: Drawing = {
-    ...DRAWING,
-    zones: [
-      ...DRAWING.zones,
-      {
-        id: 'square',
-        polygon: [
-          [0.3, 0.3],
-          [0.9, 0.3],
-          [0.5, 0.6],
-        ],
-      },
-    ],
-  };
-  t.same(codes(outside), ['outside-outline']);
+  const outside = [...DRAWING.zones, { id: 'square', polygon: rectangle(0.3, 0.3, 0.9, 0.6) }];
+  t.same(codes({ ...DRAWING, zones: outside }), ['outside-outline']);
   t.same(codes(DRAWING, 'rtsp://user:secret@camera-1.local/stream1'), []);
   t.same(codes(DRAWING, 'rtsp://camera-2.local/stream1'), ['camera-order']);
   const [near] = PEOPLE;
   t.same(codes({ ...DRAWING, groundPlane: { people: [near, near] } }), ['ground']);
-  const crossing: Drawing['zones'][number]['polygon'] = [
-    [0.1, 0.1],
-    [0.9, 0.9],
-    [0.9, 0.1],
-    [0.1, 0.9],
+  const [first, second, third, fourth] = rectangle(0.1, 0.1, 0.9, 0.9) as [
+    PointNorm,
+    PointNorm,
+    PointNorm,
+    PointNorm,
   ];
+  const crossing = [first, third, second, fourth];
   const sameName: Drawing = {
     ...DRAWING,
     rules: [],

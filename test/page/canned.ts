@@ -9,7 +9,9 @@ import type { LocalStatus } from '../../agent/contract/local-status.ts';
 import type { AgentView, AuthorisationView, ReceiptView, SeenTrack } from '../../agent/contract/page-link.ts';
 import type { Proposable } from '../../agent/contract/proposal.ts';
 import { STATUS as WELL } from '../lib/local-status.ts';
+import { VIEW } from '../lib/page.ts';
 import { ROOT } from '../lib/paths.ts';
+import { rectangle } from '../lib/rectangle.ts';
 
 const STATUS: LocalStatus = {
   ...WELL,
@@ -80,23 +82,13 @@ export const AUTHORISATION: AuthorisationView = {
   outlines: [
     {
       id: 'square',
-      polygon: [
-        [0.2, 0.25],
-        [0.8, 0.25],
-        [0.8, 0.7],
-        [0.2, 0.7],
-      ],
+      polygon: rectangle(0.2, 0.25, 0.8, 0.7),
     },
   ],
   masks: [
     {
       id: 'houses',
-      polygon: [
-        [0.42, 0.05],
-        [0.75, 0.05],
-        [0.75, 0.15],
-        [0.42, 0.15],
-      ],
+      polygon: rectangle(0.42, 0.05, 0.75, 0.15),
     },
   ],
 };
@@ -112,65 +104,38 @@ export const RECEIPT: ReceiptView = {
   delivered: false,
 };
 
+const ok = (name: string, detail: string) => ({ name, verdict: 'ok', detail, fix: null }) as const;
 const FINDINGS = {
-  en: [
-    { name: 'camera', verdict: 'ok', detail: 'streaming, 25 pictures a second', fix: null },
-    { name: 'clock', verdict: 'ok', detail: 'synchronised', fix: null },
-    { name: 'disk', verdict: 'ok', detail: '20 000 MiB free', fix: null },
-  ],
-  fr: [
-    { name: 'camera', verdict: 'ok', detail: 'en marche, 25 images par seconde', fix: null },
-    { name: 'clock', verdict: 'ok', detail: 'synchronisée', fix: null },
-    { name: 'disk', verdict: 'ok', detail: '20 000 MiB libres', fix: null },
-  ],
-} as const;
-
+  en: [ok('camera', 'streaming, 25 pictures a second'), ok('clock', 'synchronised')],
+  fr: [ok('camera', 'en marche, 25 images par seconde'), ok('clock', 'synchronisée')],
+};
 const BROKER = {
-  en: {
-    detail: 'not connected: no route to the broker',
-    fix: 'check the cable and the address of the broker',
-  },
+  en: { detail: 'not connected: no route to the broker', fix: 'check the cable and the broker’s address' },
   fr: {
     detail: 'non connecté : pas de route vers le broker',
     fix: 'vérifiez le câble et l’adresse du broker',
   },
 };
 
-export function cannedAgent(language: 'fr' | 'en', brokerFails: boolean): AgentView {
-  return {
-    site: 'marseille-1',
-    box: 'square-1',
-    version: '0.1.0',
-    mode: 'active',
-    reason: null,
-    order: AUTHORISATION,
-    refusedRules: [],
-    detectorInputPx: [416, 256],
-    timeZone: 'Europe/Paris',
-    running: { zones: [], lines: [], masks: [] },
-    configSha256: null,
-    preview: { running: true, leftS: 500, leftTodayS: 3000, viewers: 1 },
-    walk: null,
-    receipt: null,
-    receiptWaits: false,
-    findings: [
-      ...FINDINGS[language],
-      ...(brokerFails ? [{ name: 'broker', verdict: 'failed', ...BROKER[language] } as const] : []),
-    ],
-    status: STATUS,
-  };
-}
+export const cannedAgent = (language: 'fr' | 'en', brokerFails: boolean): AgentView => ({
+  ...VIEW,
+  box: 'square-1',
+  order: AUTHORISATION,
+  preview: { running: true, leftS: 500, leftTodayS: 3000, viewers: 1 },
+  findings: [
+    ...FINDINGS[language],
+    ...(brokerFails ? [{ name: 'broker', verdict: 'failed', ...BROKER[language] } as const] : []),
+  ],
+  status: STATUS,
+});
 
 /** One person who stays on the lawn, and one who crosses the line to the right and back every 2 s. */
 export function cannedTracks(frame: number): SeenTrack[] {
-  const right = frame % 10 < 5;
+  const person = { group: 'person', label: 'person' } as const;
+  const isRight = frame % 10 < 5;
+  const crossing: SeenTrack['xyxyNorm'] = isRight ? [0.69, 0.3, 0.73, 0.45] : [0.84, 0.4, 0.88, 0.56];
   return [
-    { track: 1, group: 'person', label: 'person', xyxyNorm: [0.37, 0.56, 0.43, 0.79] },
-    {
-      track: 2,
-      group: 'person',
-      label: 'person',
-      xyxyNorm: right ? [0.69, 0.3, 0.73, 0.45] : [0.84, 0.4, 0.88, 0.56],
-    },
+    { track: 1, ...person, xyxyNorm: [0.37, 0.56, 0.43, 0.79] },
+    { track: 2, ...person, xyxyNorm: crossing },
   ];
 }

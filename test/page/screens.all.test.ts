@@ -7,6 +7,7 @@ import type { Browser } from 'puppeteer-core';
 import sharp from 'sharp';
 import t, { type Test } from 'tap';
 import { browserMissing } from '../lib/browser.ts';
+import { rectangle } from '../lib/rectangle.ts';
 import { waitUntil } from '../lib/room.ts';
 import { FULL } from '../lib/run.ts';
 import { AUTHORISATION, CAMERA, INSTALLED, RECEIPT } from './canned.ts';
@@ -228,13 +229,7 @@ async function noPicture(t: Test, browser: Browser): Promise<void> {
   await phone.go('zones');
   await phone.picture();
   // The worst case: a mask over the whole place of the message.
-  const polygon: [number, number][] = [
-    [0, 0],
-    [1, 0],
-    [1, 1],
-    [0, 1],
-  ];
-  box.installed = { ...INSTALLED, masks: [{ id: 'all', polygon }] };
+  box.installed = { ...INSTALLED, masks: [{ id: 'all', polygon: rectangle(0, 0, 1, 1) }] };
   await phone.until('.mask');
   await phone.tap('[data-chip="mask/all"]');
   for (const reason of ['detector-down', 'masks-not-applied', 'unauthorised'] as const) {

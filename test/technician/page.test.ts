@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import sharp from 'sharp';
 import t, { type Test } from 'tap';
-import { AgentError } from '../../agent/base/errors.ts';
 import type { Config, MaskConfig } from '../../agent/contract/config.ts';
 import type { VigieEvent } from '../../agent/contract/event.ts';
 import type { JournalContent } from '../../agent/contract/journal.ts';
@@ -15,29 +14,20 @@ import { PREVIEW_BYTES_MAX, PREVIEW_LONG_SIDE_PX_MAX } from '../../agent/contrac
 import { SNAPSHOT_BYTES_MAX, SNAPSHOT_LONG_SIDE_PX_MAX } from '../../agent/contract/redacted-jpeg.ts';
 import type { Agent } from '../../agent/main.ts';
 import { SUSPENSION_FILE } from '../../agent/orders/suspension.ts';
-import type { AgentOptions } from '../../agent/parts.ts';
 import { Suspension } from '../../agent/restraint/suspension.ts';
 import { contentOf } from '../../scripts/programs/oversight/timeline/content.ts';
 import { configOf, makeAgent } from '../lib/agent.ts';
 import { fits } from '../lib/config-lives.ts';
 import { Page } from '../lib/page-asking.ts';
 import { STREET_CLIP, scratch } from '../lib/paths.ts';
+import { rectangle } from '../lib/rectangle.ts';
 import { BOX, SITE, waitUntil } from '../lib/room.ts';
-import { unlessAll } from '../lib/run.ts';
 
 const skip = !existsSync(STREET_CLIP) && 'no street clip: run scripts/setup';
 const SLOW_MS = 60_000;
 const SESSION = '0123456789abcdef';
 const OTHER_SESSION = 'fedcba9876543210';
-const MASK: MaskConfig = {
-  id: 'window',
-  polygon: [
-    [0, 0],
-    [0.25, 0],
-    [0.25, 0.25],
-    [0, 0.25],
-  ],
-};
+const MASK: MaskConfig = { id: 'window', polygon: rectangle(0, 0, 0.25, 0.25) };
 
 const boxConfig = (): Config =>
   configOf({
@@ -56,13 +46,16 @@ interface Box {
   readonly agent: Agent;
   readonly stateDir: string;
   readonly socket: string;
+  /** Masks of the file on disk. */
+  masks: readonly MaskConfig[];
 }
 
-async function runningBox(t: Test, options: Partial<AgentOptions> = {}): Promise<Box> {
+async function runningBox(t: Test): Promise<Box> {
   const stateDir = join(scratch(t), 'state');
-  const agent = makeAgent(t, boxConfig(), stateDir, options);
+  const box = { stateDir, socket: join(stateDir, 'page.sock'), masks: [MASK] as Box['masks'] };
+  const agent = makeAgent(t, boxConfig(), stateDir, { masksOnDisk: () => box.masks });
   await agent.start();
-  return { agent, stateDir, socket: join(stateDir, 'page.sock') };
+  return Object.assign(box, { agent });
 }
 
 /** Journal entries as the report reads them; an entry of another form would have another type. */
@@ -193,6 +186,17 @@ async function receipts(t: Test, { agent, stateDir }: Box, page: Page): Promise<
   t.match(agent.report().counters, { receipts_issued: 2, receipts_refused: 2 });
 }
 
+/** Tests that no picture is shown while drawn masks do not run yet. */
+async function drawnMasks(t: Test, box: Box, page: Page): Promise<void> {
+  box.masks = [MASK, { ...MASK, id: 'balcony' }];
+  await waitUntil(t, 'told', () => page.noPictures.length > 0);
+  t.match(page.noPictures, [{ why: 'masks-not-applied' }]);
+  t.equal(await page.ask({ op: 'preview-start', viewer: 1 }), 'masks-not-applied');
+  box.masks = [MASK];
+  await page.startsPreview(1);
+  page.noPictures.length = 0;
+}
+
 async function suspended(t: Test, { agent, stateDir }: Box, page: Page): Promise<void> {
   new Suspension(join(stateDir, SUSPENSION_FILE)).suspend('order of the court', 'box', Date.now());
   const tookMs = await waitUntil(t, 'told', () => page.noPictures.length > 0);
@@ -224,6 +228,7 @@ t.test('a technician looks, issues a receipt, and sees nothing after a suspensio
   const page = await Page.connect(t, box.socket, SESSION);
   await page.startsPreview(1);
   await waitUntil(t, 'a picture', () => page.pictures.length > 0, SLOW_MS);
+  await t.test('no picture is shown while drawn masks do not run', (t) => drawnMasks(t, box, page));
   await t.test('a receipt goes to the room with its still', (t) => receipts(t, box, page));
   await t.test('a suspension removes the picture within a second, and a receipt has no still', (t) =>
     suspended(t, box, page),
@@ -236,65 +241,8 @@ t.test('a technician looks, issues a receipt, and sees nothing after a suspensio
     { type: 'preview-ended', session: SESSION, why: 'stopped', frames: pictureCount },
     { type: 'preview-ended', session: OTHER_SESSION, why: 'page gone' },
     { type, session: SESSION, order },
+    { type: 'preview-ended', session: SESSION, why: 'masks-not-applied' },
+    { type, session: SESSION, order },
     { type: 'preview-ended', session: SESSION, why: 'suspended' },
   ]);
 });
-
-async function walkTest(t: Test, { agent, socket }: Box): Promise<void> {
-  const page = await Page.connect(t, socket);
-  t.equal(await page.ask({ op: 'walk-answer', answer: 'go' }), 'not-started');
-  t.equal(await page.ask({ op: 'walk-start', rule: 'nobody', passes: 1 }), 'no-such-rule');
-  t.equal(await page.ask({ op: 'confirm-view' }), 'not-confirmed', 'the camera has not moved');
-  await page.startsPreview(1);
-  await waitUntil(t, 'frames', () => page.pictures.length > 0, SLOW_MS);
-  t.equal(await page.ask({ op: 'walk-start', rule: 'passing', passes: 2 }), null);
-  t.equal(await page.ask({ op: 'walk-start', rule: 'passing', passes: 2 }), 'walk-runs');
-  const ready = { rule: 'passing', passes: 2, phase: 'ready', outcomes: [], last: null };
-  t.match((await page.state()).walk, ready);
-  t.equal(await page.ask({ op: 'walk-answer', answer: 'repeat' }), 'nothing-to-repeat');
-  const walks = async (phase: string, outcomes: string[]): Promise<void> => {
-    let walk = (await page.state()).walk;
-    while (walk?.phase !== phase || walk.outcomes.length < outcomes.length) walk = (await page.state()).walk;
-    t.match(walk, { outcomes, last: { code: 'seen', seconds: Number } });
-  };
-  t.equal(await page.ask({ op: 'walk-answer', answer: 'go' }), null);
-  await walks('ready', ['seen']);
-  t.equal(await page.ask({ op: 'walk-answer', answer: 'go' }), null);
-  await walks('done', ['seen', 'seen']);
-  t.equal(await page.ask({ op: 'walk-answer', answer: 'go' }), null);
-  await walks('kept', ['seen', 'seen']);
-  const saved = [{ rule: 'passing', walk: { passes: 2, seen: 2 } }];
-  t.match(agent.report().accuracy?.rules, saved, 'the result is saved');
-
-  t.equal(await page.ask({ op: 'walk-start', rule: 'passing', passes: 1 }), null);
-  t.equal(await page.ask({ op: 'walk-answer', answer: 'abort' }), null);
-  t.match((await page.state()).walk, { phase: 'over', last: { code: 'given-up', seconds: null } });
-  page.socket.destroy();
-}
-
-t.test(
-  'a walk test runs by messages, and drawn masks apply at once',
-  { skip: skip || unlessAll },
-  async (t) => {
-    const onDisk: { masks: readonly MaskConfig[] | undefined } = { masks: [MASK] };
-    const masksOnDisk = (): readonly MaskConfig[] => {
-      if (onDisk.masks === undefined) throw new AgentError('config', 'line 3: no such key');
-      return onDisk.masks;
-    };
-    const box = await runningBox(t, { masksOnDisk });
-    await t.test('a walk test runs by messages', (t) => walkTest(t, box));
-    await t.test('no picture is shown while drawn masks do not run yet', async (t) => {
-      const page = await Page.connect(t, box.socket);
-      await page.startsPreview(1);
-      await waitUntil(t, 'a picture', () => page.pictures.length > 0, SLOW_MS);
-      onDisk.masks = [MASK, { ...MASK, id: 'balcony' }];
-      await waitUntil(t, 'told', () => page.noPictures.length > 0);
-      t.match(page.noPictures, [{ why: 'masks-not-applied' }]);
-      onDisk.masks = undefined;
-      const refusal = await page.ask({ op: 'preview-start', viewer: 1 });
-      t.equal(refusal, 'masks-not-applied', 'nor where they cannot be read');
-      onDisk.masks = [MASK];
-      await page.startsPreview(1);
-    });
-  },
-);
