@@ -21,7 +21,9 @@ import {
   problemText,
 } from '../../agent/config/load.ts';
 import { displayValue, hideSecrets } from '../../agent/config/problem.ts';
+import { findWarnings } from '../../agent/config/warnings.ts';
 import { nearest } from '../../agent/config/words.ts';
+import type { Config } from '../../agent/contract/config.ts';
 import type { PointNorm } from '../../agent/contract/geometry.ts';
 import { covers, polygonProblem } from '../../agent/contract/polygon.ts';
 import { RULE_SCHEMAS } from '../../agent/contract/rule-config.ts';
@@ -314,6 +316,27 @@ rules:
     [],
     'a replay without rules still detects and tracks',
   );
+});
+
+void t.test('a model with one input size gives a warning where another size is configured', async (t) => {
+  const dir = scratch(t);
+  writeFileSync(join(dir, 'one.json'), '{"input": {"fixed": true, "default": [416, 256]}}');
+  writeFileSync(join(dir, 'any.json'), '{"input": {"default": [416, 256]}}');
+  const text = 'site: lab\nbox: lab-1\ndetector: { input: [640, 384] }\n';
+  const base = inspectText(text, { env: {}, mode: 'replay' }).config as Config;
+  const messagesFor = (model: string, detector: Partial<Config['detector']>): string[] => {
+    const changedConfig = { ...base, detector: { ...base.detector, model, ...detector } };
+    return findWarnings(changedConfig, undefined, dir).map(({ message }) => message);
+  };
+  t.same(messagesFor('any', {}), []);
+  t.same(messagesFor('none', {}), [], 'a missing card is reported elsewhere');
+  t.same(messagesFor('one', {}), ['model one takes [416, 256] only: the detector does not start']);
+  t.same(messagesFor('one', { input: [416, 256] }), []);
+  const element = { name: 'onnxinference', model: 'one', properties: [] };
+  t.same(messagesFor('any', { backend: 'gstreamer', element }), [
+    'model one takes [416, 256] only: it runs on the CPU, not on onnxinference',
+  ]);
+  t.same(messagesFor('any', { element }), [], 'which is not used');
 });
 
 void t.test('a ground plane needs two plausible people, and far zones give a warning', async (t) => {

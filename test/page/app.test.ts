@@ -70,5 +70,6 @@ t.test(
     t.same(await phone.check('way-receipt'), []);
     await phone.tap('#unpair');
     await phone.until('[data-screen=pair]');
+    t.same(phone.pageErrors, []);
   },
 );

@@ -83,6 +83,7 @@ async function drawing(t: Test, browser: Browser): Promise<void> {
   await phone.tap('#revert');
   await phone.until('[data-fate=reverted]');
   t.same(box.installed, INSTALLED);
+  t.same(phone.pageErrors, []);
 }
 
 async function zoom(t: Test, browser: Browser): Promise<void> {
@@ -115,6 +116,7 @@ async function zoom(t: Test, browser: Browser): Promise<void> {
   t.same(await phone.check('36-loupe'), []);
   await touchscreen.touchEnd();
   await phone.untilGone('.loupe');
+  t.same(phone.pageErrors, []);
 }
 
 async function cues(t: Test, browser: Browser): Promise<void> {
@@ -143,6 +145,7 @@ async function cues(t: Test, browser: Browser): Promise<void> {
   await phone.go('walk');
   await phone.until('#walk[data-phase=done]');
   t.strictSame(await newCues(), [], 'a reload repeats no cue');
+  t.same(phone.pageErrors, []);
 }
 
 async function lostPairing(t: Test, browser: Browser): Promise<void> {
@@ -155,6 +158,7 @@ async function lostPairing(t: Test, browser: Browser): Promise<void> {
   const attempts = box.requests.filter((line) => line.startsWith('POST /api/pair'));
   t.equal(attempts.length, 2);
   t.equal(attempts[0], attempts[1], 'the same attempt');
+  t.same(phone.pageErrors, []);
 }
 
 /** Number of requests of a path that have reached the box. */
@@ -216,6 +220,7 @@ async function offlineSteps(t: Test, browser: Browser): Promise<void> {
   await phone.setOffline(false);
   await phone.tap('#fresh-code');
   await phone.untilText(/7XKQ/);
+  t.same(phone.pageErrors, []);
 }
 
 async function lostAnswers(t: Test, browser: Browser): Promise<void> {
@@ -241,6 +246,7 @@ async function lostAnswers(t: Test, browser: Browser): Promise<void> {
   await phone.go('walk');
   await lose('#walk-start', 'walk/start', '#walk[data-phase=ready]');
   await lose('#walk-go', 'walk/answer', '#walk[data-phase=watching]');
+  t.same(phone.pageErrors, []);
 }
 
 async function reload(t: Test, browser: Browser): Promise<void> {
@@ -287,4 +293,5 @@ async function reload(t: Test, browser: Browser): Promise<void> {
   t.equal(box.installed.masks.length, 1, 'applied in time');
   await phone.go('try');
   await phone.until('[data-fate=kept]');
+  t.same(phone.pageErrors, []);
 }

@@ -45,6 +45,12 @@ async function everyScreen(t: Test, browser: Browser, look: Look): Promise<void>
   const { box, phone } = await openApp(t, browser, { look, paired: false });
   const texts = TEXTS[look[0]];
   const check = async (name: string): Promise<void> => void t.same(await phone.check(name), []);
+  /** Taps, and checks the screen that comes. */
+  const step = async (tap: string, until: string, name: string): Promise<void> => {
+    await phone.tap(tap);
+    await phone.until(until);
+    await check(name);
+  };
   /** Turns the phone on its side, where picture and controls share the screen. */
   const side = async (name: string, ...controls: string[]): Promise<void> => {
     await phone.turn(true);
@@ -60,8 +66,7 @@ async function everyScreen(t: Test, browser: Browser, look: Look): Promise<void>
   await phone.go('camera');
   t.equal(await phone.text('#installed-camera'), CAMERA);
   await check('02-camera');
-  await phone.tap('#steps');
-  await check('03-steps');
+  await step('#steps', '[data-step]', '03-steps');
   await phone.tap('#steps');
   await phone.tap('#next');
   await phone.picture();
@@ -70,37 +75,27 @@ async function everyScreen(t: Test, browser: Browser, look: Look): Promise<void>
   await phone.tap('#next');
   await phone.picture();
   await check('05-zones');
-  await phone.tap('[data-chip="zone/lawn"]');
-  await check('06-zone');
+  await step('[data-chip="zone/lawn"]', '[data-handle]', '06-zone');
   await side('31-zones-side', '#zoom-in', '#next');
   await phone.tap('[data-chip="line/east-road"]');
-  await phone.tap('[data-add=mask]');
-  await check('07-mask');
+  await step('[data-add=mask]', '.mask', '07-mask');
   await phone.tap('#next');
   await phone.picture();
   await phone.tap('[data-rule=stays] button');
   await phone.page.select('[name=rule-kind]', 'illegal-parking');
   await phone.tap('#add-rule');
-  await phone.tap('[data-rule=illegal-parking] fieldset:last-of-type button');
-  await phone.until('.span');
-  await check('08-rules');
+  await step('[data-rule=illegal-parking] fieldset:last-of-type button', '.span', '08-rules');
   await phone.tap('[data-rule=illegal-parking] .button.danger');
-  await phone.tap('#next');
-  await phone.until('[data-watch=stays][data-fires=true]');
-  await check('09-fires');
+  await step('#next', '[data-watch=stays][data-fires=true]', '09-fires');
   await phone.go('try');
   await check('10-try');
-  await phone.tap('#try');
-  await phone.until('.trial');
-  await check('11-trial');
+  await step('#try', '.trial', '11-trial');
   await side('34-trial-side', '#keep', '#revert', '.trial');
   await phone.go('fires');
   await phone.picture();
   await check('12-trial-elsewhere');
   await phone.go('try');
-  await phone.tap('#keep');
-  await phone.until('[data-fate=kept]');
-  await check('13-kept');
+  await step('#keep', '[data-fate=kept]', '13-kept');
   await phone.go('walk');
   await check('14-walk');
   await walk(t, box, phone, check);
@@ -132,6 +127,7 @@ async function everyScreen(t: Test, browser: Browser, look: Look): Promise<void>
   const before = await phone.text('h1');
   await phone.tap('#language');
   t.not(await phone.text('h1'), before, 'the other language');
+  t.same(phone.pageErrors, []);
 }
 
 async function walk(
@@ -183,6 +179,7 @@ async function refusedPairing(t: Test, browser: Browser): Promise<void> {
   await phone.until('[data-screen=aim]');
   box.paired = false;
   await phone.until('[data-screen=pair]');
+  t.same(phone.pageErrors, []);
 }
 
 /** Tests also that a password stays out of the page and its storage, and that the box's refusal is shown. */
@@ -222,6 +219,7 @@ async function secondStream(t: Test, browser: Browser): Promise<void> {
   await phone.tap('#try');
   await phone.until('#box-says');
   t.match(await phone.text('#box-says'), 'zones[0].polygon the helper has another view');
+  t.same(phone.pageErrors, []);
 }
 
 async function noPicture(t: Test, browser: Browser): Promise<void> {
@@ -249,6 +247,7 @@ async function noPicture(t: Test, browser: Browser): Promise<void> {
   await phone.picture();
   await phone.go('camera');
   await waitUntil(t, 'a screen without a picture fetches none', () => box.viewers === 0);
+  t.same(phone.pageErrors, []);
 }
 
 /** Reports whether the message is drawn in full and without shapes inside it. */
@@ -334,4 +333,5 @@ async function keyboard(t: Test, browser: Browser): Promise<void> {
   }
   await press('#unpair');
   await phone.until('[data-screen=pair]');
+  t.same(phone.pageErrors, []);
 }

@@ -1,10 +1,17 @@
-/** Tests `vigie status`: each problem is shown with its remedy, also in 40 columns, and sets the exit code. */
-import { existsSync } from 'node:fs';
+/**
+ * Tests what a running agent says of itself, by `vigie status` and by the doctor: each problem with its remedy, also in
+ * 40 columns, and the exit code.
+ */
+import { once } from 'node:events';
+import { existsSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
+import { StateLock } from '../../agent/base/state-lock.ts';
 import { statusText } from '../../agent/cli/status/screen.ts';
+import type { Finding } from '../../agent/contract/finding.ts';
 import { LOCAL_SOCKET, LocalStatus, STATUS_PATH } from '../../agent/contract/local-status.ts';
 import { FINDING_TEXTS, type FindingTexts } from '../../agent/local/finding-texts.ts';
 import { clockText, durationText, statusFindings } from '../../agent/local/findings.ts';
@@ -226,4 +233,36 @@ void t.test('vigie status ends with exit code 0, 1 or 2', async (t) => {
   const old = await boxWith(t, JSON.stringify({ ...WELL, journal: 7 }));
   t.match(await statusOf(old), { code: 2, out: '', err: /another version of the agent runs \(\/journal\)/ });
   t.notOk(existsSync(join(none, LOCAL_SOCKET)), 'asking leaves nothing behind');
+});
+
+void t.test('the doctor asks a running agent, and a second connection does not cut it off', async (t) => {
+  const dir = scratch(t);
+  const stateDir = await boxWith(
+    t,
+    JSON.stringify(changedStatus({ report: { mqtt: { unacknowledgedS: 75 } } })),
+  );
+  const lock = new StateLock(stateDir);
+  lock.take();
+  t.teardown(() => lock.release());
+  let connections = 0;
+  const broker = createServer((client) => {
+    connections += 1;
+    client.destroy();
+  }).listen(0, '127.0.0.1');
+  await once(broker, 'listening');
+  t.teardown(() => broker.close());
+  const file = join(dir, 'vigie.yaml');
+  const mqtt = `{ url: "mqtt://127.0.0.1:${(broker.address() as AddressInfo).port}" }`;
+  writeFileSync(file, `site: lab\nbox: lab-1\ncamera: { source: "test:pattern" }\nmqtt: ${mqtt}\n`);
+  const doctor = vigie(t, 'doctor', '--config', file, '--state', stateDir, '--json');
+  t.equal(await doctor.exit, 1, doctor.err);
+  const { findings } = JSON.parse(doctor.out) as { findings: Finding[] };
+  t.match(
+    findings.filter(({ name }) => ['broker', 'outbox'].includes(name)),
+    [
+      { name: 'broker', state: 'ok', detail: /^online since / },
+      { name: 'outbox', state: 'failed', fix: /^run an archive .*or set mqtt\.ack: broker/ },
+    ],
+  );
+  t.equal(connections, 0, 'the broker hears nothing of it');
 });
