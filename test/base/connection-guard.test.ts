@@ -32,13 +32,13 @@ interface Attack {
 async function attack(t: Test, { port, connections, addresses, isStubborn = false, says }: Attack) {
   const open = new Set<Socket>();
   /** Connections that were opened, or cut before. */
-  const tried = new Set<Socket>();
+  const attempts = new Set<Socket>();
   let isOver = false;
   const come = (index: number): void => {
     if (isOver) return;
     const at = { host: '127.0.0.1', port, localAddress: from(index % addresses) };
     const isOpen = (): void => {
-      tried.add(socket);
+      attempts.add(socket);
       if (says !== undefined) socket.write(says);
     };
     const socket: Socket =
@@ -46,7 +46,7 @@ async function attack(t: Test, { port, connections, addresses, isStubborn = fals
     open.add(socket);
     socket.on('error', () => socket.destroy());
     socket.on('close', () => {
-      tried.add(socket);
+      attempts.add(socket);
       open.delete(socket);
       if (isStubborn) setTimeout(come, 5, index);
     });
@@ -56,7 +56,7 @@ async function attack(t: Test, { port, connections, addresses, isStubborn = fals
     isOver = true;
     for (const socket of open) socket.destroy();
   });
-  await waitUntil(t, 'the attackers are connected', () => tried.size >= connections);
+  await waitUntil(t, 'the attackers are connected', () => attempts.size >= connections);
   return open;
 }
 

@@ -105,7 +105,7 @@ void t.test('a healthy camera shows its size, rates, decoder, model and speed', 
 
 const { stream: _stream, stats: _stats, ...OPENING } = HEALTHY;
 const UNOPENED: VisionTrial = { ...OPENING, frames: 0 };
-const lost = (lostReason: string): VisionTrial => ({ ...UNOPENED, lostReason });
+const lostTrial = (lostReason: string): VisionTrial => ({ ...UNOPENED, lostReason });
 const { detector: _detector, ...UNSTARTED } = UNOPENED;
 const failed = (error: 'config' | 'corrupt', message: string): VisionTrial => ({
   ...(error === 'config' ? UNOPENED : UNSTARTED),
@@ -115,7 +115,7 @@ const fallback = (reason: string): VisionTrial => ({
   ...HEALTHY,
   detector: { ...HEALTHY.detector, fallback: reason } as VisionTrial['detector'] & object,
 });
-const seen = (view: Parameters<typeof viewOf>[0]): VisionTrial => ({ ...HEALTHY, view: viewOf(view) });
+const trialSeeing = (view: Parameters<typeof viewOf>[0]): VisionTrial => ({ ...HEALTHY, view: viewOf(view) });
 const NEAR = { people: 30, heightHalfNorm: 0.4, heightTenthNorm: 0.3 };
 const pattern = { source: 'test:pattern' };
 const ELEMENT = { backend: 'gstreamer', element: { name: 'onnxinference', model: 'nanodet-g-city10' } };
@@ -125,9 +125,13 @@ const FAST = configFrom({ camera: { ...pattern, fps: 30 } });
 type Failure = readonly [trial: VisionTrial, detail: RegExp, fix: RegExp, config?: Config];
 const FAILURES: Readonly<Record<string, readonly Failure[]>> = {
   camera: [
-    [lost('10.0.0.2:554 does not answer'), /^10\.0\.0\.2:554 does not answer$/, /cable, address and port/],
-    [lost('10.0.0.2:554 refuses the user or password'), /refuses/, /user and password/],
-    [lost('10.0.0.2:554 has no stream at /main'), /has no stream at/, /no such stream/],
+    [
+      lostTrial('10.0.0.2:554 does not answer'),
+      /^10\.0\.0\.2:554 does not answer$/,
+      /cable, address and port/,
+    ],
+    [lostTrial('10.0.0.2:554 refuses the user or password'), /refuses/, /user and password/],
+    [lostTrial('10.0.0.2:554 has no stream at /main'), /has no stream at/, /no such stream/],
     [failed('config', 'camera.source: /a is no video; give a clip'), /^\/a is no video$/, /^give a clip$/],
     [UNOPENED, /no picture in time/, /cable/],
     [{ ...UNOPENED, died: 'signal SIGSEGV' }, /SIGSEGV/, /./],
@@ -141,9 +145,9 @@ const FAILURES: Readonly<Record<string, readonly Failure[]>> = {
   ],
   inference: [[{ ...HEALTHY, watchedFrames: 290 }, /60 % of the 33\.3 ms/, /lower camera\.fps/, FAST]],
   view: [
-    [seen({ ...NEAR, input: [640, 384] }), /half below 40 %/, /\[416, 256\]/, LARGE],
-    [seen({ people: 30, heightTenthNorm: 0.06 }), /14 px for the detector/, /\[640, 384\]/],
-    [seen({ moving: 30, stepNineTenths: 1.2 }), /less than 1\.2 of their length/, /camera\.fps: 12:/],
+    [trialSeeing({ ...NEAR, input: [640, 384] }), /half below 40 %/, /\[416, 256\]/, LARGE],
+    [trialSeeing({ people: 30, heightTenthNorm: 0.06 }), /14 px for the detector/, /\[640, 384\]/],
+    [trialSeeing({ moving: 30, stepNineTenths: 1.2 }), /less than 1\.2 of their length/, /camera\.fps: 12:/],
   ],
 };
 
@@ -173,7 +177,7 @@ void t.test('the doctor names the file, version and providers of an installed ON
 
 void t.test('no camera is configured, or people are near enough', async (t) => {
   t.match(visionFindings(configFrom({}), HEALTHY)[0], { name: 'camera', state: 'unknown' });
-  t.match(findingOf(visionFindings(RTSP, seen(NEAR)), 'view'), { state: 'ok' });
+  t.match(findingOf(visionFindings(RTSP, trialSeeing(NEAR)), 'view'), { state: 'ok' });
 });
 
 void t.test('the doctor checks disk, state folder and files', async (t) => {

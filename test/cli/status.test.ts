@@ -23,7 +23,7 @@ import { scratch } from '../lib/paths.ts';
 import { vigie } from '../lib/program.ts';
 
 /** Some members of a value, at any depth. */
-type Some<T> = T extends readonly unknown[] ? T : T extends object ? { [K in keyof T]?: Some<T[K]> } : T;
+type Part<T> = T extends readonly unknown[] ? T : T extends object ? { [K in keyof T]?: Part<T[K]> } : T;
 
 function merged(value: unknown, change: unknown): unknown {
   const isGroup = typeof change === 'object' && change !== null && !Array.isArray(change);
@@ -33,15 +33,15 @@ function merged(value: unknown, change: unknown): unknown {
 }
 
 /** The status of a healthy box with these changes. */
-const changedStatus = (change: Some<LocalStatus>): LocalStatus => merged(WELL, change) as LocalStatus;
-const standing = (kind: string, reason: string | null = null): Some<LocalStatus> => ({
+const changedStatus = (change: Part<LocalStatus>): LocalStatus => merged(WELL, change) as LocalStatus;
+const standing = (kind: string, reason: string | null = null): Part<LocalStatus> => ({
   standing: [{ ...event, kind, severity: 'system', reason }],
 });
 const EARLY = '2026-11-20T00:00:00.000Z';
 const SOON = '2026-11-30T00:00:00.000Z';
 const LATER = '2027-11-30T00:00:00.000Z';
 const LATE_ORDER = 'the order was valid until yesterday';
-const CASES: readonly (readonly [name: string, detail: RegExp, change: Some<LocalStatus>])[] = [
+const CASES: readonly (readonly [name: string, detail: RegExp, change: Part<LocalStatus>])[] = [
   ['mode', /unauthorised/, { report: { mode: 'unauthorised' } }],
   [
     'mode',

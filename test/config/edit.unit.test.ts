@@ -204,10 +204,20 @@ function rulesIn({ zones, lines }: Pick<Config, 'zones' | 'lines'>): fc.Arbitrar
     );
   }
   if (zones.length > 0) {
-    const stays = { kind: fc.constant('loitering'), zone: ids(zones), classes: fc.constant(['person']) };
+    const zone = ids(zones);
+    const person = fc.constant(['person']);
     const schedule = fc.constant([{ days: ['mon' as const], from: '07:00', to: '12:00' }]);
-    const requiredKeys = ['kind', 'zone', 'classes', 'afterS', 'purpose'] as const;
-    kinds.push(fc.record({ ...stays, afterS, purpose, schedule }, { requiredKeys: [...requiredKeys] }));
+    const parking = { classes: fc.constant(['car', 'truck']), afterS: fc.constantFrom(60, 61), schedule };
+    kinds.push(
+      fc.record({ kind: fc.constant('loitering'), zone, classes: person, afterS, purpose }),
+      fc.record({
+        kind: fc.constant('illegal-parking'),
+        zone,
+        ...parking,
+        moveTolerance: fc.constant(0.25),
+        purpose,
+      }),
+    );
   }
   if (kinds.length === 0) return fc.constant([]);
   return listOf(fc.oneof(...kinds)) as unknown as fc.Arbitrary<Config['rules']>;
@@ -257,11 +267,11 @@ t.test('an edited text reads back as proposed and keeps the comments of unchange
       const should = JSON.stringify({ ...proposal, rules: proposal.rules.map(sortedKeys) });
       if (expected !== should) throw new Error(`${expected}\n${should}\n${text}`);
       if (alertsPerHour !== 7) throw new Error('another key was changed');
-      const kept = (['zones', 'lines', 'masks', 'rules'] as const).flatMap((name) => {
+      const keptItems = (['zones', 'lines', 'masks', 'rules'] as const).flatMap((name) => {
         const proposed = new Set(proposal[name].map((item) => item.id));
         return before[name].filter((item) => proposed.has(item.id)).map((item) => `${name}-${item.id}.`);
       });
-      const ofItems = kept.flatMap((item) => [`# before ${item}`, `# beside ${item}`]);
+      const ofItems = keptItems.flatMap((item) => [`# before ${item}`, `# beside ${item}`]);
       for (const note of ['# the head', '# where', '# few', '# the end', ...ofItems])
         if (!text.includes(note)) throw new Error(`${note} is gone:\n${old}\n${text}`);
     }),

@@ -28,14 +28,14 @@ void t.test('a response topic is accepted only below the box’s own name, in on
   ];
   for (const token of wrong)
     t.equal(replyTo(`vigie/lyon/b-1/reply/${token}`), undefined, JSON.stringify(token));
-  const others = [
+  const otherRoots = [
     'vigie/lyon/b-2',
     'vigie/paris/b-1',
     '$share/x/vigie/lyon/b-1',
     '/vigie/lyon/b-1',
     'vigie//b-1',
   ];
-  for (const start of others) t.equal(replyTo(`${start}/reply/x`), undefined, start);
+  for (const start of otherRoots) t.equal(replyTo(`${start}/reply/x`), undefined, start);
   const own = ['vigie', 'lyon', 'b-1', 'all', 'reply'];
   const level = fc.constantFrom(...own, 'b-2', '+', '#', '', '..', 'x', '$share', '\u0445');
   const topic = fc.array(level, { maxLength: 7 }).map((levels) => levels.join('/'));

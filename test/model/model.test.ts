@@ -208,7 +208,7 @@ t.test(
     const float = join(out, 'plain-96x64-float.onnx');
     const inspection = JSON.parse(
       execFileSync(PYTHON, ['-B', HELPER, '--look', float, join(dir, 'plain.onnx')], { encoding: 'utf8' }),
-    ) as { found: number; worst: number; best: number };
+    ) as Record<'found' | 'worst' | 'best', number>;
     // Four of seven class rows are left.
     const ids = { boxes: 'vigie-boxes', scores: 'vigie-scores', labels: 'vigie-labels' };
     t.match(inspection, { rows: [8, 5 + 4], outputs: Object.keys(ids), metadata: ids });

@@ -29,7 +29,7 @@ t.test(
     const { box, phone } = await openApp(t, browser, { paired: false, hash: '#7xkq-93md-22pv-h0tt' });
     t.equal(new URL(phone.page.url()).hash, '', 'the code stays in no history');
     await phone.tap('#pair');
-    await phone.until('[data-screen=aim]');
+    await phone.untilThere('[data-screen=aim]');
     t.equal(
       await phone.page.evaluate('sessionStorage.getItem("setup-code")'),
       null,
@@ -40,7 +40,7 @@ t.test(
     await phone.picture();
     await phone.tap('[data-chip="zone/lawn"]');
     await phone.drag([0.2, 0.48], [0.8, 0.95]);
-    await phone.until("[data-reason='zone/lawn']");
+    await phone.untilThere("[data-reason='zone/lawn']");
     t.match(await phone.text('[data-reason]'), 'Sides cross');
     await phone.tap('#undo');
     await phone.drag([0.5, 0.62], [0.6, 0.4]);
@@ -49,10 +49,10 @@ t.test(
 
     await phone.go('try');
     await phone.tap('#try');
-    await phone.until('.trial');
+    await phone.untilThere('.trial');
     t.notOk(await phone.page.$('#next'), 'no next step while a trial runs');
     await phone.tap('#keep');
-    await phone.until('[data-fate=kept]');
+    await phone.untilThere('[data-fate=kept]');
     t.same(
       box.installed.zones[0]?.polygon[2]?.map((ratio) => Math.round(ratio * 100)),
       [60, 40],
@@ -60,7 +60,7 @@ t.test(
 
     box.brokerFails = false;
     await phone.go('go');
-    await phone.until('#verdict.ok');
+    await phone.untilThere('#verdict.ok');
     await phone.tap('#next');
     await phone.tap('#issue');
     await phone.untilText(/making the still/);
@@ -69,7 +69,7 @@ t.test(
     await phone.untilTrue('the still', 'document.querySelector("#issued img")?.naturalWidth === 768');
     t.same(await phone.check('way-receipt'), []);
     await phone.tap('#unpair');
-    await phone.until('[data-screen=pair]');
+    await phone.untilThere('[data-screen=pair]');
     t.same(phone.pageErrors, []);
   },
 );

@@ -49,24 +49,24 @@ async function drawing(t: Test, browser: Browser): Promise<void> {
   await phone.tap('#undo');
 
   await phone.drag([0.2, 0.48], [0.8, 0.95]);
-  await phone.until("[data-reason='zone/lawn']");
+  await phone.untilThere("[data-reason='zone/lawn']");
   t.same(await phone.page.evaluate(REASON_FAULTS), []);
   t.same(await phone.check('21-crossing'), []);
   await phone.go('try');
-  await phone.until('#try:disabled');
-  await phone.until('[data-problem=shape-crosses]');
+  await phone.untilThere('#try:disabled');
+  await phone.untilThere('[data-problem=shape-crosses]');
   await phone.go('zones');
   await phone.tap('#undo');
   await phone.untilGone('.shape.bad');
   await phone.tap('[data-add=zone]');
   await phone.drag([0.3, 0.3], [0.1, 0.1]);
-  await phone.until("[data-reason='zone/square']");
+  await phone.untilThere("[data-reason='zone/square']");
   t.match(await phone.text('[data-reason]'), 'Outside');
   await phone.tap('#delete');
 
   await phone.touch([0.8, 0.55]);
-  await phone.until('[data-chip="line/east-road"][aria-pressed=true]');
-  await phone.until('[data-side=right][data-watched=true]');
+  await phone.untilThere('[data-chip="line/east-road"][aria-pressed=true]');
+  await phone.untilThere('[data-side=right][data-watched=true]');
   await phone.tap('#swap');
   await phone.tap('[data-add=mask]');
   const fill = 'getComputedStyle(document.querySelector(".mask .stroke")).fill';
@@ -76,12 +76,12 @@ async function drawing(t: Test, browser: Browser): Promise<void> {
   t.ok(await phone.page.$('[data-chip="mask/mask-1"]'), 'a page that was dropped keeps its drawing');
   await phone.go('try');
   await phone.tap('#try');
-  await phone.until('.trial');
+  await phone.untilThere('.trial');
   const lines = [{ id: 'east-road', from: [0.7, 0.75], to: [0.9, 0.34] }];
   t.match(box.proposals, [{ lines, zones: INSTALLED.zones, masks: [{ id: 'mask-1' }] }]);
   t.notOk('source' in (box.proposals[0] ?? {}), 'the camera is unchanged');
   await phone.tap('#revert');
-  await phone.until('[data-fate=reverted]');
+  await phone.untilThere('[data-fate=reverted]');
   t.same(box.installed, INSTALLED);
   t.same(phone.pageErrors, []);
 }
@@ -105,13 +105,13 @@ async function zoom(t: Test, browser: Browser): Promise<void> {
   t.ok((await apartPx()) >= 44, `${(await apartPx()).toFixed(1)} px apart`);
   await phone.tap('#zoom-out');
   await phone.tap('#zoom-out');
-  await phone.until('#zoom-out:disabled');
+  await phone.untilThere('#zoom-out:disabled');
   await phone.scrollToPicture();
   const { touchscreen } = phone.page;
   const [x, y] = await phone.at(0.5, 0.62);
   await touchscreen.touchStart(x, y);
   for (const step of [8, 16, 24]) await touchscreen.touchMove(x + step, y - step);
-  await phone.until('.loupe.left img');
+  await phone.untilThere('.loupe.left img');
   t.same(await phone.page.evaluate(LOUPE_FAULTS(x + 24, y - 24)), []);
   t.same(await phone.check('36-loupe'), []);
   await touchscreen.touchEnd();
@@ -127,7 +127,7 @@ async function cues(t: Test, browser: Browser): Promise<void> {
   await phone.go('walk');
   await phone.type('input[type=number]', '1');
   await phone.tap('#walk-start');
-  await phone.until('#countdown');
+  await phone.untilThere('#countdown');
   t.match(await phone.text('.countdown'), /^(10|9|8|7)$/);
   t.same(await phone.check('23-countdown'), []);
   t.equal(arrivals(box, 'walk/answer'), 0, 'the pass has not begun');
@@ -135,15 +135,15 @@ async function cues(t: Test, browser: Browser): Promise<void> {
   await phone.untilGone('#countdown');
   await phone.page.select('[name=walk-delay]', '0');
   await phone.tap('#walk-go');
-  await phone.until('#walk[data-phase=watching]');
-  const begun = ['lock', 'vibrate 100', 'tone 660'];
-  t.strictSame(await newCues(), begun, 'the screen stays on, and a pass begins');
+  await phone.untilThere('#walk[data-phase=watching]');
+  const beginCues = ['lock', 'vibrate 100', 'tone 660'];
+  t.strictSame(await newCues(), beginCues, 'the screen stays on, and a pass begins');
   box.passed('missed');
-  await phone.until('#walk[data-phase=done]');
+  await phone.untilThere('#walk[data-phase=done]');
   t.strictSame(await newCues(), ['vibrate 800', 'tone 220', 'release']);
   await phone.reload();
   await phone.go('walk');
-  await phone.until('#walk[data-phase=done]');
+  await phone.untilThere('#walk[data-phase=done]');
   t.strictSame(await newCues(), [], 'a reload repeats no cue');
   t.same(phone.pageErrors, []);
 }
@@ -152,9 +152,9 @@ async function lostPairing(t: Test, browser: Browser): Promise<void> {
   const { box, phone } = await openApp(t, browser, { paired: false, hash: '#7xkq-93md-22pv-h0tt' });
   box.lostAnswers = 1;
   await phone.tap('#pair');
-  await phone.until('#unsent');
+  await phone.untilThere('#unsent');
   t.same(await phone.check('37-pair-unsent'), []);
-  await phone.until('[data-screen=aim]');
+  await phone.untilThere('[data-screen=aim]');
   const attempts = box.requests.filter((line) => line.startsWith('POST /api/pair'));
   t.equal(attempts.length, 2);
   t.equal(attempts[0], attempts[1], 'the same attempt');
@@ -169,10 +169,10 @@ function arrivals({ requests }: StandIn, path: string): number {
 /** Acts without a network, and restores it; the act must be shown as not sent, and then arrive once. */
 async function actOffline(t: Test, phone: Phone, box: StandIn, button: string, path: string): Promise<void> {
   const before = arrivals(box, path);
-  await phone.until(`${button}:enabled`);
+  await phone.untilThere(`${button}:enabled`);
   await phone.setOffline(true);
   await phone.tap(button);
-  await phone.until('#unsent');
+  await phone.untilThere('#unsent');
   t.equal(arrivals(box, path), before);
   await phone.setOffline(false);
   await phone.untilGone('#unsent');
@@ -195,28 +195,28 @@ async function offlineSteps(t: Test, browser: Browser): Promise<void> {
 
   await phone.go('try');
   await actOffline(t, phone, box, '#try', 'config/try');
-  await phone.until('.trial');
+  await phone.untilThere('.trial');
   await phone.setOffline(true);
   await phone.tap('#keep');
-  await phone.until('#unsent');
+  await phone.untilThere('#unsent');
   t.same(await phone.check('38-unsent'), []);
   await phone.tap('#clear-acts');
   await phone.untilGone('#unsent');
   await phone.setOffline(false);
-  await phone.until('#keep:enabled');
+  await phone.untilThere('#keep:enabled');
   t.equal(arrivals(box, 'config/keep'), 0, 'a cleared act is not sent');
   await actOffline(t, phone, box, '#keep', 'config/keep');
-  await phone.until('[data-fate=kept]');
+  await phone.untilThere('[data-fate=kept]');
   t.equal(box.installed.masks.length, 1);
   await phone.go('go');
   box.isMoved = true;
-  await phone.until('#confirm-view');
+  await phone.untilThere('#confirm-view');
   await actOffline(t, phone, box, '#confirm-view', 'view/confirm');
   await phone.untilGone('#confirm-view');
   await phone.go('receipt');
   await phone.setOffline(true);
   await phone.tap('#fresh-code');
-  await phone.until('main [aria-live=assertive] .notice.bad');
+  await phone.untilThere('main [aria-live=assertive] .notice.bad');
   await phone.setOffline(false);
   await phone.tap('#fresh-code');
   await phone.untilText(/7XKQ/);
@@ -227,10 +227,10 @@ async function lostAnswers(t: Test, browser: Browser): Promise<void> {
   const { box, phone } = await openApp(t, browser);
   const lose = async (button: string, path: string, effect: string): Promise<void> => {
     const before = arrivals(box, path);
-    await phone.until(`${button}:enabled`);
+    await phone.untilThere(`${button}:enabled`);
     box.lostAnswers = 1;
     await phone.tap(button);
-    await phone.until(effect);
+    await phone.untilThere(effect);
     await phone.untilTrue('no act is open', 'sessionStorage.getItem("acts") === null');
     t.equal(arrivals(box, path), before + 1, `${path} arrives once`);
   };
@@ -257,19 +257,19 @@ async function reload(t: Test, browser: Browser): Promise<void> {
     box.trialS = trialS;
     await phone.go('try');
     await phone.tap('#try');
-    await phone.until('.trial');
+    await phone.untilThere('.trial');
   };
   const keepOffline = async (): Promise<void> => {
     await phone.setOffline(true);
     await phone.tap('#keep');
-    await phone.until('#unsent');
+    await phone.untilThere('#unsent');
   };
   await tries(2);
   await phone.page.goto('about:blank');
   await new Promise((resolve) => setTimeout(resolve, 2200));
   await phone.reload();
   await phone.go('try');
-  await phone.until('[data-fate=went-back]');
+  await phone.untilThere('[data-fate=went-back]');
   t.same(await phone.check('26-went-back'), [], 'a phone that slept through its trial');
   t.match(await phone.text('#changes'), 'masks', 'the draft is still there');
 
@@ -278,7 +278,7 @@ async function reload(t: Test, browser: Browser): Promise<void> {
   await phone.untilTrue('the time is up', 'document.querySelector(".trial").textContent.includes("Unless")');
   await new Promise((resolve) => setTimeout(resolve, 200));
   await phone.setOffline(false);
-  await phone.until('[data-fate=too-late]');
+  await phone.untilThere('[data-fate=too-late]');
   t.same(box.installed, INSTALLED);
   t.equal(arrivals(box, 'config/keep'), 0);
   t.same(await phone.check('39-too-late'), []);
@@ -292,6 +292,6 @@ async function reload(t: Test, browser: Browser): Promise<void> {
   t.equal(arrivals(box, 'config/keep'), 1);
   t.equal(box.installed.masks.length, 1, 'applied in time');
   await phone.go('try');
-  await phone.until('[data-fate=kept]');
+  await phone.untilThere('[data-fate=kept]');
   t.same(phone.pageErrors, []);
 }

@@ -6,6 +6,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { copyFileSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { request } from 'node:https';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -154,33 +155,21 @@ void t.test(
 
 /** Opens a preview; returns the received headers with the size of each picture. */
 async function openPreview(
-  page: Page,
-  phone: Phone,
+  { port }: Page,
+  { cookie }: Phone,
 ): Promise<{ socket: Socket; frames: [PreviewHeader, number][] }> {
-  const socket = await page.raw();
   const frames: [PreviewHeader, number][] = [];
   const reader = new FrameReader({ headerBytesMax: 10_000, bodyBytesMax: 200_000 });
-  let raw = Buffer.alloc(0);
-  let inBody = false;
-  socket.on('data', (chunk) => {
-    raw = Buffer.concat([raw, chunk as Buffer]);
-    if (!inBody) {
-      const end = raw.indexOf('\r\n\r\n');
-      if (end === -1) return;
-      inBody = true;
-      raw = raw.subarray(end + 4);
-    }
-    for (let end = raw.indexOf('\r\n'); end !== -1; end = raw.indexOf('\r\n')) {
-      const size = Number.parseInt(raw.toString('latin1', 0, end), 16);
-      if (raw.length < end + 4 + size) break;
-      for (const { header, body } of reader.take(raw.subarray(end + 2, end + 2 + size)))
-        frames.push([header as PreviewHeader, body.length]);
-      raw = raw.subarray(end + 4 + size);
-    }
-  });
-  socket.write(
-    `GET /api/preview HTTP/1.1\r\nHost: localhost:${page.port}\r\nCookie: ${phone.cookie}\r\n\r\n`,
-  );
+  const headers = { Host: `localhost:${port}`, Cookie: cookie };
+  const at = { host: '127.0.0.1', port, path: '/api/preview', agent: false, rejectUnauthorized: false };
+  const outgoing = request({ ...at, headers }, (response) => {
+    response.on('data', (chunk: Buffer) => {
+      for (const { header, body } of reader.take(chunk)) frames.push([header as PreviewHeader, body.length]);
+    });
+    response.on('error', () => socket.destroy());
+  }).end();
+  outgoing.on('error', () => socket.destroy());
+  const [socket] = (await once(outgoing, 'socket')) as [Socket];
   return { socket, frames };
 }
 
@@ -236,7 +225,9 @@ void t.test('the preview sends the newest picture or none to two phones', async 
 
 void t.test('a phone that reads nothing gets no queue and is cut', async (t) => {
   const { page, phone } = await openPaired(t);
-  const { socket } = await openPreview(page, phone);
+  const socket = await page.raw();
+  const head = `Host: localhost:${page.port}\r\nCookie: ${phone.cookie}`;
+  socket.write(`GET /api/preview HTTP/1.1\r\n${head}\r\n\r\n`);
   await waitUntil(t, 'asked', () => page.agent.requests.some(({ ask }) => ask.op === 'preview-start'));
   socket.pause();
   for (let count = 0; count < 200; count += 1) {
@@ -301,7 +292,7 @@ void t.test('cameras are found and asked by ONVIF in the box’s own networks on
   t.match(await ask(), { status: 503, json: { reason: /no RTSP stream/ } });
   camera.replacement = '<x'.repeat(5000);
   t.match(await ask(), { status: 503 });
-  const others = [
+  const otherAddresses = [
     '8.8.8.8',
     'camera.example',
     '169.254.169.254/latest',
@@ -310,7 +301,7 @@ void t.test('cameras are found and asked by ONVIF in the box’s own networks on
     '10.0.0.1:0',
     '',
   ];
-  for (const other of others)
+  for (const other of otherAddresses)
     t.match(await ask({ address: other }), { status: 400, json: { error: 'denied' } }, other);
   t.notOk(page.lines.join().includes(PASSWORD));
 

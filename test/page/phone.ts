@@ -182,7 +182,7 @@ export class Phone {
   }
 
   /** Waits until an element is there. */
-  async until(selector: string): Promise<void> {
+  async untilThere(selector: string): Promise<void> {
     await this.untilTrue(selector, `document.querySelector(${JSON.stringify(selector)}) !== null`);
   }
 
@@ -198,7 +198,7 @@ export class Phone {
 
   async picture(): Promise<void> {
     await this.untilTrue('a picture', 'document.querySelector(".stage img")?.complete === true');
-    await this.until('.stage-shapes');
+    await this.untilThere('.stage-shapes');
   }
 
   /** Faults of the page; also saves a picture of the whole page in .cache/page-screens. */

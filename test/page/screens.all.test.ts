@@ -46,9 +46,9 @@ async function everyScreen(t: Test, browser: Browser, look: Look): Promise<void>
   const texts = TEXTS[look[0]];
   const check = async (name: string): Promise<void> => void t.same(await phone.check(name), []);
   /** Taps, and checks the screen that comes. */
-  const step = async (tap: string, until: string, name: string): Promise<void> => {
+  const step = async (tap: string, screen: string, name: string): Promise<void> => {
     await phone.tap(tap);
-    await phone.until(until);
+    await phone.untilThere(screen);
     await check(name);
   };
   /** Turns the phone on its side, where picture and controls share the screen. */
@@ -62,7 +62,7 @@ async function everyScreen(t: Test, browser: Browser, look: Look): Promise<void>
   await check('01-pair');
   await phone.type('[name=code]', '7XKQ-93MD-22PV-H0TT');
   await phone.tap('#pair');
-  await phone.until('[data-screen=aim]');
+  await phone.untilThere('[data-screen=aim]');
   await phone.go('camera');
   t.equal(await phone.text('#installed-camera'), CAMERA);
   await check('02-camera');
@@ -101,11 +101,11 @@ async function everyScreen(t: Test, browser: Browser, look: Look): Promise<void>
   await walk(t, box, phone, check);
   await phone.tap('#next');
   box.isMoved = true;
-  await phone.until('#confirm-view');
+  await phone.untilThere('#confirm-view');
   await check('17-no-go');
   await phone.tap('#confirm-view');
   box.brokerFails = false;
-  await phone.until('#verdict.ok');
+  await phone.untilThere('#verdict.ok');
   await check('18-go');
   t.match(await phone.text('[data-finding=clock] h2'), texts.clock);
   await phone.tap('#next');
@@ -139,16 +139,16 @@ async function walk(
   await phone.type('input[type=number]', '2');
   await phone.page.select('[name=walk-delay]', '0');
   await phone.tap('#walk-start');
-  await phone.until('#walk[data-phase=watching]');
+  await phone.untilThere('#walk[data-phase=watching]');
   await check('15-walk-pass');
   box.passed('seen');
   await phone.tap('#walk-go');
-  await phone.until('#walk[data-phase=watching]');
+  await phone.untilThere('#walk[data-phase=watching]');
   box.passed('missed');
-  await phone.until('#walk[data-phase=done]');
+  await phone.untilThere('#walk[data-phase=done]');
   await check('16-walk-done');
   await phone.tap('#walk-keep');
-  await phone.until('#walk[data-phase=kept]');
+  await phone.untilThere('#walk[data-phase=kept]');
   const go = 'POST /api/walk/answer {"answer":"go"}';
   t.same(
     box.requests.filter((line) => line.includes('/walk/')),
@@ -168,17 +168,17 @@ async function refusedPairing(t: Test, browser: Browser): Promise<void> {
   await phone.tap('#pair');
   await phone.untilText(/2 attempts left/);
   await phone.tap('#pair');
-  await phone.until('#pair:disabled');
-  await phone.until('#pair:not(:disabled)');
+  await phone.untilThere('#pair:disabled');
+  await phone.untilThere('#pair:not(:disabled)');
   await phone.tap('#pair');
   await phone.untilText(/already been used/);
   t.same(await phone.check('20-code-used'), []);
   // A state request that a busy agent does not answer is repeated before the app returns to the camera screen.
   box.agentBusy = 2;
   await phone.tap('#pair');
-  await phone.until('[data-screen=aim]');
+  await phone.untilThere('[data-screen=aim]');
   box.paired = false;
-  await phone.until('[data-screen=pair]');
+  await phone.untilThere('[data-screen=pair]');
   t.same(phone.pageErrors, []);
 }
 
@@ -191,23 +191,23 @@ async function secondStream(t: Test, browser: Browser): Promise<void> {
     await phone.tap('#find-cameras');
     await phone.tap('[aria-pressed]');
     await phone.tap('#ask-camera');
-    await phone.until('#second-stream');
+    await phone.untilThere('#second-stream');
     t.match(await phone.text('#second-stream'), /rtsp:\/\/192\.0\.2\.7\/small/);
     t.equal(await phone.page.$('#second-stream input:checked'), null, 'off until it is ticked');
   };
   const triedSubstream = async (): Promise<unknown> => {
     await phone.go('try');
-    await phone.until('#try:enabled');
+    await phone.untilThere('#try:enabled');
     await phone.tap('#try');
     await phone.tap('#revert');
-    await phone.until('#try');
+    await phone.untilThere('#try');
     return box.proposals.at(-1)?.substream;
   };
   await choose();
   t.equal(await triedSubstream(), null, 'none');
   await choose();
   await phone.tap('#second-stream input');
-  await phone.until('#second-stream .notice.warn');
+  await phone.untilThere('#second-stream .notice.warn');
   t.same(await phone.check('25-second-stream'), []);
   t.equal(await triedSubstream(), 'rtsp://admin:secret@192.0.2.7/small');
   t.notMatch(await phone.page.content(), 'secret', 'a password is not shown');
@@ -215,9 +215,9 @@ async function secondStream(t: Test, browser: Browser): Promise<void> {
   box.problems = [{ path: 'zones[0].polygon', message: 'the helper has another view', order: false }];
   await choose();
   await phone.go('try');
-  await phone.until('#try:enabled');
+  await phone.untilThere('#try:enabled');
   await phone.tap('#try');
-  await phone.until('#box-says');
+  await phone.untilThere('#box-says');
   t.match(await phone.text('#box-says'), 'zones[0].polygon the helper has another view');
   t.same(phone.pageErrors, []);
 }
@@ -228,7 +228,7 @@ async function noPicture(t: Test, browser: Browser): Promise<void> {
   await phone.picture();
   // The worst case: a mask over the whole place of the message.
   box.installed = { ...INSTALLED, masks: [{ id: 'all', polygon: rectangle(0, 0, 1, 1) }] };
-  await phone.until('.mask');
+  await phone.untilThere('.mask');
   await phone.tap('[data-chip="mask/all"]');
   for (const reason of ['detector-down', 'masks-not-applied', 'unauthorised'] as const) {
     box.noPicture = reason;
@@ -286,7 +286,7 @@ async function keyboard(t: Test, browser: Browser): Promise<void> {
     await keys.press('Enter');
   };
   const screenIs = async (screen: string): Promise<void> => {
-    await phone.until(`[data-screen=${screen}]`);
+    await phone.untilThere(`[data-screen=${screen}]`);
     await phone.untilTrue('its title is read', 'document.activeElement.tagName === "H1"');
   };
   await to('[name=code]');
@@ -322,9 +322,9 @@ async function keyboard(t: Test, browser: Browser): Promise<void> {
   }
   // A drawn shape can be tried, and the button to continue does so at once.
   await press('#next');
-  await phone.until('.trial');
+  await phone.untilThere('.trial');
   await press('#keep');
-  await phone.until('[data-fate=kept]');
+  await phone.untilThere('[data-fate=kept]');
   t.same(box.installed.zones[0]?.polygon[1], [0.23, 0.48]);
   t.ok(box.installed.groundPlane);
   for (const screen of ['go', 'receipt']) {
@@ -332,6 +332,6 @@ async function keyboard(t: Test, browser: Browser): Promise<void> {
     await screenIs(screen);
   }
   await press('#unpair');
-  await phone.until('[data-screen=pair]');
+  await phone.untilThere('[data-screen=pair]');
   t.same(phone.pageErrors, []);
 }

@@ -208,12 +208,12 @@ void t.test('guessing for a year has a negligible chance', (t) => {
 
 void t.test('no phone is paired where the state is unreadable or unwritable', async (t) => {
   const page = await openPage(t);
-  const [used, ran] = [page.usedCodesFile, join(page.dir, 'state', 'fingerprint.txt')];
+  const [usedCodes, fingerprint] = [page.usedCodesFile, join(page.dir, 'state', 'fingerprint.txt')];
   const label = join(page.dir, 'room', 'setup-code.json');
   const damages: [() => void, RegExp][] = [
-    [() => writeFileSync(used, '{"version":1,"used":['), /is damaged/],
-    [() => rmSync(used), /missing although the page has run before/],
-    [() => [ran, label].map((file) => rmSync(file)), /holds no code/],
+    [() => writeFileSync(usedCodes, '{"version":1,"used":['), /is damaged/],
+    [() => rmSync(usedCodes), /missing although the page has run before/],
+    [() => [fingerprint, label].map((file) => rmSync(file)), /holds no code/],
     [() => writeFileSync(label, '{}'), /holds no code/],
   ];
   for (const [damage, reason] of damages) {

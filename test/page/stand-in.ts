@@ -201,8 +201,8 @@ export class StandIn {
 
   #state(language: 'fr' | 'en'): PageState {
     const agent = cannedAgent(language, this.brokerFails);
-    const moved = { ...EVENT, kind: 'moved', severity: 'system', subject: 'camera' } as const;
-    const status = { ...agent.status, standing: this.isMoved ? [moved] : [] };
+    const movedEvent = { ...EVENT, kind: 'moved', severity: 'system', subject: 'camera' } as const;
+    const status = { ...agent.status, standing: this.isMoved ? [movedEvent] : [] };
     const config = this.#reply();
     const parts = { config, configReason: null, enrolment: ENROLMENT, sessionLeftS: 27_000 };
     if (this.agentBusy > 0) {

@@ -14,44 +14,44 @@ import { waitUntil } from '../lib/room.ts';
 
 /** Serves pages that get no answer, and notes what the agent hears of them. */
 async function served(t: Test, socket: string) {
-  const heard = { count: 0, closed: 0, screen: undefined as Screen | undefined };
+  const calls = { count: 0, closed: 0, screen: undefined as Screen | undefined };
   const server = new PageServer({
     socket,
     mode: 0o600,
     clock: systemClock,
     log: SILENT,
     ask: (_message, screen) => {
-      heard.count += 1;
-      heard.screen = screen;
+      calls.count += 1;
+      calls.screen = screen;
     },
     onScreenClosed: () => {
-      heard.closed += 1;
+      calls.closed += 1;
     },
   });
   await server.start();
   t.teardown(() => server.stop());
-  return { server, heard, socket };
+  return { server, calls, socket };
 }
 
 void t.test('a flood of requests is refused, and reaches the agent at its rate only', async (t) => {
-  const { server, heard, socket } = await served(t, join(scratch(t), 'page.sock'));
+  const { server, calls, socket } = await served(t, join(scratch(t), 'page.sock'));
   const page = await Page.connect(t, socket);
   page.flood({ op: 'state', language: 'fr' }, 10_000);
   await waitUntil(t, 'refusals', () => page.answers.size > 100);
   t.match([...page.answers.values()][0], { refused: { code: 'too-many' }, state: null });
   t.ok(Number(server.counters['page_limited']) >= 100);
-  t.ok(heard.count < 200, `${heard.count} of 10,000`);
+  t.ok(calls.count < 200, `${calls.count} of 10,000`);
 });
 
 void t.test('rubbish and a third page end their own connection only', async (t) => {
-  const { server, heard, socket } = await served(t, join(scratch(t), 'page.sock'));
+  const { server, calls, socket } = await served(t, join(scratch(t), 'page.sock'));
   for (const bytes of [randomBytes(4096), Buffer.from([0, 0x10, 0, 0])]) {
     const page = await Page.connect(t, socket);
     page.socket.write(bytes);
     await waitUntil(t, 'its connection ends', () => page.closed);
   }
-  await waitUntil(t, 'the agent knows', () => heard.closed === 2);
-  t.equal(heard.count, 0, 'with no other effect');
+  await waitUntil(t, 'the agent knows', () => calls.closed === 2);
+  t.equal(calls.count, 0, 'with no other effect');
   const two = [await Page.connect(t, socket), await Page.connect(t, socket)];
   const third = await Page.connect(t, socket);
   await waitUntil(t, 'a third connection ends', () => third.closed);
@@ -63,20 +63,20 @@ void t.test('rubbish and a third page end their own connection only', async (t) 
 });
 
 void t.test('a page that does not read gets no queue of pictures', async (t) => {
-  const { heard, socket } = await served(t, join(scratch(t), 'page.sock'));
+  const { calls, socket } = await served(t, join(scratch(t), 'page.sock'));
   const page = await Page.connect(t, socket);
   page.flood({ op: 'state', language: 'fr' }, 1);
-  await waitUntil(t, 'it was heard', () => heard.screen !== undefined);
+  await waitUntil(t, 'it was calls', () => calls.screen !== undefined);
   page.socket.pause();
   const encoded = encodePagePicture(picture(100_000), []);
-  let shown = 0;
+  let sentCount = 0;
   for (let count = 0; count < 100; count += 1) {
-    if (heard.screen?.show(encoded) === true) shown += 1;
+    if (calls.screen?.show(encoded) === true) sentCount += 1;
     await sleep(1);
   }
-  t.ok(shown > 0 && shown < 20, `${shown} of 100 were sent`);
+  t.ok(sentCount > 0 && sentCount < 20, `${sentCount} of 100 were sent`);
   page.socket.resume();
-  await waitUntil(t, 'those arrive', () => page.pictures.length === shown);
+  await waitUntil(t, 'those arrive', () => page.pictures.length === sentCount);
 });
 
 void t.test('the agent runs on where it cannot listen', async (t) => {
