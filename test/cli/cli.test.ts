@@ -52,14 +52,14 @@ void t.test('a usage error is one line on standard error and exit code 2', async
     t.match(err, /^vigie: [^\n]+\n$/, 'one line');
   }
   t.match(
-    started([]),
+    vigie([]),
     { code: 2, out: '', err: /^Usage: vigie/ },
     'nothing typed: the help, on standard error',
   );
 });
 
 void t.test('help has examples for each command', async (t) => {
-  t.match(started(['--help']), { code: 0, out: /^Usage: vigie/, err: '' });
+  t.match(vigie(['--help']), { code: 0, out: /^Usage: vigie/, err: '' });
   t.match(vigie(['--version']), { code: 0, out: /^\d+\.\d+\.\d+\n$/, err: '' });
   for (const name of COMMANDS) {
     const { code, out, err } = vigie([name, '--help']);
@@ -96,7 +96,7 @@ void t.test('invalid input is one line and exit code 2', async (t) => {
     [replay(join(dir, 'folder'), good), /folder: is not a file/],
   ];
   for (const [at, [args, message]] of cases.entries()) {
-    const { code, out, err } = at <= 1 ? started(args) : vigie(args);
+    const { code, out, err } = at === 0 ? started(args) : vigie(args);
     t.match({ code, out, err }, { code: 2, out: '', err: message }, args.join(' '));
     if (args[0] !== 'check') t.match(err, /^vigie: [^\n]+\n$/, 'one line');
   }
@@ -171,7 +171,7 @@ void t.test('vigie check prints a summary, warnings and errors with their exit c
   const lenient = vigie(['check', '--no-files', warned]);
   t.match(lenient, { code: 0, out: /warning: .*warned\.yaml:\d+:\d+ rules\[0\]\.afterS: shorter than 3/ });
   t.notMatch(lenient.out, 'hunter2');
-  t.equal(started(['check', '--no-files', '--strict', warned]).code, 1);
+  t.equal(vigie(['check', '--no-files', '--strict', warned]).code, 1);
 
   const bad = join(dir, 'bad.yaml');
   writeFileSync(bad, 'site: Lab\nbox: lab-1\nzone: []\n');

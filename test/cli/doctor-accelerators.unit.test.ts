@@ -178,18 +178,19 @@ void t.test('watts are shown where a board reports them', async (t) => {
   };
   t.equal(await readPower(sensor({ name: 'cpu_thermal' })), null);
   t.equal(await readPower(scratch(t)), null, 'no hwmon at all');
-  const rails = {
-    ...{ in1_label: 'VDD_IN', in1_input: '5080', curr1_input: '1250' },
-    ...{ in2_label: 'VDD_CPU_GPU_CV', in2_input: '5072', curr2_input: '400' },
-    ...{ in4_input: '6250', curr4_input: '9999' },
-  };
-  const jetson = sensor({ name: 'ina3221', ...rails });
+  const rail = (n: number, label: string, mV: number, mA: number): Record<string, string> => ({
+    [`in${n}_label`]: label,
+    [`in${n}_input`]: String(mV),
+    [`curr${n}_input`]: String(mA),
+  });
+  const parts = { ...rail(2, 'VDD_CPU_GPU_CV', 5072, 400), in4_input: '6250', curr4_input: '9999' };
+  const jetson = sensor({ name: 'ina3221', ...rail(1, 'VDD_IN', 5080, 1250), ...parts });
   t.same(await readPower(jetson), { watts: 6.35, of: 'VDD_IN' }, 'the whole module, not a sum of its parts');
   const meter = sensor({ name: 'ina219', power1_input: '3200000' });
   t.same(await readPower(meter), { watts: 3.2, of: 'ina219' });
   t.equal(await readPower(sensor({ name: 'ina219', power1_input: '' })), null, 'an empty answer is not zero');
-  const parts = ['a', 'b'].map((name) => ({ name, watts: 1 }));
-  t.equal(boardPower(parts), null, 'rails that may be parts of each other are not added up');
+  const rails = ['a', 'b'].map((name) => ({ name, watts: 1 }));
+  t.equal(boardPower(rails), null, 'rails that may be parts of each other are not added up');
   const pmic = `   3V3_SYS_A current(1)=0.50000000A
   VDD_CORE_A current(7)=2.00000000A
      NO_VOLT_A current(9)=9.00000000A

@@ -32,6 +32,7 @@ import { eventText } from '../lib/events.ts';
 import { openedOutbox } from '../lib/outbox.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { BOX, deliver, SITE, waitUntil } from '../lib/room.ts';
+import { unlessAll } from '../lib/run.ts';
 import { StrictBroker } from '../lib/strict-broker.ts';
 
 const SCHEMA_FORMAT = 'application/schema+json;version=draft-2020-12';
@@ -76,9 +77,11 @@ void t.test('asyncapi.yaml is AsyncAPI 3.0', async (t) => {
     'references into the schema file are followed',
   );
 
-  const broken = text.replace('#/channels/statusReport/messages/StatusReport', '#/channels/none');
-  t.not(broken, text);
-  t.ok(serious(await parseDocument(broken)).length > 0, 'a broken reference would have been found (control)');
+  await t.test('a broken reference would have been found (control)', { skip: unlessAll }, async (t) => {
+    const broken = text.replace('#/channels/statusReport/messages/StatusReport', '#/channels/none');
+    t.not(broken, text);
+    t.ok(serious(await parseDocument(broken)).length > 0);
+  });
 });
 
 void t.test(

@@ -32,9 +32,11 @@ export class OnvifCamera {
 
   constructor(name: string) {
     this.#name = name;
-    this.#server = createServer(async (request, response) => {
-      const [status, body] = this.#soap(await text(request));
-      response.writeHead(status, { 'Content-Type': 'application/soap+xml' }).end(this.replacement ?? body);
+    this.#server = createServer((request, response) => {
+      void text(request).then((requestText) => {
+        const [status, body] = this.#soap(requestText);
+        response.writeHead(status, { 'Content-Type': 'application/soap+xml' }).end(this.replacement ?? body);
+      });
     });
     this.#discovery = createSocket({ type: 'udp4', reuseAddr: true });
     this.#discovery.on('message', (message, from) => {
