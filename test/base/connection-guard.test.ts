@@ -106,10 +106,10 @@ interface Attacked {
   readonly attacks: ReturnType<typeof attacks>;
 }
 
-/** Tests that honest clients are answered during each attack. The default run has the two cheapest. */
+/** Tests that honest clients are answered during each attack. The default run has the cheapest. */
 async function withstands(t: Test, { port, honest, attacks }: Attacked): Promise<void> {
   for (const [index, [name, options]] of attacks.entries())
-    await t.test(name, { skip: index > 1 && unlessAll }, async (t) => {
+    await t.test(name, { skip: index > 0 && unlessAll }, async (t) => {
       await attack(t, { port, ...options });
       t.equal(await countAnswered(port, ...honest), honest[1]);
     });

@@ -14,7 +14,7 @@ import { ROOT } from '../lib/paths.ts';
 import { SEED } from '../lib/random.ts';
 import { ALL, FULL } from '../lib/run.ts';
 
-const RUNS = FULL ? 5000 : ALL ? 300 : 60;
+const RUNS = FULL ? 5000 : ALL ? 300 : 30;
 
 function load(text: string): Config {
   const { config, problems } = inspectText(text, {

@@ -13,7 +13,7 @@ import { Config } from '../../agent/contract/config.ts';
 import { SEED } from '../lib/random.ts';
 import { ALL, FULL } from '../lib/run.ts';
 
-const RUNS = FULL ? 100_000 : ALL ? 500 : 100;
+const RUNS = FULL ? 100_000 : ALL ? 500 : 50;
 /** Number of the hostile texts: the default run has those that take least. */
 const HOSTILE_TEXTS = ALL ? 15 : 6;
 // The full run takes six minutes on one core of a laptop, and several times that on a board.
