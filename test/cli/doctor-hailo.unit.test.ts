@@ -1,7 +1,11 @@
-/** Tests the doctor's line for each thing that keeps a Hailo from running, with its words. */
+/**
+ * Tests what is said of a board on which HailoRT would end the process, and the doctor's line for each thing that keeps
+ * a Hailo from running.
+ */
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { hailoNodes, hailoProblems } from '../../agent/base/hailo-driver.ts';
 import { acceleratorFindings, findAccelerators, isReady } from '../../agent/cli/doctor/accelerators.ts';
 import { hefCardProblem } from '../../agent/cli/doctor/installed-models.ts';
 import { type BoardChange, hailoBoard, hailoDevice, writeTree } from '../lib/hailo-board.ts';
@@ -10,6 +14,19 @@ import { scratch } from '../lib/paths.ts';
 const DROP_IN = 'etc/systemd/system/vigie-vision.service.d/50-hailo.conf';
 const ELEMENT = new Set(['hailonet']);
 const NAME = 'Hailo-8 or 8L (PCI 0001:01:00.0)';
+const TEN = {
+  ...hailoDevice('45c4', 'hailo1x', 'hailo1x_pci', '5.2.0'),
+  'dev/hailo0': null,
+  'dev/h1x-0': '',
+  'usr/lib/libhailort.so.4.23.0': null,
+  'usr/lib/aarch64-linux-gnu/libhailort.so.5.2.0': '',
+};
+const NO_DRIVER = { 'sys/bus/pci/devices/0001:01:00.0/driver': null };
+const NO_DEVICE = { 'sys/bus/pci/devices/0001:01:00.0/vendor': '0x8086\n' };
+const NO_LIBRARY = { 'usr/lib/libhailort.so.4.23.0': null };
+const OLD_LIBRARY = { ...NO_LIBRARY, 'usr/lib/libhailort.so.4.20.0': '' };
+/** The driver of the other family is loaded as well, and bound to nothing. */
+const OTHER_MODULE = { 'sys/module/hailo1x_pci/version': '5.2.0\n' };
 
 function boardOf(t: Test, change: BoardChange = {}): string {
   return writeTree(scratch(t), hailoBoard({ [DROP_IN]: '[Service]\n', ...change }));
@@ -20,7 +37,23 @@ function findingOf(root: string, elements: ReadonlySet<string> = ELEMENT) {
   return acceleratorFindings(findAccelerators(root), elements, 'hailonet')[0];
 }
 
-void t.test('a complete Hailo is ready', async (t) => {
+void t.test('a complete board has no problem, and is ready', async (t) => {
+  const node = `sys/module/hailo_pci`;
+  for (const [name, change] of [
+    ['Hailo-8', {}],
+    ['Hailo-10H with its newer node', TEN],
+    ['both drivers loaded', OTHER_MODULE],
+    ['both libraries installed', { 'usr/local/lib/libhailort.so.5.2.0': '' }],
+    ['a driver that says no version', { [`${node}/version`]: null, [`${node}/refcnt`]: '1\n' }],
+    ['the oldest version', { [`${node}/version`]: '4.22.0\n', 'usr/lib/libhailort.so.4.22.0': '' }],
+    [
+      'a module that a sandbox hides',
+      { 'sys/bus/pci/drivers/hailo/module': null, 'sys/bus/pci/drivers/hailo/bind': '' },
+    ],
+  ] as [string, BoardChange][])
+    t.same(hailoProblems(boardOf(t, change)), [], name);
+  t.same(hailoProblems(scratch(t)), [], 'a bus that a sandbox hides');
+  t.same(hailoNodes(boardOf(t, TEN)), ['h1x-0']);
   const [accelerator] = findAccelerators(boardOf(t));
   t.ok(accelerator !== undefined && isReady(accelerator, ELEMENT));
   t.match(findingOf(boardOf(t)), {
@@ -28,68 +61,90 @@ void t.test('a complete Hailo is ready', async (t) => {
     state: 'ok',
     detail: `${NAME}, driver hailo, /dev/hailo0, element hailonet: there; whether it works and agrees with the CPU, \`vigie doctor --benchmark\` tells`,
   });
-  const ten = boardOf(t, {
-    ...hailoDevice('45c4', 'hailo1x', 'hailo1x_pci', '5.2.0'),
-    'dev/hailo0': null,
-    'dev/h1x-0': '',
-    'usr/lib/libhailort.so.5.2.0': '',
+  t.match(findingOf(boardOf(t, TEN)), {
+    state: 'ok',
+    detail: /^Hailo-10H .*, \/dev\/h1x-0, element hailonet: /,
   });
-  t.match(findingOf(ten), { state: 'ok', detail: /^Hailo-10H .*, \/dev\/h1x-0, element hailonet: there/ });
 });
 
 const REBOOT = 'then restart the board';
-const LINES: readonly (readonly [name: string, change: BoardChange, detail: string, fix: string])[] = [
+type Line = readonly [
+  name: string,
+  change: BoardChange,
+  kind: 'missing' | 'fault',
+  text: string,
+  fix: string,
+];
+const LINES: readonly Line[] = [
   [
     'device without a driver',
-    { 'sys/bus/pci/devices/0001:01:00.0/driver': null },
-    `${NAME}, /dev/hailo0; missing: kernel driver hailo_pci`,
+    NO_DRIVER,
+    'missing',
+    'kernel driver hailo_pci',
     `sudo apt install hailo-all, ${REBOOT}`,
   ],
   [
     'driver of the wrong family',
     hailoDevice('2864', 'hailo1x', 'hailo1x_pci', '5.2.0'),
-    `${NAME}, driver hailo1x, /dev/hailo0; ${NAME} is bound to driver hailo1x_pci instead of hailo_pci`,
+    'fault',
+    `${NAME} is bound to driver hailo1x_pci instead of hailo_pci`,
     `remove the packages of hailo1x_pci, sudo apt install hailo-all, ${REBOOT}`,
   ],
   [
     'no node',
     { 'dev/hailo0': null },
-    `${NAME}, driver hailo; missing: /dev/hailo0 or /dev/h1x-0`,
+    'missing',
+    '/dev/hailo0 or /dev/h1x-0',
     'restart the board; `sudo dmesg | grep -i hailo` says why the driver makes none',
   ],
   [
     'no library',
-    { 'usr/lib/libhailort.so.4.23.0': null, 'usr/lib/os-release': '' },
-    `${NAME}, driver hailo, /dev/hailo0; missing: libhailort in /usr/lib, /usr/local/lib`,
+    { ...NO_LIBRARY, 'usr/lib/libhailort.so': '' },
+    'missing',
+    'libhailort in /usr/lib, /usr/local/lib',
     'sudo apt install hailo-all',
   ],
   [
+    'library of the other family',
+    { ...TEN, 'usr/lib/aarch64-linux-gnu/libhailort.so.5.2.0': null, 'usr/lib/libhailort.so.4.23.0': '' },
+    'fault',
+    'libhailort 4.23.0 does not drive Hailo-10H, which needs 5.x',
+    'sudo apt install hailo-h10-all',
+  ],
+  [
     'library older than 4.22',
-    { 'usr/lib/libhailort.so.4.23.0': null, 'usr/lib/libhailort.so.4.20.0': '' },
-    `${NAME}, driver hailo, /dev/hailo0; libhailort 4.20.0 is older than 4.22`,
+    OLD_LIBRARY,
+    'fault',
+    'libhailort 4.20.0 is older than 4.22',
     `sudo apt full-upgrade && sudo apt install hailo-all, ${REBOOT}`,
   ],
   [
     'driver and library of different versions',
-    { 'sys/module/hailo_pci/version': '4.22.0\n' },
-    `${NAME}, driver hailo, /dev/hailo0; driver hailo_pci 4.22.0 and libhailort 4.23.0 have different versions`,
+    { 'sys/module/hailo_pci/version': '4.22.0\n', ...OTHER_MODULE },
+    'fault',
+    'driver hailo_pci 4.22.0 and libhailort 4.23.0 have different versions',
     `sudo apt install --reinstall hailo-all, ${REBOOT}: the old driver runs until then`,
-  ],
-  [
-    'no drop-in',
-    { [DROP_IN]: null },
-    `${NAME}, driver hailo, /dev/hailo0; missing: drop-in 50-hailo.conf`,
-    `sudo install -D -m 0644 /usr/share/vigie/accelerators/hailo/50-hailo.conf /${DROP_IN} && sudo systemctl daemon-reload`,
   ],
 ];
 
-for (const [name, change, detail, fix] of LINES)
+for (const [name, change, kind, text, fix] of LINES)
   void t.test(`the doctor tells of a Hailo: ${name}`, async (t) => {
-    t.match(findingOf(boardOf(t, change)), { name: 'hailo', state: 'failed', detail, fix });
+    const root = boardOf(t, change);
+    const problems = hailoProblems(root);
+    t.match(problems, [{ kind, text }]);
+    t.equal(problems.length, 1);
+    const finding = findingOf(root);
+    t.match(finding, { name: 'hailo', state: 'failed', detail: /^Hailo-.* \(PCI 0001:01:00\.0\)/, fix });
+    t.ok(
+      finding?.detail.endsWith(`; ${kind === 'missing' ? 'missing: ' : ''}${text}`),
+      String(finding?.detail),
+    );
   });
 
 void t.test('the doctor tells of a Hailo that is not on PCIe', async (t) => {
-  const root = boardOf(t, { 'sys/bus/pci/devices/0001:01:00.0/vendor': '0x8086\n' });
+  const root = boardOf(t, NO_DEVICE);
+  const problem = { text: 'a Hailo on PCIe (1e60:2864, 1e60:45c4)', fix: /seat, ribbon and power/ };
+  t.match(hailoProblems(root), [{ kind: 'missing', ...problem }]);
   t.match(findingOf(root), {
     name: 'accelerator',
     state: 'failed',
@@ -108,37 +163,30 @@ void t.test('the doctor tells of a node that is closed', async (t) => {
   });
 });
 
-void t.test(
-  'the doctor tells of a missing element, of all problems at once, and of what is not configured',
-  async (t) => {
-    t.match(findingOf(boardOf(t), new Set()), {
-      state: 'failed',
-      detail: `${NAME}, driver hailo, /dev/hailo0; missing: GStreamer element hailonet`,
-      fix: 'sudo apt install hailo-all (Hailo-10H: hailo-h10-all), which brings hailonet',
-    });
-    const bare = boardOf(t, {
-      'sys/bus/pci/devices/0001:01:00.0/driver': null,
-      'usr/lib/libhailort.so.4.23.0': null,
-      'usr/lib/libhailort.so.4.20.0': '',
-      [DROP_IN]: null,
-    });
-    const problems =
-      'missing: kernel driver hailo_pci, GStreamer element hailonet, drop-in 50-hailo.conf; libhailort 4.20.0 is older than 4.22';
-    t.equal(findingOf(bare, new Set())?.detail, `${NAME}, /dev/hailo0; ${problems}`);
-    const [unused] = acceleratorFindings(findAccelerators(bare), new Set());
-    t.match(unused, {
-      state: 'unknown',
-      detail: /It is not used; to use it: sudo apt install hailo-all, then/,
-    });
-    const nothing = boardOf(t, {
-      'sys/bus/pci/devices/0001:01:00.0/driver': null,
-      'usr/lib/libhailort.so.4.23.0': null,
-    });
-    const fixes = findingOf(nothing, new Set())?.fix?.split('; ') ?? [];
-    t.ok(fixes[0]?.startsWith('sudo apt install hailo-all, then'), 'one package brings driver and library');
-    t.notOk(fixes.includes('sudo apt install hailo-all'), 'and is named once for both');
-  },
-);
+void t.test('the doctor tells of a missing element or drop-in, and of all problems at once', async (t) => {
+  t.match(findingOf(boardOf(t), new Set()), {
+    state: 'failed',
+    detail: `${NAME}, driver hailo, /dev/hailo0; missing: GStreamer element hailonet`,
+    fix: 'sudo apt install hailo-all (Hailo-10H: hailo-h10-all), which brings hailonet',
+  });
+  t.match(findingOf(boardOf(t, { [DROP_IN]: null })), {
+    state: 'failed',
+    detail: `${NAME}, driver hailo, /dev/hailo0; missing: drop-in 50-hailo.conf`,
+    fix: `sudo install -D -m 0644 /usr/share/vigie/accelerators/hailo/50-hailo.conf /${DROP_IN} && sudo systemctl daemon-reload`,
+  });
+  const bare = boardOf(t, { ...NO_DRIVER, ...OLD_LIBRARY, [DROP_IN]: null });
+  const problems =
+    'missing: kernel driver hailo_pci, GStreamer element hailonet, drop-in 50-hailo.conf; libhailort 4.20.0 is older than 4.22';
+  t.equal(findingOf(bare, new Set())?.detail, `${NAME}, /dev/hailo0; ${problems}`);
+  const [unused] = acceleratorFindings(findAccelerators(bare), new Set());
+  t.match(unused, {
+    state: 'unknown',
+    detail: /It is not used; to use it: sudo apt install hailo-all, then/,
+  });
+  const fixes = findingOf(boardOf(t, { ...NO_DRIVER, ...NO_LIBRARY }))?.fix?.split('; ') ?? [];
+  t.ok(fixes[0]?.startsWith('sudo apt install hailo-all, then'), 'one package brings driver and library');
+  t.notOk(fixes.includes('sudo apt install hailo-all'), 'and is named once for both');
+});
 
 void t.test('the doctor tells of a card that does not describe its .hef', async (t) => {
   const dir = scratch(t);

@@ -8,7 +8,6 @@ import { type ParseOutput, Parser } from '@asyncapi/parser';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import type { IPublishPacket } from 'mqtt';
 import t from 'tap';
-import ts from 'typescript';
 import { parse } from 'yaml';
 import { ACK_BYTES_MAX } from '../../agent/contract/ack.ts';
 import { TO_BOX_BYTES_MAX } from '../../agent/contract/broker-connection.ts';
@@ -33,6 +32,7 @@ import { eventText } from '../lib/events.ts';
 import { openedOutbox } from '../lib/outbox.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { BOX, deliver, SITE, waitUntil } from '../lib/room.ts';
+import { unlessAll } from '../lib/run.ts';
 import { StrictBroker } from '../lib/strict-broker.ts';
 
 const SCHEMA_FORMAT = 'application/schema+json;version=draft-2020-12';
@@ -77,9 +77,11 @@ void t.test('asyncapi.yaml is AsyncAPI 3.0', async (t) => {
     'references into the schema file are followed',
   );
 
-  const broken = text.replace('#/channels/statusReport/messages/StatusReport', '#/channels/none');
-  t.not(broken, text);
-  t.ok(serious(await parseDocument(broken)).length > 0, 'a broken reference would have been found (control)');
+  await t.test('a broken reference would have been found (control)', { skip: unlessAll }, async (t) => {
+    const broken = text.replace('#/channels/statusReport/messages/StatusReport', '#/channels/none');
+    t.not(broken, text);
+    t.ok(serious(await parseDocument(broken)).length > 0);
+  });
 });
 
 void t.test(
@@ -171,7 +173,7 @@ void t.test('asyncapi.yaml describes the connection as the box’s CONNECT packe
   );
 });
 
-void t.test('every limit in asyncapi.yaml comes from the contract', async (t) => {
+void t.test('the limits in asyncapi.yaml are those of the contract', async (t) => {
   const { components } = parse(readFileSync(ASYNCAPI_FILE, 'utf8')) as {
     components: { messages: Record<string, { 'x-bytesMax'?: number }> };
   };
@@ -186,18 +188,6 @@ void t.test('every limit in asyncapi.yaml comes from the contract', async (t) =>
     JournalWitnessed: TO_BOX_BYTES_MAX,
     Ack: ACK_BYTES_MAX,
   });
-  const generator = join(ROOT, 'scripts/programs/docs/asyncapi.ts');
-  const typed: string[] = [];
-  const visit = (node: ts.Node): void => {
-    if (ts.isNumericLiteral(node) && Number(node.text) > 1) typed.push(node.text);
-    // Versions of standards and the standard port are not limits.
-    if (ts.isStringLiteralLike(node) || ts.isTemplateLiteralToken(node)) {
-      typed.push(...(node.text.match(/(?<![\w.-])\d{2,}(?![\w.-]*\d|-)/g) ?? []).filter((n) => n !== '8883'));
-    }
-    ts.forEachChild(node, visit);
-  };
-  visit(ts.createSourceFile(generator, readFileSync(generator, 'utf8'), ts.ScriptTarget.ES2022, true));
-  t.strictSame(typed, [], 'the generator has no number of its own');
 });
 
 void t.test('the examples in asyncapi.yaml keep the schema', async (t) => {
@@ -379,17 +369,12 @@ void t.test('a message outside of the contract is refused', async (t) => {
   const event = JSON.parse(eventText({ id: 'alert-1', seq: 1 })) as VigieEvent;
   const { data } = event;
   t.strictSame(contract.problems(message(event)), [], 'a good one');
+  const withData = (change: object): IPublishPacket => message({ ...event, data: { ...data, ...change } });
   const bad: [string, IPublishPacket][] = [
-    ['a plate', message({ ...event, data: { ...data, plate: 'AB-123-CD' } })],
-    ['a face in the cause', message({ ...event, data: { ...data, cause: { durationS: 1, face: 'x' } } })],
-    [
-      'the cause of another kind',
-      message({ ...event, data: { ...data, cause: { durationS: 1, stationaryS: 2 } } }),
-    ],
-    [
-      'an unknown label',
-      message({ ...event, data: { ...data, objects: [{ ...data.objects[0], label: 'face' }] } }),
-    ],
+    ['a plate', withData({ plate: 'AB-123-CD' })],
+    ['a face in the cause', withData({ cause: { durationS: 1, face: 'x' } })],
+    ['the cause of another kind', withData({ cause: { durationS: 1, stationaryS: 2 } })],
+    ['an unknown label', withData({ objects: [{ ...data.objects[0], label: 'face' }] })],
     ['an unknown kind', message({ ...event, type: 'vigie.staring.v1' })],
     ['another kind than its rule', message({ ...event, type: 'vigie.line-crossing.v1' })],
     ['another kind than its topic', message(event, { topic: topics.event('alert', 'line-crossing') })],

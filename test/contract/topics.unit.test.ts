@@ -12,13 +12,11 @@ void t.test('a response topic is accepted only below the box’s own name, in on
   t.equal(replyTo('vigie/lyon/b-1/reply/Ab_9-'), `${root}/reply/Ab_9-`);
   t.equal(replyTo('vigie/lyon/all/reply/x'), `${root}/reply/x`, 'asked of all, answered below its own name');
   const wrong = [
+    ...'+#.',
     '',
-    '+',
-    '#',
     'x/',
     '/x',
     'x/y',
-    '.',
     '..',
     'x ',
     'x\n',
@@ -30,29 +28,16 @@ void t.test('a response topic is accepted only below the box’s own name, in on
   ];
   for (const token of wrong)
     t.equal(replyTo(`vigie/lyon/b-1/reply/${token}`), undefined, JSON.stringify(token));
-  for (const start of [
+  const otherRoots = [
     'vigie/lyon/b-2',
     'vigie/paris/b-1',
     '$share/x/vigie/lyon/b-1',
     '/vigie/lyon/b-1',
     'vigie//b-1',
-  ])
-    t.equal(replyTo(`${start}/reply/x`), undefined, start);
-  const level = fc.constantFrom(
-    'vigie',
-    'lyon',
-    'b-1',
-    'all',
-    'reply',
-    'b-2',
-    '+',
-    '#',
-    '',
-    '..',
-    'x',
-    '$share',
-    '\u0445',
-  );
+  ];
+  for (const start of otherRoots) t.equal(replyTo(`${start}/reply/x`), undefined, start);
+  const own = ['vigie', 'lyon', 'b-1', 'all', 'reply'];
+  const level = fc.constantFrom(...own, 'b-2', '+', '#', '', '..', 'x', '$share', '\u0445');
   const topic = fc.array(level, { maxLength: 7 }).map((levels) => levels.join('/'));
   const inside = fc.property(fc.oneof(topic, fc.string({ unit: 'binary' })), (responseTopic) => {
     const answer = replyTo(responseTopic);

@@ -68,6 +68,13 @@ export class ConfiguredBox {
   machine!: Machine;
   requests!: ConfigurationRequests;
   #payload!: ConfigurationPayload;
+  readonly #clock = {
+    boottimeS: () => this.boottimeS,
+    bootId: () => this.boot,
+    wallMs: () => this.wallMs,
+    synced: () => this.clockSynced,
+    sleep: (ms: number) => this.#sleep(ms),
+  };
   #journal = 10;
   #analysed = 100;
 
@@ -109,13 +116,7 @@ ${extraLines}`;
   begin(): void {
     const { file } = this;
     const say = (line: string): void => void this.output.push(line);
-    const clock = {
-      boottimeS: () => this.boottimeS,
-      bootId: () => this.boot,
-      wallMs: () => this.wallMs,
-      synced: () => this.clockSynced,
-      sleep: (ms: number) => this.#sleep(ms),
-    };
+    const clock = this.#clock;
     const units: Units = {
       wereStarted: () => Promise.resolve([]),
       stop: () => Promise.resolve(),
@@ -281,13 +282,7 @@ ${extraLines}`;
       machine,
       store,
       payloads: { release: payload as never, configuration: payload, root: payload as never },
-      clock: {
-        boottimeS: () => this.boottimeS,
-        bootId: () => this.boot,
-        wallMs: () => this.wallMs,
-        synced: () => this.clockSynced,
-        sleep: (ms) => this.#sleep(ms),
-      },
+      clock: this.#clock,
       unit: () => Promise.resolve(this.#unit()),
       health: () => Promise.resolve(this.#health()),
     });

@@ -5,7 +5,6 @@ Each export is a real graph: one convolution for each output map, then what the 
 only the outputs of the export, and returns (box x1 y1 x2 y2 in pixels, scores of ROWS) for each anchor.
 """
 import math
-import zlib
 
 import numpy as np
 from graph import GraphBuilder
@@ -17,40 +16,20 @@ NANO_STRIDES = {False: (8, 16, 32), True: (8, 16, 32, 64)}
 random = np.random.default_rng(20)
 
 
-def begin_anew(name):
-    """Seeds the random numbers, so that the next weights depend on `name` alone."""
-    random.bit_generator.state = np.random.default_rng(zlib.crc32(name.encode())).bit_generator.state
-
-
 class Export:
     """Adds what an exporter writes to a builder.
 
-    The network reads a tensor `frame` of bytes, the input with which a head is tested. With `image`, a tuple (layout,
-    "float32" or "uint8", the greatest level), it reads a tensor `image` through a first layer of its own.
+    The network reads a tensor `frame` of bytes, the input with which a head is tested.
     """
 
-    def __init__(self, size, image=None):
+    def __init__(self, size):
         self.size = size
         self.builder = GraphBuilder()
         self.outputs = {}
         self.more = {}
-        if image is None:
-            floats = self.builder.add("Cast", ["frame"], to=TensorProto.FLOAT)
-            planes = self.builder.add("Transpose", [floats], perm=[0, 3, 1, 2])
-            self.cells_of, self.channels, self.step = self.add("Mul", planes, self.constant(1 / 128)), 3, 1
-        else:
-            self.cells_of, self.channels, self.step = self._first_layer(*image), 8, 2
-
-    def _first_layer(self, layout, dtype, greatest):
-        """A first layer without padding: in padding, a network sees other levels once the normalisation is folded into it."""
-        tensor = "image"
-        if layout == "NHWC":
-            tensor = self.builder.add("Transpose", [tensor], perm=[0, 3, 1, 2])
-        if dtype == "uint8":
-            tensor = self.builder.add("Cast", [tensor], to=TensorProto.FLOAT)
-        weights, bias = random.normal(size=(8, 3, 2, 2)) / greatest, random.normal(size=8)
-        made = self.add("Conv", tensor, self.constant(weights), self.constant(bias), strides=[2, 2], kernel_shape=[2, 2])
-        return self.add("Relu", made)
+        floats = self.builder.add("Cast", ["frame"], to=TensorProto.FLOAT)
+        planes = self.builder.add("Transpose", [floats], perm=[0, 3, 1, 2])
+        self.cells_of = self.add("Mul", planes, self.constant(1 / 128))
 
     def constant(self, value):
         return self.builder.constant(value, np.float32)
@@ -60,10 +39,9 @@ class Export:
 
     def level(self, channels, stride, scale=1.0):
         """A map [1, channels, ceil(H / stride), ceil(W / stride)]."""
-        weights = self.constant(random.normal(size=(channels, self.channels, 1, 1)) * scale)
+        weights = self.constant(random.normal(size=(channels, 3, 1, 1)) * scale)
         bias = self.constant(random.normal(size=channels) * scale)
-        strides = [stride // self.step] * 2
-        return self.add("Conv", self.cells_of, weights, bias, strides=strides, kernel_shape=[1, 1])
+        return self.add("Conv", self.cells_of, weights, bias, strides=[stride] * 2, kernel_shape=[1, 1])
 
     def listed(self, level, channels):
         """[1, cells * anchors, channels] of a map."""
@@ -100,8 +78,8 @@ def cells_of(size, strides):
 
 # --- YOLOX ---
 
-def yolox(size, decoded=False, maps=False, image=None):
-    export = Export(size, image)
+def yolox(size, decoded=False, maps=False):
+    export = Export(size)
     parts = []
     for stride in (8, 16, 32):
         box = export.level(4, stride, 0.5)
@@ -138,9 +116,9 @@ def yolox_reference(size, raw, decoded=False, maps=False):
 
 # --- NanoDet ---
 
-def nanodet(size, plus=False, apart=False, image=None):
+def nanodet(size, plus=False, apart=False):
     """NanoDet-Plus has a fourth stride, and its points in the corners of the cells."""
-    export = Export(size, image)
+    export = Export(size)
     export.more = {"classes": CLASSES}
     strides = NANO_STRIDES[plus]
     scores = [export.add("Sigmoid", export.listed(export.level(CLASSES, stride), CLASSES)) for stride in strides]
@@ -180,8 +158,8 @@ def around(cell, stride, bins, offset):
 PICO_STRIDES = (8, 16, 32, 64)
 
 
-def picodet(size, decoded=False, logits=False, image=None):
-    export = Export(size, image)
+def picodet(size, decoded=False, logits=False):
+    export = Export(size)
     scores = [export.listed(export.level(CLASSES, stride), CLASSES) for stride in PICO_STRIDES]
     if not logits:
         scores = [export.add("Sigmoid", one) for one in scores]
@@ -211,36 +189,17 @@ def picodet_reference(size, raw, decoded=False, logits=False):
 
 # --- DETR ---
 
-def detr(size, no_object=False, applied=None, names=CLASSES, image=None):
-    """A query for each cell of 16 pixels; over an `image` of its own, a transformer's layer with linear heads."""
-    export = Export(size, image)
+def detr(size, no_object=False, applied=None, names=CLASSES):
+    """A query for each cell of 16 pixels."""
+    export = Export(size)
     export.more = {"classes": names}
     count = CLASSES + no_object
-    if image is None:
-        logits, boxes = (export.listed(export.level(channels, 16), channels) for channels in (count, 4))
-    else:
-        queries = _attended(export, export.listed(export.level(8, 16), 8))
-        logits, boxes = (_linear(export, queries, channels) for channels in (count, 4))
+    logits, boxes = (export.listed(export.level(channels, 16), channels) for channels in (count, 4))
     if applied:
         logits = export.add(applied, logits, **({"axis": 2} if applied == "Softmax" else {}))
     export.put_out("logits", logits, [1, export.cells(16), count])
     export.put_out("pred_boxes", export.add("Sigmoid", boxes), [1, export.cells(16), 4])
     return export
-
-
-def _linear(export, tensor, channels):
-    """A product and a sum, as exporters write nn.Linear of [1, queries, 8]."""
-    product = export.add("MatMul", tensor, export.constant(random.normal(size=(8, channels))))
-    return export.add("Add", export.constant(random.normal(size=channels)), product)
-
-
-def _attended(export, tensor):
-    """Self-attention of one head with a residual connection, normalised."""
-    query, key, value = (_linear(export, tensor, 8) for _ in range(3))
-    products = export.add("MatMul", query, export.add("Transpose", key, perm=[0, 2, 1]))
-    shares = export.add("Softmax", export.add("Div", products, export.constant(8 ** 0.5)), axis=2)
-    both = export.add("Add", export.add("MatMul", shares, value), tensor)
-    return export.add("LayerNormalization", both, export.constant(np.ones(8)), export.constant(np.zeros(8)), axis=2)
 
 
 def detr_reference(size, raw, no_object=False, applied=None, names=CLASSES, kept=False):
@@ -259,10 +218,10 @@ SSD_STRIDES = (16, 32, 64, 128, 256, 512)
 VGG_STRIDES = (8, 16, 30, 60, 100, 300)  # that give its grids of 38, 19, 10, 5, 3 and 1 here
 
 
-def ssd(size, family="tensorflow", anchors=False, names=None, vgg=False, image=None):
+def ssd(size, family="tensorflow", anchors=False, names=None, vgg=False):
     """`names`: number of class names; with the background among them, CLASSES is the last row. `vgg`: torchvision's
     ssd300_vgg16, of 300x300."""
-    export = Export(size, image)
+    export = Export(size)
     export.more = {"classes": names}
     each = [4, 6, 6, 6, 4, 4] if vgg else [3, 6, 6, 6, 6, 6] if family != "torchvision" else [6] * 6
     strides = VGG_STRIDES if vgg else SSD_STRIDES

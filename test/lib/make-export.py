@@ -18,6 +18,8 @@ from quiet import onnx  # noqa: E402 - its folder comes from the arguments
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 OPSET = 17
+# Up to 12, Split has its sizes as an attribute.
+OPSET_OF_SPLIT_INPUTS = 13
 CITY = ["person", "bicycle", "car", "motorcycle", "bus", "truck", "dog", "backpack", "handbag", "suitcase"]
 
 
@@ -106,6 +108,11 @@ def yolox(options):
     random, arrays, nodes, flat = np.random.default_rng(1), {}, [], []
     tensor, channels = "picture", 3
     rows = 5 + len(names)
+    is_old = int(options.get("opset", OPSET)) < OPSET_OF_SPLIT_INPUTS
+    split_inputs, split_attributes = ([], {"split": [4, rows - 4]}) if is_old else (["parts"], {})
+    if options.get("layout") == "NHWC":
+        nodes.append(helper.make_node("Transpose", [tensor], ["planes"], perm=[0, 3, 1, 2]))
+        tensor = "planes"
     for stride in (8, 16, 32):
         step = 8 if stride == 8 else 2
         for name, outputs, inputs, kernel in ((f"body{stride}", 8, channels, step), (f"head{stride}", rows, 8, 1)):
@@ -119,7 +126,8 @@ def yolox(options):
             helper.make_node("Relu", [f"body{stride}"], [f"relu{stride}"]),
             helper.make_node("Conv", [f"relu{stride}", f"head{stride}_weights", f"head{stride}_bias"], [f"head{stride}"],
                              kernel_shape=[1, 1]),
-            helper.make_node("Split", [f"head{stride}", "parts"], [f"sides{stride}", f"logits{stride}"], axis=1),
+            helper.make_node("Split", [f"head{stride}", *split_inputs], [f"sides{stride}", f"logits{stride}"], axis=1,
+                             **split_attributes),
             helper.make_node("Sigmoid", [f"logits{stride}"], [f"scores{stride}"]),
             helper.make_node("Concat", [f"sides{stride}", f"scores{stride}"], [f"map{stride}"], axis=1),
             helper.make_node("Reshape", [f"map{stride}", "flat_shape"], [f"flat{stride}"]),
@@ -139,7 +147,8 @@ def yolox(options):
 def _model(nodes, picture, arrays, outputs, options, names):
     width, height = (int(side) for side in options.get("size", "96x64").split("x"))
     batch = options.get("batch", "1")
-    shape = [int(batch) if batch.isdigit() else batch, 3, *(["h", "w"] if "open" in options else [height, width])]
+    sides = ["h", "w"] if "open" in options else [height, width]
+    shape = [int(batch) if batch.isdigit() else batch, *([*sides, 3] if options.get("layout") == "NHWC" else [3, *sides])]
     nodes, inputs = list(nodes), [(picture, TensorProto.FLOAT, shape)]
     if "inputs" in options:
         inputs.append(("image_shape", TensorProto.FLOAT, [1, 2]))
@@ -148,7 +157,8 @@ def _model(nodes, picture, arrays, outputs, options, names):
     weights = [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in arrays.items() if name in used]
     graph = helper.make_graph(nodes, "export", [helper.make_tensor_value_info(*one) for one in inputs],
                               [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs], weights)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+    opset = helper.make_opsetid("", int(options.get("opset", OPSET)))
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=8)
     model = onnx.shape_inference.infer_shapes(model)
     del model.graph.value_info[:]
     if options.get("dtype") == "float16":

@@ -4,6 +4,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 
 /** Port of WS-Discovery 1.1, 3.1. */
 const PORT = 3702;
@@ -32,12 +33,8 @@ export class OnvifCamera {
   constructor(name: string) {
     this.#name = name;
     this.#server = createServer((request, response) => {
-      let text = '';
-      request.on('data', (chunk) => {
-        text += String(chunk);
-      });
-      request.on('end', () => {
-        const [status, body] = this.#soap(text);
+      void text(request).then((requestText) => {
+        const [status, body] = this.#soap(requestText);
         response.writeHead(status, { 'Content-Type': 'application/soap+xml' }).end(this.replacement ?? body);
       });
     });
@@ -78,8 +75,8 @@ export class OnvifCamera {
     return this.further.find((profile) => profile.token === token)?.streamUri ?? this.streamUri;
   }
 
-  #soap(text: string): [number, string] {
-    const action = /<(Get\w+)/.exec(text)?.[1] ?? '?';
+  #soap(requestText: string): [number, string] {
+    const action = /<(Get\w+)/.exec(requestText)?.[1] ?? '?';
     this.actions.push(action);
     const otherUrl = 'http://203.0.113.9/onvif';
     if (action === 'GetSystemDateAndTime') {
@@ -94,7 +91,7 @@ export class OnvifCamera {
         ),
       ];
     }
-    if (!isRight(text))
+    if (!isRight(requestText))
       return [
         400,
         envelope(
@@ -110,7 +107,7 @@ export class OnvifCamera {
         )
         .join(''),
       GetVideoSources: '<trt:VideoSources token="vs1"><tt:Framerate>25</tt:Framerate></trt:VideoSources>',
-      GetStreamUri: `<trt:MediaUri><tt:Uri>${this.#uriIn(text).replaceAll('&', '&amp;')}</tt:Uri></trt:MediaUri>`,
+      GetStreamUri: `<trt:MediaUri><tt:Uri>${this.#uriIn(requestText).replaceAll('&', '&amp;')}</tt:Uri></trt:MediaUri>`,
     };
     const ns = action === 'GetServices' ? 'tds' : 'trt';
     return [200, envelope(`<${ns}:${action}Response>${answers[action] ?? ''}</${ns}:${action}Response>`)];
@@ -127,8 +124,9 @@ export function encoderOf(encoding: string, width: number, height: number, fps?:
 }
 
 /** Password_Digest = Base64(SHA-1(nonce + created + password)) (WS-Security UsernameToken Profile 1.1, 3.1). */
-function isRight(text: string): boolean {
-  const of = (name: string): string => new RegExp(`<${name}(?: [^>]*)?>([^<]*)<`).exec(text)?.[1] ?? '';
+function isRight(requestText: string): boolean {
+  const of = (name: string): string =>
+    new RegExp(`<${name}(?: [^>]*)?>([^<]*)<`).exec(requestText)?.[1] ?? '';
   const nonce = Buffer.from(of('Nonce'), 'base64');
   const digest = createHash('sha1').update(nonce).update(of('Created')).update(PASSWORD).digest('base64');
   return of('Username') === USER && of('Password') === digest;

@@ -1,10 +1,11 @@
 /** The technician's page under test, with an agent and a helper that speak its contracts at the other ends. */
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import type { IncomingHttpHeaders } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { connect, type TLSSocket } from 'node:tls';
 import type { Test } from 'tap';
 import { LinkEnd } from '../../agent/base/link-end.ts';
@@ -16,6 +17,7 @@ import { PAGE_LIMITS, type PageLimits, PageServer } from '../../agent/page/serve
 import { STATUS } from './local-status.ts';
 import { HandClock } from './outbox.ts';
 import { scratch } from './paths.ts';
+import { rectangle } from './rectangle.ts';
 
 export const VIEW: AgentView = {
   site: 'marseille-1',
@@ -55,11 +57,7 @@ export const REPLY: ConfigReply = {
     zones: [
       {
         id: 'forecourt',
-        polygon: [
-          [0.1, 0.1],
-          [0.9, 0.1],
-          [0.5, 0.9],
-        ],
+        polygon: rectangle(0.1, 0.1, 0.9, 0.9),
       },
     ],
     lines: [],
@@ -201,9 +199,9 @@ export class Phone {
     return this.post('/api/pair', { code });
   }
 
-  ask(method: string, path: string, { body, headers = {} }: Asking): Promise<Reply> {
+  async ask(method: string, path: string, { body, headers = {} }: Asking): Promise<Reply> {
     const { port, dir } = this.#page;
-    const text = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body);
+    const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
     const all: Record<string, string | undefined> = {
       Host: `localhost:${port}`,
       'Sec-Fetch-Site': 'same-origin',
@@ -213,41 +211,26 @@ export class Phone {
       ...headers,
     };
     const headerFields = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
-    return new Promise((resolve, reject) => {
-      const ca = readFileSync(join(dir, 'state', 'page.crt'));
-      const outgoing = request(
-        {
-          host: '127.0.0.1',
-          port,
-          servername: 'localhost',
-          ca,
-          method,
-          path,
-          agent: false,
-          localAddress: this.#from,
-          headers: headerFields as never,
-        },
-        (response) => {
-          const parts: Buffer[] = [];
-          response.on('data', (part: Buffer) => parts.push(part));
-          response.on('error', reject);
-          response.on('end', () => {
-            const content = Buffer.concat(parts);
-            const set = response.headers['set-cookie']?.[0]?.split(';')[0];
-            if (set !== undefined) this.cookie = set;
-            const isJson = response.headers['content-type'] === 'application/json';
-            resolve({
-              status: response.statusCode ?? 0,
-              headers: response.headers,
-              body: content,
-              json: isJson ? JSON.parse(content.toString('utf8')) : undefined,
-            });
-          });
-        },
-      );
-      outgoing.on('error', reject);
-      outgoing.end(text);
-    });
+    const outgoing = request({
+      host: '127.0.0.1',
+      port,
+      servername: 'localhost',
+      ca: readFileSync(join(dir, 'state', 'page.crt')),
+      method,
+      path,
+      agent: false,
+      localAddress: this.#from,
+      headers: headerFields as never,
+    }).end(text);
+    const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
+    const content = await buffer(response);
+    this.cookie = response.headers['set-cookie']?.[0]?.split(';')[0] ?? this.cookie;
+    return {
+      status: response.statusCode ?? 0,
+      headers: response.headers,
+      body: content,
+      json: response.headers['content-type'] === 'application/json' ? JSON.parse(String(content)) : undefined,
+    };
   }
 }
 
@@ -365,4 +348,15 @@ export async function openPage(t: Test, limits: Partial<PageLimits> = {}): Promi
     page.helper.stop();
   });
   return page;
+}
+
+/** A page with a phone that is paired. */
+export async function openPaired(
+  t: Test,
+  limits: Partial<PageLimits> = {},
+): Promise<{ page: Page; phone: Phone }> {
+  const page = await openPage(t, limits);
+  const phone = page.phone();
+  await phone.pair();
+  return { page, phone };
 }

@@ -1,6 +1,6 @@
 /**
- * Tests the technician's app without a browser: geometry, the height gauge, the rule preview, and checks against the
- * authorisation.
+ * Tests the technician's app without a browser: geometry, zoom, the height gauge, the rule preview, the cues of a walk
+ * test, and checks against the authorisation.
  */
 
 import { readFileSync } from 'node:fs';
@@ -11,12 +11,30 @@ import t from 'tap';
 import { Config } from '../../agent/contract/config.ts';
 import { TRIAL_S } from '../../agent/contract/config-trial.ts';
 import type { PointNorm } from '../../agent/contract/geometry.ts';
-import { PageAsk, PREVIEW_BYTES_MAX, type SeenTrack } from '../../agent/contract/page-link.ts';
+import { PageAsk, PREVIEW_BYTES_MAX, type SeenTrack, type WalkView } from '../../agent/contract/page-link.ts';
 import { RuleConfig } from '../../agent/contract/rule-config.ts';
 import { trackName } from '../../agent/contract/track-name.ts';
-import { handleAt, middles, REACH_PX, shifted, snapped } from '../../agent/kit/drag-handle.ts';
+import {
+  handleAt,
+  hasCloseCorners,
+  middles,
+  REACH_PX,
+  shifted,
+  sidesFrom,
+  snapped,
+  TARGET_PX,
+} from '../../agent/kit/drag-handle.ts';
 import { FrameReader } from '../../agent/kit/frames.ts';
 import { hoursAndMinutes, minutesAndSeconds } from '../../agent/kit/time.ts';
+import {
+  type PictureView,
+  placeAt,
+  WHOLE_PICTURE,
+  ZOOM_MAX,
+  zoomed,
+  zoomedAround,
+} from '../../agent/kit/zoom.ts';
+import { cueBetween } from '../../agent/page/app/cue-choice.ts';
 import {
   added,
   CORNERS_MAX,
@@ -48,25 +66,18 @@ import { JPEG_BYTES_MAX, PASSES_MAX, TRIAL_SECONDS } from '../../agent/page/app/
 import { problemsOf, uncovered } from '../../agent/page/app/problems.ts';
 import { badFields, newRule, type RuleFields } from '../../agent/page/app/rule-fields.ts';
 import { FiringWatch, passed } from '../../agent/page/app/rule-preview.ts';
+import { type Area, placedSigns } from '../../agent/page/app/sign-layout.ts';
 import { EN } from '../../agent/page/app/words/en.ts';
 import { FR } from '../../agent/page/app/words/fr.ts';
 import { ruleFields } from '../../scripts/programs/apps/rule-fields.ts';
 import { ROOT } from '../lib/paths.ts';
+import { rectangle } from '../lib/rectangle.ts';
 import { AUTHORISATION, INSTALLED } from './canned.ts';
 
 const FIELDS = ruleFields() as unknown as RuleFields;
 const { cameraAddress: _camera, ...DRAWING } = INSTALLED;
 const SIZE = { w: 312, h: 234 };
-const SQUARE: Shape = {
-  kind: 'zone',
-  id: 'square',
-  points: [
-    [0.2, 0.2],
-    [0.8, 0.2],
-    [0.8, 0.8],
-    [0.2, 0.8],
-  ],
-};
+const SQUARE: Shape = { kind: 'zone', id: 'square', points: rectangle(0.2, 0.2, 0.8, 0.8) };
 
 t.test('limits that a phone knows are those of the contract', async (t) => {
   t.equal(TRIAL_SECONDS, TRIAL_S);
@@ -87,6 +98,7 @@ t.test('frames come out intact however the stream is cut', async (t) => {
     return Buffer.concat([lengths[0] as Buffer, text, lengths[1] as Buffer, body]);
   };
   const bodies = fc.array(fc.uint8Array({ maxLength: 50 }), { minLength: 1, maxLength: 5 });
+  const numbersOf = (body: Uint8Array): string => String([...body]);
   fc.assert(
     fc.property(bodies, fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1 }), (parts, cuts) => {
       const stream = Buffer.concat(parts.map((body, i) => frame({ i }, body)));
@@ -97,14 +109,9 @@ t.test('frames come out intact however the stream is cut', async (t) => {
         got.push(...reader.take(stream.subarray(at, at + length)));
         at += length;
       }
-      return (
-        got.length === parts.length &&
-        got.every(
-          ({ header, body }, i) =>
-            (header as { i: number }).i === i &&
-            Buffer.from(body).equals(Buffer.from(parts[i] as Uint8Array)),
-        )
-      );
+      const expected = parts.map((body, i) => ({ header: { i }, body: numbersOf(body) }));
+      const texts = got.map(({ header, body }) => ({ header, body: numbersOf(body) }));
+      return JSON.stringify(texts) === JSON.stringify(expected);
     }),
   );
   const reader = new FrameReader({ headerBytesMax: 100, bodyBytesMax: 100 });
@@ -123,6 +130,69 @@ t.test('a finger takes the nearest corner or middle in reach', async (t) => {
   t.equal(handleAt(points, [0.49, 0.22], SIZE, undefined), undefined);
   t.same(handleAt(points, [-0.05, 0.15], { w: 200, h: 200 }, 0), undefined, 'too far out');
   t.same(handleAt([[0, 0.5], ...points], [-0.07, 0.5], SIZE, 0), { corner: 0 }, 'out of the picture');
+});
+
+/** Corners 19 px apart on the phone, as on the lawn of the sample. */
+const CLOSE: PointNorm[] = [
+  [0.5, 0.5],
+  [0.9, 0.92],
+  [0.9, 1],
+  [0.1, 1],
+];
+
+const round = ([x, y]: PointNorm): PointNorm => [Math.round(x * 1e6) / 1e6, Math.round(y * 1e6) / 1e6];
+
+t.test('a pinch keeps the place under the fingers and stays within the picture', async (t) => {
+  const enlarged = zoomed(WHOLE_PICTURE, 2, [0.5, 0.5]);
+  t.same(enlarged, { zoom: 2, x: 0.25, y: 0.25 });
+  t.same(round(placeAt(zoomed(enlarged, 1, [0.5, 0.5], [0.6, 0.4]), [0.6, 0.4])), [0.5, 0.5], 'moved');
+  t.same(zoomed(enlarged, 0.1, [0.5, 0.5]), WHOLE_PICTURE);
+  t.equal(zoomed(enlarged, 100, [0.5, 0.5]).zoom, ZOOM_MAX);
+  t.same(zoomedAround(4, [1, 0]), { zoom: 4, x: 0.75, y: 0 });
+  const ratio = fc.double({ min: -0.5, max: 1.5, noNaN: true });
+  const spots = fc.tuple(ratio, ratio);
+  const steps = fc.array(fc.tuple(fc.double({ min: 0.05, max: 20, noNaN: true }), spots, spots));
+  fc.assert(
+    fc.property(steps, (all) => {
+      let view: PictureView = WHOLE_PICTURE;
+      for (const [factor, from, to] of all) view = zoomed(view, factor, from, to);
+      const { zoom, x, y } = view;
+      return [x, y].every((value) => value >= 0 && value + 1 / zoom <= 1 + 1e-9) && zoom >= 1 && zoom <= 4;
+    }),
+  );
+});
+
+t.test('a finger takes the nearest of two close corners, between which no middle lies', async (t) => {
+  t.ok(hasCloseCorners(CLOSE, SIZE));
+  t.notOk(hasCloseCorners(CLOSE, { w: 3 * SIZE.w, h: 3 * SIZE.h }), 'zoom sets them apart');
+  t.same(sidesFrom(CLOSE, SIZE, 2 * TARGET_PX), [0, 2, 3]);
+  t.same(handleAt(CLOSE, [0.9, 0.955], SIZE, 2 * TARGET_PX), { corner: 1 });
+  t.same(handleAt(CLOSE, [0.9, 0.965], SIZE, 2 * TARGET_PX), { corner: 2 });
+  t.same(handleAt(CLOSE, [0.9, 0.96], SIZE, 0), { between: 1, at: [0.9, 0.96] });
+  const twice: PointNorm[] = [
+    [0.5, 0.5],
+    [0.5, 0.5],
+  ];
+  t.same(handleAt(twice, [0.5, 0.51], SIZE, undefined), { corner: 0 }, 'at equal distance the first');
+});
+
+t.test('a sign lies next to its shape, inside the frame, and apart from other signs', async (t) => {
+  const frame: Area = { left: 0, top: 0, w: 312, h: 234 };
+  const sign = (name: string, left: number, top: number, w: number, h: number) => {
+    return { name, text: 'Côtés croisés ou surface nulle', about: { left, top, w, h } };
+  };
+  const area = (about: ReturnType<typeof sign>): Area => placedSigns([about], frame)[0]?.area as Area;
+  t.equal(area(sign('free', 100, 50, 80, 60)).top, 122, 'below it');
+  const above = area(sign('at the lower edge', 0, 110, 312, 124));
+  t.ok(above.top + above.h < 110, 'above it');
+  const wholeArea = area(sign('whole picture', 0, 0, 312, 234));
+  t.ok(wholeArea.top >= 0 && wholeArea.top + wholeArea.h <= 234);
+  const placed = placedSigns([sign('a', 10, 50, 80, 60), sign('b', 12, 52, 80, 60)], frame);
+  const [a, b] = placed.map((one) => one.area) as [Area, Area];
+  t.ok(a.top + a.h <= b.top || b.top + b.h <= a.top);
+  for (const { area: one } of placed) t.ok(one.left >= 0 && one.left + one.w <= 312);
+  const narrow = placedSigns([sign('narrow', 5, 5, 10, 10)], { ...frame, w: 150 })[0];
+  t.equal(narrow?.lines.length, 2, 'a long text takes two lines');
 });
 
 t.test('corners snap and stay in the picture', async (t) => {
@@ -151,17 +221,8 @@ t.test('corners snap and stay in the picture', async (t) => {
 t.test('shapes change and stay valid', async (t) => {
   t.notOk(isInvalidShape(SQUARE));
   t.ok(isInvalidShape({ ...SQUARE, points: withCorner(SQUARE, 1, [0.3, 0.95]) }), 'sides cross');
-  t.ok(
-    isInvalidShape({
-      kind: 'line',
-      id: 'l',
-      points: [
-        [0.5, 0.5],
-        [0.5, 0.5],
-      ],
-    }),
-    'no length',
-  );
+  const place: PointNorm = [0.5, 0.5];
+  t.ok(isInvalidShape({ kind: 'line', id: 'l', points: [place, place] }), 'no length');
   t.equal(withInserted(SQUARE, 0, [0.5, 0.2]).length, 5);
   const full: Shape = { ...SQUARE, points: Array.from({ length: CORNERS_MAX }, (_, i) => [i / 100, 0.5]) };
   t.equal(withInserted(full, 0, [0.5, 0.2]).length, CORNERS_MAX);
@@ -253,23 +314,13 @@ t.test('a person in a zone fires after the seconds of its rule', async (t) => {
 });
 
 t.test('a crowd needs its number of people at once', async (t) => {
-  const crowd: RuleConfig = {
-    id: 'c',
-    kind: 'crowd-gathering',
-    zone: 'lawn',
-    minCount: 2,
-    afterS: 1,
-    purpose: 'p',
-  };
+  const gathering = { id: 'c', kind: 'crowd-gathering', zone: 'lawn', purpose: 'p' } as const;
+  const crowd: Drawing = { ...DRAWING, rules: [{ ...gathering, minCount: 2, afterS: 1 }] };
   const watch = new FiringWatch();
-  const at = (s: number, count: number) =>
-    watch.update(
-      {
-        atMs: s * 1000,
-        tracks: Array.from({ length: count }, (_, i) => seenTrack(i + 1, [0.2 + i / 20, 0.9])),
-      },
-      { ...DRAWING, rules: [crowd] },
-    )[0];
+  const at = (s: number, count: number) => {
+    const tracks = Array.from({ length: count }, (_, i) => seenTrack(i + 1, [0.2 + i / 20, 0.9]));
+    return watch.update({ atMs: s * 1000, tracks }, crowd)[0];
+  };
   t.match(at(0, 1), { fires: false });
   t.match(at(5, 2), { fires: false, stationaryS: 0 });
   t.match(at(6, 2), { fires: true });
@@ -277,24 +328,16 @@ t.test('a crowd needs its number of people at once', async (t) => {
 });
 
 t.test('a line is passed by feet, towards a side', async (t) => {
-  const [from, to]: [PointNorm, PointNorm] = [
-    [0.5, 0.2],
-    [0.5, 0.8],
-  ];
+  const from: PointNorm = [0.5, 0.2];
+  const to: PointNorm = [0.5, 0.8];
   // Seen down the picture, its left is the right-hand side.
   t.equal(passed(from, to, [0.6, 0.5], [0.4, 0.5]), 'right');
   t.equal(passed(from, to, [0.4, 0.5], [0.6, 0.5]), 'left');
   t.equal(passed(from, to, [0.4, 0.9], [0.6, 0.9]), undefined, 'beside it');
   t.equal(passed(from, to, [0.4, 0.5], [0.45, 0.5]), undefined);
-  const line: RuleConfig = {
-    id: 'l',
-    kind: 'line-crossing',
-    line: 'l',
-    classes: ['person'],
-    direction: 'right',
-    purpose: 'p',
-  };
-  const drawing: Drawing = { ...DRAWING, lines: [{ id: 'l', from, to }], rules: [line] };
+  const [, passes] = INSTALLED.rules as [RuleConfig, RuleConfig & { kind: 'line-crossing' }];
+  const rules = [{ ...passes, line: 'l', classes: ['person' as const], direction: 'right' as const }];
+  const drawing: Drawing = { ...DRAWING, lines: [{ id: 'l', from, to }], rules };
   const watch = new FiringWatch();
   const at = (s: number, x: number, label?: SeenTrack['label']) =>
     watch.update({ atMs: s * 1000, tracks: [seenTrack(1, [x, 0.5], label)] }, drawing)[0];
@@ -314,11 +357,7 @@ t.test(
         ...AUTHORISATION,
         rules: [{ kind, zones: 'all', purpose: 'p', legalBasis: 'l' }],
       });
-      t.same(
-        [...Value.Errors(RuleConfig, rule)].map(({ message }) => message),
-        [],
-        kind,
-      );
+      t.same([...Value.Errors(RuleConfig, rule)], [], kind);
       t.same(badFields(FIELDS, rule), [], kind);
     }
     const stays = INSTALLED.rules[0] as RuleConfig & { kind: 'loitering' };
@@ -354,31 +393,19 @@ t.test('each part of a drawing outside of the authorisation is named', async (t)
     [false, false],
     'an installed rule outside the order does not run, and blocks nothing',
   );
-  const outside: Drawing = {
-    ...DRAWING,
-    zones: [
-      ...DRAWING.zones,
-      {
-        id: 'square',
-        polygon: [
-          [0.3, 0.3],
-          [0.9, 0.3],
-          [0.5, 0.6],
-        ],
-      },
-    ],
-  };
-  t.same(codes(outside), ['outside-outline']);
+  const outside = [...DRAWING.zones, { id: 'square', polygon: rectangle(0.3, 0.3, 0.9, 0.6) }];
+  t.same(codes({ ...DRAWING, zones: outside }), ['outside-outline']);
   t.same(codes(DRAWING, 'rtsp://user:secret@camera-1.local/stream1'), []);
   t.same(codes(DRAWING, 'rtsp://camera-2.local/stream1'), ['camera-order']);
   const [near] = PEOPLE;
   t.same(codes({ ...DRAWING, groundPlane: { people: [near, near] } }), ['ground']);
-  const crossing: Drawing['zones'][number]['polygon'] = [
-    [0.1, 0.1],
-    [0.9, 0.9],
-    [0.9, 0.1],
-    [0.1, 0.9],
+  const [first, second, third, fourth] = rectangle(0.1, 0.1, 0.9, 0.9) as [
+    PointNorm,
+    PointNorm,
+    PointNorm,
+    PointNorm,
   ];
+  const crossing = [first, third, second, fourth];
   const sameName: Drawing = {
     ...DRAWING,
     rules: [],
@@ -411,4 +438,50 @@ t.test('times are written in short form', async (t) => {
   t.equal(minutesAndSeconds(74.2), '1:15');
   t.equal(minutesAndSeconds(-1), '0:00');
   t.equal(hoursAndMinutes(27_000), '7 h 30');
+});
+
+const READY: WalkView = {
+  rule: 'stays',
+  passes: 2,
+  phase: 'ready',
+  outcomes: [],
+  passedS: 0,
+  windowS: 33,
+  last: null,
+};
+const WATCHING: WalkView = { ...READY, phase: 'watching' };
+const after = (code: NonNullable<WalkView['last']>['code'], change: Partial<WalkView> = {}): WalkView => ({
+  ...READY,
+  last: { code, seconds: null },
+  ...change,
+});
+
+t.test('the tone of a pass sounds when the box begins it, and not when the phone asks for it', async (t) => {
+  t.equal(cueBetween(READY, READY), undefined, 'the request has not arrived');
+  t.equal(cueBetween(READY, WATCHING), 'begin');
+  t.equal(cueBetween(null, WATCHING), 'begin');
+  t.equal(cueBetween(WATCHING, { ...WATCHING, passedS: 4 }), undefined, 'once');
+});
+
+t.test('each end of a pass has its cue', async (t) => {
+  t.equal(cueBetween(WATCHING, after('seen', { outcomes: ['seen'] })), 'seen');
+  t.equal(cueBetween(READY, after('seen', { outcomes: ['seen'] })), 'seen', 'a pass between two states');
+  t.equal(cueBetween(WATCHING, after('missed', { phase: 'done', outcomes: ['missed'] })), 'missed');
+  t.equal(cueBetween(WATCHING, after('blind')), 'void');
+});
+
+t.test('a pass that cannot begin has the cue of a pass that does not count', async (t) => {
+  const missed = after('missed', { outcomes: ['missed'] });
+  for (const code of ['still-standing', 'off', 'no-agent'] as const)
+    t.equal(cueBetween(missed, { ...missed, last: { code, seconds: null } }), 'void', code);
+  const refusal = after('still-standing', { outcomes: ['missed'] });
+  t.equal(cueBetween(refusal, refusal), undefined, 'once');
+  t.equal(cueBetween(null, after('no-agent', { phase: 'over' })), 'void', 'a box without video');
+});
+
+t.test('acts of the technician and a reload have no cue', async (t) => {
+  t.equal(cueBetween(READY, after('given-up', { phase: 'over' })), undefined);
+  t.equal(cueBetween(after('seen'), { ...after('seen'), phase: 'kept' }), undefined);
+  t.equal(cueBetween(undefined, after('missed', { outcomes: ['missed'] })), undefined);
+  t.equal(cueBetween(READY, null), undefined);
 });

@@ -2,34 +2,26 @@
  * Canned data of a box as a technician finds it: one zone and one line, under an authorisation that requires slightly
  * more.
  */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { LocalStatus } from '../../agent/contract/local-status.ts';
-import type { AgentView, AuthorisationView, SeenTrack } from '../../agent/contract/page-link.ts';
+import type { AgentView, AuthorisationView, ReceiptView, SeenTrack } from '../../agent/contract/page-link.ts';
 import type { Proposable } from '../../agent/contract/proposal.ts';
 import { STATUS as WELL } from '../lib/local-status.ts';
+import { VIEW } from '../lib/page.ts';
+import { ROOT } from '../lib/paths.ts';
+import { rectangle } from '../lib/rectangle.ts';
 
 const STATUS: LocalStatus = {
   ...WELL,
   report: {
     ...WELL.report,
     box: 'square-1',
-    uptimeS: 900,
-    frames: { read: 4500, analysed: 4490, dropped: 10, watched: 0 },
-    camera: {
-      state: 'streaming',
-      reason: null,
-      decoder: 'avdec_h264',
-      widthPx: 768,
-      heightPx: 576,
-      fps: 25,
-      asOrdered: true,
-    },
+    camera: { ...WELL.report.camera, widthPx: 768, heightPx: 576 },
     incidents: { standing: 0, episodes: 0, events: 0 },
     mqtt: null,
-    temperatureC: 51.5,
-    counters: {},
   },
-  analysedFps: 4.9,
-  inferenceMs: 20,
   standing: [],
   recent: [],
 };
@@ -90,86 +82,60 @@ export const AUTHORISATION: AuthorisationView = {
   outlines: [
     {
       id: 'square',
-      polygon: [
-        [0.2, 0.25],
-        [0.8, 0.25],
-        [0.8, 0.7],
-        [0.2, 0.7],
-      ],
+      polygon: rectangle(0.2, 0.25, 0.8, 0.7),
     },
   ],
   masks: [
     {
       id: 'houses',
-      polygon: [
-        [0.42, 0.05],
-        [0.75, 0.05],
-        [0.75, 0.15],
-        [0.42, 0.15],
-      ],
+      polygon: rectangle(0.42, 0.05, 0.75, 0.15),
     },
   ],
 };
 
-const FINDINGS = {
-  en: [
-    { name: 'camera', verdict: 'ok', detail: 'streaming, 25 pictures a second', fix: null },
-    { name: 'clock', verdict: 'ok', detail: 'synchronised', fix: null },
-    { name: 'disk', verdict: 'ok', detail: '20 000 MiB free', fix: null },
-  ],
-  fr: [
-    { name: 'camera', verdict: 'ok', detail: 'en marche, 25 images par seconde', fix: null },
-    { name: 'clock', verdict: 'ok', detail: 'synchronisée', fix: null },
-    { name: 'disk', verdict: 'ok', detail: '20 000 MiB libres', fix: null },
-  ],
-} as const;
+export const RECEIPT: ReceiptView = {
+  id: 'b1-7',
+  time: '2026-11-24T14:03:00.000Z',
+  passed: true,
+  still: createHash('sha256')
+    .update(readFileSync(join(ROOT, 'docs/alert.jpg')))
+    .digest('hex'),
+  absent: null,
+  delivered: false,
+};
 
+const ok = (name: string, detail: string) => ({ name, verdict: 'ok', detail, fix: null }) as const;
+const FINDINGS = {
+  en: [ok('camera', 'streaming, 25 pictures a second'), ok('clock', 'synchronised')],
+  fr: [ok('camera', 'en marche, 25 images par seconde'), ok('clock', 'synchronisée')],
+};
 const BROKER = {
-  en: {
-    detail: 'not connected: no route to the broker',
-    fix: 'check the cable and the address of the broker',
-  },
+  en: { detail: 'not connected: no route to the broker', fix: 'check the cable and the broker’s address' },
   fr: {
     detail: 'non connecté : pas de route vers le broker',
     fix: 'vérifiez le câble et l’adresse du broker',
   },
 };
 
-export function cannedAgent(language: 'fr' | 'en', brokerFails: boolean): AgentView {
-  return {
-    site: 'marseille-1',
-    box: 'square-1',
-    version: '0.1.0',
-    mode: 'active',
-    reason: null,
-    order: AUTHORISATION,
-    refusedRules: [],
-    detectorInputPx: [416, 256],
-    timeZone: 'Europe/Paris',
-    running: { zones: [], lines: [], masks: [] },
-    configSha256: null,
-    preview: { running: true, leftS: 500, leftTodayS: 3000, viewers: 1 },
-    walk: null,
-    receipt: null,
-    receiptWaits: false,
-    findings: [
-      ...FINDINGS[language],
-      ...(brokerFails ? [{ name: 'broker', verdict: 'failed', ...BROKER[language] } as const] : []),
-    ],
-    status: STATUS,
-  };
-}
+export const cannedAgent = (language: 'fr' | 'en', brokerFails: boolean): AgentView => ({
+  ...VIEW,
+  box: 'square-1',
+  order: AUTHORISATION,
+  preview: { running: true, leftS: 500, leftTodayS: 3000, viewers: 1 },
+  findings: [
+    ...FINDINGS[language],
+    ...(brokerFails ? [{ name: 'broker', verdict: 'failed', ...BROKER[language] } as const] : []),
+  ],
+  status: STATUS,
+});
 
 /** One person who stays on the lawn, and one who crosses the line to the right and back every 2 s. */
 export function cannedTracks(frame: number): SeenTrack[] {
-  const right = frame % 10 < 5;
+  const person = { group: 'person', label: 'person' } as const;
+  const isRight = frame % 10 < 5;
+  const crossing: SeenTrack['xyxyNorm'] = isRight ? [0.69, 0.3, 0.73, 0.45] : [0.84, 0.4, 0.88, 0.56];
   return [
-    { track: 1, group: 'person', label: 'person', xyxyNorm: [0.37, 0.56, 0.43, 0.79] },
-    {
-      track: 2,
-      group: 'person',
-      label: 'person',
-      xyxyNorm: right ? [0.69, 0.3, 0.73, 0.45] : [0.84, 0.4, 0.88, 0.56],
-    },
+    { track: 1, ...person, xyxyNorm: [0.37, 0.56, 0.43, 0.79] },
+    { track: 2, ...person, xyxyNorm: crossing },
   ];
 }

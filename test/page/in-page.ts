@@ -64,3 +64,56 @@ export const MESSAGE_PLACE = `(() => {
   const { height } = document.querySelector('.stage').getBoundingClientRect();
   return [x, y, Math.floor(right) - x, Math.floor(bottom) - 1 - y, height];
 })()`;
+
+/** Describes each part that is not entirely on the screen. */
+export const hiddenParts = (selectors: readonly string[]): string => `(() => {
+  const bar = document.querySelector('.way').getBoundingClientRect();
+  return ${JSON.stringify(selectors)}.flatMap((selector) => {
+    const { left, top, right, bottom } = document.querySelector(selector).getBoundingClientRect();
+    const isCovered = right > bar.left && bottom > bar.top && !document.querySelector(selector).closest('.way');
+    const isVisible = left >= 0 && top >= 0 && right <= innerWidth && bottom <= innerHeight && !isCovered;
+    return isVisible ? [] : [selector + ' at ' + [left, top, right, bottom].map(Math.round)];
+  });
+})()`;
+
+/** Faults of a reason: it must be large, on the picture, and within a finger's breadth of its shape. */
+export const REASON_FAULTS = `(() => {
+  const reason = document.querySelector('[data-reason]');
+  const place = (element) => element.getBoundingClientRect();
+  const [sign, frame] = [place(reason), place(document.querySelector('.stage-frame'))];
+  const shape = place(document.querySelector('[data-shape="' + reason.dataset.reason + '"] .stroke'));
+  const text = place(reason.querySelector('text'));
+  const gap = Math.max(sign.top - shape.bottom, shape.top - sign.bottom, 0);
+  return [
+    parseFloat(getComputedStyle(reason.querySelector('text')).fontSize) < 14 && 'small letters',
+    (sign.left < frame.left - 1 || sign.right > frame.right + 1) && 'beside the picture',
+    (sign.top < frame.top - 1 || sign.bottom > frame.bottom + 1) && 'above or below the picture',
+    (text.left < sign.left || text.right > sign.right) && 'text wider than its sign',
+    gap > 44 && 'far from its shape',
+  ].filter(Boolean);
+})()`;
+
+/** Faults of the loupe: it must lie off the finger, and show the corner in its middle. */
+export const LOUPE_FAULTS = (x: number, y: number): string => `(() => {
+  const loupe = document.querySelector('.loupe').getBoundingClientRect();
+  const cross = document.querySelector('.loupe .cross').getBoundingClientRect();
+  const middle = [loupe.left + loupe.width / 2, loupe.top + loupe.height / 2];
+  const off = Math.hypot(cross.left + cross.width / 2 - middle[0], cross.top + cross.height / 2 - middle[1]);
+  return [
+    Math.hypot(middle[0] - ${x}, middle[1] - ${y}) < loupe.width / 2 + 24 && 'under the finger',
+    off > 3 && 'the corner is ' + off + ' px off',
+  ].filter(Boolean);
+})()`;
+
+/** Records the cues that the phone gets. Chromium has no speaker and no motor here. */
+export const RECORDER = `
+  globalThis.cues = [];
+  navigator.vibrate = (pattern) => { cues.push('vibrate ' + pattern); return true; };
+  const start = OscillatorNode.prototype.start;
+  OscillatorNode.prototype.start = function (...when) { cues.push('tone ' + this.frequency.value); start.apply(this, when); };
+  Object.defineProperty(navigator, 'wakeLock', { value: { request: async () => {
+    cues.push('lock');
+    const lock = new EventTarget();
+    lock.release = async () => { cues.push('release'); lock.dispatchEvent(new Event('release')); };
+    return lock;
+  } } });`;

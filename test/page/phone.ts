@@ -4,8 +4,8 @@ import { dirname, join } from 'node:path';
 import { type Browser, launch, type Page } from 'puppeteer-core';
 import sharp from 'sharp';
 import { CHROMIUM } from '../lib/browser.ts';
-import { FULL } from '../lib/run.ts';
 import { ROOT } from '../lib/paths.ts';
+import { FULL } from '../lib/run.ts';
 import { beginning, FRAME_PLACE, MISFITS, violations } from './in-page.ts';
 
 const SCREENS_DIR = join(ROOT, '.cache/page-screens');
@@ -48,7 +48,8 @@ export async function savePicture(page: Page, file: string, fullPage = false): P
   await page.screenshot({ path: file as `${string}.png`, fullPage });
 }
 
-type Fingers = readonly [readonly [number, number], readonly [number, number]];
+/** Places of two fingers: x and y of each. */
+type Fingers = readonly [x1: number, y1: number, x2: number, y2: number];
 
 export class Phone {
   readonly page: Page;
@@ -67,6 +68,8 @@ export class Phone {
       // A refusal of the API is an answer, and a browser always requests an icon.
       if (/the server responded with a status of 4/.test(message.text()) && /\/api\/|favicon\.ico$/.test(url))
         return;
+      // So is the complaint about a request that the test has cut.
+      if (/net::ERR_(INTERNET_DISCONNECTED|CONTENT_LENGTH_MISMATCH)/.test(message.text())) return;
       if (['error', 'warn'].includes(message.type())) this.pageErrors.push(`${message.text()} ${url}`);
     });
     page.on('request', (request) => {
@@ -94,15 +97,8 @@ export class Phone {
   }
 
   /** Cuts the phone's network, or restores it. */
-  async setOffline(offline: boolean): Promise<void> {
-    await this.page.setOfflineMode(offline);
-  }
-
-  /** Errors of the page except for requests that the test has cut. */
-  get errorsOnline(): string[] {
-    return this.pageErrors.filter(
-      (line) => !/net::ERR_(INTERNET_DISCONNECTED|CONTENT_LENGTH_MISMATCH)/.test(line),
-    );
+  setOffline(offline: boolean): Promise<void> {
+    return this.page.setOfflineMode(offline);
   }
 
   async turn(isLandscape: boolean): Promise<void> {
@@ -169,6 +165,10 @@ export class Phone {
     return this.page.$eval(selector, (element) => element.textContent ?? '');
   }
 
+  async value(selector: string): Promise<unknown> {
+    return this.page.$eval(selector, (input) => (input as unknown as { value: string }).value);
+  }
+
   async type(selector: string, text: string): Promise<void> {
     await this.page.$eval(selector, (element) => (element as unknown as { select(): void }).select());
     await this.page.type(selector, text);
@@ -181,9 +181,24 @@ export class Phone {
     });
   }
 
+  /** Waits until an element is there. */
+  async untilThere(selector: string): Promise<void> {
+    await this.untilTrue(selector, `document.querySelector(${JSON.stringify(selector)}) !== null`);
+  }
+
+  /** Waits until no such element is there. */
+  async untilGone(selector: string): Promise<void> {
+    await this.untilTrue(`no ${selector}`, `document.querySelector(${JSON.stringify(selector)}) === null`);
+  }
+
+  /** Waits until the screen says it. */
+  async untilText(text: RegExp): Promise<void> {
+    await this.untilTrue(String(text), `${text}.test(document.querySelector('main').textContent)`);
+  }
+
   async picture(): Promise<void> {
     await this.untilTrue('a picture', 'document.querySelector(".stage img")?.complete === true');
-    await this.untilTrue('shapes', 'document.querySelector(".stage-shapes") !== null');
+    await this.untilThere('.stage-shapes');
   }
 
   /** Faults of the page; also saves a picture of the whole page in .cache/page-screens. */
@@ -210,6 +225,12 @@ export class Phone {
     await sharp(screen).png({ palette: true, colours: 64, effort: 10 }).toFile(file);
   }
 
+  /** Scrolls the picture to where fingers can reach all of it. */
+  async scrollToPicture(): Promise<void> {
+    await this.page.$eval('.stage-frame', (frame) => frame.scrollIntoView({ block: 'center' }));
+    await this.#untilDrawn();
+  }
+
   /** Place of a normalised point of the picture on the screen, px. */
   async at(x: number, y: number): Promise<readonly [number, number]> {
     const box = (await this.page.evaluate(FRAME_PLACE)) as [number, number, number, number];
@@ -218,8 +239,7 @@ export class Phone {
 
   /** Drags one finger from place to place. */
   async drag(from: readonly [number, number], to: readonly [number, number]): Promise<void> {
-    await this.page.$eval('.stage-frame', (frame) => frame.scrollIntoView({ block: 'center' }));
-    await this.#untilDrawn();
+    await this.scrollToPicture();
     const [x1, y1] = await this.at(...from);
     const [x2, y2] = await this.at(...to);
     await this.page.touchscreen.touchStart(x1, y1);
@@ -232,12 +252,12 @@ export class Phone {
 
   /** Moves two fingers on the picture, both at once. */
   async pinch(from: Fingers, to: Fingers): Promise<void> {
-    await this.page.$eval('.stage-frame', (frame) => frame.scrollIntoView({ block: 'center' }));
-    await this.#untilDrawn();
-    const places = await Promise.all([...from, ...to].map(([x, y]) => this.at(x, y)));
-    const point = (index: number, step: number): { x: number; y: number; id: number } => {
-      const [[x1, y1], [x2, y2]] = [places[index], places[index + 2]] as [[number, number], [number, number]];
-      return { x: x1 + ((x2 - x1) * step) / 6, y: y1 + ((y2 - y1) * step) / 6, id: index };
+    await this.scrollToPicture();
+    const [left, top, width, height] = (await this.page.evaluate(FRAME_PLACE)) as Fingers;
+    const between = (at: 0 | 1 | 2 | 3, step: number): number => from[at] + ((to[at] - from[at]) * step) / 6;
+    const point = (index: 0 | 1, step: number): { x: number; y: number; id: number } => {
+      const [x, y] = index === 0 ? ([0, 1] as const) : ([2, 3] as const);
+      return { x: left + width * between(x, step), y: top + height * between(y, step), id: index };
     };
     const client = await this.page.createCDPSession();
     const send = (type: 'touchStart' | 'touchMove' | 'touchEnd', touchPoints: ReturnType<typeof point>[]) =>
@@ -251,8 +271,7 @@ export class Phone {
   }
 
   async touch(at: readonly [number, number]): Promise<void> {
-    await this.page.$eval('.stage-frame', (frame) => frame.scrollIntoView({ block: 'center' }));
-    await this.#untilDrawn();
+    await this.scrollToPicture();
     const [x, y] = await this.at(...at);
     await this.page.touchscreen.tap(x, y);
   }

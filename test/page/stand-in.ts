@@ -16,6 +16,7 @@ import type {
 } from '../../agent/contract/page-api.ts';
 import type { AuthorisationView, NoPicture, ReceiptView, WalkView } from '../../agent/contract/page-link.ts';
 import type { Proposable, Proposal } from '../../agent/contract/proposal.ts';
+import { EVENT } from '../lib/local-status.ts';
 import { ROOT } from '../lib/paths.ts';
 import { AUTHORISATION, CAMERA, cannedAgent, cannedTracks, INSTALLED } from './canned.ts';
 
@@ -28,6 +29,7 @@ const FILES: Readonly<Record<string, readonly [file: string, type: string]>> = {
   '/app.js': ['app.js', 'text/javascript'],
   '/style.css': ['style.css', 'text/css'],
 };
+const ENROLMENT: EnrolmentView = { state: 'enrolled', reason: null, notAfter: '2027-11-24T00:00:00.000Z' };
 const FRAME_MS = 200;
 const CAMERAS: FoundCamera[] = [{ name: 'IPC-4', address: '192.0.2.7:8000' }];
 
@@ -49,7 +51,6 @@ export class StandIn {
   isMoved = false;
   /** Number of acts that the box carries out without its answer reaching the phone. */
   lostAnswers = 0;
-  enrolment: EnrolmentView = { state: 'enrolled', reason: null, notAfter: '2027-11-24T00:00:00.000Z' };
   trialS = 120;
   problems: ConfigReply['problems'] = [];
   installed: Proposable = INSTALLED;
@@ -58,7 +59,6 @@ export class StandIn {
   receiptWaits = false;
   /** Method, path and body of each request except those for the state. */
   readonly requests: string[] = [];
-  stateRequestCount = 0;
   readonly proposals: Proposal[] = [];
   #noPicture: NoPicture | undefined;
   #trial: { id: string; untilMs: number; before: Proposable } | undefined;
@@ -130,8 +130,8 @@ export class StandIn {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const text = Buffer.concat(chunks).toString();
-    if (pathname === '/api/state') this.stateRequestCount += 1;
-    else this.requests.push(`${request.method} ${pathname}${request.url?.slice(pathname.length)} ${text}`);
+    if (pathname !== '/api/state')
+      this.requests.push(`${request.method} ${pathname}${request.url?.slice(pathname.length)} ${text}`);
     if (pathname === '/api/preview' && this.paired) {
       response.setHeader('content-type', 'application/octet-stream');
       response.flushHeaders();
@@ -143,11 +143,6 @@ export class StandIn {
     if (pathname === '/api/receipt.jpg') {
       response.setHeader('content-type', 'image/jpeg');
       response.end(this.#jpeg);
-      return;
-    }
-    if (pathname === '/api/receipt.pdf') {
-      response.setHeader('content-type', 'application/pdf');
-      response.end('%PDF-1.4\n');
       return;
     }
     const language = searchParams.get('language') === 'fr' ? 'fr' : 'en';
@@ -193,7 +188,7 @@ export class StandIn {
         this.#walkStart(body as { rule: string; passes: number });
         return [200, {}];
       case '/api/walk/answer':
-        this.#walkAnswer((body as { answer: string }).answer);
+        this.#walkAnswer();
         return [200, {}];
       default:
         return [200, this.#config(path, body)];
@@ -206,23 +201,10 @@ export class StandIn {
 
   #state(language: 'fr' | 'en'): PageState {
     const agent = cannedAgent(language, this.brokerFails);
-    const status = this.isMoved
-      ? {
-          ...agent.status,
-          standing: [
-            {
-              time: '2026-11-24T14:00:00.000Z',
-              kind: 'moved',
-              severity: 'system' as const,
-              phase: 'start' as const,
-              subject: 'camera',
-              reason: null,
-            },
-          ],
-        }
-      : agent.status;
+    const movedEvent = { ...EVENT, kind: 'moved', severity: 'system', subject: 'camera' } as const;
+    const status = { ...agent.status, standing: this.isMoved ? [movedEvent] : [] };
     const config = this.#reply();
-    const parts = { config, configReason: null, enrolment: this.enrolment, sessionLeftS: 27_000 };
+    const parts = { config, configReason: null, enrolment: ENROLMENT, sessionLeftS: 27_000 };
     if (this.agentBusy > 0) {
       this.agentBusy -= 1;
       return { agent: null, agentReason: 'the agent has not answered in 5 s', ...parts };
@@ -272,12 +254,13 @@ export class StandIn {
   #reply(): ConfigReply {
     const leftS = ((this.#trial?.untilMs ?? 0) - Date.now()) / 1000;
     if (leftS <= 0) this.#goBack();
+    const sha256 = createHash('sha256').update(JSON.stringify(this.installed)).digest('hex');
     return {
       refused: null,
       problems: [],
       installed: this.installed,
-      sha256: createHash('sha256').update(JSON.stringify(this.installed)).digest('hex'),
-      shownSha256: createHash('sha256').update(JSON.stringify(this.installed)).digest('hex'),
+      sha256,
+      shownSha256: sha256,
       trial: this.#trial === undefined ? null : { id: this.#trial.id, leftS },
     };
   }
@@ -287,14 +270,10 @@ export class StandIn {
   }
 
   /** A pass is watched until the test sets its outcome. */
-  #walkAnswer(answer: string): void {
+  #walkAnswer(): void {
     if (this.walk === null) return;
-    const { phase, outcomes } = this.walk;
-    if (answer === 'abort')
-      this.walk = { ...this.walk, phase: 'over', last: { code: 'given-up', seconds: null } };
-    else if (answer === 'repeat')
-      this.walk = { ...this.walk, phase: 'ready', outcomes: outcomes.slice(0, -1) };
-    else if (phase === 'done') this.walk = { ...this.walk, phase: 'kept' };
+    const { phase } = this.walk;
+    if (phase === 'done') this.walk = { ...this.walk, phase: 'kept' };
     else this.walk = { ...this.walk, phase: 'watching', passedS: 4 };
   }
 

@@ -4,16 +4,19 @@ import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
+import type { MaskConfig } from '../../agent/contract/config.ts';
 import type { JournalEntry } from '../../agent/contract/journal.ts';
 import { LinkDecoder, type PreviewAnswer } from '../../agent/contract/link.ts';
 import { ToPage } from '../../agent/contract/page-link.ts';
 import { type Technician, WalkTestOver } from '../../agent/contract/walk-test.ts';
+import { Masks } from '../../agent/technician/masks.ts';
 import { type Forbidden, Preview } from '../../agent/technician/preview.ts';
 import { PreviewUse } from '../../agent/technician/preview-use.ts';
 import { Walk } from '../../agent/technician/walk.ts';
 import { KERB } from '../lib/accuracy.ts';
 import { HandClock, picture, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
+import { rectangle } from '../lib/rectangle.ts';
 import { track } from '../lib/street.ts';
 
 /** Clock that wakes a sleeper when the test has moved the time far enough. */
@@ -96,15 +99,14 @@ class Screen {
   reads = true;
 
   show(encoded: Buffer): boolean {
-    for (const { message } of new LinkDecoder(ToPage).push(encoded)) {
-      if (message.kind === 'picture') this.tracks = message.tracks.map(({ track }) => track);
-    }
+    this.tell(encoded);
     if (this.reads) this.pictures += 1;
     return this.reads;
   }
 
   tell(encoded: Buffer): void {
     for (const { message } of new LinkDecoder(ToPage).push(encoded)) {
+      if (message.kind === 'picture') this.tracks = message.tracks.map(({ track }) => track);
       if (message.kind === 'no-picture') this.reasons.push(message.why);
     }
   }
@@ -162,15 +164,12 @@ t.test('the preview lasts ten minutes a run and sixty a day, over restarts', asy
   t.equal(box.use.leftS, 0);
   t.match(box.preview.start(new Screen(), 1, SESSION), { code: 'day-is-up' });
   const restarted = new Box(file, box.clock.epochMs);
-  t.match(restarted.preview.start(new Screen(), 1, SESSION), { code: 'day-is-up' }, 'after a restart too');
+  const startsAgain = () => restarted.preview.start(new Screen(), 1, SESSION);
+  t.match(startsAgain(), { code: 'day-is-up' }, 'after a restart too');
   restarted.clock.epochMs -= 86_400_000;
-  t.match(
-    restarted.preview.start(new Screen(), 1, SESSION),
-    { code: 'day-is-up' },
-    'a clock put back wins nothing',
-  );
+  t.match(startsAgain(), { code: 'day-is-up' }, 'a clock put back wins nothing');
   restarted.clock.epochMs += 2 * 86_400_000;
-  t.equal(restarted.preview.start(new Screen(), 1, SESSION), undefined, 'tomorrow');
+  t.equal(startsAgain(), undefined, 'tomorrow');
   await restarted.preview.close();
   writeFileSync(file, '{"day":');
   t.equal(new Box(file).use.leftS, 0, 'a damaged file: none today');
@@ -220,6 +219,31 @@ t.test('a forbidden preview ends at once, including the picture on its way', asy
     t.ok(screen.pictures > pictureCount, 'afterwards the preview may start again');
     await box.preview.close();
   }
+});
+
+t.test('masks that do not run yet, or cannot be read, forbid pictures', async (t) => {
+  const clock = new HandClock();
+  const mask = { id: 'window', polygon: rectangle(0, 0, 0.25, 0.25) };
+  let read = (): readonly MaskConfig[] => [mask];
+  const masks = new Masks({ running: [mask], onDisk: () => read(), clock });
+  const problemOf = (onDisk: typeof read): string | undefined => {
+    read = onDisk;
+    clock.advance(2000);
+    return masks.problem;
+  };
+  const refuse = (): never => {
+    throw new AgentError('config', 'line 3: no such key');
+  };
+  t.equal(problemOf(read), undefined);
+  t.type(
+    problemOf(() => [mask, { ...mask, id: 'balcony' }]),
+    'string',
+  );
+  t.match(problemOf(refuse), /no such key/);
+  t.equal(
+    problemOf(() => [mask]),
+    undefined,
+  );
 });
 
 t.test('no picture is shown without a journal entry, an authorisation and a stored time', async (t) => {

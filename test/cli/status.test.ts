@@ -1,10 +1,17 @@
-/** Tests `vigie status`: each problem is shown with its remedy, also in 40 columns, and sets the exit code. */
-import { existsSync } from 'node:fs';
+/**
+ * Tests what a running agent says of itself, by `vigie status` and by the doctor: each problem with its remedy, also in
+ * 40 columns, and the exit code.
+ */
+import { once } from 'node:events';
+import { existsSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
+import { StateLock } from '../../agent/base/state-lock.ts';
 import { statusText } from '../../agent/cli/status/screen.ts';
+import type { Finding } from '../../agent/contract/finding.ts';
 import { LOCAL_SOCKET, LocalStatus, STATUS_PATH } from '../../agent/contract/local-status.ts';
 import { FINDING_TEXTS, type FindingTexts } from '../../agent/local/finding-texts.ts';
 import { clockText, durationText, statusFindings } from '../../agent/local/findings.ts';
@@ -15,162 +22,103 @@ import { SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { vigie } from '../lib/program.ts';
 
-type Change = (status: LocalStatus) => void;
+/** Some members of a value, at any depth. */
+type Part<T> = T extends readonly unknown[] ? T : T extends object ? { [K in keyof T]?: Part<T[K]> } : T;
 
-function changedStatus(change: Change): LocalStatus {
-  const status = structuredClone(WELL);
-  change(status);
-  return status;
+function merged(value: unknown, change: unknown): unknown {
+  const isGroup = typeof change === 'object' && change !== null && !Array.isArray(change);
+  if (!isGroup) return change;
+  const members = Object.entries(change).map(([key, part]) => [key, merged(Object(value)[key], part)]);
+  return { ...Object(value), ...Object.fromEntries(members) };
 }
+
+/** The status of a healthy box with these changes. */
+const changedStatus = (change: Part<LocalStatus>): LocalStatus => merged(WELL, change) as LocalStatus;
+const standing = (kind: string, reason: string | null = null): Part<LocalStatus> => ({
+  standing: [{ ...event, kind, severity: 'system', reason }],
+});
+const EARLY = '2026-11-20T00:00:00.000Z';
+const SOON = '2026-11-30T00:00:00.000Z';
+const LATER = '2027-11-30T00:00:00.000Z';
+const LATE_ORDER = 'the order was valid until yesterday';
+const CASES: readonly (readonly [name: string, detail: RegExp, change: Part<LocalStatus>])[] = [
+  ['mode', /unauthorised/, { report: { mode: 'unauthorised' } }],
+  [
+    'mode',
+    /installation authorisation 2026\/17: no rule runs/,
+    { report: { restraint: { installation: true } } },
+  ],
+  [
+    'mode',
+    /unauthorised.*: the order was valid until yesterday/,
+    { report: { mode: 'unauthorised', restraint: { reason: LATE_ORDER } } },
+  ],
+  ['order', /2026\/17 until 2026-11-30/, { report: { restraint: { validUntil: SOON } } }],
+  [
+    'certificate',
+    /box’s until 2026-11-30/,
+    { report: { certificate: { notAfter: SOON, caNotAfter: null } } },
+  ],
+  ['ca', /until 2026-11-20/, { report: { certificate: { notAfter: LATER, caNotAfter: EARLY } } }],
+  ['camera', /no route/, { report: { camera: { state: 'lost', reason: 'no route' } } }],
+  ['camera', /no picture \(opening\)/, { report: { camera: { state: 'opening' } } }],
+  ['config-refused', /^since .*: line 3: no such zone/, standing('config-refused', 'line 3: no such zone')],
+  ['analysis', /^0 fps/, { analysedFps: 0 }],
+  ['detector', /the detector is off/, { report: { detector: null } }],
+  [
+    'detector',
+    /nano.* runs on cpu: no answer$/,
+    { report: { detector: { provider: 'cpu', fallback: 'no answer' } }, ...standing('detector-fallback') },
+  ],
+  ['frozen', /^since/, standing('frozen')],
+  ['outbox', /IN MEMORY/, { report: { outbox: { store: 'memory' } } }],
+  ['outbox', /3 lost/, { report: { outbox: { lanes: { alert: { dropped: { alert: 3 } } } } } }],
+  ['outbox', /; no archive has acknowledged .* for 1 min$/, { report: { mqtt: { unacknowledgedS: 60 } } }],
+  ['outbox', /too large/, { report: { outbox: { lanes: { alert: { tooLarge: { snapshot: 2 } } } } } }],
+  [
+    'broker',
+    /certificate/,
+    { report: { mqtt: { phase: 'waiting', fault: { code: 'certificate', message: 'expired' } } } },
+  ],
+  ['broker', /connecting since/, { report: { mqtt: { phase: 'connecting' } } }],
+  ['clock', /not set/, { report: { clock: { synced: false } } }],
+  ['journal', /there is none/, { journal: null }],
+  ['journal', /5 missed/, { report: { counters: { journal_missed: 5 } } }],
+  ['disk', /100 MiB free \(0 %\)/, { disk: { freeMiB: 100 } }],
+  ['heat', /84 °C/, { report: { temperatureC: 84 } }],
+];
+const failures = (status: LocalStatus) => statusFindings(status).filter(({ state }) => state === 'failed');
 
 void t.test('each problem is named with a remedy, and no healthy part is', async (t) => {
   t.same([...Value.Errors(LocalStatus, WELL)], []);
-  t.same(
-    statusFindings(WELL).filter(({ state }) => state !== 'ok'),
-    [],
-  );
-  const cases: [string, RegExp, Change][] = [
-    ['mode', /unauthorised/, ({ report }) => (report.mode = 'unauthorised')],
-    [
-      'mode',
-      /installation authorisation 2026\/17: no rule runs/,
-      ({ report }) => (report.restraint.installation = true),
-    ],
-    [
-      'order',
-      /2026\/17 until 2026-11-30/,
-      ({ report }) => (report.restraint.validUntil = '2026-11-30T00:00:00.000Z'),
-    ],
-    [
-      'certificate',
-      /the box’s until 2026-11-30/,
-      ({ report }) => (report.certificate = { notAfter: '2026-11-30T00:00:00.000Z', caNotAfter: null }),
-    ],
-    [
-      'ca',
-      /until 2026-11-20/,
-      ({ report }) =>
-        (report.certificate = {
-          notAfter: '2027-11-30T00:00:00.000Z',
-          caNotAfter: '2026-11-20T00:00:00.000Z',
-        }),
-    ],
-    [
-      'camera',
-      /no route/,
-      ({ report }) => Object.assign(report.camera, { state: 'lost', reason: 'no route' }),
-    ],
-    [
-      'mode',
-      /unauthorised.*: the order was valid until yesterday/,
-      ({ report }) =>
-        Object.assign(report, {
-          mode: 'unauthorised',
-          restraint: { ...report.restraint, reason: 'the order was valid until yesterday' },
-        }),
-    ],
-    [
-      'config-refused',
-      /^since .*: line 3: no such zone/,
-      ({ standing: openEvents }) =>
-        openEvents.push({
-          ...event,
-          kind: 'config-refused',
-          severity: 'system',
-          reason: 'line 3: no such zone',
-        }),
-    ],
-    ['camera', /no picture \(opening\)/, ({ report }) => (report.camera.state = 'opening')],
-    ['analysis', /^0 fps/, (status) => (status.analysedFps = 0)],
-    ['detector', /the detector is off/, ({ report }) => (report.detector = null)],
-    [
-      'detector',
-      /nano.* runs on cpu: the element gives no answer$/,
-      ({ report, standing: openEvents }) => {
-        Object.assign(report.detector as object, {
-          provider: 'cpu',
-          fallback: 'the element gives no answer',
-        });
-        openEvents.push({ ...event, kind: 'detector-fallback', severity: 'system' });
-      },
-    ],
-    [
-      'frozen',
-      /^since/,
-      ({ standing: openEvents }) => openEvents.push({ ...event, kind: 'frozen', severity: 'system' }),
-    ],
-    ['outbox', /IN MEMORY/, ({ report }) => (report.outbox.store = 'memory')],
-    ['outbox', /3 lost/, ({ report }) => (report.outbox.lanes.alert.dropped.alert = 3)],
-    [
-      'outbox',
-      /; no archive has acknowledged anything for 1 min$/,
-      ({ report }) => Object.assign(report.mqtt as object, { unacknowledgedS: 60 }),
-    ],
-    ['outbox', /too large for the broker/, ({ report }) => (report.outbox.lanes.alert.tooLarge.snapshot = 2)],
-    [
-      'broker',
-      /certificate/,
-      ({ report }) =>
-        Object.assign(report.mqtt as object, {
-          phase: 'waiting',
-          fault: { code: 'certificate', message: 'expired' },
-        }),
-    ],
-    [
-      'broker',
-      /connecting since/,
-      ({ report }) => Object.assign(report.mqtt as object, { phase: 'connecting' }),
-    ],
-    ['clock', /not set/, ({ report }) => (report.clock.synced = false)],
-    ['journal', /there is none/, (status) => (status.journal = null)],
-    ['journal', /5 missed/, ({ report }) => (report.counters['journal_missed'] = 5)],
-    ['disk', /100 MiB free \(0 %\)/, ({ disk }) => (disk.freeMiB = 100)],
-    ['heat', /84 °C/, ({ report }) => (report.temperatureC = 84)],
-  ];
-  for (const [name, detail, change] of cases) {
-    const wrong = statusFindings(changedStatus(change)).filter(({ state }) => state === 'failed');
+  t.ok(statusFindings(WELL).every(({ state }) => state === 'ok'));
+  for (const [name, detail, change] of CASES) {
+    const status = changedStatus(change);
+    const wrong = failures(status);
     t.equal(wrong.length, 1, `${name}: one thing`);
     t.match(wrong[0], { name, detail, fix: /\w/ });
     for (const language of ['en', 'fr'] as const) {
-      const onSite = statusFindings(changedStatus(change), language, 'site').find(
-        ({ state }) => state === 'failed',
-      );
+      const onSite = statusFindings(status, language, 'site').find(({ state }) => state === 'failed');
       t.ok(Object.values(SITE_REMEDIES[language]).includes(onSite?.fix ?? ''), `${name}: from the table`);
     }
   }
-  const newStatus = changedStatus(({ report }) => {
-    report.uptimeS = 5;
-    report.detector = null;
-    report.camera = { ...report.camera, state: 'opening' };
-    Object.assign(report.mqtt as object, { phase: 'connecting' });
+  const starting = { camera: { state: 'opening' }, detector: null, mqtt: { phase: 'connecting' } } as const;
+  const young = changedStatus({ report: { uptimeS: 5, ...starting } });
+  t.same(failures(young), [], 'a box that just started is given time');
+  const suspended = changedStatus({
+    report: { mode: 'suspended', detector: null, camera: { state: 'off' } },
   });
-  t.same(
-    statusFindings(newStatus).filter(({ state }) => state === 'failed'),
-    [],
-    'a box that just started is given time',
-  );
-  const suspended = changedStatus(({ report }) => {
-    Object.assign(report, { mode: 'suspended', detector: null });
-    report.camera.state = 'off';
-  });
-  t.same(
-    statusFindings(suspended).filter(({ state }) => state === 'failed'),
-    [],
-    'a suspended box is as ordered',
-  );
+  t.same(failures(suspended), [], 'a suspended box is as ordered');
 });
 
 void t.test('an accelerator with time for a larger input is named, in both languages', async (t) => {
-  const fast = changedStatus((status) => {
-    Object.assign(status.report.detector as object, { provider: 'hailonet' });
-    status.inferenceMs = 12;
-  });
+  const fast = changedStatus({ report: { detector: { provider: 'hailonet' } }, inferenceMs: 12 });
   const detail = (status: LocalStatus, language: 'en' | 'fr'): string =>
     statusFindings(status, language).find(({ name }) => name === 'detector')?.detail ?? '';
   t.match(detail(fast, 'en'), /on hailonet; it has time for input 640×384/);
   t.match(detail(fast, 'fr'), /sur hailonet ; il reste du temps pour une entrée de 640×384/);
-  fast.inferenceMs = null;
-  for (const status of [fast, WELL]) t.notMatch(detail(status, 'en'), /640/, 'not on the CPU, nor untimed');
+  for (const status of [{ ...fast, inferenceMs: null }, WELL])
+    t.notMatch(detail(status, 'en'), /640/, 'not on the CPU, nor untimed');
 });
 
 void t.test('no action on site is a command or a file', async (t) => {
@@ -206,11 +154,8 @@ void t.test('every text has a French version with the same figures', async (t) =
       }
     } else t.not(french, english, key);
   }
-  const status = changedStatus(({ report, standing: openEvents }) => {
-    report.mode = 'unauthorised';
-    report.camera = { ...report.camera, state: 'lost', reason: 'no route' };
-    openEvents.push({ ...event, kind: 'preview', severity: 'system' });
-  });
+  const camera = { state: 'lost', reason: 'no route' } as const;
+  const status = changedStatus({ report: { mode: 'unauthorised', camera }, ...standing('preview') });
   const findings = statusFindings(status, 'fr', 'site');
   const findingOf = (name: string) => findings.find((finding) => finding.name === name);
   t.match(findingOf('mode'), {
@@ -226,10 +171,8 @@ void t.test('every text has a French version with the same figures', async (t) =
 });
 
 void t.test('the status fits 40 and 80 columns, and has colours only on request', async (t) => {
-  const status = changedStatus(({ report }) => {
-    report.clock.synced = false;
-    report.camera = { ...report.camera, state: 'lost', reason: `rtsp server ${'x'.repeat(90)} refuses` };
-  });
+  const camera = { state: 'lost', reason: `rtsp server ${'x'.repeat(90)} refuses` } as const;
+  const status = changedStatus({ report: { clock: { synced: false }, camera } });
   for (const width of [40, 80]) {
     const text = statusText(status, statusFindings(status), { width, colours: false });
     const lines = text.split('\n');
@@ -281,7 +224,7 @@ void t.test('vigie status ends with exit code 0, 1 or 2', async (t) => {
   t.match(await statusOf(well), { code: 0, out: /no problems/, err: '' });
   const json = await statusOf(well, '--json');
   t.match(JSON.parse(json.out), { ok: true, report: { box: 'canebiere-017' }, findings: [{ name: 'mode' }] });
-  const hot = await boxWith(t, JSON.stringify(changedStatus(({ report }) => (report.temperatureC = 90))));
+  const hot = await boxWith(t, JSON.stringify(changedStatus({ report: { temperatureC: 90 } })));
   t.match(await statusOf(hot), { code: 1, out: /1 problem needs attention/, err: '' });
   t.match(await statusOf(hot, '--json'), { code: 1, out: /"ok": false/ });
 
@@ -290,4 +233,36 @@ void t.test('vigie status ends with exit code 0, 1 or 2', async (t) => {
   const old = await boxWith(t, JSON.stringify({ ...WELL, journal: 7 }));
   t.match(await statusOf(old), { code: 2, out: '', err: /another version of the agent runs \(\/journal\)/ });
   t.notOk(existsSync(join(none, LOCAL_SOCKET)), 'asking leaves nothing behind');
+});
+
+void t.test('the doctor asks a running agent, and a second connection does not cut it off', async (t) => {
+  const dir = scratch(t);
+  const stateDir = await boxWith(
+    t,
+    JSON.stringify(changedStatus({ report: { mqtt: { unacknowledgedS: 75 } } })),
+  );
+  const lock = new StateLock(stateDir);
+  lock.take();
+  t.teardown(() => lock.release());
+  let connections = 0;
+  const broker = createServer((client) => {
+    connections += 1;
+    client.destroy();
+  }).listen(0, '127.0.0.1');
+  await once(broker, 'listening');
+  t.teardown(() => broker.close());
+  const file = join(dir, 'vigie.yaml');
+  const mqtt = `{ url: "mqtt://127.0.0.1:${(broker.address() as AddressInfo).port}" }`;
+  writeFileSync(file, `site: lab\nbox: lab-1\ncamera: { source: "test:pattern" }\nmqtt: ${mqtt}\n`);
+  const doctor = vigie(t, 'doctor', '--config', file, '--state', stateDir, '--json');
+  t.equal(await doctor.exit, 1, doctor.err);
+  const { findings } = JSON.parse(doctor.out) as { findings: Finding[] };
+  t.match(
+    findings.filter(({ name }) => ['broker', 'outbox'].includes(name)),
+    [
+      { name: 'broker', state: 'ok', detail: /^online since / },
+      { name: 'outbox', state: 'failed', fix: /^run an archive .*or set mqtt\.ack: broker/ },
+    ],
+  );
+  t.equal(connections, 0, 'the broker hears nothing of it');
 });
