@@ -2,8 +2,8 @@
 import fc from 'fast-check';
 import type { Test } from 'tap';
 import { CommandRefused, type RefusalCode } from '../../agent/contract/command.ts';
-import { FULL } from './run.ts';
 import { SEED } from './random.ts';
+import { FULL } from './run.ts';
 
 export const REFUSAL_RUNS = FULL ? 1_000_000 : 1_500;
 export const REFUSAL_TIMEOUT_S = FULL ? 7200 : 600;

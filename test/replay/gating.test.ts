@@ -7,22 +7,13 @@ import t from 'tap';
 import { type Replayed, replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
 import { encodedClip } from '../lib/encoded-clip.ts';
 import { STREET_CLIP } from '../lib/paths.ts';
+import { rectangle } from '../lib/shapes.ts';
 
 const skip = !existsSync(STREET_CLIP) && 'no street clip';
 const CONFIG = {
   site: 'lab',
   box: 'lab-1',
-  zones: [
-    {
-      id: 'street',
-      polygon: [
-        [0, 0],
-        [1, 0],
-        [1, 1],
-        [0, 1],
-      ],
-    },
-  ],
+  zones: [{ id: 'street', polygon: rectangle(0, 0, 1, 1) }],
   rules: [
     {
       id: 'stays',

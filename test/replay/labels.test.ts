@@ -38,8 +38,8 @@ import {
 } from '../../scripts/programs/evaluate/labels.ts';
 import { type Replayed, replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
 import { evaluateSight, goodFilms } from '../../scripts/programs/evaluate/sight.ts';
-import { FULL, unlessFull } from '../lib/run.ts';
 import { evaluationData, ROOT, scratch } from '../lib/paths.ts';
+import { FULL, unlessFull } from '../lib/run.ts';
 
 const data = evaluationData('labels');
 /** Labels that must always pass, and films that once had wrong alerts. */

@@ -4,8 +4,8 @@
  */
 import { existsSync } from 'node:fs';
 import t from 'tap';
-import { unlessFull } from '../lib/run.ts';
 import { evaluationData, STREET_CLIP } from '../lib/paths.ts';
+import { unlessFull } from '../lib/run.ts';
 import { PIXEL_SCENES } from '../scenes/street/pixels.ts';
 import type { StageName } from '../scenes/street/scene.ts';
 import { loadStage, makeDetector } from '../scenes/street/stage.ts';

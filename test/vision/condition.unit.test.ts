@@ -11,6 +11,7 @@ import { signatureOf } from '../../agent/vision/observe/condition-signature.ts';
 import { cpuMsOfRuns } from '../lib/cpu-time.ts';
 import { masking, paintGrey } from '../lib/pictures.ts';
 import { randomOf } from '../lib/random.ts';
+import { rectangle } from '../lib/shapes.ts';
 
 const SOURCE = { widthPx: 832, heightPx: 512 };
 const INPUT = { widthPx: 416, heightPx: 256 };
@@ -141,12 +142,7 @@ t.test('privacy masks change no condition: their black and their edges are ignor
     const [left, right] = [i / 26, (i + 0.3) / 26];
     return {
       id: `strip-${i}`,
-      polygon: [
-        [left, 0],
-        [right, 0],
-        [right, 1],
-        [left, 1],
-      ],
+      polygon: rectangle(left, 0, right, 1),
     };
   });
   const masked = (...takes: Take[]) => film(new CameraConditions(), takes, 0, masks);

@@ -2,13 +2,14 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import sharp from 'sharp';
 import t from 'tap';
-import type { PointNorm, SizePx, XyxyNorm, XyxyPx } from '../../agent/contract/geometry.ts';
+import type { SizePx, XyxyNorm, XyxyPx } from '../../agent/contract/geometry.ts';
 import { type EvidenceRequest, type Focus, FromVision, LinkDecoder } from '../../agent/contract/link.ts';
 import type { Detection, Frame, FrameAnalysis, Track } from '../../agent/contract/picture.ts';
 import type { Redaction } from '../../agent/contract/redacted-jpeg.ts';
 import { Evidence } from '../../agent/vision/redact/evidence.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { stillFrom } from '../lib/pictures.ts';
+import { rectangle } from '../lib/shapes.ts';
 
 const SOURCE: SizePx = { widthPx: 384, heightPx: 320 };
 const JPEG = await sharp(Buffer.alloc(384 * 320 * 3, 110), { raw: { width: 384, height: 320, channels: 3 } })
@@ -22,12 +23,7 @@ function frame(atMs: number): Frame {
   return { index: 1, ptsNs: 0n, atMs, wallMs: atMs, source: SOURCE, input, rgb: new Uint8Array(32 * 32 * 3) };
 }
 
-const SQUARE: PointNorm[] = [
-  [0.25, 0.25],
-  [0.75, 0.25],
-  [0.75, 0.75],
-  [0.25, 0.75],
-];
+const SQUARE = rectangle(0.25, 0.25, 0.75, 0.75);
 
 /** A request for the still at 1000 ms, which exists (up to 500 ms before too), or for another, which does not. */
 const request = (number: number, atMs: number) => ({ request: number, atMs, focus: [], seal: false });

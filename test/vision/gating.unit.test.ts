@@ -8,6 +8,7 @@ import { Tracker } from '../../agent/vision/track/tracker.ts';
 import { cpuMsOfRuns } from '../lib/cpu-time.ts';
 import { masking } from '../lib/pictures.ts';
 import { randomOf } from '../lib/random.ts';
+import { rectangle } from '../lib/shapes.ts';
 
 const SOURCE = { widthPx: 832, heightPx: 512 };
 const INPUT = { widthPx: 416, heightPx: 256 };
@@ -102,12 +103,7 @@ t.test('a far small person, a slow one and one at night are seen to move', async
 });
 
 t.test('motion under a privacy mask is ignored', async (t) => {
-  const polygon: [number, number][] = [
-    [0, 0],
-    [0.5, 0],
-    [0.5, 1],
-    [0, 1],
-  ];
+  const polygon = rectangle(0, 0, 0.5, 1);
   const motion = new Motion();
   const bare = filming(2);
   const mask = masking([{ id: 'window', polygon }]);

@@ -10,6 +10,7 @@ import {
   meetingPoint,
   type Point,
 } from '../../agent/contract/plane.ts';
+import { rectangle } from '../lib/shapes.ts';
 
 /** Coordinates in hundredths: finer steps only test the rounding of numbers. */
 const coordinate = fc.integer({ min: -1000, max: 1000 }).map((n) => n / 100);
@@ -26,12 +27,7 @@ function holds<T>(t: Test, property: fc.IProperty<T>): void {
 const near = (a: number, b: number): boolean =>
   Math.abs(a - b) <= 1e-6 * Math.max(1, Math.abs(a), Math.abs(b));
 
-const SQUARE: Point[] = [
-  [0, 0],
-  [1, 0],
-  [1, 1],
-  [0, 1],
-];
+const SQUARE = rectangle(0, 0, 1, 1);
 
 t.test('point in polygon: known places are right', async (t) => {
   const horseshoe: Point[] = [

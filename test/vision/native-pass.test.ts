@@ -12,6 +12,7 @@ import { PrivacyMasks } from '../../agent/vision/camera/mask.ts';
 import { planesBytes, planesOf } from '../../agent/vision/camera/planes.ts';
 import { NativePipeline, type SinkPicture } from '../../agent/vision/native/gstreamer.ts';
 import { gstreamerFrames } from '../lib/gstreamer-frames.ts';
+import { rectangle } from '../lib/shapes.ts';
 
 const INPUT = { widthPx: 416, heightPx: 256 };
 const FINE = { widthPx: 832, heightPx: 512 };
@@ -183,12 +184,7 @@ void t.test('full range is read as such, and the rest is black', async (t) => {
 });
 
 void t.test('masked areas are black in the frame, the grey picture, the planes and the still', async (t) => {
-  const polygon: [number, number][] = [
-    [0.25, 0.25],
-    [0.75, 0.25],
-    [0.75, 0.75],
-    [0.25, 0.75],
-  ];
+  const polygon = rectangle(0.25, 0.25, 0.75, 0.75);
   const masks = new PrivacyMasks([{ id: 'house', polygon }]);
   for (const format of ['I420', 'NV12']) {
     const own = await pictureOfShape({ width: 640, height: 480, pattern: 'white', format });
@@ -230,12 +226,7 @@ void t.test('a mask reaches as far as non-square pixels are spread', async (t) =
     const columns = shape.width >> 2;
     // The mask touches the last column of the colour, and covers little of it.
     const edgeX = (columns - 0.98) / shape.width;
-    const strip: [number, number][] = [
-      [0, 0],
-      [edgeX, 0],
-      [edgeX, 1],
-      [0, 1],
-    ];
+    const strip = rectangle(0, 0, edgeX, 1);
     const picturesOf = async (fill: string, masks: PrivacyMasks) => {
       const own = await pictureOfText(stripText(shape, columns, fill));
       const { pipeline, picture } = own;

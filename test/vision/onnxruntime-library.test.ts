@@ -5,7 +5,6 @@
 import { chmodSync, chownSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { FULL } from '../lib/run.ts';
 import {
   copyUsual,
   inProcess,
@@ -27,6 +26,7 @@ import {
   rootFolder,
 } from '../lib/onnxruntime-libraries.ts';
 import { MODEL_DIR, scratch } from '../lib/paths.ts';
+import { FULL } from '../lib/run.ts';
 
 t.setTimeout(300_000);
 

@@ -10,9 +10,9 @@ import type { RedactedJpeg } from '../../agent/contract/redacted-jpeg.ts';
 import type { Subject } from '../../agent/vision/redact/marks.ts';
 import { placeTime } from '../../agent/vision/redact/place-time.ts';
 import { type Format, PREVIEW, Redactor } from '../../agent/vision/redact/redactor.ts';
-import { FULL } from '../lib/run.ts';
 import { stillFrom } from '../lib/pictures.ts';
 import { randomOf, SEED } from '../lib/random.ts';
+import { FULL } from '../lib/run.ts';
 
 const SIZE: SizePx = { widthPx: 640, heightPx: 480 };
 const PERSON_BOX: XyxyPx = [280, 120, 360, 340];

@@ -12,8 +12,8 @@ import { SecondView } from '../../agent/vision/schedule/second-view.ts';
 import { FPS_MAX, WantedRate } from '../../agent/vision/schedule/wanted-rate.ts';
 import { FilmCamera } from '../../scripts/programs/bench/film-camera.ts';
 import { encodedClip } from '../lib/encoded-clip.ts';
-import { FULL } from '../lib/run.ts';
 import { rtspMissing } from '../lib/rtsp-server.ts';
+import { FULL } from '../lib/run.ts';
 
 const skip = rtspMissing();
 t.setTimeout(FULL ? 3_600_000 : 150_000);

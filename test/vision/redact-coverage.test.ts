@@ -12,9 +12,9 @@ import {
   measureRedaction,
   redactionTable,
 } from '../../scripts/programs/evaluate/redaction.ts';
-import { FULL, unlessFull } from '../lib/run.ts';
 import { PAINTED_FPS, paintedClip, paintedPixels } from '../lib/painted-clip.ts';
 import { evaluationData, STREET_CLIP, scratch } from '../lib/paths.ts';
+import { FULL, unlessFull } from '../lib/run.ts';
 
 const truth = evaluationData('gt', 'pets09-s2l1.txt');
 const noStreet = existsSync(STREET_CLIP) ? false : `${STREET_CLIP} is absent: scripts/setup fetches it`;

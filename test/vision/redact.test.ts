@@ -13,6 +13,7 @@ import { SHOWN } from '../../agent/vision/redact/compose.ts';
 import type { Place, Subject } from '../../agent/vision/redact/marks.ts';
 import { Redactor } from '../../agent/vision/redact/redactor.ts';
 import { stillFrom } from '../lib/pictures.ts';
+import { rectangle } from '../lib/shapes.ts';
 
 const SMALL: SizePx = { widthPx: 768, heightPx: 640 };
 const LARGE: SizePx = { widthPx: 1920, heightPx: 1080 };
@@ -153,17 +154,9 @@ function changedWhere(
   return result;
 }
 
-function rectangle(id: string, [x1, y1, x2, y2]: XyxyPx, { widthPx, heightPx }: SizePx): MaskConfig {
+function maskOver(id: string, [x1, y1, x2, y2]: XyxyPx, { widthPx, heightPx }: SizePx): MaskConfig {
   const [left, right, top, bottom] = [x1 / widthPx, x2 / widthPx, y1 / heightPx, y2 / heightPx];
-  return {
-    id,
-    polygon: [
-      [left, top],
-      [right, top],
-      [right, bottom],
-      [left, bottom],
-    ],
-  };
+  return { id, polygon: rectangle(left, top, right, bottom) };
 }
 
 t.test('snapshots need a detector frame, and sharp is loaded by the first one only', async (t) => {
@@ -341,7 +334,7 @@ t.test('masked pixels affect no snapshot, at full size and scaled down', async (
     const hidden: XyxyPx = [160, 240, 480, 560];
     // Scaled down, the mask's edge is that of the change; at full size it cuts blocks.
     const masked: XyxyPx = source === LARGE ? hidden : [157, 237, 483, 563];
-    const masks = [rectangle('window', masked, source)];
+    const masks = [maskOver('window', masked, source)];
     // One is drawn as a figure, and the frame of the event's subject runs through the mask too.
     const people = [person(180, 300, 240, 600), sure(person(400, 300, 520, 600))];
     const focus = [focusOn([0.1, 0.1, 0.3, 0.9], 'bag')];

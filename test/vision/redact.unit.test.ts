@@ -8,6 +8,7 @@ import { CELL_PX, COARSE, type Grid, gridOf, HIDDEN, LIVE } from '../../agent/vi
 import { drawFigure, drawNumber } from '../../agent/vision/redact/figures.ts';
 import { drawLegend } from '../../agent/vision/redact/legend.ts';
 import { type CoarseBox, coarsen, fillUnknown, vehicleBlockPx } from '../../agent/vision/redact/mosaic.ts';
+import { rectangle } from '../lib/shapes.ts';
 
 const side = fc.integer({ min: 1, max: 300 });
 const anySize: fc.Arbitrary<SizePx> = fc.record({ widthPx: side, heightPx: side });
@@ -309,20 +310,10 @@ t.test('mask: known pixels are exact', async (t) => {
     );
   };
   // x from 2.4 to 4.8, y from 1.2 to 2.2
-  const partial: PointNorm[] = [
-    [0.3, 0.3],
-    [0.6, 0.3],
-    [0.6, 0.55],
-    [0.3, 0.55],
-  ];
+  const partial = rectangle(0.3, 0.3, 0.6, 0.55);
   t.same(blackOf(partial), ['........', '..###...', '..###...', '........'], 'partly covered pixels count');
   t.same(blackOf(partial, 1), ['.#####..', '.#####..', '.#####..', '.#####..']);
-  const everything: PointNorm[] = [
-    [0, 0],
-    [1, 0],
-    [1, 1],
-    [0, 1],
-  ];
+  const everything = rectangle(0, 0, 1, 1);
   t.same(blackOf(everything), Array(4).fill('########'));
 });
 

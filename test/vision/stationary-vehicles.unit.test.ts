@@ -6,20 +6,11 @@ import type { StationaryVehicle } from '../../agent/contract/observation.ts';
 import type { Detection, Frame, Track } from '../../agent/contract/picture.ts';
 import { StationaryVehicles } from '../../agent/vision/observe/stationary-vehicles.ts';
 import { masking, paintGrey } from '../lib/pictures.ts';
+import { rectangle } from '../lib/shapes.ts';
 
 const SOURCE = { widthPx: 416, heightPx: 256 };
 const PARKED: XyxyPx = [200, 120, 260, 160];
-const ZONES = [
-  {
-    id: 'yard',
-    polygon: [
-      [0, 0.3],
-      [1, 0.3],
-      [1, 1],
-      [0, 1],
-    ] as [number, number][],
-  },
-];
+const ZONES = [{ id: 'yard', polygon: rectangle(0, 0.3, 1, 1) }];
 
 interface DrawnThing {
   readonly box: XyxyPx;
@@ -182,12 +173,7 @@ t.test('a place ends when it is empty, and the next car is another place', async
 });
 
 t.test('a car half under a privacy mask comes and goes as any other', async (t) => {
-  const polygon: MaskConfig['polygon'] = [
-    [0, 0],
-    [232 / 416, 0],
-    [232 / 416, 1],
-    [0, 1],
-  ];
+  const polygon = rectangle(0, 0, 232 / 416, 1);
   const street = new Street([{ id: 'forecourt', polygon }]);
   t.equal(street.arrive().length, 1, 'it has come');
   for (let i = 0; i < 50; i += 1) t.match(street.parked(false), [{ presence: 'held' }]);

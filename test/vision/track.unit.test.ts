@@ -11,6 +11,7 @@ import { BoxFilter } from '../../agent/vision/track/kalman.ts';
 import { SETTINGS } from '../../agent/vision/track/settings.ts';
 import { Tracker } from '../../agent/vision/track/tracker.ts';
 import { masking } from '../lib/pictures.ts';
+import { rectangle } from '../lib/shapes.ts';
 
 const SOURCE = { widthPx: 832, heightPx: 512 };
 const INPUT = { widthPx: 416, heightPx: 256 };
@@ -198,17 +199,10 @@ t.test('colour print: a masked area has no colour', async (t) => {
   paint(rgb, box, RED, BLUE);
   const plain = frameAt(0, rgb);
   const masked = (right: number): Frame =>
-    masking([
-      {
-        id: 'left',
-        polygon: [
-          [0, 0],
-          [right / plain.source.widthPx, 0],
-          [right / plain.source.widthPx, 1],
-          [0, 1],
-        ],
-      },
-    ])({ ...plain, rgb: rgb.slice() });
+    masking([{ id: 'left', polygon: rectangle(0, 0, right / plain.source.widthPx, 1) }])({
+      ...plain,
+      rgb: rgb.slice(),
+    });
   const half = colourPrint(masked(140), box) as ColourPrint;
   t.ok(likeness(half, printOf(RED, BLUE)) > 0.999, 'of the half beside it he looks the same');
   t.equal(colourPrint(masked(200), box), undefined, 'wholly under it he has none');

@@ -1,5 +1,6 @@
 /** All scenes for the detector model. */
 
+import { rectangle } from '../../lib/shapes.ts';
 import { stream, visit, waits } from './actors.ts';
 import { CROWDS } from './crowds.ts';
 import { LINE_CROSSING } from './line-crossing.ts';
@@ -36,12 +37,7 @@ export const BUSY_SCENE: StreetScene = {
     visit(8, 50, 0.5, 0.7),
     visit(20, 40, 0.6, 0.95),
   ],
-  zone: [
-    [0, 0.1],
-    [1, 0.1],
-    [1, 1],
-    [0, 1],
-  ],
+  zone: rectangle(0, 0.1, 1, 1),
   line: { from: [0.5, 0.35], to: [0.5, 0.98] },
   rule: { kind: 'crowd-gathering', minCount: 100 },
   extraRules: [
