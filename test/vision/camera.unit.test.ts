@@ -2,8 +2,6 @@
 import fc from 'fast-check';
 import t from 'tap';
 import type { Clock } from '../../agent/base/clock.ts';
-import { AgentError } from '../../agent/base/errors.ts';
-import { frameRateOf } from '../../agent/vision/camera/caps.ts';
 import { fineSize } from '../../agent/vision/camera/fine-size.ts';
 import { FrameReader, type FrameReaderOptions } from '../../agent/vision/camera/frame-reader.ts';
 import { PrivacyMasks } from '../../agent/vision/camera/mask.ts';
@@ -126,21 +124,6 @@ void t.test('a camera with several addresses is tried at each in turn, below its
     'rtsps://10.0.0.7/a?channel=2',
   ])
     t.notOk(isAsked(url), url);
-});
-
-void t.test('any text is a source or is refused with one clear line', async (t) => {
-  const heads = ['rtsp://', 'file:', 'file://', 'v4l2:', 'libcamera:', 'test:', ''];
-  fc.assert(
-    fc.property(fc.constantFrom(...heads), fc.string({ unit: 'binary' }), (head, rest) => {
-      try {
-        sourceOf(head + rest, at('10.0.0.7')).check();
-      } catch (error) {
-        if (!(error instanceof AgentError) || error.kind !== 'config') throw error;
-      }
-    }),
-    { numRuns: 2000 },
-  );
-  t.pass('2,000 texts');
 });
 
 /** A sink that holds pictures of these time stamps and numbers in sequence; it discards writes. */
@@ -319,13 +302,6 @@ void t.test('stills, planes and larger pictures lie next to their marks', async 
     'from the next mark on where something moves',
   );
   t.same(having('still', 3000, never), [0, 3, 6], 'each once, where frames are rarer than marks');
-});
-
-void t.test('the frame rate is read from caps', async (t) => {
-  t.equal(frameRateOf('video/x-raw, width=(int)720, framerate=(fraction)25/2'), 12.5);
-  t.equal(frameRateOf('video/x-raw, width=(int)8, height=(int)4, framerate=(fraction)0/1'), 0);
-  t.equal(frameRateOf('video/x-raw'), 0);
-  t.equal(frameRateOf('NULL'), undefined, 'of a pipeline that is down');
 });
 
 void t.test('the ring of stills is bounded and ordered, and finds the nearest', async (t) => {

@@ -13,7 +13,6 @@ import type { Logger } from '../../agent/base/log.ts';
 import { modelsDir, packageRoot } from '../../agent/base/package-root.ts';
 import type { DetectorConfig } from '../../agent/contract/config.ts';
 import { iou, type SizePx, type XyxyPx } from '../../agent/contract/geometry.ts';
-import { placementOf } from '../../agent/contract/letterbox.ts';
 import type { Detection, Features, Frame } from '../../agent/contract/picture.ts';
 import type { ModelCard } from '../../agent/vision/detect/card.ts';
 import { Detector } from '../../agent/vision/detect/detector.ts';
@@ -201,40 +200,6 @@ t.test('a larger picture beside a frame finds more people, each once', WITH_CLIP
   await one.stop();
 });
 
-t.test('the letterbox is where videoscale puts it', async (t) => {
-  for (const [width, height, input] of [
-    [768, 576, [416, 256]],
-    [1920, 1080, [416, 256]],
-    [640, 480, [640, 384]],
-    [321, 243, [416, 416]],
-    [480, 854, [416, 256]],
-    [1000, 330, [640, 384]],
-  ] as [number, number, [number, number]][]) {
-    const white = [
-      'videotestsrc',
-      'pattern=white',
-      '!',
-      `video/x-raw,format=I420,width=${width},height=${height}`,
-    ];
-    const rgb = letterboxed(t, white, input);
-    const stride = input[0] * 3;
-    const bright = (x: number, y: number): boolean => (rgb[y * stride + x * 3] ?? 0) > 127;
-    const row = Array.from({ length: input[0] }, (_, x) => bright(x, input[1] >> 1));
-    const down = Array.from({ length: input[1] }, (_, y) => bright(input[0] >> 1, y));
-    const count = (line: boolean[]): number => line.filter(Boolean).length;
-    t.same(
-      placementOf({ widthPx: width, heightPx: height }, { widthPx: input[0], heightPx: input[1] }),
-      {
-        leftPx: row.indexOf(true),
-        topPx: down.indexOf(true),
-        widthPx: count(row),
-        heightPx: count(down),
-      },
-      `${width}x${height} in ${input.join('x')}`,
-    );
-  }
-});
-
 t.test('a missing provider falls back to cpu with a clear line', async (t) => {
   const { log, warnings } = keeping();
   const one = new Detector({
@@ -303,20 +268,6 @@ t.test('missing model files are named with the remedy', async (t) => {
   t.match(noFolder, { kind: 'config', message: /nowhere/ });
   const badInput = await refusal(detector(dir, { input: [400, 256] }));
   t.match(badInput, { kind: 'config', message: /detector\.input 400x256: .* multiples of 32/ });
-});
-
-t.test('another kind of model is refused, whatever its card says', async (t) => {
-  const outputs = await refusal(detector(withFile(t, 'other-outputs.onnx')));
-  t.match(outputs, { kind: 'corrupt', message: /gives faces float32 \[n,4\]: no boxes float32 \[n,4\]/ });
-  const unknown = await refusal(detector(withFile(t, 'unknown-label.onnx')));
-  t.match(unknown, { kind: 'corrupt', message: /names class 80, which its card does not know/ });
-  const garbage = copyOfModels(t);
-  const bytes = Buffer.alloc(1000, 7);
-  const card = JSON.parse(readFileSync(join(garbage, `${MODEL}.json`), 'utf8')) as object;
-  const sha256 = createHash('sha256').update(bytes).digest('hex');
-  writeFileSync(join(garbage, `${MODEL}.json`), JSON.stringify({ ...card, bytes: bytes.length, sha256 }));
-  writeFileSync(join(garbage, `${MODEL}.onnx`), bytes);
-  t.match(await refusal(detector(garbage)), { kind: 'corrupt', message: /does not load on cpu/ });
 });
 
 t.test('a model with more outputs than ten classes and their boxes is refused', async (t) => {

@@ -8,7 +8,7 @@ import type { Detection, Frame, FrameAnalysis, Track } from '../../agent/contrac
 import type { Redaction } from '../../agent/contract/redacted-jpeg.ts';
 import { Evidence } from '../../agent/vision/redact/evidence.ts';
 import { SILENT } from '../lib/outbox.ts';
-import { stillFrom } from '../lib/pictures.ts';
+import { detectionOf, stillFrom, trackOf } from '../lib/pictures.ts';
 import { rectangle } from '../lib/shapes.ts';
 
 const SOURCE: SizePx = { widthPx: 384, heightPx: 320 };
@@ -187,20 +187,10 @@ function focusOn(xyxyNorm: XyxyNorm, group: 'person' | 'bag', track: number): Fo
   const label = group === 'person' ? 'person' : 'suitcase';
   return { xyxyNorm, velocityNormPerS: [0, 0], object: { track, group, label } };
 }
-function person(x: number, y: number, score = 0.7): Detection {
-  return { group: 'person', label: 'person', score, xyxyPx: [x, y, x + 30, y + 80] };
-}
-function track(id: number, { group, label, xyxyPx }: Detection): Track {
-  const facts = {
-    score: 0.7,
-    bestScore: 0.7,
-    velocityPxPerS: [0, 0],
-    firstMs: 0,
-    lastMs: 1000,
-    seen: true,
-  } as const;
-  return { ...facts, id, group, label, xyxyPx };
-}
+const person = (x: number, y: number, score = 0.7): Detection =>
+  detectionOf('person', [x, y, x + 30, y + 80], score);
+const track = (id: number, { group, label, xyxyPx }: Detection): Track =>
+  trackOf(xyxyPx, { id, group, label, lastMs: 1000 });
 
 t.test('only the zone or line that a request names is drawn', async (t) => {
   const sides: XyxyPx[] = [

@@ -176,28 +176,6 @@ t.test('a held track lives for minutes without being missed, and keeps its numbe
   t.same(tracker.update({ ...frame, atMs: atMs + 8200 }, []), [], 'two seconds of looking forget it');
 });
 
-t.test('half of the frames give the same tracks in the same time', async (t) => {
-  const film = filming(0);
-  const frame = film(0, []);
-  const confirmedAt = [100, 200, 400].map((everyMs) => {
-    const tracker = new Tracker();
-    for (let atMs = 0; atMs < 6000; atMs += everyMs) {
-      const x = 100 + 60 * (atMs / 1000);
-      const person: Detection = {
-        xyxyPx: [x, 200, x + 60, 340],
-        score: 0.8,
-        label: 'person',
-        group: 'person',
-      };
-      const tracks = tracker.update({ ...frame, atMs }, [person]);
-      if (atMs > 5000) return { ids: tracks.map(({ id }) => id), firstMs: tracks[0]?.firstMs };
-    }
-    return {};
-  });
-  t.same(confirmedAt, [confirmedAt[0], confirmedAt[0], confirmedAt[0]]);
-  t.match(confirmedAt[0], { ids: [1], firstMs: 0 });
-});
-
 t.test('a car that stops is waited for until it is sure, and then held', async (t) => {
   const film = filming(1);
   const stationaryVehicles = new StationaryVehicles({ zones: [], moveTolerance: 0.25, nextPlace: () => 1 });

@@ -270,16 +270,6 @@ t.test('only the frame that confirms a track reports its earlier places', async 
   t.notOk(tracks.slice(1).some((track) => track === undefined || 'before' in track));
 });
 
-t.test('observations have room for 512 crossings; further ones are counted', async (t) => {
-  const lines = Array.from({ length: 64 }, (_, i) => ({ ...LINE, id: `kerb-${i}` }));
-  const places = new TrackPlaces({ zones: [], lines });
-  const crowd = (y: number): Track[] => Array.from({ length: 10 }, (_, i) => trackAt(500, y, { id: i + 1 }));
-  places.update({ atMs: 0, source: SOURCE }, crowd(200));
-  const after = places.update({ atMs: 200, source: SOURCE }, crowd(300));
-  t.equal(after.crossings.length, 512);
-  t.equal(places.crossingsDropped, 640 - 512);
-});
-
 t.test('dropped items are counted, and reach the health report over all runs of vision', async (t) => {
   const lines = Array.from({ length: 64 }, (_, i) => ({ ...LINE, id: `kerb-${i}` }));
   const options = { zones: [ZONE], lines, moveTolerances: [0.25], regions: true };
