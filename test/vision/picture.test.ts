@@ -8,9 +8,9 @@ import type { RedactedJpeg } from '../../agent/contract/redacted-jpeg.ts';
 import type { Subject } from '../../agent/vision/redact/marks.ts';
 import { placeTime } from '../../agent/vision/redact/place-time.ts';
 import { type Format, PREVIEW, Redactor } from '../../agent/vision/redact/redactor.ts';
-import { detectionOf, trackOf } from '../lib/pictures.ts';
+import { detectionOf, stillFrom, trackOf } from '../lib/pictures.ts';
 import { randomOf, SEED } from '../lib/random.ts';
-import { lumaOf, pixelsOf, planesOf, stillOf } from '../lib/stills.ts';
+import { lumaOf, pixelsOf, planesOf, sharpOf } from '../lib/stills.ts';
 
 const SIZE: SizePx = { widthPx: 640, heightPx: 480 };
 const PERSON_BOX: XyxyPx = [280, 120, 360, 340];
@@ -97,8 +97,9 @@ class Box {
 
   /** Another still of the same moment. */
   async anotherStill(scene: Scene, subject: Subject = SUBJECT, format?: Format): Promise<RedactedJpeg> {
-    const still = await stillOf(rgbOf(scene), SIZE, { atMs: this.#atMs - 1000 });
-    return this.#redactor.redact(still, subject, format);
+    // With colours at half the size, as a camera codes them.
+    const jpeg = await (await sharpOf(rgbOf(scene), SIZE)).jpeg({ quality: 90 }).toBuffer();
+    return this.#redactor.redact(stillFrom(jpeg, SIZE, { atMs: this.#atMs - 1000 }), subject, format);
   }
 
   #see(rgb: Buffer | undefined, person: boolean): void {

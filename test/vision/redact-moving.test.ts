@@ -13,6 +13,7 @@ import {
 import type { RedactedJpeg } from '../../agent/contract/redacted-jpeg.ts';
 import { Redactor } from '../../agent/vision/redact/redactor.ts';
 import { detectionOf } from '../lib/pictures.ts';
+import { ALL } from '../lib/run.ts';
 import { noiseBytes, pixelsOf, stillOf } from '../lib/stills.ts';
 
 const SMALL: SizePx = { widthPx: 640, heightPx: 480 };
@@ -79,7 +80,7 @@ async function readBack(jpeg: Uint8Array, [left, top, right, bottom]: XyxyPx, si
   return blockCounts;
 }
 
-for (const source of [SMALL, LARGE]) {
+for (const source of ALL ? [SMALL, LARGE] : [SMALL]) {
   t.test(`${source.widthPx} px: an undetected moving person has no effect on the file`, async (t) => {
     const rgb = noise(source, 3);
     const still = await stillOf(rgb, source);
@@ -186,7 +187,7 @@ t.test('pictures that differ only within one block of a vehicle become the same 
       ];
       return before.sha256 === after.sha256;
     }),
-    { numRuns: 20 },
+    { numRuns: ALL ? 20 : 5 },
   );
   t.pass('holds for every scene tried');
 });

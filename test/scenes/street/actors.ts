@@ -5,9 +5,7 @@ import { rectangle } from '../../lib/shapes.ts';
 import type { Edit } from '../scene.ts';
 import type { Actor, Ghost, StreetScene, Waypoint } from './scene.ts';
 
-type Extra = Partial<
-  Omit<StreetScene, 'name' | 'stage' | 'eyes' | 'lengthS' | 'actors' | 'expected' | 'rule'>
->;
+type Extra = Partial<Omit<StreetScene, 'name' | 'lengthS' | 'actors' | 'expected' | 'rule'>>;
 /** Way through these points. */
 export const along = (...points: Waypoint[]): Waypoint[] => points;
 /** Way of something that stays at a place from the scene's beginning. */
@@ -34,17 +32,14 @@ export type Row = readonly [
   (Extra & { rule?: object })?,
 ];
 
-/** Scenes of one rule, with 5 frames a second unless a row says otherwise; by default for the detector model. */
+/** Scenes of one rule, with 5 frames a second unless a row says otherwise. */
 export function scenes(
   rule: StreetScene['rule'],
   place: Pick<StreetScene, 'zone' | 'line'>,
   rows: readonly Row[],
-  { stage, eyes }: Pick<StreetScene, 'stage' | 'eyes'> = { stage: 'street', eyes: 'model' },
 ): StreetScene[] {
   return rows.map(([name, lengthS, actors, expected, { rule: parameters, ...extra } = {}]) => ({
-    name: `${rule.kind}${eyes === 'model' ? '' : ', pixels'}: ${name}`,
-    stage,
-    eyes,
+    name: `${rule.kind}: ${name}`,
     fps: 5,
     lengthS,
     actors,

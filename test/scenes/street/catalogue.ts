@@ -1,4 +1,4 @@
-/** All scenes for the detector model. */
+/** All scenes. */
 
 import { rectangle } from '../../lib/shapes.ts';
 import { stream, visit, waits } from './actors.ts';
@@ -24,8 +24,6 @@ export const STREET_SCENES: readonly StreetScene[] = [
 /** Every kind of rule at once over nine tenths of a street, with 16 people who stay, some 10 who pass, and two cars. */
 export const BUSY_SCENE: StreetScene = {
   name: 'busy',
-  stage: 'street',
-  eyes: 'model',
   runsFromS: 5,
   lengthS: 60,
   fps: 5,
