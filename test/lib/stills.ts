@@ -37,8 +37,9 @@ export async function pixelsOf(jpeg: Uint8Array): Promise<{ rgb: Buffer; size: S
   return { rgb: data, size: { widthPx: info.width, heightPx: info.height } };
 }
 
-export function lumaOf([r = 0, g = 0, b = 0]: ArrayLike<number> & Iterable<number>): number {
-  return 0.299 * r + 0.587 * g + 0.114 * b;
+/** Brightness of the pixel whose red byte is at `at`. */
+export function lumaAt(rgb: Uint8Array, at: number): number {
+  return 0.299 * (rgb[at] as number) + 0.587 * (rgb[at + 1] as number) + 0.114 * (rgb[at + 2] as number);
 }
 
 /** A camera's picture in planes, from which a place is learnt (ITU-T T.871). */
@@ -51,11 +52,12 @@ export function planesOf(rgb: Uint8Array, size: SizePx): YuvPlanes {
     Uint8Array,
   ];
   for (let i = 0; i < y.length; i += 1) {
-    const luma = lumaOf(rgb.subarray(i * 3, i * 3 + 3));
+    const [r, b] = [rgb[i * 3] as number, rgb[i * 3 + 2] as number];
+    const luma = lumaAt(rgb, i * 3);
     y[i] = Math.round(luma);
     const at = (Math.floor(i / widthPx) >> 1) * strideUv + ((i % widthPx) >> 1);
-    u[at] = Math.round(128 + ((rgb[i * 3 + 2] ?? 0) - luma) / 1.772);
-    v[at] = Math.round(128 + ((rgb[i * 3] ?? 0) - luma) / 1.402);
+    u[at] = Math.round(128 + (b - luma) / 1.772);
+    v[at] = Math.round(128 + (r - luma) / 1.402);
   }
   return { size, y, u, v, strideY, strideUv };
 }

@@ -7,13 +7,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
 import { AgentError } from '../../agent/base/errors.ts';
-import { makeLogger } from '../../agent/base/log.ts';
 import type { SizePx } from '../../agent/contract/geometry.ts';
 import { placementOf } from '../../agent/contract/letterbox.ts';
 import type { Frame } from '../../agent/contract/picture.ts';
-import { Camera, type CameraOptions } from '../../agent/vision/camera/camera.ts';
+import type { CameraOptions } from '../../agent/vision/camera/camera.ts';
 import { installedElements } from '../../agent/vision/camera/presets.ts';
+import { testCamera } from '../lib/camera.ts';
 import { STREET_CLIP, scratch } from '../lib/paths.ts';
+import { unlessAll } from '../lib/run.ts';
 
 const noClip = existsSync(STREET_CLIP) ? false : 'no .cache/vtest.avi: run scripts/setup';
 const INPUT = { widthPx: 416, heightPx: 256 };
@@ -24,19 +25,13 @@ type LossInfo = Parameters<CameraOptions['onLost']>[0];
 function camera(t: Test, options: Partial<CameraOptions>) {
   const openings: OpenedInfo[] = [];
   const losses: LossInfo[] = [];
-  const instance = new Camera({
+  const instance = testCamera(t, {
     source: `file:${STREET_CLIP}`,
     fps: null,
-    input: INPUT,
-    masks: [],
-    mode: 'replay',
-    clock: systemClock,
-    log: makeLogger('camera-test', 'silent'),
     onOpened: (info) => openings.push(info),
     onLost: (info) => losses.push(info),
     ...options,
   });
-  t.teardown(() => instance.stop());
   return { camera: instance, openings, losses };
 }
 
@@ -131,22 +126,26 @@ void t.test('the still is the frame at full size', { skip: noClip }, async (t) =
   );
 });
 
-void t.test('the rate is lowered by dropping frames, and time stamps stay', { skip: noClip }, async (t) => {
-  const source = shortStreet(t);
-  const { frames, matched, replayCamera } = await replayed(t, { source, fps: 5 });
-  t.equal(frames.length, 100);
-  t.same(
-    frames.slice(0, 3).map((frame) => frame.atMs),
-    [0, 200, 400],
-  );
-  t.ok(matched >= 33, `${matched} stills on analysed frames`);
-  t.match(replayCamera.counters, { framesRead: 200, framesDropped: 0 });
-  t.equal((await replayed(t, { source, fps: 0.2 })).frames.length, 4, 'one frame in 5 s');
-});
+void t.test(
+  'the rate is lowered by dropping frames, and time stamps stay',
+  { skip: noClip || unlessAll },
+  async (t) => {
+    const source = shortStreet(t);
+    const { frames, matched, replayCamera } = await replayed(t, { source, fps: 5 });
+    t.equal(frames.length, 100);
+    t.same(
+      frames.slice(0, 3).map((frame) => frame.atMs),
+      [0, 200, 400],
+    );
+    t.ok(matched >= 33, `${matched} stills on analysed frames`);
+    t.match(replayCamera.counters, { framesRead: 200, framesDropped: 0 });
+    t.equal((await replayed(t, { source, fps: 0.2 })).frames.length, 4, 'one frame in 5 s');
+  },
+);
 
 void t.test(
   'a larger picture comes with the frame of its moment while it is wanted',
-  { skip: noClip },
+  { skip: noClip || unlessAll },
   async (t) => {
     const pass = async (): Promise<string[]> => {
       const { camera: instance } = camera(t, { fps: 5 });
@@ -185,7 +184,7 @@ void t.test(
   },
 );
 
-void t.test('containers, codecs and pixel shapes are decoded', async (t) => {
+void t.test('containers, codecs and pixel shapes are decoded', { skip: unlessAll }, async (t) => {
   const dir = scratch(t);
   const clips: [string, string, { widthPx: number; heightPx: number }][] = [
     [
@@ -229,7 +228,7 @@ void t.test('containers, codecs and pixel shapes are decoded', async (t) => {
   }
 });
 
-void t.test('a recording played live keeps its rate and begins again', async (t) => {
+void t.test('a recording played live keeps its rate and begins again', { skip: unlessAll }, async (t) => {
   const file = join(scratch(t), 'short.mkv');
   makeClip(
     file,
@@ -257,26 +256,30 @@ void t.test('a recording played live keeps its rate and begins again', async (t)
   t.same(losses, []);
 });
 
-void t.test('a slow reader of the test pattern gets the newest frame each time', async (t) => {
-  const { camera: source, openings } = camera(t, { source: 'test:pattern', mode: 'live', fps: 25 });
-  await source.start();
-  const ages: number[] = [];
-  for (let i = 0; i < 6; i += 1) {
-    const frame = await source.next();
-    if (frame === null) throw new Error('the pattern never ends');
-    ages.push(systemClock.nowMs() - frame.atMs);
-    // An inference blocks the thread, and so the callbacks of the binding.
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
-  }
-  // A reader of old pictures falls back by 460 ms each time, to 1,400 ms at the fourth; a busy machine catches up.
-  t.ok(Math.min(...ages.slice(3)) < 700, `age at hand-over, ms: ${ages.map(Math.round).join(' ')}`);
-  t.ok(source.counters.framesDropped >= 20, `${source.counters.framesDropped} dropped and counted`);
-  t.match(openings, [{ source: { widthPx: 1280, heightPx: 720 }, decoder: 'none (raw video)', fps: 25 }]);
-  const pending = source.next();
-  await Promise.all([source.stop(), source.stop()]);
-  await pending;
-  t.equal(await source.next(), null, 'null after stop');
-});
+void t.test(
+  'a slow reader of the test pattern gets the newest frame each time',
+  { skip: unlessAll },
+  async (t) => {
+    const { camera: source, openings } = camera(t, { source: 'test:pattern', mode: 'live', fps: 25 });
+    await source.start();
+    const ages: number[] = [];
+    for (let i = 0; i < 6; i += 1) {
+      const frame = await source.next();
+      if (frame === null) throw new Error('the pattern never ends');
+      ages.push(systemClock.nowMs() - frame.atMs);
+      // An inference blocks the thread, and so the callbacks of the binding.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
+    }
+    // A reader of old pictures falls back by 460 ms each time, to 1,400 ms at the fourth; a busy machine catches up.
+    t.ok(Math.min(...ages.slice(3)) < 700, `age at hand-over, ms: ${ages.map(Math.round).join(' ')}`);
+    t.ok(source.counters.framesDropped >= 20, `${source.counters.framesDropped} dropped and counted`);
+    t.match(openings, [{ source: { widthPx: 1280, heightPx: 720 }, decoder: 'none (raw video)', fps: 25 }]);
+    const pending = source.next();
+    await Promise.all([source.stop(), source.stop()]);
+    await pending;
+    t.equal(await source.next(), null, 'null after stop');
+  },
+);
 
 void t.test('sources that can never work are refused with one clear line', async (t) => {
   const dir = scratch(t);
@@ -338,10 +341,14 @@ void t.test('a missing gst-inspect is a configuration error, and a failing one i
   await t.rejects(installedElements(), { kind: 'unavailable', message: /no memory/ });
 });
 
-void t.test('a truncated clip gives its whole frames and then ends', { skip: noClip }, async (t) => {
-  const file = join(scratch(t), 'cut.avi');
-  copyFileSync(STREET_CLIP, file);
-  truncateSync(file, 2_000_000);
-  const { frames } = await replayed(t, { source: `file:${file}` });
-  t.ok(frames.length > 150 && frames.length < 795, `${frames.length} whole frames, then the end`);
-});
+void t.test(
+  'a truncated clip gives its whole frames and then ends',
+  { skip: noClip || unlessAll },
+  async (t) => {
+    const file = join(scratch(t), 'cut.avi');
+    copyFileSync(STREET_CLIP, file);
+    truncateSync(file, 2_000_000);
+    const { frames } = await replayed(t, { source: `file:${file}` });
+    t.ok(frames.length > 150 && frames.length < 795, `${frames.length} whole frames, then the end`);
+  },
+);

@@ -284,7 +284,7 @@ t.test('a picture of another size is judged as by a new camera', { skip: unlessA
     ],
   };
   for (const [past, before] of Object.entries(histories)) {
-    for (const [next, LEARN] of Object.entries(futures)) {
+    for (const [next, after] of Object.entries(futures)) {
       const from = 1000 * before.reduce((sum, { seconds }) => sum + seconds, 0);
       const old = new CameraConditions();
       film(old, before);
@@ -300,7 +300,7 @@ t.test('a damaged stream that claims another shape for a while moves nothing', a
     source: { widthPx: 736, heightPx: 22 },
   });
   const still: Take = { seconds: 40, level: street };
-  const [, during, LEARN] = filmed(LEARN, claimed(8), still);
+  const [, during, after] = filmed(LEARN, claimed(8), still);
   t.same(during, [[0, 'moved']], 'no rule judges by such a picture');
   t.match(after, [[Number, '']]);
   t.ok((after?.[0]?.[0] ?? 99) <= 1, 'over with the first whole picture');

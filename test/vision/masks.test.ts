@@ -11,7 +11,7 @@ import type { MaskConfig } from '../../agent/contract/config.ts';
 import { placementOf } from '../../agent/contract/letterbox.ts';
 import type { FromVision, VisionSettings } from '../../agent/contract/link.ts';
 import { VisionProcess } from '../../agent/supervisor/vision-process.ts';
-import { Camera } from '../../agent/vision/camera/camera.ts';
+import { testCamera } from '../lib/camera.ts';
 import { encodedClip } from '../lib/encoded-clip.ts';
 import { STREET_CLIP } from '../lib/paths.ts';
 import { rectangle } from '../lib/shapes.ts';
@@ -171,18 +171,7 @@ void t.test("the camera's output is black under a mask and unchanged elsewhere",
   ];
   type PictureSet = Readonly<Record<'frame' | 'still' | 'fine', Buffer>>;
   const framesOf = async (masks: MaskConfig[]): Promise<PictureSet[]> => {
-    const camera = new Camera({
-      source: `file:${STREET_CLIP}`,
-      fps: 5,
-      input: INPUT,
-      masks,
-      mode: 'replay',
-      clock: systemClock,
-      log,
-      onOpened: () => undefined,
-      onLost: () => undefined,
-    });
-    t.teardown(() => camera.stop());
+    const camera = testCamera(t, { source: `file:${STREET_CLIP}`, masks });
     await camera.start();
     const out: PictureSet[] = [];
     camera.wantFine(Number.POSITIVE_INFINITY);

@@ -10,7 +10,8 @@ import { placeTime } from '../../agent/vision/redact/place-time.ts';
 import { type Format, PREVIEW, Redactor } from '../../agent/vision/redact/redactor.ts';
 import { detectionOf, stillFrom, trackOf } from '../lib/pictures.ts';
 import { randomOf, SEED } from '../lib/random.ts';
-import { lumaOf, pixelsOf, planesOf, sharpOf } from '../lib/stills.ts';
+import { ALL } from '../lib/run.ts';
+import { lumaAt, pixelsOf, planesOf, sharpOf } from '../lib/stills.ts';
 
 const SIZE: SizePx = { widthPx: 640, heightPx: 480 };
 const PERSON_BOX: XyxyPx = [280, 120, 360, 340];
@@ -135,7 +136,7 @@ t.test('a technician’s preview hides what a published picture hides', async (t
 });
 
 t.test('the clean plate takes the light of the still', async (t) => {
-  for (const light of [0.5, 0.8, 1.25, 1.6]) {
+  for (const light of ALL ? [0.5, 0.8, 1.25, 1.6] : [0.5, 1.25]) {
     const box = new Box().learn({ ground: 110 });
     const { bytes } = await box.picture({ person: [40, 40], ground: 110, light }, { focus: [] });
     const { rgb } = await pixelsOf(bytes);
@@ -145,7 +146,7 @@ t.test('the clean plate takes the light of the still', async (t) => {
     for (let y = 104; y < 116; y += 1) {
       for (let x = 272; x < 368; x += 1) {
         const at = (y * SIZE.widthPx + x) * 3;
-        sum += Math.abs(lumaOf(rgb.subarray(at)) - lumaOf(empty.subarray(at)));
+        sum += Math.abs(lumaAt(rgb, at) - lumaAt(empty, at));
         count += 1;
       }
     }

@@ -9,8 +9,12 @@ import { drawFigure } from '../../agent/vision/redact/figures.ts';
 import { drawLegend } from '../../agent/vision/redact/legend.ts';
 import { type CoarseBox, coarsen, fillUnknown, vehicleBlockPx } from '../../agent/vision/redact/mosaic.ts';
 import { isTouched } from '../lib/pictures.ts';
+import { ALL } from '../lib/run.ts';
 import { rectangle } from '../lib/shapes.ts';
 import { noiseBytes } from '../lib/stills.ts';
+
+/** Number of scenes that each property is tried on. */
+const RUNS = ALL ? 200 : 50;
 
 const side = fc.integer({ min: 1, max: 300 });
 const anySize: fc.Arbitrary<SizePx> = fc.record({ widthPx: side, heightPx: side });
@@ -81,7 +85,7 @@ t.test('hiding blocks: no hidden pixel affects them, and public pixels stay', as
       });
       return good;
     }),
-    { numRuns: 200 },
+    { numRuns: RUNS },
   );
   t.pass('holds for every scene tried');
 });
@@ -112,7 +116,7 @@ t.test('hiding blocks: their side is a fifth of the box’s, in the mean colour 
       });
       return good;
     }),
-    { numRuns: 200 },
+    { numRuns: RUNS },
   );
   t.pass('holds for every scene tried');
 });
@@ -165,7 +169,7 @@ t.test('coarse blocks: each is the mean of its own pixels, and nothing finer', a
       for (const rgb of [after, turned]) coarsen(rgb, grid, cells, [one]);
       return Buffer.compare(after, expected) === 0 && Buffer.compare(turned, expected) === 0;
     }),
-    { numRuns: 100 },
+    { numRuns: RUNS },
   );
   t.pass('holds for every scene tried');
 });
@@ -191,7 +195,7 @@ t.test('coarse blocks: every block of every box has one colour, however boxes ov
       });
       return good;
     }),
-    { numRuns: 100 },
+    { numRuns: RUNS },
   );
   t.pass('holds for every scene tried');
 });
@@ -282,7 +286,7 @@ t.test('mask: every touched pixel is black, and none farther than requested', as
       });
       return good;
     }),
-    { numRuns: 300 },
+    { numRuns: RUNS },
   );
   t.pass('holds for every polygon tried');
 });
