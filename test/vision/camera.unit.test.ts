@@ -1,5 +1,4 @@
 /** Tests the camera's parts that need no GStreamer. */
-import fc from 'fast-check';
 import t from 'tap';
 import type { Clock } from '../../agent/base/clock.ts';
 import { fineSize } from '../../agent/vision/camera/fine-size.ts';
@@ -208,14 +207,6 @@ void t.test(
   },
 );
 
-void t.test('the count of dropped pictures continues after frames without a number', async (t) => {
-  const orders = [0, 2, undefined, undefined, 40, 41, 43];
-  const { pipeline } = sinkOf(orders.map((order, n) => [BigInt(n) * 1_000_000_000n, order]));
-  const reader = readerOf(pipeline, { fps: 5 });
-  for (const _ of orders) await reader.next();
-  t.equal(reader.droppedFrames, 2, 'one between 0 and 2, and one between 41 and 43');
-});
-
 void t.test(
   'a frame that is not analysed has no pictures, and due pictures come with the next',
   async (t) => {
@@ -305,41 +296,6 @@ void t.test('stills, planes and larger pictures lie next to their marks', async 
 });
 
 void t.test('the ring of stills is bounded and ordered, and finds the nearest', async (t) => {
-  const still = fc.record({
-    gapMs: fc.integer({ min: 1, max: 4000 }),
-    bytes: fc.integer({ min: 0, max: 3_000_000 }),
-  });
-  fc.assert(
-    fc.property(
-      fc.array(still, { maxLength: 200 }),
-      fc.integer({ min: 0, max: 200_000 }),
-      (gaps, askedMs) => {
-        const ring = new StillRing();
-        let atMs = 0;
-        for (const { gapMs, bytes } of gaps) {
-          atMs += gapMs;
-          const jpeg = { length: bytes } as Uint8Array;
-          ring.add({ ptsNs: BigInt(atMs), atMs, source: SMALL, size: SMALL, spreadPx: 0, jpeg });
-        }
-        const stills = ring.all();
-        const bytes = stills.reduce((sum, { jpeg }) => sum + jpeg.length, 0);
-        const within = stills.every((one) => atMs - one.atMs <= 15_000);
-        const distances = stills.map((one) => Math.abs(one.atMs - askedMs)).filter((ms) => ms <= 5000);
-        const near = ring.near(askedMs);
-        const nearest =
-          near === undefined
-            ? distances.length === 0
-            : Math.abs(near.atMs - askedMs) === Math.min(...distances);
-        return (
-          stills.length <= 64 &&
-          bytes <= 25_165_824 &&
-          within &&
-          nearest &&
-          stills.at(-1)?.atMs === (gaps.length === 0 ? undefined : atMs)
-        );
-      },
-    ),
-  );
   const ring = new StillRing();
   const at = (atMs: number, bytes = 1): StoredStill => ({
     ptsNs: BigInt(atMs),

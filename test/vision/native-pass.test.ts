@@ -175,15 +175,6 @@ void t.test('planes side by side or in one another give the same picture', { ski
   t.ok(letterboxed(one, INPUT).equals(letterboxed(third, INPUT)));
 });
 
-void t.test('full range is read as such, and the rest is black', async (t) => {
-  const rgb = letterboxed(
-    await pictureOfShape({ width: 640, height: 480, colorimetry: '1:4:0:0', pattern: 'white' }),
-    INPUT,
-  );
-  t.same([...rgb.subarray(0, 3)], [0, 0, 0]);
-  t.ok((rgb[(128 * 416 + 208) * 3] ?? 0) > 230, 'white');
-});
-
 void t.test('masked areas are black in the frame, the grey picture, the planes and the still', async (t) => {
   const polygon = rectangle(0.25, 0.25, 0.75, 0.75);
   const masks = new PrivacyMasks([{ id: 'house', polygon }]);
