@@ -1,7 +1,8 @@
-/** Frames and stills as the camera delivers them: black under the privacy masks. */
+/** Frames and stills as the camera delivers them, black under the privacy masks; detections and tracks in them. */
 import type { MaskConfig } from '../../agent/contract/config.ts';
 import type { SizePx, XyxyPx } from '../../agent/contract/geometry.ts';
-import type { Frame, Still } from '../../agent/contract/picture.ts';
+import { groupOf, type Label } from '../../agent/contract/label.ts';
+import type { Detection, Frame, Still, Track } from '../../agent/contract/picture.ts';
 import { PrivacyMasks } from '../../agent/vision/camera/mask.ts';
 import { givenOut } from '../../agent/vision/camera/still.ts';
 import { CELL_PX, type Grid } from '../../agent/vision/redact/cells.ts';
@@ -28,6 +29,17 @@ export function stillFrom(
   { atMs = 1000, masks = [] }: StillOptions = {},
 ): Still {
   return givenOut({ ptsNs: 0n, atMs, source, size: source, spreadPx: 0, jpeg }, new PrivacyMasks(masks));
+}
+
+/** A detection with the group of its label. */
+export function detectionOf(label: Label, xyxyPx: XyxyPx, score = 0.8): Detection {
+  return { label, group: groupOf(label), score, xyxyPx };
+}
+
+/** A track that stands still in sight: of a person who is sure, by default. */
+export function trackOf(xyxyPx: XyxyPx, over: Partial<Track> = {}): Track {
+  const still = { velocityPxPerS: [0, 0], firstMs: 0, lastMs: 0, seen: true } as const;
+  return { id: 1, group: 'person', label: 'person', score: 0.8, bestScore: 0.8, xyxyPx, ...still, ...over };
 }
 
 /** Paints one pixel, without `fill`, which takes twenty times as long. */

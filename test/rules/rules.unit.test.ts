@@ -7,6 +7,7 @@ import { Schedule } from '../../agent/contract/schedule.ts';
 import type { Situation } from '../../agent/contract/situation.ts';
 import { makeRule as makeRuleAt } from '../../agent/rules/registry.ts';
 import type { Rule } from '../../agent/rules/rule.ts';
+import { rectangle } from '../lib/shapes.ts';
 import { observation, track } from '../lib/street.ts';
 
 const SITE = { timeZone: 'Europe/Paris', holidays: ['2026-07-14'] };
@@ -161,17 +162,7 @@ t.test(
     const dense = run(
       makeRuleAt(make().config, {
         ...SITE,
-        zones: [
-          {
-            id: 'z',
-            polygon: [
-              [0, 0.5],
-              [1, 0.5],
-              [1, 1],
-              [0, 1],
-            ],
-          },
-        ],
+        zones: [{ id: 'z', polygon: rectangle(0, 0.5, 1, 1) }],
         groundPlane: { people: marked, hfovDeg: 70 },
       }),
       30,

@@ -3,6 +3,8 @@
  * objects beside others. Where sight is bad, a camera that reports it in time may miss incidents. Times are seconds of
  * the scene.
  */
+
+import { rectangle } from '../lib/shapes.ts';
 import { AFTER_S, type Box, type Edit, PERSIST_S, type Scene, type Stage } from './scene.ts';
 import {
   after,
@@ -27,17 +29,7 @@ const yard: Stage = { clip: YARD, startS: 0, lengthS: 24, widthPx: 512 };
 const hall: Stage = { clip: HALL, startS: 0, lengthS: 26, widthPx: 320 };
 const street = (startS: number): Stage => ({ clip: STREET, startS, lengthS: 30, widthPx: 512 });
 /** The recorder writes its alarms into the picture of the road. */
-const WRITING: NonNullable<Scene['masks']> = [
-  {
-    id: 'writing',
-    polygon: [
-      [0, 0],
-      [0.26, 0],
-      [0.26, 0.42],
-      [0, 0.42],
-    ],
-  },
-];
+const WRITING: NonNullable<Scene['masks']> = [{ id: 'writing', polygon: rectangle(0, 0, 0.26, 0.42) }];
 
 const BAG: Box = [0.36, 0.72, 0.45, 0.92];
 

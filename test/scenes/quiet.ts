@@ -1,4 +1,6 @@
 /** Scenes without an incident, although something changes. Times are seconds of the scene. */
+
+import { rectangle } from '../lib/shapes.ts';
 import type { Box, Edit, Scene, Stage } from './scene.ts';
 import {
   BLACK,
@@ -98,17 +100,7 @@ export function onlyLight(): Scene[] {
 export function onlyNoise(): Scene[] {
   const street: Stage = { clip: STREET, startS: 30, lengthS: 30, widthPx: 512 };
   // The recorder writes its alarms into the picture.
-  const writing = [
-    {
-      id: 'writing',
-      polygon: [
-        [0, 0],
-        [0.26, 0],
-        [0.26, 0.42],
-        [0, 0.42],
-      ] as [number, number][],
-    },
-  ];
+  const writing = [{ id: 'writing', polygon: rectangle(0, 0, 0.26, 0.42) }];
   const road: Stage = { clip: ROAD, startS: 13, lengthS: 17, widthPx: 320 };
   const rows: [string, Stage, Edit, Scene['zones']][] = [
     ['table', visit(2).stage, { kind: 'noise', sigma: 12 }, INSIDE],
@@ -190,17 +182,7 @@ export function nobodyLeft(): Scene[] {
       'blown-in',
       { clip: YARD, startS: 9, lengthS: 14, widthPx: 512 },
       [thing('heap', WHITE, [0.8, 0.75, 0.88, 0.85], 3.4)],
-      [
-        {
-          id: 'floor',
-          polygon: [
-            [0.7, 0.6],
-            [1, 0.6],
-            [1, 1],
-            [0.7, 1],
-          ],
-        },
-      ],
+      [{ id: 'floor', polygon: rectangle(0.7, 0.6, 1, 1) }],
     ),
     quiet('too-small', visit(1).stage, [thing('bag', BLACK, [0.4, 0.9, 0.414, 0.92], 18)], INSIDE),
     quiet('beside-zone', visit(1).stage, [thing('bag', BLACK, [0.36, 0.72, 0.45, 0.92], 18)], [WALL]),
@@ -223,17 +205,7 @@ export function nobodyDrew(): Scene[] {
     ...(masks === undefined ? {} : { masks }),
     expected: [],
   });
-  const mask = [
-    {
-      id: 'screen',
-      polygon: [
-        [0.22, 0.1],
-        [0.44, 0.1],
-        [0.44, 0.38],
-        [0.22, 0.38],
-      ] as [number, number][],
-    },
-  ];
+  const mask = [{ id: 'screen', polygon: rectangle(0.22, 0.1, 0.44, 0.38) }];
   return [
     quiet('screen', 1, [screen(0, 4)]),
     quiet('screen-slow', 4, [screen(0, 6)]),

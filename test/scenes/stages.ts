@@ -2,6 +2,8 @@
  * Material of the scenes: parts of real clips, zones, things. The positions and times of people were read off the clips
  * themselves.
  */
+
+import { rectangle } from '../lib/shapes.ts';
 import type { Box, Colour, Edit, Scene, Stage } from './scene.ts';
 
 export const TABLE = 'clips/one-by-one-person-detection.mp4';
@@ -40,33 +42,9 @@ export const VISITS: readonly Visit[] = [
 ];
 export const visit = (index: number): Visit => VISITS[index] as Visit;
 
-export const FLOOR = {
-  id: 'floor',
-  polygon: [
-    [0, 0.6],
-    [1, 0.6],
-    [1, 1],
-    [0, 1],
-  ] as [number, number][],
-};
-export const WALL = {
-  id: 'wall',
-  polygon: [
-    [0.15, 0.03],
-    [0.97, 0.03],
-    [0.97, 0.53],
-    [0.15, 0.53],
-  ] as [number, number][],
-};
-export const PAVEMENT = {
-  id: 'floor',
-  polygon: [
-    [0, 0.12],
-    [1, 0.12],
-    [1, 1],
-    [0, 1],
-  ] as [number, number][],
-};
+export const FLOOR = { id: 'floor', polygon: rectangle(0, 0.6, 1, 1) };
+export const WALL = { id: 'wall', polygon: rectangle(0.15, 0.03, 0.97, 0.53) };
+export const PAVEMENT = { id: 'floor', polygon: rectangle(0, 0.12, 1, 1) };
 export const INSIDE = [FLOOR, WALL];
 
 /** An incident that must be raised `afterS` after everyone has gone, up to some seconds later. */

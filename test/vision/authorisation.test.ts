@@ -18,6 +18,7 @@ import { authorisationFor, authorised, signedAuthorisation, testKey } from '../l
 import { SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { BOX, SITE, waitUntil } from '../lib/room.ts';
+import { rectangle } from '../lib/shapes.ts';
 import { BARE_PERMIT, bareSettings } from '../lib/vision.ts';
 
 const CAMERA = 'rtsp://admin:hunter2@10.0.0.2/main';
@@ -184,12 +185,7 @@ t.test('a second stream is opened only where the authorisation names it', async 
 t.test('a mask of the authorisation is black, whatever folder and agent say', async (t) => {
   const dir = scratch(t);
   const bare = configOf({ site: SITE, box: BOX, camera: { source: 'test:pattern', fps: 5 } }, 'replay');
-  const left: [number, number][] = [
-    [0, 0],
-    [0.5, 0],
-    [0.5, 1],
-    [0, 1],
-  ];
+  const left = rectangle(0, 0, 0.5, 1);
   const installation = {
     installation: true,
     rules: [],

@@ -6,19 +6,16 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { systemClock } from '../../agent/base/clock.ts';
-import { makeLogger } from '../../agent/base/log.ts';
 import { CONNECTED_MAX } from '../../agent/contract/camera-connection.ts';
-import { Camera } from '../../agent/vision/camera/camera.ts';
 import { sourceOf } from '../../agent/vision/camera/source.ts';
 import { deviceTarget, type Target } from '../../agent/vision/camera/target.ts';
+import { testCamera } from '../lib/camera.ts';
 import { scratch } from '../lib/paths.ts';
 
 const nowhere = (): Promise<readonly string[]> => Promise.reject(new Error('no network'));
 /** Makes a second of a test picture, into the file that is appended. */
 const TEST_CLIP =
   'videotestsrc num-buffers=10 ! video/x-raw,width=320,height=240,framerate=10/1 ! x264enc ! mp4mux ! filesink';
-const INPUT = { widthPx: 416, heightPx: 256 };
 
 /** Repoints the link atomically. */
 function relink(to: string, link: string): void {
@@ -45,18 +42,12 @@ t.test('a path longer than the link takes is reported truncated', async (t) => {
   const clip = join(dir, 'clip.mp4');
   execFileSync('gst-launch-1.0', ['-q', ...TEST_CLIP.split(' '), `location=${clip}`]);
   const connected: string[] = [];
-  const camera = new Camera({
+  const camera = testCamera(t, {
     source: `file:${clip}`,
     fps: 10,
-    input: INPUT,
-    masks: [],
     mode: 'live',
-    clock: systemClock,
-    log: makeLogger('camera-test', 'silent'),
     onOpened: (info) => connected.push(info.connected),
-    onLost: () => undefined,
   });
-  t.teardown(() => camera.stop());
   await camera.start();
   t.ok(await camera.next());
   t.same(connected, [`file:${clip}`.slice(0, CONNECTED_MAX)]);
@@ -69,21 +60,13 @@ t.test('a clip that becomes a device during playback ends the stream', async (t)
   relink(clip, link);
   const losses: string[] = [];
   const connected: string[] = [];
-  const camera = new Camera({
+  const camera = testCamera(t, {
     source: `file:${link}`,
     fps: 10,
-    input: INPUT,
-    masks: [],
     mode: 'live',
-    clock: systemClock,
-    log: makeLogger('camera-test', 'silent'),
     onOpened: (info) => connected.push(info.connected),
-    onLost: ({ reason }) => {
-      losses.push(reason);
-      void camera.stop();
-    },
+    onLost: ({ reason }) => losses.push(reason),
   });
-  t.teardown(() => camera.stop());
   await camera.start();
   t.ok(await camera.next());
   t.same(connected, [`file:${clip}`]);

@@ -1,9 +1,6 @@
 /** Tests the camera's parts that need no GStreamer. */
-import fc from 'fast-check';
 import t from 'tap';
 import type { Clock } from '../../agent/base/clock.ts';
-import { AgentError } from '../../agent/base/errors.ts';
-import { frameRateOf } from '../../agent/vision/camera/caps.ts';
 import { fineSize } from '../../agent/vision/camera/fine-size.ts';
 import { FrameReader, type FrameReaderOptions } from '../../agent/vision/camera/frame-reader.ts';
 import { PrivacyMasks } from '../../agent/vision/camera/mask.ts';
@@ -128,21 +125,6 @@ void t.test('a camera with several addresses is tried at each in turn, below its
     t.notOk(isAsked(url), url);
 });
 
-void t.test('any text is a source or is refused with one clear line', async (t) => {
-  const heads = ['rtsp://', 'file:', 'file://', 'v4l2:', 'libcamera:', 'test:', ''];
-  fc.assert(
-    fc.property(fc.constantFrom(...heads), fc.string({ unit: 'binary' }), (head, rest) => {
-      try {
-        sourceOf(head + rest, at('10.0.0.7')).check();
-      } catch (error) {
-        if (!(error instanceof AgentError) || error.kind !== 'config') throw error;
-      }
-    }),
-    { numRuns: 2000 },
-  );
-  t.pass('2,000 texts');
-});
-
 /** A sink that holds pictures of these time stamps and numbers in sequence; it discards writes. */
 function sinkOf(
   pictures: readonly (readonly [bigint | null, number | undefined])[],
@@ -224,14 +206,6 @@ void t.test(
     t.equal(reader.droppedFrames, 3);
   },
 );
-
-void t.test('the count of dropped pictures continues after frames without a number', async (t) => {
-  const orders = [0, 2, undefined, undefined, 40, 41, 43];
-  const { pipeline } = sinkOf(orders.map((order, n) => [BigInt(n) * 1_000_000_000n, order]));
-  const reader = readerOf(pipeline, { fps: 5 });
-  for (const _ of orders) await reader.next();
-  t.equal(reader.droppedFrames, 2, 'one between 0 and 2, and one between 41 and 43');
-});
 
 void t.test(
   'a frame that is not analysed has no pictures, and due pictures come with the next',
@@ -321,49 +295,7 @@ void t.test('stills, planes and larger pictures lie next to their marks', async 
   t.same(having('still', 3000, never), [0, 3, 6], 'each once, where frames are rarer than marks');
 });
 
-void t.test('the frame rate is read from caps', async (t) => {
-  t.equal(frameRateOf('video/x-raw, width=(int)720, framerate=(fraction)25/2'), 12.5);
-  t.equal(frameRateOf('video/x-raw, width=(int)8, height=(int)4, framerate=(fraction)0/1'), 0);
-  t.equal(frameRateOf('video/x-raw'), 0);
-  t.equal(frameRateOf('NULL'), undefined, 'of a pipeline that is down');
-});
-
 void t.test('the ring of stills is bounded and ordered, and finds the nearest', async (t) => {
-  const still = fc.record({
-    gapMs: fc.integer({ min: 1, max: 4000 }),
-    bytes: fc.integer({ min: 0, max: 3_000_000 }),
-  });
-  fc.assert(
-    fc.property(
-      fc.array(still, { maxLength: 200 }),
-      fc.integer({ min: 0, max: 200_000 }),
-      (gaps, askedMs) => {
-        const ring = new StillRing();
-        let atMs = 0;
-        for (const { gapMs, bytes } of gaps) {
-          atMs += gapMs;
-          const jpeg = { length: bytes } as Uint8Array;
-          ring.add({ ptsNs: BigInt(atMs), atMs, source: SMALL, size: SMALL, spreadPx: 0, jpeg });
-        }
-        const stills = ring.all();
-        const bytes = stills.reduce((sum, { jpeg }) => sum + jpeg.length, 0);
-        const within = stills.every((one) => atMs - one.atMs <= 15_000);
-        const distances = stills.map((one) => Math.abs(one.atMs - askedMs)).filter((ms) => ms <= 5000);
-        const near = ring.near(askedMs);
-        const nearest =
-          near === undefined
-            ? distances.length === 0
-            : Math.abs(near.atMs - askedMs) === Math.min(...distances);
-        return (
-          stills.length <= 64 &&
-          bytes <= 25_165_824 &&
-          within &&
-          nearest &&
-          stills.at(-1)?.atMs === (gaps.length === 0 ? undefined : atMs)
-        );
-      },
-    ),
-  );
   const ring = new StillRing();
   const at = (atMs: number, bytes = 1): StoredStill => ({
     ptsNs: BigInt(atMs),

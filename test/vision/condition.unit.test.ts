@@ -9,8 +9,10 @@ import { CameraFitness } from '../../agent/incident/camera-fitness.ts';
 import { CameraConditions } from '../../agent/vision/observe/condition.ts';
 import { signatureOf } from '../../agent/vision/observe/condition-signature.ts';
 import { cpuMsOfRuns } from '../lib/cpu-time.ts';
-import { masking, paintGrey } from '../lib/pictures.ts';
+import { detectionOf, masking, paintGrey } from '../lib/pictures.ts';
 import { randomOf } from '../lib/random.ts';
+import { ALL, unlessAll } from '../lib/run.ts';
+import { rectangle } from '../lib/shapes.ts';
 
 const SOURCE = { widthPx: 832, heightPx: 512 };
 const INPUT = { widthPx: 416, heightPx: 256 };
@@ -46,6 +48,29 @@ interface Take {
   readonly detections?: readonly Detection[];
 }
 
+const random = randomOf(7);
+const grain = Float32Array.from({ length: 65_536 }, () => 2 * random() - 1);
+/** Pictures of each level, each painted once, by the half-width of their noise. */
+const painted = new Map<Level, Map<number, readonly Uint8Array[]>>();
+
+/** The pictures of a take, which it shows in sequence, repeatedly. */
+function picturesOf(level: Level, half: number): readonly Uint8Array[] {
+  const before = painted.get(level)?.get(half);
+  if (before !== undefined) return before;
+  const plain = Float32Array.from({ length: INPUT.widthPx * INPUT.heightPx }, (_, k) =>
+    level(k % INPUT.widthPx, Math.floor(k / INPUT.widthPx), 0),
+  );
+  const pictures = Array.from({ length: half === 0 ? 1 : PICTURES }, () => {
+    const rgb = new Uint8Array(plain.length * 3);
+    const start = Math.floor(random() * 65_536);
+    for (const [k, at] of plain.entries())
+      paintGrey(rgb, k, at + half * (grain[(start + k * 31) & 65_535] as number));
+    return rgb;
+  });
+  painted.set(level, new Map(painted.get(level)).set(half, pictures));
+  return pictures;
+}
+
 /** Shows the takes in sequence; returns each change as `<seconds since the take began> <conditions>`. */
 function film(
   conditions: CameraConditions,
@@ -53,30 +78,17 @@ function film(
   from = 0,
   masks: readonly MaskConfig[] = [],
 ): [number, string][][] {
-  const random = randomOf(7);
   const mask = masking(masks);
-  const noise = Float32Array.from({ length: 65_536 }, () => 2 * random() - 1);
   let atMs = from;
   let index = 0;
   let before = '';
   return takes.map(
     ({ seconds, level, noise: half = 3, everyMs = EVERY_MS, source = SOURCE, detections = [] }) => {
-      const plain = Float32Array.from({ length: INPUT.widthPx * INPUT.heightPx }, (_, k) =>
-        level(k % INPUT.widthPx, Math.floor(k / INPUT.widthPx), 0),
-      );
-      // The pictures in sequence, repeatedly.
-      const pictures = Array.from({ length: half === 0 ? 1 : PICTURES }, () => {
-        const rgb = new Uint8Array(plain.length * 3);
-        const start = Math.floor(random() * 65_536);
-        for (let k = 0; k < plain.length; k += 1) {
-          paintGrey(rgb, k, (plain[k] as number) + half * (noise[(start + k * 31) & 65_535] as number));
-        }
-        return rgb;
-      });
+      const pictures = picturesOf(level, half);
       const changes: [number, string][] = [];
       for (let ms = 0; ms < seconds * 1000; ms += everyMs, atMs += everyMs) {
         index += 1;
-        const rgb = Uint8Array.from(pictures[index % pictures.length] as Uint8Array);
+        const rgb = (pictures[index % pictures.length] as Uint8Array).slice();
         const frame: Frame = { index, ptsNs: 0n, atMs, wallMs: atMs, source, input: INPUT, rgb };
         const now = conditions.update(mask(frame), detections).join();
         if (now !== before) changes.push([ms / 1000, now]);
@@ -93,6 +105,16 @@ function filmed(...takes: Take[]): [number, string][][] {
 
 const LEARN: Take = { seconds: 30, level: street };
 
+const shifted =
+  (xPx: number, yPx: number): Level =>
+  (x, y, atS) =>
+    street(x + xPx, y + yPx, atS);
+/** The street in another light. */
+const lit =
+  (gain: number, base = 0): Level =>
+  (x, y, atS) =>
+    base + gain * street(x, y, atS);
+
 /** Checks that the condition begins within `withinS` of the second take and is over within `overS` of the third. */
 function beginsAndEnds(
   check: Pick<typeof t, 'same' | 'match' | 'ok'>,
@@ -101,38 +123,57 @@ function beginsAndEnds(
   withinS: number,
   overS: number,
 ): void {
-  check.same(first, [], 'nothing before');
+  check.same(first, [], `${condition}: nothing before`);
   check.match(second, [[Number, condition]], `only ${condition}`);
   check.ok((second?.[0]?.[0] ?? Number.NaN) <= withinS, `after ${second?.[0]?.[0]} s`);
   check.match(third, [[Number, '']], 'and over');
   check.ok((third?.[0]?.[0] ?? Number.NaN) <= overS, `after ${third?.[0]?.[0]} s`);
 }
 
-t.test('an unchanging picture is frozen within 30 s, until the next different one', async (t) => {
-  const takes = filmed(LEARN, { seconds: 32, level: street, noise: 0 }, { seconds: 4, level: street });
-  beginsAndEnds(t, takes, 'frozen', 30, 0.8);
-});
-
-t.test('a frozen picture is reported from key frames every two seconds as well', async (t) => {
-  for (const everyMs of [1000, 2000, 2200]) {
-    const still = { seconds: 32, level: street, noise: 0, everyMs };
-    const takes = filmed(LEARN, still, { seconds: 9, level: street, everyMs });
-    beginsAndEnds(t, takes, 'frozen', 30, everyMs / 1000);
-    const noisy = filmed({ seconds: 120, level: street, everyMs });
-    t.same(noisy, [[]], 'and no other');
+t.test('each fault is reported in its time, until the picture is whole again', async (t) => {
+  const faults: [CameraCondition, Omit<Take, 'seconds'>, withinS: number, overS: number][] = [
+    ['frozen', { level: street, noise: 0 }, 30, 0.8],
+    ['frozen', { level: street, noise: 0, everyMs: 2200 }, 30, 2.2],
+    ['covered', { level: () => 90 }, 10, 10],
+    ['covered', { level: () => 0 }, 10, 10],
+    ['moved', { level: shifted(6, 4) }, 60, 10],
+    ['moved', { level: shifted(97, 40) }, 60, 10],
+    ['defocused', { level: blurred }, 60, 20],
+  ];
+  for (const [condition, fault, withinS, overS] of faults) {
+    const { everyMs = EVERY_MS } = fault;
+    const takes = filmed(LEARN, { ...fault, seconds: withinS + 10 }, { ...LEARN, everyMs });
+    beginsAndEnds(t, takes, condition, withinS, overS);
   }
 });
 
-t.test('a quiet night with sensor noise has no condition', async (t) => {
-  const night: Level = (x, y, atS) => 10 + 0.15 * street(x, y, atS);
-  t.same(filmed({ seconds: 90, level: night, noise: 3 }), [[]]);
-});
-
-t.test('a cover that leaves an even or a black picture is reported within 10 s', async (t) => {
-  for (const level of [90, 0]) {
-    const takes = filmed(LEARN, { seconds: 40, level: () => level }, { seconds: 20, level: street });
-    beginsAndEnds(t, takes, 'covered', 10, 10);
-  }
+t.test('noise, light, and objects that pass are no condition', async (t) => {
+  const ground: Level = (x, y, atS) => 60 + 0.25 * street(y, x, atS);
+  const lorry: Detection = detectionOf('truck', [0, 0, SOURCE.widthPx, SOURCE.heightPx], 0.6);
+  const lamps: Level = (x, y, atS) => (x % 104 < 26 && y % 64 < 20 ? street : lit(0.06))(x, y, atS);
+  const cases: Record<string, Take[]> = {
+    'a quiet night with sensor noise': [{ seconds: 90, level: lit(0.15, 10) }],
+    'key frames every two seconds': [{ seconds: 120, level: street, everyMs: 2200 }],
+    'a lorry before the lens, while the detector names it': [
+      LEARN,
+      { seconds: 40, level: () => 90, detections: [lorry] },
+      LEARN,
+    ],
+    'a large object for a moment': [LEARN, { seconds: 3, level: () => 90 }, LEARN],
+    'an object that covered most of the picture and leaves': [
+      { seconds: 8, level: ground },
+      LEARN,
+      { seconds: 60, level: ground },
+    ],
+    'a dark night with lamps': [{ seconds: 60, level: lamps }],
+    'changes of light and contrast': [
+      LEARN,
+      ...[0.4, 1.25, 0.15].map((gain): Take => ({ seconds: 45, level: lit(gain, 12) })),
+    ],
+  };
+  for (const [name, takes] of Object.entries(cases)) t.same(filmed(...takes).flat(), [], name);
+  const doubtful = { seconds: 40, level: () => 90, detections: [{ ...lorry, score: 0.2 }] };
+  t.match(filmed(LEARN, doubtful)[1], [[Number, 'covered']], 'a guess names nothing');
 });
 
 t.test('privacy masks change no condition: their black and their edges are ignored', async (t) => {
@@ -141,12 +182,7 @@ t.test('privacy masks change no condition: their black and their edges are ignor
     const [left, right] = [i / 26, (i + 0.3) / 26];
     return {
       id: `strip-${i}`,
-      polygon: [
-        [left, 0],
-        [right, 0],
-        [right, 1],
-        [left, 1],
-      ],
+      polygon: rectangle(left, 0, right, 1),
     };
   });
   const masked = (...takes: Take[]) => film(new CameraConditions(), takes, 0, masks);
@@ -154,80 +190,32 @@ t.test('privacy masks change no condition: their black and their edges are ignor
   beginsAndEnds(t, covered, 'covered', 10, 10);
   const frozen = masked(LEARN, { seconds: 32, level: street, noise: 0 }, { seconds: 4, level: street });
   beginsAndEnds(t, frozen, 'frozen', 30, 0.8);
-  const dim: Level = (x, y, atS) => 20 + 0.1 * street(x, y, atS);
-  t.same(masked({ seconds: 60, level: dim }), [[]], 'what is dim is not too dark');
+  t.same(masked({ seconds: 60, level: lit(0.1, 20) }), [[]], 'what is dim is not too dark');
 });
 
-t.test('a lorry before the lens is not a cover while the detector names it', async (t) => {
-  const { widthPx, heightPx } = SOURCE;
-  const lorry = (score: number): Detection => ({
-    xyxyPx: [0, 0, widthPx, heightPx],
-    score,
-    label: 'truck',
-    group: 'vehicle',
-  });
-  const lorryTake = (score: number): Take => ({ seconds: 40, level: () => 90, detections: [lorry(score)] });
-  t.same(filmed(LEARN, lorryTake(0.6), { seconds: 20, level: street }), [[], [], []]);
-  const [, doubtful] = filmed(LEARN, lorryTake(0.2), { seconds: 20, level: street });
-  t.match(doubtful, [[Number, 'covered']], 'a guess names nothing');
-});
-
-t.test('a large object that passes for a moment is not a cover', async (t) => {
-  t.same(filmed(LEARN, { seconds: 3, level: () => 90 }, { seconds: 20, level: street }), [[], [], []]);
-});
-
-t.test('an object that covered most of the picture and leaves is not a cover', async (t) => {
-  const ground: Level = (x, y, atS) => 60 + 0.25 * street(y, x, atS);
-  const takes = [
-    { seconds: 8, level: ground },
-    { seconds: 30, level: street },
-    { seconds: 60, level: ground },
-  ];
-  t.same(filmed(...takes), [[], [], []]);
-});
-
-t.test('a night without lamps is too dark, and a dark one with lamps is not', async (t) => {
-  const dusk = [0.6, 0.35, 0.2, 0.12].map(
-    (gain): Take => ({
-      seconds: 15,
-      level: (x, y, atS) => gain * street(x, y, atS),
-    }),
-  );
-  const dark: Take = { seconds: 45, level: (x, y, atS) => 0.06 * street(x, y, atS) };
+t.test('a night without lamps is too dark', async (t) => {
+  const dusk = [0.6, 0.35, 0.2, 0.12].map((gain): Take => ({ seconds: 15, level: lit(gain) }));
+  const dark: Take = { seconds: 45, level: lit(0.06) };
   const takes = filmed(LEARN, ...dusk, dark, { seconds: 30, level: street });
   t.same(takes.slice(0, 4), [[], [], [], []]);
   t.match(takes.slice(4).flat()[0], [Number, 'too-dark']);
   t.equal(takes.flat().at(-1)?.[1], '', 'over with the day');
   t.same([...new Set(takes.flat().map(([, condition]) => condition))], ['too-dark', '']);
-  const lamps: Level = (x, y, atS) =>
-    x % 104 < 26 && y % 64 < 20 ? street(x, y, atS) : 0.06 * street(x, y, atS);
-  t.same(filmed({ seconds: 60, level: lamps }), [[]]);
-});
-
-t.test('a turned or slightly shifted view is reported within 60 s, until it is back', async (t) => {
-  for (const shift of [
-    [6, 4],
-    [97, 40],
-  ] as const) {
-    const shifted: Level = (x, y, atS) => street(x + shift[0], y + shift[1], atS);
-    const takes = filmed(LEARN, { seconds: 70, level: shifted }, { seconds: 20, level: street });
-    beginsAndEnds(t, takes, 'moved', 60, 10);
-  }
 });
 
 t.test('a new view stays a moved camera until a person confirms it', async (t) => {
-  const shifted: Level = (x, y, atS) => street(x + 97, y + 40, atS);
+  const turned = shifted(97, 40);
   const conditions = new CameraConditions();
-  const [, second] = film(conditions, [LEARN, { seconds: 900, level: shifted }]);
-  t.match(second, [[Number, 'moved']], 'for a quarter of an hour');
+  const [, second] = film(conditions, [LEARN, { seconds: ALL ? 900 : 120, level: turned }]);
+  t.match(second, [[Number, 'moved']], 'and remains so');
   t.equal(second?.length, 1);
   conditions.viewToTell();
   conditions.confirm();
-  const after: Take[] = [
-    { seconds: 60, level: shifted },
+  const later: Take[] = [
+    { seconds: 60, level: turned },
     { seconds: 70, level: street },
   ];
-  const [third, fourth] = film(conditions, after, 930_000);
+  const [third, fourth] = film(conditions, later, 930_000);
   t.same(third, [], 'over at once, and it is the view from now on');
   t.match(fourth, [[Number, 'moved']], 'the old one is another view now');
 });
@@ -248,7 +236,7 @@ t.test('a restart recognises the known view in any light, and another as moved',
     return [conditions, film(conditions, [{ seconds: 60, level }])[0] ?? []];
   };
   t.same(next(street)[1], []);
-  t.same(next((x, y, atS) => 10 + 0.15 * street(x, y, atS))[1], [], 'at night');
+  t.same(next(lit(0.15, 10))[1], [], 'at night');
   const turned: Level = (x, y, atS) => street(0.7 * (x + y), 0.7 * (y - x) + 300, atS);
   const [conditions, changes] = next(turned);
   t.match(changes, [[Number, 'moved']]);
@@ -271,18 +259,17 @@ t.test('a new shape of the picture in mid-stream moves the zones, and a new size
   t.same(other, [[0, 'moved']]);
 });
 
-t.test('a picture of another size is judged as by a new camera', async (t) => {
+t.test('a picture of another size is judged as by a new camera', { skip: unlessAll }, async (t) => {
   const small = { widthPx: 416, heightPx: 256 };
-  const shifted: Level = (x, y, atS) => street(x + 97, y + 40, atS);
-  const cloth: Level = (x, y, atS) => 70 + 0.22 * shifted(x, y, atS);
-  const faint: Level = (x, y, atS) => 100 + 0.12 * street(x, y, atS);
+  const turned = shifted(97, 40);
+  const cloth: Level = (x, y, atS) => 70 + 0.22 * turned(x, y, atS);
   // Each ends in the middle of something, which must not continue.
   const histories: Record<string, Take[]> = {
     covered: [LEARN, { seconds: 20, level: () => 90 }],
     'about to be covered': [LEARN, { seconds: 3.2, level: () => 90 }],
     'nearly too dark': [{ seconds: 30, level: () => 4 }],
-    'nearly moved': [LEARN, { seconds: 26, level: shifted }],
-    'with few edges': [{ seconds: 60, level: faint }],
+    'nearly moved': [LEARN, { seconds: 26, level: turned }],
+    'with few edges': [{ seconds: 60, level: lit(0.12, 100) }],
   };
   const futures: Record<string, Take[]> = {
     'dark, then by day': [
@@ -333,9 +320,8 @@ t.test('no picture can be reconstructed from a reported view', async (t) => {
   const order = Array.from({ length: cells }, (_, k) => k).sort(
     (a, b) => (block[a] as number) - (block[b] as number) || ((a * 7919) % 101) - ((b * 7919) % 101),
   );
-  t.notSame(
-    order,
-    order.toSorted((a, b) => a - b),
+  t.notOk(
+    order.every((from, at) => from === at),
     'another order',
   );
   t.equal(
@@ -349,21 +335,6 @@ t.test('no picture can be reconstructed from a reported view', async (t) => {
   );
 });
 
-t.test('defocus is reported within 60 s, and ends when the picture is sharp again', async (t) => {
-  const takes = filmed(LEARN, { seconds: 50, level: blurred }, { seconds: 30, level: street });
-  beginsAndEnds(t, takes, 'defocused', 60, 20);
-});
-
-t.test('changes of light or contrast are not a condition', async (t) => {
-  const light = [0.4, 1.25, 0.15].map(
-    (gain): Take => ({
-      seconds: 45,
-      level: (x, y, atS) => 12 + gain * street(x, y, atS),
-    }),
-  );
-  t.same(filmed(LEARN, ...light), [[], [], [], []]);
-});
-
 t.test('a stream that returns keeps its view, but learns it again after a long absence', async (t) => {
   const conditions = new CameraConditions();
   const covered = (from: number): [number, string][] =>
@@ -373,7 +344,7 @@ t.test('a stream that returns keeps its view, but learns it again after a long a
   t.same(covered(2_000_000), [], 'only the present view is known');
 });
 
-t.test('the check costs less than half a pass over the frame in CPU time', async (t) => {
+t.test('the check costs less than half a pass over the frame in CPU time', { skip: unlessAll }, async (t) => {
   const random = randomOf(1);
   const rgb = Uint8Array.from({ length: INPUT.widthPx * INPUT.heightPx * 3 }, () => 255 * random());
   const conditions = new CameraConditions();

@@ -211,13 +211,6 @@ t.test('an unwritable folder limits the memory to one run of vision', async (t) 
   t.equal(runs.start().postponedReason, undefined, 'the next life tries it');
 });
 
-t.test('the stored reason is cut to a thousand characters', async (t) => {
-  const runs = new ElementRuns(t);
-  runs.start().failed('x'.repeat(5000));
-  const { length } = runs.start().postponedReason ?? '';
-  t.ok(length > 1000 && length < 1100, String(length));
-});
-
 t.test('a failure applies only to the same element, model, size and property', async (t) => {
   const runs = new ElementRuns(t);
   runs.start().failed('compiled for another chip');

@@ -8,6 +8,7 @@ import { Tracker } from '../../agent/vision/track/tracker.ts';
 import { cpuMsOfRuns } from '../lib/cpu-time.ts';
 import { masking } from '../lib/pictures.ts';
 import { randomOf } from '../lib/random.ts';
+import { rectangle } from '../lib/shapes.ts';
 
 const SOURCE = { widthPx: 832, heightPx: 512 };
 const INPUT = { widthPx: 416, heightPx: 256 };
@@ -102,12 +103,7 @@ t.test('a far small person, a slow one and one at night are seen to move', async
 });
 
 t.test('motion under a privacy mask is ignored', async (t) => {
-  const polygon: [number, number][] = [
-    [0, 0],
-    [0.5, 0],
-    [0.5, 1],
-    [0, 1],
-  ];
+  const polygon = rectangle(0, 0, 0.5, 1);
   const motion = new Motion();
   const bare = filming(2);
   const mask = masking([{ id: 'window', polygon }]);
@@ -178,28 +174,6 @@ t.test('a held track lives for minutes without being missed, and keeps its numbe
   t.equal(heldTrack?.seen, false, 'and does not bring it back either');
   for (let ms = 5600; ms <= 8000; ms += EVERY_MS) tracker.update({ ...frame, atMs: atMs + ms }, []);
   t.same(tracker.update({ ...frame, atMs: atMs + 8200 }, []), [], 'two seconds of looking forget it');
-});
-
-t.test('half of the frames give the same tracks in the same time', async (t) => {
-  const film = filming(0);
-  const frame = film(0, []);
-  const confirmedAt = [100, 200, 400].map((everyMs) => {
-    const tracker = new Tracker();
-    for (let atMs = 0; atMs < 6000; atMs += everyMs) {
-      const x = 100 + 60 * (atMs / 1000);
-      const person: Detection = {
-        xyxyPx: [x, 200, x + 60, 340],
-        score: 0.8,
-        label: 'person',
-        group: 'person',
-      };
-      const tracks = tracker.update({ ...frame, atMs }, [person]);
-      if (atMs > 5000) return { ids: tracks.map(({ id }) => id), firstMs: tracks[0]?.firstMs };
-    }
-    return {};
-  });
-  t.same(confirmedAt, [confirmedAt[0], confirmedAt[0], confirmedAt[0]]);
-  t.match(confirmedAt[0], { ids: [1], firstMs: 0 });
 });
 
 t.test('a car that stops is waited for until it is sure, and then held', async (t) => {

@@ -11,9 +11,10 @@ import type { MaskConfig } from '../../agent/contract/config.ts';
 import { placementOf } from '../../agent/contract/letterbox.ts';
 import type { FromVision, VisionSettings } from '../../agent/contract/link.ts';
 import { VisionProcess } from '../../agent/supervisor/vision-process.ts';
-import { Camera } from '../../agent/vision/camera/camera.ts';
+import { testCamera } from '../lib/camera.ts';
 import { encodedClip } from '../lib/encoded-clip.ts';
 import { STREET_CLIP } from '../lib/paths.ts';
+import { rectangle } from '../lib/shapes.ts';
 import { BARE_PERMIT, bareSettings } from '../lib/vision.ts';
 
 const skip = existsSync(STREET_CLIP) ? false : 'no .cache/vtest.avi: run scripts/setup';
@@ -27,12 +28,7 @@ const INPUT = { widthPx: 416, heightPx: 256 };
 const FINE = { widthPx: 832, heightPx: 512 };
 /** A person of the clip, with a margin: frame after its start, and place. */
 const PERSON = { frame: 30, crop: '64:124:616:240' };
-const EVERYWHERE: MaskConfig['polygon'] = [
-  [0, 0],
-  [1, 0],
-  [1, 1],
-  [0, 1],
-];
+const EVERYWHERE = rectangle(0, 0, 1, 1);
 
 /**
  * Makes a clip: 6 s at 5 frames a second of the clip's first picture, held still, with the person as `filter` places
@@ -48,18 +44,10 @@ function paint(filter: string): string {
   return encodedClip([...still(street), ...still(person), '-filter_complex', overlay, '-c:v', 'ffv1']);
 }
 
-function rectangle(id: string, [left, top, right, bottom]: readonly number[]): MaskConfig {
+function maskOver(id: string, [left, top, right, bottom]: readonly number[]): MaskConfig {
   const [x1, x2] = [left, right].map((x = 0) => x / SOURCE.widthPx) as [number, number];
   const [y1, y2] = [top, bottom].map((y = 0) => y / SOURCE.heightPx) as [number, number];
-  return {
-    id,
-    polygon: [
-      [x1, y1],
-      [x2, y1],
-      [x2, y2],
-      [x1, y2],
-    ],
-  };
+  return { id, polygon: rectangle(x1, y1, x2, y2) };
 }
 
 interface VisionOutput {
@@ -140,7 +128,7 @@ const DOWN = "overlay=x=60:y='300+2*floor(8*t)':shortest=1";
 
 void t.test('a person under a mask causes no detection, track, motion or trace', { skip }, async (t) => {
   const [walk, nobody] = [paint(WALK), paint(NOBODY)];
-  const masks = [rectangle('lawn', [32, 352, 336, 528])];
+  const masks = [maskOver('lawn', [32, 352, 336, 528])];
   const inside = ([x1, y1, x2, y2]: readonly [number, number, number, number]): boolean =>
     x1 > 32 && x2 < 336 && y1 > 352 && y2 < 528;
 
@@ -167,7 +155,7 @@ void t.test('a person under a mask causes no detection, track, motion or trace',
 
 void t.test('a person half under a mask is reported by the other half only', { skip }, async (t) => {
   const clips = [DOWN, `${DOWN},drawbox=x=40:y=280:w=52:h=280:color=magenta:t=fill`];
-  const masks = [rectangle('left', [32, 272, 92, 568])];
+  const masks = [maskOver('left', [32, 272, 92, 568])];
   const [person, half] = clips.map(paint) as [string, string];
   const [one, other] = [await outputOf(t, person, masks), await outputOf(t, half, masks)];
   t.equal(unlike(one, other), undefined, 'what he looks like under it changes nothing');
@@ -183,18 +171,7 @@ void t.test("the camera's output is black under a mask and unchanged elsewhere",
   ];
   type PictureSet = Readonly<Record<'frame' | 'still' | 'fine', Buffer>>;
   const framesOf = async (masks: MaskConfig[]): Promise<PictureSet[]> => {
-    const camera = new Camera({
-      source: `file:${STREET_CLIP}`,
-      fps: 5,
-      input: INPUT,
-      masks,
-      mode: 'replay',
-      clock: systemClock,
-      log,
-      onOpened: () => undefined,
-      onLost: () => undefined,
-    });
-    t.teardown(() => camera.stop());
+    const camera = testCamera(t, { source: `file:${STREET_CLIP}`, masks });
     await camera.start();
     const out: PictureSet[] = [];
     camera.wantFine(Number.POSITIVE_INFINITY);

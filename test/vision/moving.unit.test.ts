@@ -10,6 +10,7 @@ import { MovingCells } from '../../agent/vision/observe/moving.ts';
 import { fillTouched, gridOf } from '../../agent/vision/redact/cells.ts';
 import { movingCells } from '../../agent/vision/redact/moving.ts';
 import { isTouched, masking, paintGrey } from '../lib/pictures.ts';
+import { rectangle } from '../lib/shapes.ts';
 
 const CAMERA: SizePx = { widthPx: 832, heightPx: 512 };
 const INPUT: SizePx = { widthPx: 416, heightPx: 256 };
@@ -95,12 +96,7 @@ t.test('an object that has stood for ten minutes belongs to the street', async (
 });
 
 t.test('masked areas are ignored, and a source of another size starts again', async (t) => {
-  const polygon: [number, number][] = [
-    [0.5, 0],
-    [1, 0],
-    [1, 1],
-    [0.5, 1],
-  ];
+  const polygon = rectangle(0.5, 0, 1, 1);
   const cells = new MovingCells();
   const mask = masking([{ id: 'house', polygon }]);
   for (let i = 0; i < 20; i += 1) cells.update(mask(frame(i * STEP_MS, [])));

@@ -9,19 +9,12 @@ import type { Detection, Track } from '../../agent/contract/picture.ts';
 import { VisionStatus } from '../../agent/supervisor/status.ts';
 import { Observer } from '../../agent/vision/observe/observer.ts';
 import { TrackPlaces, type TrackPlacesOptions } from '../../agent/vision/observe/track-places.ts';
+import { rectangle } from '../lib/shapes.ts';
 
 const SOURCE = { widthPx: 1000, heightPx: 500 };
 /** A person of 100 px: positions within 10 px of a border are not clear. */
 const HEIGHT_PX = 100;
-const ZONE = {
-  id: 'court',
-  polygon: [
-    [0.3, 0.4],
-    [0.7, 0.4],
-    [0.7, 0.8],
-    [0.3, 0.8],
-  ] as [number, number][],
-};
+const ZONE = { id: 'court', polygon: rectangle(0.3, 0.4, 0.7, 0.8) };
 const LINE = { id: 'kerb', from: [0.2, 0.5] as [number, number], to: [0.8, 0.5] as [number, number] };
 
 function trackAt(x: number, y: number, changes: Partial<Track> = {}): Track {
@@ -166,12 +159,7 @@ t.test('zone: the memory of a track ends with the track', async (t) => {
 });
 
 t.test('zone: a box cut off by the frame’s edge is in the zone at that edge', async (t) => {
-  const polygon: [number, number][] = [
-    [0, 0.08],
-    [1, 0.08],
-    [1, 1],
-    [0, 1],
-  ];
+  const polygon = rectangle(0, 0.08, 1, 1);
   const { tracks } = along({ zones: [{ id: 'yard', polygon }] }, [
     trackAt(500, 500),
     trackAt(500, 520),
@@ -179,12 +167,7 @@ t.test('zone: a box cut off by the frame’s edge is in the zone at that edge', 
     trackAt(500, 30),
   ]);
   t.same(tracks.map(inZone), [true, true, true, false]);
-  const short: [number, number][] = [
-    [0, 0.08],
-    [1, 0.08],
-    [1, 0.9],
-    [0, 0.9],
-  ];
+  const short = rectangle(0, 0.08, 1, 0.9);
   t.notOk(inZone(along({ zones: [{ id: 'yard', polygon: short }] }, [trackAt(500, 500)]).tracks[0]));
 });
 
@@ -285,16 +268,6 @@ t.test('only the frame that confirms a track reports its earlier places', async 
   t.same(tracks[0]?.before, places, 'within the frame');
   t.ok(tracks[0] !== undefined && Value.Check(ObservedTrack, tracks[0]));
   t.notOk(tracks.slice(1).some((track) => track === undefined || 'before' in track));
-});
-
-t.test('observations have room for 512 crossings; further ones are counted', async (t) => {
-  const lines = Array.from({ length: 64 }, (_, i) => ({ ...LINE, id: `kerb-${i}` }));
-  const places = new TrackPlaces({ zones: [], lines });
-  const crowd = (y: number): Track[] => Array.from({ length: 10 }, (_, i) => trackAt(500, y, { id: i + 1 }));
-  places.update({ atMs: 0, source: SOURCE }, crowd(200));
-  const after = places.update({ atMs: 200, source: SOURCE }, crowd(300));
-  t.equal(after.crossings.length, 512);
-  t.equal(places.crossingsDropped, 640 - 512);
 });
 
 t.test('dropped items are counted, and reach the health report over all runs of vision', async (t) => {

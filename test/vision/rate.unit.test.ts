@@ -3,6 +3,7 @@ import t from 'tap';
 import type { Glimpse, Track } from '../../agent/contract/picture.ts';
 import { RateControl } from '../../agent/vision/schedule/rate-control.ts';
 import { FPS_MAX, WantedRate } from '../../agent/vision/schedule/wanted-rate.ts';
+import { rectangle } from '../lib/shapes.ts';
 
 const SOURCE = { widthPx: 832, heightPx: 512 };
 const INPUT = { widthPx: 416, heightPx: 256 };
@@ -93,12 +94,7 @@ t.test('fast objects at a line raise the rate; walkers and objects off the line 
 
 t.test('a fast object in a zone gets three detector runs where the rate allows it', async (t) => {
   const zoneOf = (width: number): WantedRate => {
-    const polygon: [number, number][] = [
-      [0.5, 0],
-      [0.5 + width, 0],
-      [0.5 + width, 1],
-      [0.5, 1],
-    ];
+    const polygon = rectangle(0.5, 0, 0.5 + width, 1);
     return new WantedRate({ zones: [{ id: 'zone', polygon }], lines: [], usualFps: 5 });
   };
   const wide = passingRates(zoneOf(0.12), 0, 120, 130);

@@ -1,8 +1,8 @@
 /**
  * Searches published pictures for people. Real clips go through the camera, the real detector, the tracker, the
  * background and the redactor. The output is compared with the ground truth, and searched for people who were painted
- * in colours that occur nowhere else. The ordinary run takes 300 frames of one clip; VIGIE_TEST_RUN=full takes three clips
- * whole, as often as a figure is given for.
+ * in colours that occur nowhere else. The default run has the painted person alone, for half a minute; `--all` also takes 300
+ * frames of one clip, and `--full` three clips whole, as often as a figure is given for.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,9 +12,9 @@ import {
   measureRedaction,
   redactionTable,
 } from '../../scripts/programs/evaluate/redaction.ts';
-import { FULL, unlessFull } from '../lib/run.ts';
 import { PAINTED_FPS, paintedClip, paintedPixels } from '../lib/painted-clip.ts';
 import { evaluationData, STREET_CLIP, scratch } from '../lib/paths.ts';
+import { ALL, FULL, unlessAll, unlessFull } from '../lib/run.ts';
 
 const truth = evaluationData('gt', 'pets09-s2l1.txt');
 const noStreet = existsSync(STREET_CLIP) ? false : `${STREET_CLIP} is absent: scripts/setup fetches it`;
@@ -30,7 +30,8 @@ process.env['ORT_DISABLE_TELEMETRY'] = '1';
 // The full run takes some minutes on a quiet machine.
 t.setTimeout(900_000);
 for (const sequence of knownRedactionSequences(evaluationData('.').file)) {
-  const skip = (SKIPS[sequence.name] ?? 'an unknown sequence') || (sequence.name !== ORDINARY && unlessFull);
+  const skip =
+    (SKIPS[sequence.name] ?? 'an unknown sequence') || (sequence.name === ORDINARY ? unlessAll : unlessFull);
   const expectation =
     sequence.truth === undefined
       ? 'the hidden ratio is reported'
@@ -59,11 +60,12 @@ for (const sequence of knownRedactionSequences(evaluationData('.').file)) {
 t.test('a person painted in a unique colour is in no published picture', { skip: noStreet }, async (t) => {
   const dir = scratch(t);
   const stillsDir = join(dir, 'stills');
-  // Ten seconds of an empty street, a walk across the lawn, a minute of standing, and the departure.
-  const seconds = 105;
+  // Ten seconds of an empty street, a walk across the lawn, a time of standing (a minute in `--all`), the departure.
+  const goesS = ALL ? 81 : 24;
+  const seconds = goesS + (ALL ? 24 : 6);
   const clip = await paintedClip(dir, seconds, (s) => {
-    if (s < 10 || s >= 101) return undefined;
-    return [s < 20 ? -64 + (s - 10) * 36 : s < 81 ? 296 : 296 + (s - 81) * 36, 380];
+    if (s < 10 || s >= goesS + 20) return undefined;
+    return [s < 20 ? -64 + (s - 10) * 36 : s < goesS ? 296 : 296 + (s - goesS) * 36, 380];
   });
   const sequence = { name: 'painted', clip, truth: undefined, passes: 1 };
   const { pictures } = await measureRedaction(sequence, { stillsDir, say: () => undefined });

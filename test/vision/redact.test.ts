@@ -2,7 +2,6 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
-import type { Sharp } from 'sharp';
 import t from 'tap';
 import type { MaskConfig } from '../../agent/contract/config.ts';
 import type { PointNorm, SizePx, XyxyNorm, XyxyPx } from '../../agent/contract/geometry.ts';
@@ -12,7 +11,10 @@ import type { RedactedJpeg } from '../../agent/contract/redacted-jpeg.ts';
 import { SHOWN } from '../../agent/vision/redact/compose.ts';
 import type { Place, Subject } from '../../agent/vision/redact/marks.ts';
 import { Redactor } from '../../agent/vision/redact/redactor.ts';
-import { stillFrom } from '../lib/pictures.ts';
+import { stillFrom, trackOf } from '../lib/pictures.ts';
+import { ALL, unlessAll } from '../lib/run.ts';
+import { rectangle } from '../lib/shapes.ts';
+import { noiseBytes, pixelsOf, planesOf, sharpOf, stillOf } from '../lib/stills.ts';
 
 const SMALL: SizePx = { widthPx: 768, heightPx: 640 };
 const LARGE: SizePx = { widthPx: 1920, heightPx: 1080 };
@@ -23,43 +25,16 @@ const ZONE: PointNorm[] = [
 ];
 const NOTHING = { focus: [] };
 
-/** Noise on top of a slope, the same for the same seed (xorshift32). `grain`: 0 (smooth) to 255. */
+/** Noise on top of a slope, the same for the same seed. `grain`: 0 (smooth) to 255. */
 function picture({ widthPx, heightPx }: SizePx, seed: number, grain: number): Buffer {
-  const rgb = Buffer.alloc(widthPx * heightPx * 3);
   const row = 3 * widthPx;
-  let state = seed | 1;
-  for (let i = 0; i < rgb.length; i += 1) {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    const slope = (i % row) / row + i / rgb.length;
-    rgb[i] = Math.round((slope / 2) * (255 - grain)) + ((state & 255) * grain) / 255;
-  }
-  return rgb;
-}
-
-/** Loads sharp as late as the program does, which the first test checks. */
-async function sharpOf(rgb: Buffer, { widthPx, heightPx }: SizePx): Promise<Sharp> {
-  const { default: sharp } = await import('sharp');
-  return sharp(rgb, { raw: { width: widthPx, height: heightPx, channels: 3 } });
-}
-
-/** A still whose blocks of 8 × 8 px are coded independently: a change stays within the blocks that it touches. */
-async function stillOf(
-  rgb: Buffer,
-  source: SizePx,
-  masks: MaskConfig[] = [],
-): Promise<Still & { jpeg: Uint8Array }> {
-  const jpeg = await (await sharpOf(rgb, source))
-    .jpeg({ quality: 97, chromaSubsampling: '4:4:4' })
-    .toBuffer();
-  return { ...stillFrom(jpeg, source, { masks }), jpeg };
-}
-
-async function pixelsOf(jpeg: Uint8Array): Promise<{ rgb: Buffer; size: SizePx }> {
-  const { default: sharp } = await import('sharp');
-  const { data, info } = await sharp(jpeg).raw().toBuffer({ resolveWithObject: true });
-  return { rgb: data, size: { widthPx: info.width, heightPx: info.height } };
+  const noise = noiseBytes(row * heightPx, seed);
+  return Buffer.from(
+    noise.map((level, i) => {
+      const slope = (i % row) / row + i / noise.length;
+      return Math.round((slope / 2) * (255 - grain)) + (level * grain) / 255;
+    }),
+  );
 }
 
 function person(...xyxyPx: XyxyPx): Detection {
@@ -68,17 +43,8 @@ function person(...xyxyPx: XyxyPx): Detection {
 function sure(detection: Detection): Detection {
   return { ...detection, score: 0.7 };
 }
-function track(id: number, { group, label, xyxyPx }: Detection): Track {
-  const facts = {
-    score: 0.7,
-    bestScore: 0.7,
-    velocityPxPerS: [0, 0],
-    firstMs: 0,
-    lastMs: 1000,
-    seen: true,
-  } as const;
-  return { ...facts, id, group, label, xyxyPx };
-}
+const track = (id: number, { group, label, xyxyPx }: Detection): Track =>
+  trackOf(xyxyPx, { id, group, label, lastMs: 1000 });
 
 interface FrameContent {
   readonly detections?: readonly Detection[];
@@ -112,26 +78,6 @@ function focusOn(xyxyNorm: XyxyNorm, group: 'person' | 'bag' | null, id = 1): Fo
   return { xyxyNorm, velocityNormPerS: [0, 0], ...object };
 }
 
-/** A camera's picture in planes, from which a place is learnt (ITU-T T.871). */
-function planesOf(rgb: Uint8Array, size: SizePx): YuvPlanes {
-  const { widthPx, heightPx } = size;
-  const [strideY, strideUv] = [widthPx, (widthPx + 1) >> 1];
-  const y = new Uint8Array(strideY * heightPx);
-  const [u, v] = [0, 1].map(() => new Uint8Array(strideUv * ((heightPx + 1) >> 1))) as [
-    Uint8Array,
-    Uint8Array,
-  ];
-  for (let i = 0; i < y.length; i += 1) {
-    const [r, g, b] = [rgb[i * 3] ?? 0, rgb[i * 3 + 1] ?? 0, rgb[i * 3 + 2] ?? 0];
-    const luma = 0.299 * r + 0.587 * g + 0.114 * b;
-    y[i] = luma;
-    const at = (Math.floor(i / widthPx) >> 1) * strideUv + ((i % widthPx) >> 1);
-    u[at] = 128 + (b - luma) / 1.772;
-    v[at] = 128 + (r - luma) / 1.402;
-  }
-  return { size, y, u, v, strideY, strideUv };
-}
-
 /** Frames without people before the place, long enough for it to be learnt. */
 async function emptyPlace(still: Still, size: SizePx): Promise<FrameContent[]> {
   const planes = planesOf((await still.pixels(size)).rgb, size);
@@ -153,17 +99,9 @@ function changedWhere(
   return result;
 }
 
-function rectangle(id: string, [x1, y1, x2, y2]: XyxyPx, { widthPx, heightPx }: SizePx): MaskConfig {
+function maskOver(id: string, [x1, y1, x2, y2]: XyxyPx, { widthPx, heightPx }: SizePx): MaskConfig {
   const [left, right, top, bottom] = [x1 / widthPx, x2 / widthPx, y1 / heightPx, y2 / heightPx];
-  return {
-    id,
-    polygon: [
-      [left, top],
-      [right, top],
-      [right, bottom],
-      [left, bottom],
-    ],
-  };
+  return { id, polygon: rectangle(left, top, right, bottom) };
 }
 
 t.test('snapshots need a detector frame, and sharp is loaded by the first one only', async (t) => {
@@ -287,9 +225,9 @@ t.test('two stills that differ only in a hidden area become the same file', asyn
         other[(y * size.widthPx + x) * 3 + i] = ((one[(y * size.widthPx + x) * 3 + i] ?? 0) + 128) % 256;
       return (await redactor.redact(await stillOf(other, size), subject)).sha256 !== a.sha256;
     }),
-    { numRuns: 60 },
+    { numRuns: ALL ? 60 : 20 },
   );
-  t.ok(Math.min(counts.cleanPlate, counts.mosaic, counts.controls) >= 3, JSON.stringify(counts));
+  t.ok(Math.min(counts.cleanPlate, counts.mosaic, counts.controls) >= 1, JSON.stringify(counts));
 });
 
 t.test('no pixel of a box or its margin affects the scaled-down file either', async (t) => {
@@ -320,7 +258,7 @@ t.test('no pixel of a box or its margin affects the scaled-down file either', as
       const [a, b] = [await redactor.redact(still, NOTHING), await redactor.redact(other, NOTHING)];
       return a.widthPx === 1280 && a.sha256 === b.sha256;
     }),
-    { numRuns: 12 },
+    { numRuns: ALL ? 12 : 1 },
   );
   t.pass('holds for every scene tried');
   // With its margin of 48 px the box ends where blocks of the camera's picture and cells of the small one do.
@@ -337,11 +275,11 @@ t.test('no pixel of a box or its margin affects the scaled-down file either', as
 });
 
 t.test('masked pixels affect no snapshot, at full size and scaled down', async (t) => {
-  for (const source of [SMALL, LARGE]) {
+  for (const source of ALL ? [SMALL, LARGE] : [SMALL]) {
     const hidden: XyxyPx = [160, 240, 480, 560];
     // Scaled down, the mask's edge is that of the change; at full size it cuts blocks.
     const masked: XyxyPx = source === LARGE ? hidden : [157, 237, 483, 563];
-    const masks = [rectangle('window', masked, source)];
+    const masks = [maskOver('window', masked, source)];
     // One is drawn as a figure, and the frame of the event's subject runs through the mask too.
     const people = [person(180, 300, 240, 600), sure(person(400, 300, 520, 600))];
     const focus = [focusOn([0.1, 0.1, 0.3, 0.9], 'bag')];
@@ -350,11 +288,11 @@ t.test('masked pixels affect no snapshot, at full size and scaled down', async (
     for (let y = hidden[1]; y < hidden[3]; y += 1) {
       other.fill(255, (y * source.widthPx + hidden[0]) * 3, (y * source.widthPx + hidden[2]) * 3);
     }
-    const before = await snapshot(await stillOf(one, source, masks), people, focus);
-    const after = await snapshot(await stillOf(other, source, masks), people, focus);
+    const before = await snapshot(await stillOf(one, source, { masks }), people, focus);
+    const after = await snapshot(await stillOf(other, source, { masks }), people, focus);
     t.equal(before.sha256, after.sha256, `${source.widthPx}: byte by byte`);
     const outside = Buffer.from(one).fill(255, 0, source.widthPx * 30);
-    const altered = await snapshot(await stillOf(outside, source, masks), people, focus);
+    const altered = await snapshot(await stillOf(outside, source, { masks }), people, focus);
     t.not(before.sha256, altered.sha256, `${source.widthPx}: while a change elsewhere is seen`);
     t.match(before.redaction, { figures: 1, cleanPlate: { ratio: 0, maxAgeS: 0 }, masks: 1 });
     t.ok(before.redaction.mosaicShare > 0.02);
@@ -435,7 +373,7 @@ t.test('a snapshot contains no metadata of the still', async (t) => {
   t.equal(asTold.sha256, asIs.sha256, 'an orientation tag turns nothing: boxes would miss');
 });
 
-t.test('a snapshot has at most 1280 px and 150 kB, whatever the picture', async (t) => {
+t.test('a snapshot has at most 1280 px and 150 kB, whatever the picture', { skip: unlessAll }, async (t) => {
   const cases: [string, SizePx, number, SizePx | undefined][] = [
     ['a quiet scene keeps its size', SMALL, 10, SMALL],
     ['a large quiet scene is scaled', LARGE, 10, { widthPx: 1280, heightPx: 720 }],
@@ -464,36 +402,4 @@ t.test('a snapshot has at most 1280 px and 150 kB, whatever the picture', async 
   const last = await snapshot(await stillOf(Buffer.from(harsh), source), []);
   t.equal(last.widthPx, 320, 'black and white noise needs the last step');
   t.ok(last.bytes.length <= 150_000, `and fits: ${last.bytes.length} bytes`);
-});
-
-/** CPU of this process, all threads, per run of `work`, ms. */
-async function cpuMsOf(runs: number, work: (run: number) => unknown): Promise<number> {
-  const start = process.cpuUsage();
-  for (let run = 0; run < runs; run += 1) await work(run);
-  const { user, system } = process.cpuUsage(start);
-  return (user + system) / 1000 / runs;
-}
-
-t.test('remembering the detections of a frame costs less than 0.1 CPU-ms', async (t) => {
-  const people = (source: SizePx): Detection[] =>
-    Array.from({ length: 24 }, (_, i) => {
-      const left = (source.widthPx / 26) * i;
-      return person(left, source.heightPx / 3, left + source.widthPx / 20, source.heightPx / 2);
-    });
-  for (const source of [{ widthPx: 768, heightPx: 576 }, LARGE]) {
-    const redactor = redactorFor(source, [{}]);
-    const detections = people(source);
-    const rememberMs = await cpuMsOf(5000, (run) => {
-      redactor.remember({ source, atMs: 2000 + run * 200, wallMs: 0 }, detections, []);
-    });
-    const still = { ...(await stillOf(picture(source, 4, 10), source)), atMs: 2000 + 4999 * 200 };
-    await redactor.redact(still, NOTHING);
-    const redactMs = await cpuMsOf(10, () => redactor.redact(still, NOTHING));
-    t.comment(
-      `${source.widthPx}×${source.heightPx}, 24 boxes: remember ${rememberMs.toFixed(4)} CPU-ms a frame, ` +
-        `redact ${redactMs.toFixed(1)} CPU-ms a snapshot`,
-    );
-    // A hundredth of the 10 ms that the detector takes for the same frame; ten times what it takes here.
-    t.ok(rememberMs < 0.1, `${rememberMs.toFixed(4)} ms a frame`);
-  }
 });

@@ -3,11 +3,18 @@ import fc from 'fast-check';
 import t from 'tap';
 import type { PointNorm, SizePx, XyxyPx } from '../../agent/contract/geometry.ts';
 import { PrivacyMasks } from '../../agent/vision/camera/mask.ts';
-import { Canvas, type Colour, textSize } from '../../agent/vision/redact/canvas.ts';
+import { Canvas, type Colour } from '../../agent/vision/redact/canvas.ts';
 import { CELL_PX, COARSE, type Grid, gridOf, HIDDEN, LIVE } from '../../agent/vision/redact/cells.ts';
-import { drawFigure, drawNumber } from '../../agent/vision/redact/figures.ts';
+import { drawFigure } from '../../agent/vision/redact/figures.ts';
 import { drawLegend } from '../../agent/vision/redact/legend.ts';
 import { type CoarseBox, coarsen, fillUnknown, vehicleBlockPx } from '../../agent/vision/redact/mosaic.ts';
+import { isTouched } from '../lib/pictures.ts';
+import { ALL } from '../lib/run.ts';
+import { rectangle } from '../lib/shapes.ts';
+import { noiseBytes } from '../lib/stills.ts';
+
+/** Number of scenes that each property is tried on. */
+const RUNS = ALL ? 200 : 50;
 
 const side = fc.integer({ min: 1, max: 300 });
 const anySize: fc.Arbitrary<SizePx> = fc.record({ widthPx: side, heightPx: side });
@@ -29,17 +36,6 @@ const anyScene: fc.Arbitrary<Scene> = fc.record({
   openRatio: fc.constantFrom(0, 0.02, 0.5, 1),
 });
 
-/** Reproducible bytes of a seed (xorshift32). */
-function noise(count: number, seed: number): Uint8Array {
-  let state = seed | 1;
-  return Uint8Array.from({ length: count }, () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return state & 255;
-  });
-}
-
 function forEachPixel(size: SizePx, visit: (x: number, y: number, index: number) => void): void {
   for (let y = 0; y < size.heightPx; y += 1) {
     for (let x = 0; x < size.widthPx; x += 1) visit(x, y, (y * size.widthPx + x) * 3);
@@ -51,12 +47,8 @@ function cellAt({ columns }: Grid, x: number, y: number): number {
 }
 
 /** 1 for the cells of which any part lies in a box. */
-function cellsIn([x1, y1, x2, y2]: XyxyPx, { columns, rows }: Grid): Uint8Array {
-  return Uint8Array.from({ length: columns * rows }, (_, cell) => {
-    const [x, y] = [(cell % columns) * CELL_PX, Math.floor(cell / columns) * CELL_PX];
-    return x < x2 && x + CELL_PX > x1 && y < y2 && y + CELL_PX > y1 ? 1 : 0;
-  });
-}
+const cellsIn = (box: XyxyPx, grid: Grid): Uint8Array =>
+  Uint8Array.from({ length: grid.columns * grid.rows }, (_, cell) => (isTouched(grid, cell, box) ? 1 : 0));
 
 /** A scene in which the cells in a box show nothing, and some of the others neither. */
 function sceneOf({ size, boxes, seed, openRatio }: Scene) {
@@ -65,7 +57,7 @@ function sceneOf({ size, boxes, seed, openRatio }: Scene) {
   const unknown = Uint8Array.from({ length: grid.columns * grid.rows }, (_, cell) =>
     inBoxes.some((cells) => cells[cell] === 1) ? 1 : 0,
   );
-  const chance = noise(unknown.length, seed + 1);
+  const chance = noiseBytes(unknown.length, seed + 1);
   const open = unknown.map((hidden, cell) => (hidden === 0 && (chance[cell] ?? 0) / 256 < openRatio ? 1 : 0));
   return { grid, inBoxes, unknown, open };
 }
@@ -75,9 +67,9 @@ t.test('hiding blocks: no hidden pixel affects them, and public pixels stay', as
     fc.property(anyScene, (scene) => {
       const { size, boxes, seed } = scene;
       const { grid, unknown, open } = sceneOf(scene);
-      const before = noise(size.widthPx * size.heightPx * 3, seed);
+      const before = noiseBytes(size.widthPx * size.heightPx * 3, seed);
       const other = before.slice();
-      const altered = noise(before.length, seed + 2);
+      const altered = noiseBytes(before.length, seed + 2);
       forEachPixel(size, (x, y, index) => {
         if (open[cellAt(grid, x, y)] === 0) other.set(altered.subarray(index, index + 3), index);
       });
@@ -93,7 +85,7 @@ t.test('hiding blocks: no hidden pixel affects them, and public pixels stay', as
       });
       return good;
     }),
-    { numRuns: 200 },
+    { numRuns: RUNS },
   );
   t.pass('holds for every scene tried');
 });
@@ -104,7 +96,7 @@ t.test('hiding blocks: their side is a fifth of the box’s, in the mean colour 
       const { size, boxes, seed } = scene;
       const { grid, inBoxes, unknown, open } = sceneOf(scene);
       // Cells of one colour each: their means are known.
-      const colours = noise(unknown.length * 3, seed);
+      const colours = noiseBytes(unknown.length * 3, seed);
       const rgb = new Uint8Array(size.widthPx * size.heightPx * 3);
       forEachPixel(size, (x, y, index) => {
         const cell = cellAt(grid, x, y);
@@ -124,7 +116,7 @@ t.test('hiding blocks: their side is a fifth of the box’s, in the mean colour 
       });
       return good;
     }),
-    { numRuns: 200 },
+    { numRuns: RUNS },
   );
   t.pass('holds for every scene tried');
 });
@@ -162,7 +154,7 @@ t.test('coarse blocks: each is the mean of its own pixels, and nothing finer', a
     fc.property(anyScene, coarseBox, ({ size, seed }, one) => {
       const grid = gridOf(size);
       const cells = cellsIn(one.box, grid).map((inside) => (inside === 1 ? COARSE : LIVE));
-      const after = noise(size.widthPx * size.heightPx * 3, seed);
+      const after = noiseBytes(size.widthPx * size.heightPx * 3, seed);
       const [expected, turned] = [after.slice(), after.slice()];
       for (const pixels of blocksOf(size, grid, cells, one)) {
         const sum = (channel: number): number =>
@@ -177,7 +169,7 @@ t.test('coarse blocks: each is the mean of its own pixels, and nothing finer', a
       for (const rgb of [after, turned]) coarsen(rgb, grid, cells, [one]);
       return Buffer.compare(after, expected) === 0 && Buffer.compare(turned, expected) === 0;
     }),
-    { numRuns: 100 },
+    { numRuns: RUNS },
   );
   t.pass('holds for every scene tried');
 });
@@ -190,7 +182,7 @@ t.test('coarse blocks: every block of every box has one colour, however boxes ov
       const cells = new Uint8Array(grid.columns * grid.rows).map((_, cell) =>
         inBoxes.some((inside) => inside[cell] === 1) ? (cell % 7 === 0 ? HIDDEN : COARSE) : LIVE,
       );
-      const before = noise(size.widthPx * size.heightPx * 3, seed);
+      const before = noiseBytes(size.widthPx * size.heightPx * 3, seed);
       const after = before.slice();
       coarsen(after, grid, cells, boxes);
       let good = boxes.every((one) =>
@@ -203,7 +195,7 @@ t.test('coarse blocks: every block of every box has one colour, however boxes ov
       });
       return good;
     }),
-    { numRuns: 100 },
+    { numRuns: RUNS },
   );
   t.pass('holds for every scene tried');
 });
@@ -294,7 +286,7 @@ t.test('mask: every touched pixel is black, and none farther than requested', as
       });
       return good;
     }),
-    { numRuns: 300 },
+    { numRuns: RUNS },
   );
   t.pass('holds for every polygon tried');
 });
@@ -309,20 +301,10 @@ t.test('mask: known pixels are exact', async (t) => {
     );
   };
   // x from 2.4 to 4.8, y from 1.2 to 2.2
-  const partial: PointNorm[] = [
-    [0.3, 0.3],
-    [0.6, 0.3],
-    [0.6, 0.55],
-    [0.3, 0.55],
-  ];
+  const partial = rectangle(0.3, 0.3, 0.6, 0.55);
   t.same(blackOf(partial), ['........', '..###...', '..###...', '........'], 'partly covered pixels count');
   t.same(blackOf(partial, 1), ['.#####..', '.#####..', '.#####..', '.#####..']);
-  const everything: PointNorm[] = [
-    [0, 0],
-    [1, 0],
-    [1, 1],
-    [0, 1],
-  ];
+  const everything = rectangle(0, 0, 1, 1);
   t.same(blackOf(everything), Array(4).fill('########'));
 });
 
@@ -340,86 +322,6 @@ function canvasOf(size: SizePx, grey = 0) {
   };
   return { rgb, canvas: new Canvas(rgb, size), paintedPixels };
 }
-
-t.test('signs: a frame surrounds a box within the picture', async (t) => {
-  const { rgb, canvas, paintedPixels } = canvasOf({ widthPx: 40, heightPx: 30 });
-  canvas.frame([10, 10, 20, 20], 2, INK);
-  t.equal(paintedPixels().length, 14 * 14 - 10 * 10);
-  t.ok(paintedPixels().every(([x, y]) => x < 10 || x >= 20 || y < 10 || y >= 20));
-  const before = rgb.slice();
-  canvas.frame([60, 60, 70, 70], 2, INK);
-  t.same(rgb, before, 'a box outside is not drawn');
-  canvas.frame([-50, -50, 100, 100], 2, INK);
-  t.equal(rgb[0], 250, 'a box larger than the picture is framed at its edge');
-});
-
-t.test('signs: a line has no gaps, or is dotted, and stays in the picture', async (t) => {
-  const size: SizePx = { widthPx: 60, heightPx: 40 };
-  const unit = fc.double({ min: 0, max: 1, noNaN: true });
-  fc.assert(
-    fc.property(
-      fc.array(fc.tuple(unit, unit), { minLength: 2, maxLength: 4 }),
-      fc.integer({ min: 1, max: 4 }),
-      (points, linePx) => {
-        const { canvas, paintedPixels: readPixels } = canvasOf(size);
-        canvas.line(points, linePx, 1, INK);
-        const pixels = readPixels();
-        const distance = ([x, y]: [number, number], i: number): number =>
-          toEdge(points.slice(i, i + 2), size, x + 0.5, y + 0.5);
-        const near = pixels.every((pixel) =>
-          points.slice(1).some((_, i) => distance(pixel, i) <= 1.5 * linePx + 1),
-        );
-        const gapless = points.slice(1).every(([bx, by], i) => {
-          const [ax, ay] = points[i] as PointNorm;
-          return [0, 0.3, 0.5, 0.7, 1].every((ratio) => {
-            const [x, y] = [
-              (ax + ratio * (bx - ax)) * size.widthPx,
-              (ay + ratio * (by - ay)) * size.heightPx,
-            ];
-            return pixels.some(([px, py]) => Math.hypot(px + 0.5 - x, py + 0.5 - y) <= linePx + 1);
-          });
-        });
-        return near && gapless;
-      },
-    ),
-    { numRuns: 100 },
-  );
-  const { canvas, paintedPixels } = canvasOf(size);
-  const line = [0, 1].map((x): PointNorm => [x, 0.5]);
-  canvas.line(line, 2, 10, INK);
-  t.equal(new Set(paintedPixels().map(([x]) => x)).size, 7 * 2, 'seven dots of two pixels');
-});
-
-t.test('signs: letters are legible, and a number stays in the picture', async (t) => {
-  const size: SizePx = { widthPx: 24, heightPx: 9 };
-  const { canvas, paintedPixels } = canvasOf(size);
-  t.equal(canvas.text('T1z', 1, 1, 1, INK), 1 + textSize('T1z', 1).widthPx);
-  const rows = Array.from({ length: 9 }, () => Array<string>(24).fill('.'));
-  for (const [x, y] of paintedPixels()) (rows[y] as string[])[x] = '#';
-  t.same(
-    rows.map((row) => row.join('')),
-    [
-      '........................',
-      '.#####...#..............',
-      '...#....##..............',
-      '...#.....#...#####......',
-      '...#.....#......#.......',
-      '...#.....#.....#........',
-      '...#.....#....#.........',
-      '...#....###..#####......',
-      '........................',
-    ],
-  );
-  for (const box of [
-    [-9, -9, 3, 3],
-    [60, 2, 90, 40],
-    [20, 50, 30, 64],
-  ] as const) {
-    const small = canvasOf({ widthPx: 64, heightPx: 64 });
-    drawNumber(small.canvas, box, '12', 1);
-    t.equal(small.paintedPixels().length, 13 * 9, `${box}: the whole of its ground`);
-  }
-});
 
 t.test('signs: a figure fills its box, in two colours as bright as its ground', async (t) => {
   const size: SizePx = { widthPx: 120, heightPx: 200 };

@@ -2,13 +2,13 @@
 import fc from 'fast-check';
 import t from 'tap';
 import type { SizePx, XyxyNorm, XyxyPx } from '../../agent/contract/geometry.ts';
-import type { Group, Label } from '../../agent/contract/label.ts';
+import type { Group } from '../../agent/contract/label.ts';
 import { type Detection, type Foreground, MOVING, type Track } from '../../agent/contract/picture.ts';
 import { CELL_PX, COARSE, HIDDEN, LIVE } from '../../agent/vision/redact/cells.ts';
 import { DetectionHistory } from '../../agent/vision/redact/history.ts';
 import { coarsen } from '../../agent/vision/redact/mosaic.ts';
 import { grownBox, type RedactionMap, redactionMapOf } from '../../agent/vision/redact/redaction-map.ts';
-import { isTouched } from '../lib/pictures.ts';
+import { detectionOf, isTouched, trackOf } from '../lib/pictures.ts';
 
 const PLACE = fc.double({ min: -300, max: 1200, noNaN: true });
 const LENGTH = fc.double({ min: 0.3, max: 1050, noNaN: true });
@@ -18,16 +18,11 @@ const anyBox: fc.Arbitrary<XyxyPx> = fc
 
 const SOURCE: SizePx = { widthPx: 1000, heightPx: 1000 };
 
-function detection(group: Group, label: Label, xyxyPx: XyxyPx, score = 0.15): Detection {
-  return { group, label, xyxyPx, score };
-}
-const person = (x: number, y = 100): Detection => detection('person', 'person', [x, y, x + 40, y + 100]);
-const car = (xyxyPx: XyxyPx, score = 0.6): Detection => detection('vehicle', 'car', xyxyPx, score);
+const person = (x: number, y = 100): Detection => detectionOf('person', [x, y, x + 40, y + 100], 0.15);
+const car = (xyxyPx: XyxyPx, score = 0.6): Detection => detectionOf('car', xyxyPx, score);
 
-function track(xyxyPx: XyxyPx, velocityPxPerS: [number, number] = [0, 0], id = 1): Track {
-  const still = { firstMs: 0, lastMs: 0, seen: false, score: 0.2, bestScore: 0.2 } as const;
-  return { ...still, id, velocityPxPerS, group: 'person', label: 'person', xyxyPx };
-}
+const track = (xyxyPx: XyxyPx, velocityPxPerS: [number, number] = [0, 0], id = 1): Track =>
+  trackOf(xyxyPx, { id, velocityPxPerS, seen: false, score: 0.2, bestScore: 0.2 });
 
 interface FrameContent {
   readonly detections?: readonly Detection[];
@@ -83,12 +78,12 @@ t.test('cover: a detected person leaves no trail, and a missed one stays hidden'
 t.test('cover: people and riders are hidden, and sure vehicles are coarse', async (t) => {
   const detections = [
     person(100),
-    detection('cycle', 'bicycle', [300, 500, 400, 600]),
-    detection('vehicle', 'motorcycle', [500, 500, 600, 600], 0.9),
+    detectionOf('bicycle', [300, 500, 400, 600], 0.15),
+    detectionOf('motorcycle', [500, 500, 600, 600], 0.9),
     car([700, 500, 900, 600]),
     car([700, 800, 900, 900], 0.4),
-    detection('animal', 'dog', [10, 10, 40, 40], 0.9),
-    detection('bag', 'handbag', [50, 10, 60, 20], 0.9),
+    detectionOf('dog', [10, 10, 40, 40], 0.9),
+    detectionOf('handbag', [50, 10, 60, 20], 0.9),
   ];
   const map = redactionAt({ 0: { detections, tracks: [track([600, 100, 640, 200])] } }, 0.4);
   const [walker, predicted] = [valuesAt(map, [120, 150]), valuesAt(map, [620, 150])];
@@ -104,10 +99,7 @@ t.test('cover: people and riders are hidden, and sure vehicles are coarse', asyn
 t.test('cover: people before and within a sure vehicle are hidden', async (t) => {
   const bus = car([200, 200, 600, 500]);
   const before = (xyxyPx: XyxyPx, score: number, otherContent: FrameContent = {}): RedactionMap =>
-    redactionAt(
-      { 0: { ...otherContent, detections: [bus, detection('person', 'person', xyxyPx, score)] } },
-      0,
-    );
+    redactionAt({ 0: { ...otherContent, detections: [bus, detectionOf('person', xyxyPx, score)] } }, 0);
   const small: XyxyPx = [300, 250, 340, 350];
   t.same(valuesAt(before(small, 0.5), [320, 300], [500, 400]), [HIDDEN, COARSE], 'who is sure is hidden');
   const driver = before(small, 0.49);
@@ -143,7 +135,7 @@ t.test('cover: people before and within a sure vehicle are hidden', async (t) =>
   }
   const thing: XyxyNorm = [0.64, 0.64, 0.76, 0.76];
   const frameWith = (score: number): FrameContent => ({
-    detections: [detection('person', 'person', [600, 600, 700, 800], score)],
+    detections: [detectionOf('person', [600, 600, 700, 800], score)],
   });
   const [doubtful, sure] = [0.3, 0.5].map((score) => redactionAt({ 0: frameWith(score) }, 0, thing)) as [
     RedactionMap,
@@ -172,7 +164,7 @@ const anybody: fc.Arbitrary<Detection> = fc
   )
   .map(([xyxyPx, group, score]) => {
     const label = group === 'person' ? 'person' : group === 'cycle' ? 'bicycle' : 'bus';
-    return detection(group, label, xyxyPx, score);
+    return detectionOf(label, xyxyPx, score);
   });
 
 t.test('cover: exactly the pixels of a box with its margin are hidden or coarse', async (t) => {
@@ -241,7 +233,7 @@ t.test('history: it is bounded in time and number, and copies its arrays', async
 });
 
 t.test('history: it marks sure detections and tracks, and gives their speeds', async (t) => {
-  const people = [0.49, 0.5].map((score) => detection('person', 'person', [0, 0, 40, 100], score));
+  const people = [0.49, 0.5].map((score) => detectionOf('person', [0, 0, 40, 100], score));
   const own = new DetectionHistory().add({ atMs: 0, wallMs: 0, source: SOURCE }, people, [
     track([100, 100, 140, 200], [30, 40], 12),
     track([0, 0, 9, 0], [30, 40], 13),
@@ -262,7 +254,7 @@ t.test('history: it marks sure detections and tracks, and gives their speeds', a
 
 t.test('cover: a box without coordinates stops the snapshot', async (t) => {
   for (const nowhere of [Number.NaN, Number.POSITIVE_INFINITY]) {
-    const invalid = detection('person', 'person', [nowhere, 100, 200, 300], 0.8);
+    const invalid = detectionOf('person', [nowhere, 100, 200, 300], 0.8);
     t.throws(() => redactionAt({ 1000: { detections: [invalid] } }, 1000), {
       kind: 'bug',
       message: /has coordinates/,
@@ -271,7 +263,7 @@ t.test('cover: a box without coordinates stops the snapshot', async (t) => {
 });
 
 t.test('cover: a small thing is as coarse as a person who may be lying there', async (t) => {
-  const doubtful = detection('person', 'person', [300, 300, 500, 900], 0.3);
+  const doubtful = detectionOf('person', [300, 300, 500, 900], 0.3);
   const { coarse } = redactionAt({ 1000: { detections: [doubtful] } }, 1000, [0.401, 0.361, 0.405, 0.365]);
   t.same(
     coarse.map(({ sidePx }) => sidePx),

@@ -124,39 +124,6 @@ t.test('no region appears while the whole picture differs', async (t) => {
   t.same(seconds.slice(8).flat(), []);
 });
 
-t.test('a stain beside a thing does not join it', async (t) => {
-  const stain =
-    (s: number): Paint =>
-    (x, y, level) => {
-      const isStain = x > 0.5 && x < 0.5 + Math.min(0.08, 0.02 * (s - 11.5)) && y > 0.7 && y < 0.77;
-      return isStain ? 0.8 * level + 12 * Math.sin(x * 300) : block(x, y, level);
-    };
-  const { seconds } = play({
-    seconds: 24,
-    paint: (s) => (s < 6 ? nothing : s < 14 ? block : stain(s)),
-    tracks: passer,
-  });
-  const bag = seconds[22]?.find(({ xyxyNorm }) => xyxyNorm[0] < 0.46);
-  t.match(bag, { kind: 'appeared', associatedTrack: { track: 7 } });
-  t.ok((bag?.xyxyNorm[2] ?? 1) < 0.515, `it ends where it ended: ${bag?.xyxyNorm}`);
-});
-
-t.test('a thing that was partly hidden at first is one thing', async (t) => {
-  const wide: Paint = (x, y, level) =>
-    x > 0.4 && x < 0.5 && y > 0.68 && y < 0.76 ? 30 + (level % 9) * 4 : level;
-  const { seconds } = play({
-    seconds: 30,
-    paint: (s) => (s >= 6 ? wide : nothing),
-    tracks: (s, atMs) => {
-      const x = s < 5 ? 0.09 * s : s < 8 ? 0.35 : s < 13 ? 0.355 : 0.355 - 0.1 * (s - 13);
-      return s > 0.5 && x > 0.03 ? [person(7, x, atMs)] : [];
-    },
-  });
-  t.equal(seconds[27]?.length, 1);
-  t.match(seconds[27], [{ kind: 'appeared', associatedTrack: { track: 7 } }]);
-  t.ok((seconds[27]?.[0]?.xyxyNorm[0] ?? 1) < 0.42);
-});
-
 t.test('an associated track has moved, was at the place, and left after it', async (t) => {
   const car = (over: Partial<Track>) => (s: number, atMs: number) =>
     s < 1

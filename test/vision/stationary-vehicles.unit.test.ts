@@ -6,20 +6,11 @@ import type { StationaryVehicle } from '../../agent/contract/observation.ts';
 import type { Detection, Frame, Track } from '../../agent/contract/picture.ts';
 import { StationaryVehicles } from '../../agent/vision/observe/stationary-vehicles.ts';
 import { masking, paintGrey } from '../lib/pictures.ts';
+import { rectangle } from '../lib/shapes.ts';
 
 const SOURCE = { widthPx: 416, heightPx: 256 };
 const PARKED: XyxyPx = [200, 120, 260, 160];
-const ZONES = [
-  {
-    id: 'yard',
-    polygon: [
-      [0, 0.3],
-      [1, 0.3],
-      [1, 1],
-      [0, 1],
-    ] as [number, number][],
-  },
-];
+const ZONES = [{ id: 'yard', polygon: rectangle(0, 0.3, 1, 1) }];
 
 interface DrawnThing {
   readonly box: XyxyPx;
@@ -182,12 +173,7 @@ t.test('a place ends when it is empty, and the next car is another place', async
 });
 
 t.test('a car half under a privacy mask comes and goes as any other', async (t) => {
-  const polygon: MaskConfig['polygon'] = [
-    [0, 0],
-    [232 / 416, 0],
-    [232 / 416, 1],
-    [0, 1],
-  ];
+  const polygon = rectangle(0, 0, 232 / 416, 1);
   const street = new Street([{ id: 'forecourt', polygon }]);
   t.equal(street.arrive().length, 1, 'it has come');
   for (let i = 0; i < 50; i += 1) t.match(street.parked(false), [{ presence: 'held' }]);
@@ -256,62 +242,6 @@ t.test('a vehicle that arrives within the first seconds was followed', async (t)
   t.match(last, [{ arrival: 'followed' }]);
 });
 
-t.test('cars found in a queue replace the bus that it was taken for', async (t) => {
-  const street = new Street();
-  const [one, other]: [XyxyPx, XyxyPx] = [
-    [200, 120, 240, 150],
-    [250, 120, 290, 150],
-  ];
-  const bus: XyxyPx = [190, 110, 300, 160];
-  const things = [one, other].map((box, k) => ({ box, seed: 5 + k }));
-  const both = [car(one, 0.5), car(other, 0.5)];
-  let last: StationaryVehicle[] = [];
-  for (let i = 0; i < 25; i++) last = street.step(things, [car(bus, 0.6)], [trackOf(4, bus)]);
-  t.equal(last.length, 1, 'the bus is accepted');
-  for (let i = 0; i < 60; i++) last = street.step(things, both, [trackOf(5, one), trackOf(6, other)]);
-  t.same(
-    last.map(({ vehicle }) => vehicle.id),
-    [5, 6],
-    'two vehicles',
-  );
-  for (let i = 0; i < 40; i++) last = street.step(things, [...both, car(bus, 0.6)], [trackOf(5, one)]);
-  t.equal(last.length, 2, 'and no bus around them');
-});
-
-t.test('a bus stays one vehicle when its halves are detected now and then', async (t) => {
-  const street = new Street();
-  const bus: XyxyPx = [190, 110, 300, 160];
-  const halves: [XyxyPx, XyxyPx] = [
-    [190, 110, 240, 160],
-    [250, 110, 300, 160],
-  ];
-  const things = [{ box: bus, seed: 5 }];
-  let last: StationaryVehicle[] = [];
-  for (let i = 0; i < 150; i++) {
-    const detections = i % 3 === 2 ? halves.map((half) => car(half, 0.4)) : [car(bus, 0.6)];
-    last = street.step(things, detections, [trackOf(4, bus)]);
-  }
-  t.equal(last.length, 1);
-});
-
-t.test('a similar vehicle after a departure is another one immediately', async (t) => {
-  const street = new Street();
-  const first = street.arrive()[0]?.place;
-  for (let i = 1; i <= 10; i++) {
-    const box: XyxyPx = [PARKED[0] + 18 * i, PARKED[1], PARKED[2] + 18 * i, PARKED[3]];
-    street.step([{ box, seed: 1 }], [car(box)], [trackOf(5, box)]);
-  }
-  for (let i = 0; i < 30; i++) street.empty();
-  let last: StationaryVehicle[] = [];
-  for (let i = 10; i > -20; i--) {
-    const left = PARKED[0] - 18 * Math.max(0, i);
-    const box: XyxyPx = [left, PARKED[1], left + 60, PARKED[3]];
-    last = street.step([{ box, seed: 1 }], [car(box, 0.35)], [trackOf(6, box)]);
-  }
-  t.equal(last.length, 1, 'although the place looked like this within the last minute');
-  t.not(last[0]?.place, first);
-});
-
 t.test('a part of a vehicle is not a second one, but a vehicle before it is', async (t) => {
   const street = new Street();
   for (let i = 0; i < 30; i++) street.empty();
@@ -339,24 +269,6 @@ t.test('a part of a vehicle is not a second one, but a vehicle before it is', as
   t.equal(last.length, 2);
 });
 
-t.test('a false box does not become a vehicle when only its occlusion is remembered', async (t) => {
-  const street = new Street();
-  const kiosk = { box: PARKED, seed: 3 };
-  const bus = { box: [180, 100, 290, 170] as const, seed: 4 };
-  let raised = 0;
-  for (let i = 0; i < 450; i++) {
-    const hidden = i >= 50 && i < 115;
-    const isFound = i >= 120;
-    const vehicles = street.step(
-      hidden ? [kiosk, bus] : [kiosk],
-      isFound ? [car(PARKED, 0.2)] : [],
-      isFound ? [trackOf(4, PARKED)] : [],
-    );
-    raised += vehicles.filter(({ arrival }) => arrival !== 'unseen').length;
-  }
-  t.equal(raised, 0);
-});
-
 t.test('a briefly detected vehicle stands only when it is detected again', async (t) => {
   const street = new Street();
   for (let i = 0; i < 30; i++) street.empty();
@@ -366,17 +278,4 @@ t.test('a briefly detected vehicle stands only when it is detected again', async
   last = street.parked(true);
   t.equal(last.length, 1);
   t.equal(last[0]?.vehicle.firstMs, 6000, 'since it came');
-});
-
-t.test('a creeping vehicle with a new box and number stays one place', async (t) => {
-  const street = new Street();
-  street.arrive();
-  const crept: XyxyPx = [PARKED[0] + 22, PARKED[1] + 8, PARKED[2] + 22, PARKED[3] + 8];
-  let largestCount = 0;
-  for (let i = 0; i < 60; i++) {
-    const both = [car(PARKED, 0.5), car(crept, 0.5)];
-    const vehicles = street.step([{ box: PARKED, seed: 1 }], both, [trackOf(5, PARKED), trackOf(11, crept)]);
-    largestCount = Math.max(largestCount, vehicles.length);
-  }
-  t.equal(largestCount, 1);
 });

@@ -5,12 +5,12 @@ import { iou, type XyxyPx } from '../../agent/contract/geometry.ts';
 import { groupOf, LABELS, type Label } from '../../agent/contract/label.ts';
 import type { Detection, Frame, Track } from '../../agent/contract/picture.ts';
 import { heaviestMatching } from '../../agent/vision/track/assignment.ts';
-import { enlarged } from '../../agent/vision/track/association.ts';
 import { blend, type ColourPrint, colourPrint, likeness } from '../../agent/vision/track/colour.ts';
 import { BoxFilter } from '../../agent/vision/track/kalman.ts';
 import { SETTINGS } from '../../agent/vision/track/settings.ts';
 import { Tracker } from '../../agent/vision/track/tracker.ts';
 import { masking } from '../lib/pictures.ts';
+import { rectangle } from '../lib/shapes.ts';
 
 const SOURCE = { widthPx: 832, heightPx: 512 };
 const INPUT = { widthPx: 416, heightPx: 256 };
@@ -89,52 +89,6 @@ t.test('assignment: it is as good as trying everything, without pairs of weight 
   );
 });
 
-t.test('assignment: a large one equals its transpose', async (t) => {
-  const weight = fc.integer({ min: 0, max: 1000 });
-  holds(
-    t,
-    fc.property(fc.array(weight, { minLength: 40 * 25, maxLength: 40 * 25 }), (flat) => {
-      const total = (rows: number, columns: number, at: (r: number, c: number) => number): number => {
-        const weights = Float64Array.from({ length: rows * columns }, (_, i) =>
-          at(Math.floor(i / columns), i % columns),
-        );
-        return [...heaviestMatching(weights, rows, columns)].reduce(
-          (sum, c, r) => sum + (c < 0 ? 0 : at(r, c)),
-          0,
-        );
-      };
-      const straight = total(40, 25, (r, c) => flat[r * 25 + c] ?? 0);
-      return straight === total(25, 40, (r, c) => flat[c * 25 + r] ?? 0);
-    }),
-  );
-});
-
-t.test('Kalman filter: predicting in two steps equals predicting in one', async (t) => {
-  const seconds = fc.double({ min: 0.01, max: 2, noNaN: true });
-  holds(
-    t,
-    fc.property(seconds, seconds, (a, b) => {
-      const probe: XyxyPx = [130, 90, 175, 210];
-      const newFilter = (): BoxFilter => {
-        const filter = new BoxFilter([100, 100, 140, 200], 0.7, UNCUT, SETTINGS.groups.person.noise);
-        filter.predict(0.2);
-        filter.correct([110, 100, 150, 200], 0.7, UNCUT, 0.2);
-        return filter;
-      };
-      const single = newFilter();
-      single.predict(a + b);
-      const double = newFilter();
-      double.predict(a);
-      double.predict(b);
-      // The noise scales with the predicted size, hence the tolerance on the distance.
-      return (
-        single.xyxyPx.every((value, i) => Math.abs(value - (double.xyxyPx[i] ?? Number.NaN)) < 1e-6) &&
-        Math.abs(single.distance2(probe, 0.7) / double.distance2(probe, 0.7) - 1) < 0.05
-      );
-    }),
-  );
-});
-
 t.test('Kalman filter: it learns a steady velocity at any frame rate', async (t) => {
   const speed = fc.double({ min: -150, max: 150, noNaN: true });
   holds(
@@ -149,11 +103,6 @@ t.test('Kalman filter: it learns a steady velocity at any frame rate', async (t)
       return Math.abs(filter.velocityPxPerS[0] - pxPerS) < 0.05 * Math.abs(pxPerS) + 1;
     }),
   );
-});
-
-t.test('enlarged boxes keep their centre', async (t) => {
-  t.same(enlarged([10, 20, 30, 60], 0.5), [0, 0, 40, 80]);
-  t.same(enlarged([10, 20, 30, 60], 0), [10, 20, 30, 60]);
 });
 
 /** The box in source pixels filled with a colour, upper and lower half. */
@@ -198,17 +147,10 @@ t.test('colour print: a masked area has no colour', async (t) => {
   paint(rgb, box, RED, BLUE);
   const plain = frameAt(0, rgb);
   const masked = (right: number): Frame =>
-    masking([
-      {
-        id: 'left',
-        polygon: [
-          [0, 0],
-          [right / plain.source.widthPx, 0],
-          [right / plain.source.widthPx, 1],
-          [0, 1],
-        ],
-      },
-    ])({ ...plain, rgb: rgb.slice() });
+    masking([{ id: 'left', polygon: rectangle(0, 0, right / plain.source.widthPx, 1) }])({
+      ...plain,
+      rgb: rgb.slice(),
+    });
   const half = colourPrint(masked(140), box) as ColourPrint;
   t.ok(likeness(half, printOf(RED, BLUE)) > 0.999, 'of the half beside it he looks the same');
   t.equal(colourPrint(masked(200), box), undefined, 'wholly under it he has none');

@@ -7,6 +7,7 @@ import type { Frame, Track } from '../../agent/contract/picture.ts';
 import { COLOURS, type Colour } from '../../agent/contract/track-log.ts';
 import { Observer } from '../../agent/vision/observe/observer.ts';
 import { masking } from '../lib/pictures.ts';
+import { rectangle } from '../lib/shapes.ts';
 
 type Rgb = readonly [number, number, number];
 
@@ -158,12 +159,7 @@ t.test('no colour is named by night, in a grey picture, or under a lamp of one c
 
 t.test('a privacy mask has no colour', async (t) => {
   const [left, top, right, bottom] = [BOX[0] / 208, BOX[1] / 128, BOX[2] / 208, BOX[3] / 128];
-  const masked = (to: number): [number, number][] => [
-    [left, top],
-    [to, top],
-    [to, bottom],
-    [left, bottom],
-  ];
+  const masked = (to: number) => rectangle(left, top, to, bottom);
   const paint = [PAINTS.red];
   t.same(namesIn({ paint, mask: masked(right) }), [], 'a vehicle behind it has none');
   t.equal(

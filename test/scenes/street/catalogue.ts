@@ -1,5 +1,6 @@
-/** All scenes for the detector model. */
+/** All scenes. */
 
+import { rectangle } from '../../lib/shapes.ts';
 import { stream, visit, waits } from './actors.ts';
 import { CROWDS } from './crowds.ts';
 import { LINE_CROSSING } from './line-crossing.ts';
@@ -23,8 +24,6 @@ export const STREET_SCENES: readonly StreetScene[] = [
 /** Every kind of rule at once over nine tenths of a street, with 16 people who stay, some 10 who pass, and two cars. */
 export const BUSY_SCENE: StreetScene = {
   name: 'busy',
-  stage: 'street',
-  eyes: 'model',
   runsFromS: 5,
   lengthS: 60,
   fps: 5,
@@ -36,12 +35,7 @@ export const BUSY_SCENE: StreetScene = {
     visit(8, 50, 0.5, 0.7),
     visit(20, 40, 0.6, 0.95),
   ],
-  zone: [
-    [0, 0.1],
-    [1, 0.1],
-    [1, 1],
-    [0, 1],
-  ],
+  zone: rectangle(0, 0.1, 1, 1),
   line: { from: [0.5, 0.35], to: [0.5, 0.98] },
   rule: { kind: 'crowd-gathering', minCount: 100 },
   extraRules: [

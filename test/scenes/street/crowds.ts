@@ -1,13 +1,6 @@
 /** Scenes of people who gather, and of streams that pass. */
-import { bush, person, scenes, stays, stream, waits } from './actors.ts';
+import { along, bush, LAWN, person, scenes, starts, stays, stream, waits } from './actors.ts';
 import type { Actor, StreetScene, Waypoint } from './scene.ts';
-
-const SQUARE = [
-  [0.15, 0.4],
-  [0.85, 0.4],
-  [0.85, 0.95],
-  [0.15, 0.95],
-] as const;
 
 function crowd(): StreetScene[] {
   const spots = (count: number, rows = 2): (readonly [number, number])[] =>
@@ -20,12 +13,7 @@ function crowd(): StreetScene[] {
   const coming = (count: number, fromS: number, everyS: number, untilS: number): Actor[] =>
     spots(count).map(([x, y], i) => {
       const s = fromS + everyS * i;
-      return person([
-        [s - 6 * x, 0, y],
-        [s, x, y],
-        [untilS, x, y],
-        [untilS + 6, 1, y],
-      ]);
+      return person(along([s - 6 * x, 0, y], [s, x, y], [untilS, x, y], [untilS + 6, 1, y]));
     });
   /** Riders, each on a way of its own, from above and from below. */
   const riding = (fromS: number, everyS: number, untilS: number, label: 'bicycle' | 'motorcycle'): Actor[] =>
@@ -34,12 +22,7 @@ function crowd(): StreetScene[] {
       const outsideY = y < 0.6 ? 0.25 : 1.05;
       return {
         label,
-        way: [
-          [s - 4, x, outsideY],
-          [s, x, y],
-          [untilS, x, y],
-          [untilS + 4, x, outsideY],
-        ],
+        way: along([s - 4, x, outsideY], [s, x, y], [untilS, x, y], [untilS + 4, x, outsideY]),
       };
     });
   /** Two people who come and go beside the crowd. */
@@ -50,12 +33,14 @@ function crowd(): StreetScene[] {
   const schoolClass = (fromS: number): Actor[] =>
     Array.from({ length: 20 }, (_, i) => {
       const [column, row] = [Math.floor(i / 3), i % 3];
-      return person([
-        [fromS + 0.9 * column, -0.03, 0.55 + 0.13 * row],
-        [fromS + 0.9 * column + 11, 1.03, 0.55 + 0.13 * row],
-      ]);
+      return person(
+        along(
+          [fromS + 0.9 * column, -0.03, 0.55 + 0.13 * row],
+          [fromS + 0.9 * column + 11, 1.03, 0.55 + 0.13 * row],
+        ),
+      );
     });
-  return scenes({ kind: 'crowd-gathering', minCount: 10, afterS: 10 }, { zone: SQUARE }, [
+  return scenes({ kind: 'crowd-gathering', minCount: 10, afterS: 10 }, { zone: LAWN }, [
     ['a bench of 12', 40, gathered(12, 1, 39), [[11, 22]]],
     ['12, 10 a second', 34, gathered(12, 1, 33), [[11, 22]], { fps: 10 }],
     ['12, 3 a second', 40, gathered(12, 1, 39), [[11, 22]], { fps: 3 }],
@@ -73,10 +58,7 @@ function crowd(): StreetScene[] {
       'two after each other',
       90,
       [...gathered(12, 1, 30), ...gathered(12, 52, 88)],
-      [
-        [11, 22],
-        [62, 73],
-      ],
+      starts([11, 22], [62, 73]),
     ],
     [
       'at dusk, in noise',

@@ -8,32 +8,24 @@
  */
 import type { Edit } from '../scene.ts';
 import {
+  along,
   busBefore,
   car,
   driveLeft,
   driveRight,
+  LINE,
+  ROAD,
+  SQUARE,
   scenes,
+  starts,
   stays,
+  still,
   toLeft,
   toRight,
   visit,
   waits,
 } from './actors.ts';
 import type { Actor, Ghost, StreetScene, Waypoint } from './scene.ts';
-
-const ROAD = [
-  [0, 0.35],
-  [1, 0.35],
-  [1, 1],
-  [0, 1],
-] as const;
-const SQUARE = [
-  [0.2, 0.4],
-  [0.85, 0.4],
-  [0.85, 0.92],
-  [0.2, 0.92],
-] as const;
-const LINE = { from: [0.5, 0.35], to: [0.5, 0.98] } as const;
 
 /** The light of one street lamp in five, and a sensor at full gain. */
 const night: readonly Edit[] = [
@@ -59,12 +51,7 @@ function queue(count: number, y: number, goS: number, over: Partial<Actor> = {})
     const x = 0.82 - 0.16 * i;
     const leaves = goS + 1.2 * i;
     return car(
-      [
-        [1 + 2 * i, -0.2, y],
-        [4 + 2.4 * i, x, y],
-        [leaves, x, y],
-        [leaves + 5 * (1.2 - x), 1.2, y],
-      ],
+      along([1 + 2 * i, -0.2, y], [4 + 2.4 * i, x, y], [leaves, x, y], [leaves + 5 * (1.2 - x), 1.2, y]),
       { score: 0.38, flips: 0.6, missed: [[12 + i, 13.2 + i]], look: i, ...over },
     );
   });
@@ -116,30 +103,13 @@ const PARKING: StreetScene[] = scenes({ kind: 'illegal-parking', afterS: 20 }, {
   [
     'beside two that stood before',
     60,
-    [
-      car([
-        [0, 0.35, 0.5],
-        [60, 0.35, 0.5],
-      ]),
-      car([
-        [0, 0.7, 0.5],
-        [60, 0.7, 0.5],
-      ]),
-      visit(12, 50, 0.5, 0.85),
-    ],
+    [car(still(60, 0.35, 0.5)), car(still(60, 0.7, 0.5)), visit(12, 50, 0.5, 0.85)],
     [[30.5, 36]],
   ],
   [
     'where another stood before',
     70,
-    [
-      car([
-        [0, 0.5, 0.6],
-        [14, 0.5, 0.6],
-        [17, 1.25, 0.6],
-      ]),
-      visit(26, 62, 0.5, 0.6),
-    ],
+    [car(along([0, 0.5, 0.6], [14, 0.5, 0.6], [17, 1.25, 0.6])), visit(26, 62, 0.5, 0.6)],
     [[44.5, 50]],
   ],
   ['by night', 60, [visit(12, 52, 0.5, 0.6, { score: 0.4 })], [[30.5, 37]], { weather: night }],
@@ -147,36 +117,14 @@ const PARKING: StreetScene[] = scenes({ kind: 'illegal-parking', afterS: 20 }, {
   [
     'two stand since before, seen badly in rain',
     70,
-    [
-      car(
-        [
-          [0, 0.4, 0.55],
-          [70, 0.4, 0.55],
-        ],
-        { score: 0.33 },
-      ),
-      car(
-        [
-          [0, 0.62, 0.8],
-          [70, 0.62, 0.8],
-        ],
-        { score: 0.33, flips: 0.5 },
-      ),
-    ],
+    [car(still(70, 0.4, 0.55), { score: 0.33 }), car(still(70, 0.62, 0.8), { score: 0.33, flips: 0.5 })],
     [],
     { weather: [{ kind: 'rain', drops: 120 }] },
   ],
   [
     'stands since before, by night, behind buses',
     80,
-    [
-      car([
-        [0, 0.5, 0.6],
-        [80, 0.5, 0.6],
-      ]),
-      busBefore(20, 30, 0.5, 0.95),
-      busBefore(46, 58, 0.5, 0.95),
-    ],
+    [car(still(80, 0.5, 0.6)), busBefore(20, 30, 0.5, 0.95), busBefore(46, 58, 0.5, 0.95)],
     [],
     { weather: night },
   ],
@@ -191,49 +139,21 @@ const PEDESTRIAN_ZONE: StreetScene[] = scenes(
     [
       'the edge of a shadow is taken for a car',
       40,
-      [
-        illusion(
-          [
-            [8, 0.2, 0.7],
-            [30, 0.64, 0.7],
-          ],
-          0.24,
-        ),
-      ],
+      [illusion(along([8, 0.2, 0.7], [30, 0.64, 0.7]), 0.24)],
       [],
       { weather: [creeping] },
     ],
     [
       'a beam of lamps passes over the ground',
       30,
-      [4, 12, 20].map((s) =>
-        illusion(
-          [
-            [s, 0.1, 0.6],
-            [s + 4, 0.9, 0.6],
-          ],
-          0.24,
-        ),
-      ),
+      [4, 12, 20].map((s) => illusion(along([s, 0.1, 0.6], [s + 4, 0.9, 0.6]), 0.24)),
       [],
       { weather: night },
     ],
     [
       'two stand since before',
       40,
-      [
-        car([
-          [0, 0.35, 0.6],
-          [40, 0.35, 0.6],
-        ]),
-        car(
-          [
-            [0, 0.66, 0.8],
-            [40, 0.66, 0.8],
-          ],
-          { score: 0.33 },
-        ),
-      ],
+      [car(still(40, 0.35, 0.6)), car(still(40, 0.66, 0.8), { score: 0.33 })],
       [],
     ],
   ],
@@ -245,10 +165,7 @@ const LINE_CROSSING: StreetScene[] = scenes({ kind: 'line-crossing' }, { line: L
     'two by night',
     20,
     [toRight(2, 0.55, { score: 0.55 }), toLeft(7, 0.8, { score: 0.55 })],
-    [
-      [6.5, 9.5],
-      [11.5, 14.5],
-    ],
+    starts([6.5, 9.5], [11.5, 14.5]),
     { weather: night },
   ],
   [
@@ -271,13 +188,7 @@ const LINE_CROSSING: StreetScene[] = scenes({ kind: 'line-crossing' }, { line: L
     'a queue stands before it',
     30,
     [0.42, 0.24, 0.06].map((x, i) =>
-      car(
-        [
-          [0, x, 0.6],
-          [30, x, 0.6],
-        ],
-        { score: 0.38, flips: 0.6, missed: [[8 + 4 * i, 9.2 + 4 * i]] },
-      ),
+      car(still(30, x, 0.6), { score: 0.38, flips: 0.6, missed: [[8 + 4 * i, 9.2 + 4 * i]] }),
     ),
     [],
     { rule: { classes: ['car', 'truck', 'bus'] } },
@@ -285,15 +196,7 @@ const LINE_CROSSING: StreetScene[] = scenes({ kind: 'line-crossing' }, { line: L
   [
     'the edge of a shadow creeps over it',
     40,
-    [
-      illusion(
-        [
-          [8, 0.2, 0.7],
-          [30, 0.64, 0.7],
-        ],
-        0.24,
-      ),
-    ],
+    [illusion(along([8, 0.2, 0.7], [30, 0.64, 0.7]), 0.24)],
     [],
     { rule: { classes: ['car', 'truck', 'bus'] }, weather: [creeping] },
   ],
@@ -340,13 +243,7 @@ const CROWDS: StreetScene[] = scenes(
       40,
       spots(12).flatMap(([x, y], i): Actor[] => [
         waits(1, 39, x, y, i),
-        {
-          label: 'bicycle',
-          way: [
-            [1, x + 0.05, y - 0.01],
-            [39, x + 0.05, y - 0.01],
-          ],
-        },
+        { label: 'bicycle', way: along([1, x + 0.05, y - 0.01], [39, x + 0.05, y - 0.01]) },
       ]),
       [[11, 24]],
     ],
@@ -357,10 +254,7 @@ const CROWDS: StreetScene[] = scenes(
         { length: 14 },
         (_, i): Actor => ({
           label: i % 3 === 0 ? 'motorcycle' : 'bicycle',
-          way: [
-            [1 + 0.5 * i, -0.1, 0.55 + 0.08 * (i % 4)],
-            [6 + 0.5 * i, 1.1, 0.55 + 0.08 * (i % 4)],
-          ],
+          way: along([1 + 0.5 * i, -0.1, 0.55 + 0.08 * (i % 4)], [6 + 0.5 * i, 1.1, 0.55 + 0.08 * (i % 4)]),
         }),
       ),
       [],

@@ -1,5 +1,6 @@
 /** Scenes of vehicles that stand too long, and of those that wait, creep or were always there. */
 import {
+  along,
   busBefore,
   car,
   darker,
@@ -7,28 +8,21 @@ import {
   FROM_TEN,
   kiosk,
   person,
+  SQUARE,
   scenes,
+  starts,
+  still,
   visit,
   walkers,
 } from './actors.ts';
 import type { StreetScene, Waypoint } from './scene.ts';
-
-const SQUARE = [
-  [0.2, 0.4],
-  [0.85, 0.4],
-  [0.85, 0.92],
-  [0.2, 0.92],
-] as const;
 
 /** Stop and go: 5 s each, from `x1` to `x2`. */
 function creep(fromS: number, untilS: number, x1: number, x2: number): Waypoint[] {
   const steps = Math.floor((untilS - fromS) / 5);
   return Array.from({ length: steps }, (_, i): Waypoint[] => {
     const x = x1 + ((x2 - x1) * i) / steps;
-    return [
-      [fromS + 5 * i, x, 0.6],
-      [fromS + 5 * i + 3.5, x, 0.6],
-    ];
+    return along([fromS + 5 * i, x, 0.6], [fromS + 5 * i + 3.5, x, 0.6]);
   }).flat();
 }
 
@@ -50,28 +44,19 @@ function parking(): StreetScene[] {
       'another at the same place',
       96,
       [visit(12, 40, 0.5, 0.6), visit(56, 88, 0.5, 0.6)],
-      [
-        [30.5, 36],
-        [75, 80],
-      ],
+      starts([30.5, 36], [75, 80]),
     ],
     [
       'another within 10 s',
       90,
       [visit(12, 40, 0.5, 0.6), visit(48, 80, 0.5, 0.6)],
-      [
-        [30.5, 36],
-        [67, 73],
-      ],
+      starts([30.5, 36], [67, 73]),
     ],
     [
       'two side by side',
       60,
       [visit(12, 50, 0.4, 0.55), visit(14, 52, 0.6, 0.8)],
-      [
-        [30.5, 36],
-        [33, 38],
-      ],
+      starts([30.5, 36], [33, 38]),
     ],
     ['low scores', 70, [visit(12, 60, 0.5, 0.6, { score: 0.3 })], [[30.5, 40]], { fps: 10 }],
     [
@@ -92,41 +77,9 @@ function parking(): StreetScene[] {
     ['60 s', 90, [visit(12, 85, 0.5, 0.6)], [[71, 77]], { rule: { afterS: 60 } }],
 
     ['waits 40 s at a light', 70, [visit(12, 52, 0.5, 0.6)], [], { rule: { afterS: 60 } }],
-    [
-      'stands since before the box',
-      70,
-      [
-        car([
-          [0, 0.5, 0.6],
-          [70, 0.5, 0.6],
-        ]),
-      ],
-      [],
-    ],
-    [
-      'the same, the light falls',
-      80,
-      [
-        car([
-          [0, 0.5, 0.6],
-          [80, 0.5, 0.6],
-        ]),
-      ],
-      [],
-      { weather: [darker] },
-    ],
-    [
-      'the same behind a bus',
-      80,
-      [
-        car([
-          [0, 0.5, 0.6],
-          [80, 0.5, 0.6],
-        ]),
-        busBefore(20, 36, 0.5, 0.95),
-      ],
-      [],
-    ],
+    ['stands since before the box', 70, [car(still(70, 0.5, 0.6))], []],
+    ['the same, the light falls', 80, [car(still(80, 0.5, 0.6))], [], { weather: [darker] }],
+    ['the same behind a bus', 80, [car(still(80, 0.5, 0.6)), busBefore(20, 36, 0.5, 0.95)], []],
     ['beside the zone', 60, [visit(12, 50, 0.5, 0.33)], []],
     ['stops for 14 s', 50, [visit(12, 26, 0.5, 0.6)], []],
     ['one after another, 12 s each', 70, [visit(12, 24, 0.5, 0.6), visit(31, 43, 0.5, 0.6)], []],
@@ -144,18 +97,8 @@ function parking(): StreetScene[] {
       'people and bicycles stand',
       50,
       [
-        person([
-          [0, 0.4, 0.6],
-          [50, 0.4, 0.6],
-        ]),
-        {
-          label: 'bicycle',
-          way: [
-            [2, 0, 0.7],
-            [10, 0.5, 0.7],
-            [48, 0.5, 0.7],
-          ],
-        },
+        person(still(50, 0.4, 0.6)),
+        { label: 'bicycle', way: along([2, 0, 0.7], [10, 0.5, 0.7], [48, 0.5, 0.7]) },
       ],
       [],
     ],

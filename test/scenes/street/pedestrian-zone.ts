@@ -1,13 +1,20 @@
 /** Scenes of vehicles that enter a pedestrian zone, and of those that only seem to. */
-import { car, darker, driveLeft, driveRight, FROM_TEN, kiosk, scenes, visit, walkers } from './actors.ts';
+import {
+  along,
+  car,
+  darker,
+  driveLeft,
+  driveRight,
+  FROM_TEN,
+  kiosk,
+  SQUARE,
+  scenes,
+  starts,
+  still,
+  visit,
+  walkers,
+} from './actors.ts';
 import type { StreetScene } from './scene.ts';
-
-const SQUARE = [
-  [0.2, 0.4],
-  [0.85, 0.4],
-  [0.85, 0.92],
-  [0.2, 0.92],
-] as const;
 
 function inPedestrianZone(): StreetScene[] {
   return scenes({ kind: 'vehicle-in-pedestrian-zone', afterS: 2 }, { zone: SQUARE }, [
@@ -17,24 +24,8 @@ function inPedestrianZone(): StreetScene[] {
     ['lorry under three names', 20, [visit(6, 14, 0.5, 0.7, { label: 'truck', flips: 0.5 })], [[5.5, 10]]],
     ['low scores at 10 a second', 20, [visit(6, 14, 0.5, 0.6, { score: 0.3 })], [[5.5, 11]], { fps: 10 }],
     ['3 frames a second', 24, [visit(8, 18, 0.55, 0.6)], [[7, 13]], { fps: 3 }],
-    [
-      'one after another',
-      30,
-      [visit(6, 10, 0.5, 0.6), visit(18, 22, 0.5, 0.6)],
-      [
-        [5, 10],
-        [17, 22],
-      ],
-    ],
-    [
-      'two abreast',
-      20,
-      [visit(6, 12, 0.4, 0.55), visit(7, 13, 0.6, 0.8)],
-      [
-        [5, 10],
-        [6, 11],
-      ],
-    ],
+    ['one after another', 30, [visit(6, 10, 0.5, 0.6), visit(18, 22, 0.5, 0.6)], starts([5, 10], [17, 22])],
+    ['two abreast', 20, [visit(6, 12, 0.4, 0.55), visit(7, 13, 0.6, 0.8)], starts([5, 10], [6, 11])],
     [
       'hidden by a passing bus',
       34,
@@ -51,44 +42,12 @@ function inPedestrianZone(): StreetScene[] {
     [
       'cuts a corner',
       14,
-      [
-        car([
-          [3, 0.02, 1.1],
-          [4.5, 0.15, 0.85],
-          [6, 0.23, 0.8],
-          [6.7, 0.23, 0.8],
-          [9, 0, 0.6],
-        ]),
-      ],
+      [car(along([3, 0.02, 1.1], [4.5, 0.15, 0.85], [6, 0.23, 0.8], [6.7, 0.23, 0.8], [9, 0, 0.6]))],
       [],
     ],
     ['delivery when it may', 20, [visit(6, 14, 0.5, 0.65)], [], { rule: { schedule: FROM_TEN } }],
-    [
-      'parked since before the box',
-      60,
-      [
-        car([
-          [0, 0.5, 0.6],
-          [60, 0.5, 0.6],
-        ]),
-      ],
-      [],
-    ],
-    [
-      'parked, found by spells',
-      60,
-      [
-        car(
-          [
-            [0, 0.5, 0.6],
-            [60, 0.5, 0.6],
-          ],
-          { score: 0.3 },
-        ),
-      ],
-      [],
-      { fps: 10 },
-    ],
+    ['parked since before the box', 60, [car(still(60, 0.5, 0.6))], []],
+    ['parked, found by spells', 60, [car(still(60, 0.5, 0.6), { score: 0.3 })], [], { fps: 10 }],
     ['kiosk taken for a lorry', 60, walkers(10, 5, 0.75), [], { ghosts: [kiosk] }],
     ['people only', 60, [], [], { runsFromS: 10 }],
     [
@@ -100,40 +59,11 @@ function inPedestrianZone(): StreetScene[] {
     [
       'gone before it counts',
       14,
-      [
-        car([
-          [3, 0.2, 1.2],
-          [3.8, 0.5, 0.88],
-          [4.4, 0.55, 0.86],
-          [5.2, 0.6, 1.2],
-        ]),
-      ],
+      [car(along([3, 0.2, 1.2], [3.8, 0.5, 0.88], [4.4, 0.55, 0.86], [5.2, 0.6, 1.2]))],
       [],
     ],
-    [
-      'people hide a parked car',
-      50,
-      [
-        car([
-          [0, 0.5, 0.55],
-          [50, 0.5, 0.55],
-        ]),
-        ...walkers(14, 3, 0.66),
-      ],
-      [],
-    ],
-    [
-      'parked, the light falls',
-      60,
-      [
-        car([
-          [0, 0.6, 0.6],
-          [60, 0.6, 0.6],
-        ]),
-      ],
-      [],
-      { weather: [darker] },
-    ],
+    ['people hide a parked car', 50, [car(still(50, 0.5, 0.55)), ...walkers(14, 3, 0.66)], []],
+    ['parked, the light falls', 60, [car(still(60, 0.6, 0.6))], [], { weather: [darker] }],
     ['noise and rain', 40, [], [], { ghosts: [kiosk], weather: [{ kind: 'rain', drops: 150 }] }],
   ]);
 }

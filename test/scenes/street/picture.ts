@@ -1,6 +1,6 @@
 /**
  * Paints a moment of a scene: the stage, its actors from the farthest to the nearest, and the weather. An actor is a
- * cut-out of the stage's clip, or a drawing where only the detector model observes it.
+ * drawing.
  */
 import type { SizePx, XyxyPx } from '../../../agent/contract/geometry.ts';
 import { groupOf, type Label } from '../../../agent/contract/label.ts';
@@ -8,7 +8,7 @@ import { placementOf } from '../../../agent/contract/letterbox.ts';
 import { randomOf } from '../../lib/random.ts';
 import { type Canvas, paint } from '../paint.ts';
 import { type Actor, placeOf, type StreetScene } from './scene.ts';
-import { type CutOut, INPUT, type Stage, toInput } from './stage.ts';
+import { INPUT, type Stage, toInput } from './stage.ts';
 import type { VisibleActor } from './stand-in-detector.ts';
 
 /** Height and width of a box, in heights of a person at the same distance; vehicles from the side. */
@@ -29,10 +29,18 @@ const PROBES = 8;
 const GRAIN = 14;
 const DRAWING_SIZE = { widthPx: 48, heightPx: 48 };
 
+interface Drawing {
+  readonly widthPx: number;
+  readonly heightPx: number;
+  readonly rgb: Uint8Array;
+  /** 1 for each pixel that is part of the thing, otherwise 0. */
+  readonly solid: Uint8Array;
+}
+
 export class StreetPainter {
   readonly #scene: StreetScene;
   readonly #stage: Stage;
-  readonly #cutOuts: ReadonlyMap<Actor, CutOut>;
+  readonly #drawings: ReadonlyMap<Actor, Drawing>;
   readonly #fixed: (index: number) => number;
   readonly #seed: number;
 
@@ -42,7 +50,9 @@ export class StreetPainter {
     this.#seed = seed;
     const table = Float64Array.from({ length: 1024 }, randomOf(seed));
     this.#fixed = (index) => table[Math.abs(Math.trunc(index)) % table.length] as number;
-    this.#cutOuts = new Map(scene.actors.map((actor, i) => [actor, this.#cutOutOf(actor, i)]));
+    this.#drawings = new Map(
+      scene.actors.map((actor, i) => [actor, drawingOf(actor.label, (actor.look ?? i) + 1000 * seed)]),
+    );
   }
 
   /** Actors in the frame, the farthest first. */
@@ -69,7 +79,12 @@ export class StreetPainter {
     const rgb = new Uint8Array(under);
     for (const { actor, boxPx } of actors) {
       if (actor.illusion) continue;
-      paste(rgb, this.#cutOuts.get(actor) as CutOut, toInput(boxPx, this.#stage.source), this.#stage.source);
+      paste(
+        rgb,
+        this.#drawings.get(actor) as Drawing,
+        toInput(boxPx, this.#stage.source),
+        this.#stage.source,
+      );
     }
     const canvas: Canvas = {
       picture: { ...INPUT, rgb },
@@ -94,33 +109,11 @@ export class StreetPainter {
 
   #boxOf(actor: Actor, [x, y]: readonly [number, number]): XyxyPx {
     const { widthPx, heightPx } = this.#stage.source;
-    const cutOut = this.#cutOuts.get(actor) as CutOut;
     const person = this.#stage.heightAt(y) * heightPx * (actor.scale ?? 1);
     const [high, wide] = SIZES[actor.label] ?? [1, 1];
-    const isCutOut = this.#scene.eyes === 'detector';
-    // A cut-out keeps its own shape and grows with the ground it stands on.
-    const h = isCutOut ? cutOut.heightPx * this.#cutScale(cutOut, y) * (actor.scale ?? 1) : person * high;
-    const w = isCutOut ? (h * cutOut.widthPx) / cutOut.heightPx : person * wide;
+    const [h, w] = [person * high, person * wide];
     const [gx, gy] = [x * widthPx, y * heightPx];
     return [gx - w / 2, gy - h, gx + w / 2, gy];
-  }
-
-  /** Scale from the cut-out's own pixels (of the input) to source pixels at another distance. */
-  #cutScale(cutOut: CutOut, y: number): number {
-    const { source, heightAt } = this.#stage;
-    const perPixel = source.widthPx / placementOf(source, INPUT).widthPx;
-    return (perPixel * heightAt(y)) / heightAt(cutOut.ground[1]);
-  }
-
-  #cutOutOf(actor: Actor, index: number): CutOut {
-    if (this.#scene.eyes === 'model')
-      return drawingOf(actor.label, (actor.look ?? index) + 1000 * this.#seed);
-    const { people, vehicles } = this.#stage;
-    const from = groupOf(actor.label) === 'person' ? people : vehicles;
-    const cutOut = from[((actor.look ?? index) * 7) % from.length];
-    if (cutOut === undefined)
-      throw new Error(`nothing like a ${actor.label} to cut out of the ${this.#stage.name}`);
-    return cutOut;
   }
 }
 
@@ -153,7 +146,7 @@ function inSight([x1, y1, x2, y2]: XyxyPx, before: readonly XyxyPx[]): number {
 
 function paste(
   rgb: Uint8Array,
-  cutOut: CutOut,
+  drawing: Drawing,
   [x1, y1, x2, y2]: readonly [number, number, number, number],
   source: SizePx,
 ): void {
@@ -162,24 +155,24 @@ function paste(
   const [top, bottom] = [Math.max(topPx, Math.round(y1)), Math.min(topPx + heightPx, Math.round(y2))];
   for (let y = top; y < bottom; y += 1) {
     const row = Math.min(
-      cutOut.heightPx - 1,
-      Math.max(0, Math.floor(((y + 0.5 - y1) / (y2 - y1)) * cutOut.heightPx)),
+      drawing.heightPx - 1,
+      Math.max(0, Math.floor(((y + 0.5 - y1) / (y2 - y1)) * drawing.heightPx)),
     );
     for (let x = left; x < right; x += 1) {
       const column = Math.min(
-        cutOut.widthPx - 1,
-        Math.max(0, Math.floor(((x + 0.5 - x1) / (x2 - x1)) * cutOut.widthPx)),
+        drawing.widthPx - 1,
+        Math.max(0, Math.floor(((x + 0.5 - x1) / (x2 - x1)) * drawing.widthPx)),
       );
-      const from = row * cutOut.widthPx + column;
-      if (cutOut.solid[from] === 0) continue;
+      const from = row * drawing.widthPx + column;
+      if (drawing.solid[from] === 0) continue;
       const to = (y * INPUT.widthPx + x) * 3;
-      for (let c = 0; c < 3; c += 1) rgb[to + c] = cutOut.rgb[from * 3 + c] as number;
+      for (let c = 0; c < 3; c += 1) rgb[to + c] = drawing.rgb[from * 3 + c] as number;
     }
   }
 }
 
 /** A body in two colours, or a vehicle with windows and wheels: enough for colour prints and pictures of places. */
-function drawingOf(label: Label, seed: number): CutOut {
+function drawingOf(label: Label, seed: number): Drawing {
   const random = randomOf(seed);
   const { widthPx, heightPx } = DRAWING_SIZE;
   const colour = (): number[] => [30 + 190 * random(), 30 + 190 * random(), 30 + 190 * random()];
@@ -195,7 +188,7 @@ function drawingOf(label: Label, seed: number): CutOut {
     const grain = GRAIN * (random() - 0.5);
     for (let c = 0; c < 3; c += 1) rgb[at * 3 + c] = Math.max(0, Math.min(255, (level[c] as number) + grain));
   }
-  return { widthPx, heightPx, rgb, solid, ground: [0.5, 0.5] };
+  return { widthPx, heightPx, rgb, solid };
 }
 
 function bodyAt(u: number, v: number, upper: number[], lower: number[]): number[] | undefined {

@@ -36,7 +36,7 @@ const UNEVEN = 0.08;
 /** Seconds until vision is back after it has died (the supervisor's first wait and its start). */
 const RESTART_S = 1.5;
 
-export interface Played {
+interface Played {
   readonly score: RuleScore;
   readonly events: readonly UnnumberedEvent[];
   readonly frames: number;
@@ -45,12 +45,7 @@ export interface Played {
   readonly trackMs: number;
 }
 
-/** The real detector, which runs on the painted picture where a scene requests it. */
-export interface RealDetector {
-  detect(frame: Frame): Promise<Detection[]>;
-}
-
-export async function play(scene: StreetScene, stage: Stage, realDetector?: RealDetector): Promise<Played> {
+export function play(scene: StreetScene, stage: Stage): Played {
   const seed = createHash('sha256').update(`${SEED} ${scene.name}`).digest().readUInt32BE(0);
   const painter = new StreetPainter(scene, stage, seed % 100_003);
   const standInDetector = new StandInDetector(seed, scene.ghosts ?? [], scene.runsFromS === undefined);
@@ -71,11 +66,8 @@ export async function play(scene: StreetScene, stage: Stage, realDetector?: Real
       input: INPUT,
       rgb: painter.paint(atS, k, actors),
     };
-    const detections =
-      scene.eyes === 'detector'
-        ? await (realDetector as RealDetector).detect(frame)
-        : standInDetector.detect(actors, painter.clipFrame(atS)?.detections ?? [], atS, stage.source);
-    street.take(frame, detections);
+    const clipped = painter.clipFrame(atS)?.detections ?? [];
+    street.take(frame, standInDetector.detect(actors, clipped, atS, stage.source));
   }
   return { ...street.end(), frames };
 }

@@ -37,15 +37,10 @@ export interface Ghost {
   readonly timeRatio: number;
 }
 
-export type StageName = 'street' | 'road';
-
 export interface StreetScene {
   readonly name: string;
-  readonly stage: StageName;
   /** Second of the stage's clip from which it runs under the scene; by default a still of the empty stage. */
   readonly runsFromS?: number;
-  /** Source of the boxes: a model of the detector's measured errors, or the detector itself. */
-  readonly eyes: 'model' | 'detector';
   readonly lengthS: number;
   readonly fps: 3 | 5 | 10;
   readonly actors: readonly Actor[];

@@ -9,8 +9,8 @@ import sharp from 'sharp';
 import t from 'tap';
 import { parse } from 'yaml';
 import { replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
-import { unlessFull } from '../lib/run.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
+import { unlessFull } from '../lib/run.ts';
 
 const PICTURE = join(ROOT, 'docs', 'alert.jpg');
 const CONFIG = join(ROOT, 'scripts', 'programs', 'demo', 'config.yaml');

@@ -9,7 +9,6 @@ import type { DetectorConfig } from '../../agent/contract/config.ts';
 import { iou, type XyxyPx } from '../../agent/contract/geometry.ts';
 import type { ModelCard } from '../../agent/vision/detect/card.ts';
 import type { Detections } from '../lib/backend-child.ts';
-import { FULL } from '../lib/run.ts';
 import {
   elementConfig,
   elementModels,
@@ -23,6 +22,7 @@ import {
   writeCard,
 } from '../lib/inference-element.ts';
 import { MODEL_DIR, scratch } from '../lib/paths.ts';
+import { FULL } from '../lib/run.ts';
 
 t.setTimeout(300_000);
 

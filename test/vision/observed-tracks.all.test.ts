@@ -27,31 +27,6 @@ function lastOf(observations: readonly Observation[]): ObservedTrack[] {
   return [...last.values()];
 }
 
-t.test('the first observation of a track reports its earlier places', { skip }, async (t) => {
-  const observations = await observedClip(file, { lines: LINES });
-  const knownIds = new Set<number>();
-  let complete = 0;
-  const wrong: number[] = [];
-  for (const { tracks, atMs } of observations) {
-    for (const { id, before, firstMs } of tracks) {
-      const isNew = !knownIds.has(id);
-      knownIds.add(id);
-      const isRight = isNew
-        ? before?.every((place) => place.atMs >= firstMs && place.atMs < atMs) === true
-        : before === undefined;
-      if (!isRight) wrong.push(id);
-      if (isNew && before?.[0]?.atMs === firstMs) complete += 1;
-    }
-  }
-  t.same(wrong, [], 'from before it was confirmed, and in no later observation');
-  t.ok(knownIds.size >= 60, `${knownIds.size} tracks`);
-  t.ok(complete >= 0.8 * knownIds.size, `${complete} of them from the very first place`);
-  t.notOk(
-    observations.some(({ tracks }) => tracks.some((track) => 'colours' in track)),
-    'colours were not requested',
-  );
-});
-
 /** Crossings of each track by its places alone, as a line that is drawn afterwards would find them. */
 function foundAfterwards(observations: readonly Observation[], takesBefore: boolean): string[] {
   const wires = LINES.map((line) => new Tripwire(line));

@@ -13,9 +13,10 @@ import { MovingCells } from '../../agent/vision/observe/moving.ts';
 import { replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
 import { encodedClip, smallStreet } from '../lib/encoded-clip.ts';
 import { type ClipOptions, FILTERED_FPS, filteredClip } from '../lib/filtered-clip.ts';
-import { unlessFull } from '../lib/run.ts';
 import { type Light, nightOf } from '../lib/night.ts';
 import { evaluationData, STREET_CLIP } from '../lib/paths.ts';
+import { unlessFull } from '../lib/run.ts';
+import { rectangle } from '../lib/shapes.ts';
 
 const skip = !existsSync(STREET_CLIP) && 'no street clip';
 /** Start of the faults, and their end where they end within the clip of 79 s. */
@@ -76,24 +77,8 @@ t.test('each fault is reported in its time and ends after it', { skip }, async (
 /** A glow that bleaches the left third of the picture, like a low sun. */
 const glare = `split[a][b];[b]scale=96:72,format=yuva444p,geq=lum=255:cb=128:cr=128:a='255*clip(1.6-1.6*hypot(X-W*0.2,Y-H*0.35)/(W*0.45),0,1)',scale=384:288[g];[a][g]overlay=enable='gte(t,24)'`;
 const ZONES = [
-  {
-    id: 'left',
-    polygon: [
-      [0.05, 0.15],
-      [0.3, 0.15],
-      [0.3, 0.5],
-      [0.05, 0.5],
-    ],
-  },
-  {
-    id: 'right',
-    polygon: [
-      [0.6, 0.5],
-      [0.9, 0.5],
-      [0.9, 0.9],
-      [0.6, 0.9],
-    ],
-  },
+  { id: 'left', polygon: rectangle(0.05, 0.15, 0.3, 0.5) },
+  { id: 'right', polygon: rectangle(0.6, 0.5, 0.9, 0.9) },
 ] satisfies ZoneConfig[];
 
 t.test('haze is reported within a minute of its beginning and ends after it', { skip }, async (t) => {

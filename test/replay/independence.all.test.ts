@@ -8,8 +8,8 @@ import t, { type Test } from 'tap';
 import { labelsIn } from '../../scripts/programs/evaluate/events.ts';
 import type { Label } from '../../scripts/programs/evaluate/labels.ts';
 import { replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
-import { unlessFull } from '../lib/run.ts';
 import { evaluationData } from '../lib/paths.ts';
+import { unlessFull } from '../lib/run.ts';
 
 /** Rate at which a box analyses. */
 const FPS = ['--fps', '5'];

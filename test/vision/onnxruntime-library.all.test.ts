@@ -5,7 +5,6 @@
 import { chmodSync, chownSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { FULL } from '../lib/run.ts';
 import {
   copyUsual,
   inProcess,
@@ -27,6 +26,7 @@ import {
   rootFolder,
 } from '../lib/onnxruntime-libraries.ts';
 import { MODEL_DIR, scratch } from '../lib/paths.ts';
+import { FULL } from '../lib/run.ts';
 
 t.setTimeout(300_000);
 
@@ -99,55 +99,49 @@ t.test('providers that a library lacks are reported, in their order', { skip }, 
 });
 
 t.test('a library that another user could have written is refused in one line', { skip }, async (t) => {
-  const refusalOf = async (t: Test, folders: readonly string[]): Promise<string> => {
-    const { outcomes } = await run(t, { folders });
-    t.match(outcomes[0]?.error, { kind: 'config' });
-    const message = outcomes[0]?.error?.message ?? '';
-    t.notMatch(message, /\n/);
-    return message;
+  const makers: Record<string, (dir: string) => readonly [folder: string, message: string]> = {
+    'the file belongs to a user': (dir) => {
+      chownSync(copyLibrary(dir, DEBIAN_LIBRARY), 65_534, 65_534);
+      return [dir, 'libonnxruntime\\.so\\.1 belongs to user 65534, not to root; chown'];
+    },
+    'the file is writable by its group': (dir) => {
+      chmodSync(copyLibrary(dir, DEBIAN_LIBRARY), 0o664);
+      return [dir, 'may be written by others than root \\(mode 0664\\); chmod go-w'];
+    },
+    'its folder is writable by its group': (dir) => {
+      copyLibrary(dir, DEBIAN_LIBRARY);
+      chmodSync(dir, 0o775);
+      return [dir, `${dir} may be written by others than root .*0775`];
+    },
+    'a folder above it is writable by all': (dir) => {
+      const inner = join(dir, 'inner');
+      mkdirSync(inner);
+      copyLibrary(inner, DEBIAN_LIBRARY);
+      chmodSync(dir, 0o1777);
+      return [inner, `${dir} may be written by others than root .*1777`];
+    },
+    'it is a link to a file in the folder of a user': (dir) => {
+      const userDir = rootFolder(t);
+      copyLibrary(userDir, DEBIAN_LIBRARY);
+      chownSync(userDir, 65_534, 65_534);
+      symlinkSync(join(userDir, 'libonnxruntime.so.1'), join(dir, 'libonnxruntime.so.1'));
+      return [dir, `${userDir} belongs to user 65534`];
+    },
+    'a library of a provider beside it belongs to a user': (dir) => {
+      copyLibrary(dir, DEBIAN_LIBRARY);
+      const provider = join(dir, 'libonnxruntime_providers_tensorrt.so');
+      writeFileSync(provider, '');
+      chownSync(provider, 65_534, 65_534);
+      return [dir, 'libonnxruntime_providers_tensorrt\\.so belongs to user 65534'];
+    },
+    'no folder has a library': (dir) => [dir, '^no libonnxruntime\\.so\\.1 in .*: install one there'],
   };
-  await t.test('the file belongs to a user', async (t) => {
-    const dir = rootFolder(t);
-    chownSync(copyLibrary(dir, DEBIAN_LIBRARY), 65_534, 65_534);
-    t.match(await refusalOf(t, [dir]), /libonnxruntime\.so\.1 belongs to user 65534, not to root; chown/);
-  });
-  await t.test('the file is writable by its group', async (t) => {
-    const dir = rootFolder(t);
-    chmodSync(copyLibrary(dir, DEBIAN_LIBRARY), 0o664);
-    t.match(await refusalOf(t, [dir]), /may be written by others than root \(mode 0664\); chmod go-w/);
-  });
-  await t.test('its folder is writable by its group', async (t) => {
-    const dir = rootFolder(t);
-    copyLibrary(dir, DEBIAN_LIBRARY);
-    chmodSync(dir, 0o775);
-    t.match(await refusalOf(t, [dir]), new RegExp(`${dir} may be written by others than root .*0775`));
-  });
-  await t.test('a folder above it is writable by all', async (t) => {
-    const dir = rootFolder(t);
-    const inner = join(dir, 'inner');
-    mkdirSync(inner);
-    copyLibrary(inner, DEBIAN_LIBRARY);
-    chmodSync(dir, 0o1777);
-    t.match(await refusalOf(t, [inner]), new RegExp(`${dir} may be written by others than root .*1777`));
-  });
-  await t.test('it is a link to a file in the folder of a user', async (t) => {
-    const [dir, userDir] = [rootFolder(t), rootFolder(t)];
-    copyLibrary(userDir, DEBIAN_LIBRARY);
-    chownSync(userDir, 65_534, 65_534);
-    symlinkSync(join(userDir, 'libonnxruntime.so.1'), join(dir, 'libonnxruntime.so.1'));
-    t.match(await refusalOf(t, [dir]), new RegExp(`${userDir} belongs to user 65534`));
-  });
-  await t.test('a library of a provider beside it belongs to a user', async (t) => {
-    const dir = rootFolder(t);
-    copyLibrary(dir, DEBIAN_LIBRARY);
-    const provider = join(dir, 'libonnxruntime_providers_tensorrt.so');
-    writeFileSync(provider, '');
-    chownSync(provider, 65_534, 65_534);
-    t.match(await refusalOf(t, [dir]), /libonnxruntime_providers_tensorrt\.so belongs to user 65534/);
-  });
-  await t.test('no folder has a library', async (t) => {
-    t.match(await refusalOf(t, [rootFolder(t)]), /^no libonnxruntime\.so\.1 in .*: install one there/);
-  });
+  for (const [name, make] of Object.entries(makers)) {
+    const [folder, message] = make(rootFolder(t));
+    const { outcomes } = await run(t, { folders: [folder] });
+    t.match(outcomes[0]?.error, { kind: 'config', message: new RegExp(message) }, name);
+    t.notMatch(outcomes[0]?.error?.message, /\n/, name);
+  }
 });
 
 t.test(

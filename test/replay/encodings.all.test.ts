@@ -14,8 +14,8 @@ import {
   startsOf,
 } from '../../scripts/programs/evaluate/labels.ts';
 import { replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
-import { unlessFull } from '../lib/run.ts';
 import { evaluationData, scratch } from '../lib/paths.ts';
+import { unlessFull } from '../lib/run.ts';
 
 /** Haze, in which few vehicles pass: blindness is reported. */
 const HAZE = 'a14-haze';

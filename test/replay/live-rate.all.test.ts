@@ -4,8 +4,8 @@
  */
 import t from 'tap';
 import { replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
-import { unlessFull } from '../lib/run.ts';
 import { evaluationData } from '../lib/paths.ts';
+import { unlessFull } from '../lib/run.ts';
 
 const { file: CLIP, skip } = evaluationData('clips', 'highway-320.avi');
 const line = (id: string, y: number) => ({ id, from: [0.02, y], to: [0.98, y] });

@@ -14,9 +14,9 @@ import {
   startsOf,
 } from '../../scripts/programs/evaluate/labels.ts';
 import { filteredClip } from '../lib/filtered-clip.ts';
-import { unlessFull } from '../lib/run.ts';
 import { detections } from '../lib/model-inferences.ts';
 import { evaluationData, MODEL_DIR, scratch } from '../lib/paths.ts';
+import { unlessFull } from '../lib/run.ts';
 import {
   biasOf,
   SHAKE_SCORE,

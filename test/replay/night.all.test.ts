@@ -3,8 +3,8 @@ import { existsSync } from 'node:fs';
 import t from 'tap';
 import { type Replayed, replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
 import { encodedClip } from '../lib/encoded-clip.ts';
-import { unlessFull } from '../lib/run.ts';
 import { STREET_CLIP } from '../lib/paths.ts';
+import { unlessFull } from '../lib/run.ts';
 
 const skip = !existsSync(STREET_CLIP) && 'no street clip';
 const AT = { left: 0.3, middle: 0.5, right: 0.7 };
