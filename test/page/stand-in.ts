@@ -47,6 +47,8 @@ export class StandIn {
   /** Number of state requests that the agent leaves unanswered. */
   agentBusy = 0;
   isMoved = false;
+  /** Reason why root's program does not answer, or null. */
+  configReason: string | null = null;
   /** Number of acts that the box carries out without its answer reaching the phone. */
   lostAnswers = 0;
   enrolment: EnrolmentView = { state: 'enrolled', reason: null, notAfter: '2027-11-24T00:00:00.000Z' };
@@ -222,7 +224,13 @@ export class StandIn {
         }
       : agent.status;
     const config = this.#reply();
-    const parts = { config, configReason: null, enrolment: this.enrolment, sessionLeftS: 27_000 };
+    const { configReason } = this;
+    const parts = {
+      config: configReason === null ? config : null,
+      configReason,
+      enrolment: this.enrolment,
+      sessionLeftS: 27_000,
+    };
     if (this.agentBusy > 0) {
       this.agentBusy -= 1;
       return { agent: null, agentReason: 'the agent has not answered in 5 s', ...parts };
