@@ -5,6 +5,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeAtomically } from '../../agent/base/atomic-file.ts';
 import { AUTHORISATION_TYPE, type Authorisation } from '../../agent/contract/authorisation.ts';
 import { cameraAddress } from '../../agent/contract/camera-address.ts';
 import type { Config } from '../../agent/contract/config.ts';
@@ -50,7 +51,8 @@ export function ownAuthorisation(
     })),
     ...extraFields,
   };
-  writeFileSync(files.key, authority.publicKey.export({ type: 'spki', format: 'pem' }));
+  // The box refuses a key that a group may change, which a user of Debian has by umask 0002.
+  writeAtomically(files.key, authority.publicKey.export({ type: 'spki', format: 'pem' }), 0o644);
   writeFileSync(
     files.authorisation,
     signEnvelope(AUTHORISATION_TYPE, JSON.stringify(authorisation), authority.privateKey),

@@ -2,7 +2,7 @@
  * A bench for the update machine of root's program: real records and folders, with a made-up source, units and clock.
  */
 import { createHash } from 'node:crypto';
-import { mkdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import type { AgentError } from '../../agent/base/errors.ts';
@@ -183,7 +183,8 @@ export class Bench {
       stateReads: [1, 1],
     };
     const text = JSON.stringify(versionFile);
-    writeFileSync(join(dir, 'VERSION'), text);
+    writeFileSync(join(dir, 'VERSION'), text, { mode: 0o644 });
+    chmodSync(dir, 0o755);
     const sha256 = createHash('sha256').update(text).digest('hex');
     const entry = { path: 'VERSION', type: 'file', mode: 0o644, size: text.length, sha256 } as const;
     writeFileSync(join(dir, 'MANIFEST'), manifestText([entry]));

@@ -81,6 +81,9 @@ export interface SampleRelease extends Partial<ReleaseTarget> {
   readonly files?: Readonly<Record<string, string | Buffer>>;
 }
 
+// A release has folders of 0755 and files of 0644, also where an ordinary user has umask 0002.
+process.umask(0o022);
+
 const ARCH = process.arch === 'arm64' ? 'arm64' : 'amd64';
 
 /** Makes the folder of a release as on a box, with VERSION and MANIFEST. */

@@ -49,6 +49,8 @@ export class StandIn {
   /** Number of state requests that the agent leaves unanswered. */
   agentBusy = 0;
   isMoved = false;
+  /** Reason why root's program does not answer, or null. */
+  configReason: string | null = null;
   /** Number of acts that the box carries out without its answer reaching the phone. */
   lostAnswers = 0;
   trialS = 120;
@@ -204,7 +206,13 @@ export class StandIn {
     const movedEvent = { ...EVENT, kind: 'moved', severity: 'system', subject: 'camera' } as const;
     const status = { ...agent.status, standing: this.isMoved ? [movedEvent] : [] };
     const config = this.#reply();
-    const parts = { config, configReason: null, enrolment: ENROLMENT, sessionLeftS: 27_000 };
+    const { configReason } = this;
+    const parts = {
+      config: configReason === null ? config : null,
+      configReason,
+      enrolment: ENROLMENT,
+      sessionLeftS: 27_000,
+    };
     if (this.agentBusy > 0) {
       this.agentBusy -= 1;
       return { agent: null, agentReason: 'the agent has not answered in 5 s', ...parts };

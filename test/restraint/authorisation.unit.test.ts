@@ -306,7 +306,7 @@ void t.test('the authority’s key is pinned at its first use, until a person ch
   t.same(pinned, [[null, first]], 'told once');
   const other = testKey();
   const file = join(dir, 'other.pub');
-  writeFileSync(file, other.publicKey.export({ type: 'spki', format: 'pem' }));
+  writeFileSync(file, other.publicKey.export({ type: 'spki', format: 'pem' }), { mode: 0o644 });
   const forged = join(dir, 'forged.json');
   writeFileSync(forged, signedAuthorisation(authorisation(), other));
   const changedConfig = { ...config, authorityKey: file, authorisation: forged };
@@ -392,7 +392,7 @@ void t.test('a file that the journal knows and that is missing is not created ag
   t.match(refusal(config, clock, young), /authority.json is missing, though by its journal/, 'no pin');
   const foreign = testKey();
   const [file, foreignFile] = [join(dir, 'foreign.pub'), join(dir, 'foreign.json')];
-  writeFileSync(file, foreign.publicKey.export({ type: 'spki', format: 'pem' }));
+  writeFileSync(file, foreign.publicKey.export({ type: 'spki', format: 'pem' }), { mode: 0o644 });
   writeFileSync(foreignFile, signedAuthorisation(authorisation(), foreign));
   const foreignConfig = { ...config, authorityKey: file, authorisation: foreignFile };
   t.match(refusal(foreignConfig, clock, young), /authority.json is missing/, 'no pin, and another authority');

@@ -14,6 +14,9 @@ import {
 } from '../../scripts/lib/manifest.ts';
 import { scratch } from '../lib/paths.ts';
 
+// A tree has folders of 0755 and files of 0644, also where an ordinary user has umask 0002.
+process.umask(0o022);
+
 const HASH = 'a'.repeat(64);
 
 function writeTree(dir: string): string {

@@ -27,6 +27,12 @@ export const agent = computed(() => page.value?.agent ?? null);
 export const authorisation = computed(() => agent.value?.order ?? null);
 export const config = computed(() => page.value?.config ?? null);
 export const trial = computed(() => config.value?.trial ?? null);
+/** False until this phone has received the installed configuration, without which no screen may call it empty. */
+export const wasConfigRead = signal(false);
+/** True if root's program does not answer, or cannot read its file. */
+export const isConfigUnreadable = computed(
+  () => page.value !== undefined && (config.value?.installed ?? null) === null,
+);
 
 /** Time zone of the site, also while the agent does not answer. UTC until it has answered once. */
 export const siteZone = signal('UTC');
@@ -102,6 +108,9 @@ export async function refresh(): Promise<boolean> {
 }
 
 export async function start(): Promise<void> {
+  effect(() => {
+    if (config.value !== null && config.value.installed !== null) wasConfigRead.value = true;
+  });
   effect(() => {
     const { box } = hello.value ?? {};
     document.title = box === undefined ? 'Vigie' : words.value.title(box);

@@ -99,7 +99,7 @@ export class Certificate {
     ];
     try {
       for (const file of [key, cert]) rmSync(`${file}.new`, { force: true });
-      await run('openssl', options, { timeout: MAKE_WITHIN_MS, umask: 0o077 } as object);
+      await run('openssl', options, { timeout: MAKE_WITHIN_MS });
       chmodSync(`${key}.new`, 0o600);
       // A cut between the two leaves a pair that does not match, and another is created.
       renameSync(`${key}.new`, key);

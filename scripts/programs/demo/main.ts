@@ -26,6 +26,7 @@ import { Room } from '../room/archive/room.ts';
 import { SqliteDatabase } from '../room/database/sqlite.ts';
 import { AgentProcess } from './agent-process.ts';
 import { ConsoleProcess, openInBrowser, type RunningConsole } from './console-process.ts';
+import { expectationLine, Hindrances } from './expectation.ts';
 import { MadeVerdicts } from './made-verdicts.ts';
 import { startPage } from './page.ts';
 import { demoPlan } from './plan.ts';
@@ -60,6 +61,9 @@ let alerts = 0;
 let isClockTold = false;
 const say = (text: string): void =>
   void process.stdout.write(`${text.split('\n').map(printableLine).join('\n')}\n`);
+/** Frame of a line that must not be overlooked. */
+const FRAME = '='.repeat(80);
+const hindrances = new Hindrances((line) => say([FRAME, line, FRAME].join('\n')));
 
 /** Reason for the end of the demo; `code` is the exit code. */
 interface Ending {
@@ -156,11 +160,15 @@ async function start(): Promise<void> {
     say(
       `Page     ${page.url} as a technician has it; the browser warns: the page made its certificate itself`,
     );
+    say(
+      '         its steps 3 to 7 say that the configuration cannot be read: that takes vigie-root on a box',
+    );
   }
   const isOwnClip = values.source === undefined;
   for (const [index, line] of tryLines({ tracks, isOwnClip }).entries())
     say(`${index === 0 ? 'Try     ' : '        '} ${line}`);
   if (tracks !== undefined) explainApproval(signer);
+  say(`Expect   ${expectationLine(loaded, isOwnClip)}`);
   say('Alerts   as they reach the room’s archive (Ctrl-C ends everything):');
   if (isOwnClip) void closeFirstAlerts(consoleProcess);
   void agentExit.then(({ code: exitCode, signal, reason }) =>
@@ -258,6 +266,7 @@ function onEvent(event: VigieEvent, picture: string | undefined, note: string | 
         : `  (no snapshot: ${printable(note)})`
       : `  ${relative(process.cwd(), picture)}`;
   say(`${alertLine(event, Date.now(), true)}${evidence}`);
+  hindrances.take(event);
   if (event.data.severity !== 'alert' || event.data.phase !== 'start') return;
   alerts += 1;
   if (alerts >= alertsWanted)

@@ -21,6 +21,7 @@ import { canTry, tryDraft } from '../trial.ts';
 import { words } from '../words/words.ts';
 import { BesidePicture } from './beside-picture.tsx';
 import { TrialActions, TrialBar } from './trial-bar.tsx';
+import { lacksConfiguration, UnreadableConfig } from './unreadable-config.tsx';
 import { UnsentActs } from './unsent-acts.tsx';
 
 const VIEWS: Readonly<Record<Screen, ComponentType>> = {
@@ -72,9 +73,14 @@ export function Frame() {
           )}
           {trouble.value !== undefined && <Notice tone="bad">{trouble.value}</Notice>}
           <UnsentActs />
+          <UnreadableConfig screen={now} />
         </div>
         <BesidePicture />
-        {now === 'pair' || page.value !== undefined ? <View /> : <p>{words.value.loading}</p>}
+        {now !== 'pair' && page.value === undefined ? (
+          <p>{words.value.loading}</p>
+        ) : (
+          !lacksConfiguration(now) && <View />
+        )}
       </main>
       {now !== 'pair' && (trial.value === null ? <Way now={now} /> : <TrialActions />)}
     </div>

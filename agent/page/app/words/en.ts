@@ -382,6 +382,8 @@ export const EN = {
   agentFix:
     'Wait two minutes. Then switch the box off for 10 seconds and on again. Call the control room if this stays.',
   configUnavailable: 'The configuration cannot be read.',
+  configFix:
+    'Zones and rules are not shown, and nothing can be tested. Wait two minutes. Then switch the box off for 10 seconds and on again. Call the control room if this stays.',
 };
 
 export type Words = typeof EN;

@@ -355,4 +355,6 @@ export const FR: Words = {
   agentFix:
     'Attendez deux minutes, puis coupez l’alimentation du boîtier 10 secondes et rallumez-le. Appelez le CSU si cela continue.',
   configUnavailable: 'La configuration ne peut pas être lue.',
+  configFix:
+    'Zones et règles ne sont pas affichées, et rien ne peut être testé. Attendez deux minutes, puis coupez l’alimentation du boîtier 10 secondes et rallumez-le. Appelez le CSU si cela continue.',
 };

@@ -1,7 +1,8 @@
 /**
  * Queue screen: open incidents, the most urgent first, fully usable by keyboard. At most sixty lines are in the page.
  */
-import { useSignal } from '@preact/signals';
+import { signal, useSignal } from '@preact/signals';
+import type { ComponentType } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import type { Incident } from '../../contract/incident.ts';
 import { useKeys } from '../keys.ts';
@@ -176,6 +177,23 @@ function focusList(): void {
   document.querySelector<HTMLElement>('.rows')?.focus({ preventScroll: true });
 }
 
+const quietView = signal<ComponentType | undefined>(undefined);
+
+/** An empty queue: one line until its own part is loaded. */
+function Quiet() {
+  useEffect(() => {
+    void import('../parts/quiet-queue.tsx').then(
+      ({ QuietQueue }) => {
+        quietView.value = QuietQueue;
+      },
+      // A server that is newer than this page: the line stays.
+      () => undefined,
+    );
+  }, []);
+  const View = quietView.value;
+  return View === undefined ? <p class="empty">{words.value.queue.empty}</p> : <View />;
+}
+
 function List() {
   const { queue } = words.value;
   const list = useRef<HTMLDivElement>(null);
@@ -239,7 +257,7 @@ function List() {
           />
         ))}
       </div>
-      {all.length === 0 && <p class="empty">{filter.value === '' ? queue.empty : queue.emptyFilter}</p>}
+      {all.length === 0 && (filter.value === '' ? <Quiet /> : <p class="empty">{queue.emptyFilter}</p>)}
     </div>
   );
 }

@@ -16,6 +16,18 @@ export const VIEWS_EN = {
     stopped: 'Program stopped',
     'storage-share': 'Exceeds the daily storage limit per box: the rest is dropped until midnight',
   } as Readonly<Record<string, string>>,
+  /** Empty queue: what keeps alerts away. */
+  cannot: {
+    noCamera: 'No alert can come: no camera has reported yet.',
+    none: (count: number) =>
+      count === 1
+        ? 'No alert can come: the camera is not watching.'
+        : `No alert can come: none of the ${count} cameras is watching.`,
+    some: (count: number, all: number) =>
+      `No alert can come from ${count} of ${all} cameras, which ${count === 1 ? 'is' : 'are'} not watching.`,
+    more: (count: number) => `and ${count} more: see Cameras`,
+    demo: 'Demonstration: its own clip brings the first alert within about 20 seconds. With another camera, an alert comes when a rule is broken.',
+  },
   stale: (problem: string) => `Not up to date: ${problem}`,
   none: 'none',
   unknown: 'unknown',

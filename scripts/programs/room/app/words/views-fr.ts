@@ -17,6 +17,17 @@ export const VIEWS_FR: ViewsWords = {
     'storage-share':
       'Dépasse le volume conservé par boîtier et par jour : le reste est écarté jusqu’à minuit',
   },
+  cannot: {
+    noCamera: 'Aucune alerte ne peut arriver : aucune caméra n’a encore donné signe.',
+    none: (count) =>
+      count === 1
+        ? 'Aucune alerte ne peut arriver : la caméra ne surveille rien.'
+        : `Aucune alerte ne peut arriver : aucune des ${count} caméras ne surveille.`,
+    some: (count, all) =>
+      `Aucune alerte ne peut arriver de ${count} caméra${count > 1 ? 's' : ''} sur ${all}, qui ne surveille${count > 1 ? 'nt' : ''} rien.`,
+    more: (count) => `et ${count} de plus : voir Caméras`,
+    demo: 'Démonstration : son propre film donne la première alerte en 20 secondes environ. Avec une autre caméra, une alerte arrive quand une règle est enfreinte.',
+  },
   stale: (problem) => `Pas à jour : ${problem}`,
   none: 'aucun',
   unknown: 'inconnu',
