@@ -51,7 +51,7 @@ void t.test('the package has all files of a box and no others', { skip }, async 
   for (const dev of [
     'typescript',
     'tap',
-    'eslint',
+    'oxlint',
     '@biomejs',
     'knip',
     'fast-check',
