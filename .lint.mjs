@@ -1,8 +1,9 @@
 // Project rules that no linter knows (docs/design/016-project-rules.md): how long a file is, how much of a stage main and flow use,
-// and that every member of a class is read by other code than its test. One line for each breach; exit 1.
+// syntax that hides mistakes, and that every member of a class is read by other code than its test. The language rules follow
+// (.wording.mjs). One line for each breach; exit 1.
 import { dirname, join, relative } from 'node:path';
 import ts from 'typescript';
-import { listedFiles } from './.listed-files.mjs';
+import { sources as files } from './.listed-files.mjs';
 
 const LINES_MAX = 400;
 /** Every file costs the runner more than a second. */
@@ -12,12 +13,6 @@ const FILES_OF_A_STAGE_MAX = 3;
 const ROOTS = ['agent', 'agent/vision'].flatMap((home) =>
   ['parts', 'main', 'flow'].map((name) => `${home}/${name}.ts`),
 );
-const files = listedFiles('*.ts', '*.tsx').map(({ file, text }) => ({
-  file,
-  text,
-  tree: ts.createSourceFile(file, text, ts.ScriptTarget.ES2022, true),
-}));
-
 const breaches = [];
 
 for (const { file, text } of files) {
@@ -44,11 +39,36 @@ for (const root of ROOTS) {
   }
 }
 
+/** Returns the advice for a node whose syntax hides mistakes; undefined for any other. */
+function hiddenMistake(node, isTest) {
+  if (ts.isSpreadAssignment(node)) {
+    const spread = bare(node.expression);
+    if (ts.isObjectLiteralExpression(spread))
+      return 'write the members themselves; a spread literal only saves lines';
+    // A test may start from a bag of defaults: no promise of the program hangs on it.
+    const isBag = ts.isIdentifier(spread) || ts.isAccessExpression(spread) || ts.isCallExpression(spread);
+    let parent = node.parent.parent;
+    while (ts.isParenthesizedExpression(parent)) parent = parent.parent;
+    if (!isTest && isBag && ts.isNewExpression(parent))
+      return 'name each argument: of a bag, the compiler does not notice a member that was renamed';
+  }
+  // Node 20 holds the signals of `any` weakly: a timeout that nothing else holds is collected and never aborts.
+  if (isSignalOf('timeout', node) && ts.findAncestor(node.parent, (above) => isSignalOf('any', above)))
+    return 'use withDeadline (agent/base/deadline.ts): this timeout can be lost to the garbage collector';
+  return undefined;
+}
+
+const bare = (node) => (ts.isParenthesizedExpression(node) ? bare(node.expression) : node);
+const isSignalOf = (name, node) =>
+  ts.isCallExpression(node) && node.expression.getText() === `AbortSignal.${name}`;
+
 const read = new Set();
 const members = [];
 for (const { file, tree } of files) {
   const isTest = file.startsWith('test/');
   const look = (node) => {
+    const advice = hiddenMistake(node, isTest);
+    if (advice !== undefined) breaches.push(`${placeOf(file, node)}: ${advice}`);
     if (!isTest && ts.isPropertyAccessExpression(node)) read.add(node.name.text);
     if (!isTest && ts.isElementAccessExpression(node) && ts.isStringLiteral(node.argumentExpression))
       read.add(node.argumentExpression.text);
@@ -65,9 +85,12 @@ function membersOf(file, node) {
     // What overrides is called by whoever knows the base, a library's too.
     const overrides = member.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.OverrideKeyword) ?? false;
     if (overrides || member.name === undefined || !ts.isIdentifier(member.name)) return [];
-    const { line } = node.getSourceFile().getLineAndCharacterOfPosition(member.name.getStart());
-    return [{ name: member.name.text, where: `${file}:${line + 1}`, of: node.name?.text ?? 'class' }];
+    return [{ name: member.name.text, where: placeOf(file, member.name), of: node.name?.text ?? 'class' }];
   });
+}
+
+function placeOf(file, node) {
+  return `${file}:${node.getSourceFile().getLineAndCharacterOfPosition(node.getStart()).line + 1}`;
 }
 
 for (const { name, where, of } of members) {
@@ -75,4 +98,5 @@ for (const { name, where, of } of members) {
 }
 
 for (const breach of breaches) console.error(breach);
-process.exitCode = breaches.length === 0 ? 0 : 1;
+if (breaches.length > 0) process.exitCode = 1;
+await import('./.wording.mjs');

@@ -1,6 +1,7 @@
 /** Lists the project's files as git knows them, with their texts; for the checks that read sources and documents. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import ts from 'typescript';
 
 /** Returns path and text of each file that matches a pattern: tracked, or new and not ignored. */
 export function listedFiles(...patterns) {
@@ -24,3 +25,10 @@ export function listedFiles(...patterns) {
       }
     });
 }
+
+/** Returns each listed source with its syntax tree; both checks of the sources read these trees. */
+export const sources = listedFiles('*.ts', '*.tsx').map(({ file, text }) => ({
+  file,
+  text,
+  tree: ts.createSourceFile(file, text, ts.ScriptTarget.ES2022, true),
+}));

@@ -32,7 +32,7 @@ const sizesOf = (file: string): readonly [number, number] => [
 const modulesIn = (files: readonly string[], names: readonly string[]): string[] =>
   names.filter((name) => files.some((file) => file.includes(`/node_modules/${name}/`)));
 
-const TOOLS = ['typescript', 'tap', 'eslint', '@biomejs', 'knip', 'fast-check', 'prebuild-install', 'nan'];
+const TOOLS = ['typescript', 'tap', 'oxlint', '@biomejs', 'knip', 'fast-check', 'prebuild-install', 'nan'];
 
 void t.test('the box’s package has all files of a box and no others', { skip }, async (t) => {
   const files = filesOf(deb);

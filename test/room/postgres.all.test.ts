@@ -226,7 +226,11 @@ void t.test('no setting of server, role or URL changes the durability of a trans
   const fsync = /^PostgreSQL has fsync = off, so a power cut loses stored rows; set it to on$/;
   const error = await failureOf(async () => {
     const one = databaseOf(server.url, ({ message }) => t.comment(message));
-    await one.all('SELECT 1').finally(() => one.close());
+    try {
+      await one.all('SELECT 1');
+    } finally {
+      await one.close();
+    }
   });
   t.match(error, { message: fsync });
   t.notOk(error instanceof DatabaseUnavailable, 'a mistake, which is not tried again');
