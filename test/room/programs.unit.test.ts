@@ -194,26 +194,31 @@ void t.test('the interface is described as OpenAPI 3.1', async (t) => {
 
 void t.test('an export of incidents as Parquet keeps its types', async (t) => {
   const at = '2026-05-04T10:00:00.123Z';
-  const nothing = { endedAt: null, still: null, claimedBy: null, claimedUntil: null, suppression: null };
-  const open = { verdict: null, verdictAt: null, closedAt: null, closedReason: null, reopens: null };
-  const one: Incident = {
-    ...{ no: 2 ** 40, rev: 7, revision: 1, site: 'lyon', box: 'b-12', episode: 'e-1', severity: 'alert' },
-    ...{ priority: 1, kind: 'loitering', rule: 'bag', place: 'zone/square', startedAt: at, received: at },
-    ...{
-      clockDoubt: false,
-      objects: [{ label: 'person', track: 4 }],
-      cause: { seconds: 60.5, text: '=déposé' },
-    },
-    ...{ events: 3, state: 'dispatched', dispatchedBy: 'ada', dispatchedAt: at, patrol: 'Patrol north' },
-    ...{
-      patrolAnswer: 'arrived',
-      patrolAnswerAt: at,
-      arrivedAt: at,
-      isSuppressed: false,
-      ...nothing,
-      ...open,
-    },
+  const place = { no: 2 ** 40, rev: 7, revision: 1, site: 'lyon', box: 'b-12', episode: 'e-1' };
+  const rule = {
+    severity: 'alert',
+    priority: 1,
+    kind: 'loitering',
+    rule: 'bag',
+    place: 'zone/square',
+  } as const;
+  const times = { startedAt: at, endedAt: null, received: at, clockDoubt: false };
+  const seen = {
+    objects: [{ label: 'person', track: 4 }],
+    cause: { seconds: 60.5, text: '=déposé' },
+    events: 3,
   };
+  const claim = { state: 'dispatched', claimedBy: null, claimedUntil: null, dispatchedBy: 'ada' } as const;
+  const answer = { patrolAnswer: 'arrived', patrolAnswerAt: at, arrivedAt: at } as const;
+  const patrol = {
+    dispatchedAt: at,
+    patrol: 'Patrol north',
+    ...answer,
+    suppression: null,
+    isSuppressed: false,
+  };
+  const open = { verdict: null, verdictAt: null, closedAt: null, closedReason: null, reopens: null };
+  const one: Incident = { ...place, ...rule, ...times, ...seen, still: null, ...claim, ...patrol, ...open };
   const all = [one, { ...one, no: 1, endedAt: at, verdict: 'confirmed' as const, reopens: 5 }];
   const bytes = await incidentsParquet(each(all));
   const rows = await parquetReadObjects({ file: fileOf(bytes) });
