@@ -224,14 +224,14 @@ void t.test('an export of incidents as Parquet keeps its types', async (t) => {
   const rows = await parquetReadObjects({ file: fileOf(bytes) });
   t.equal(rows.length, 2);
   const time = new Date(at);
-  const times = {
+  const parsed = {
     startedAt: time,
     received: time,
     dispatchedAt: time,
     patrolAnswerAt: time,
     arrivedAt: time,
   };
-  t.same(rows[0], { ...one, no: BigInt(one.no), rev: 7n, ...times });
+  t.same(rows[0], { ...one, no: BigInt(one.no), rev: 7n, ...parsed });
   t.match(rows[1], { no: 1n, endedAt: time, verdict: 'confirmed', reopens: 5n });
   const { num_rows: none } = await parquetMetadataAsync(fileOf(await incidentsParquet(each<Incident>([]))));
   t.equal(none, 0n, 'no incident: a file without rows');
