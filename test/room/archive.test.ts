@@ -78,8 +78,8 @@ void t.test(
     const send = async (change: (event: VigieEvent) => unknown, branch = 'evt/alert/loitering') => {
       seq += 1;
       const event = JSON.parse(eventText({ id: `h-${seq}`, seq, time: now() })) as VigieEvent;
-      const changed = change(event);
-      const body = typeof changed === 'string' ? changed : JSON.stringify(event);
+      const replacement = change(event);
+      const body = typeof replacement === 'string' ? replacement : JSON.stringify(event);
       const userProperties = { lane: 'alert', seq: `${seq}`, first: '1', epoch: 'e1', boot: 'b' };
       await box.publishAsync(`vigie/${SITE}/${BOX}/${branch}`, body, {
         qos: 1,
@@ -103,9 +103,9 @@ void t.test(
     await send((event) => assign(event, { source: `urn:vigie:${HOSTILE}` }));
     await send(() => HOSTILE, 'status');
     const properties = { userProperties: { lane: 'alert', seq: '\u202e7', first: '1', epoch: 'e1' } };
-    const refused = (): Promise<unknown> =>
+    const sendRefused = (): Promise<unknown> =>
       box.publishAsync(`vigie/${SITE}/${BOX}/evt/alert/\u202egnp.`, '{}', { qos: 1, properties });
-    await Promise.all(Array.from({ length: 300 }, refused));
+    await Promise.all(Array.from({ length: 300 }, sendRefused));
 
     const alerts = (): string[] => program.output.split('\n').filter((line) => line.includes('ALERT  '));
     const hasAll = (): boolean => alerts().length >= 8 && /refused .*\(300 so far\)/.test(program.output);
@@ -113,10 +113,10 @@ void t.test(
     t.equal(await program.end('SIGTERM'), 0);
     t.strictSame(forbiddenIn(program.output), []);
     const lines = program.output.split('\n').slice(0, -1);
-    const ours =
+    const ownLine =
       /^(Room on |Ended: |room: |(\d\d:\d\d:\d\d CES?T|--:--:--) {2}ALERT {3}loitering: .*\[marseille-1\/canebiere-017\])/;
     t.strictSame(
-      lines.filter((line) => !ours.test(line)),
+      lines.filter((line) => !ownLine.test(line)),
       [],
       'no forged line',
     );
@@ -148,7 +148,7 @@ void t.test('a box is stored once it is enrolled, and no longer when it is revok
   writeBoxes(file, [enrolled(SITE, 'b-1')]);
   const archive = await RoomProgram.start(t, room, '--database', address, '--boxes', file);
   await waitUntil(t, 'it listens', () => archive.output.includes('Room on'));
-  const [known, late] = [await StreetBox.start(t, room, 'b-1'), await StreetBox.start(t, room, 'b-2')];
+  const [enrolledBox, late] = [await StreetBox.start(t, room, 'b-1'), await StreetBox.start(t, room, 'b-2')];
   const untilRows = async (
     sql: string,
     fits = (rows: Row[]): boolean => rows.length === 1,
@@ -159,7 +159,7 @@ void t.test('a box is stored once it is enrolled, and no longer when it is revok
       await sleep(20);
     }
   };
-  known.tell({ id: 'k-1' });
+  enrolledBox.tell({ id: 'k-1' });
   late.tell({ id: 'l-1' });
   await untilRows('SELECT box FROM incident');
   const strangers = await untilRows('SELECT * FROM stranger', ([row]) => Number(row?.['messages']) > 0);
@@ -179,7 +179,7 @@ void t.test('a box is stored once it is enrolled, and no longer when it is revok
   t.pass('what it kept has come');
   writeBoxes(file, [revoked(SITE, 'b-1'), enrolled(SITE, 'b-2')]);
   await untilRows("SELECT 1 FROM incident WHERE box = 'b-1' AND state = 'closed'");
-  known.tell({ id: 'k-2' });
+  enrolledBox.tell({ id: 'k-2' });
   await untilRows(`SELECT * FROM stranger WHERE site = '${SITE}' AND box = 'b-1'`);
   t.same(await read("SELECT 1 FROM incident WHERE box = 'b-1' AND state <> 'closed'"), []);
   t.equal(await archive.end('SIGINT'), 0);

@@ -64,8 +64,8 @@ const EVENT_TOPIC = 'vigie/lyon/b-1/evt/alert/loitering';
 /** A record of the lost numbers 2 to 7, as an agent sends it. */
 function gapMessage() {
   const moment = '2026-11-24T14:00:00.000Z';
-  const lost = { lane: 'alert', from: 2, to: 7, reasons: ['overflow'], dropped: { notice: 6 } } as const;
-  const gap = { ...lost, reasons: [...lost.reasons], since: moment, until: moment };
+  const lostRange = { lane: 'alert', from: 2, to: 7, reasons: ['overflow'], dropped: { notice: 6 } } as const;
+  const gap = { ...lostRange, reasons: [...lostRange.reasons], since: moment, until: moment };
   const row = { kind: 'gap', seq: 7, boot: 'b', gap } as const;
   const place = { site: 'lyon', box: 'b-1' };
   return messageOfRow({ lane: 'alert', epoch: '1f00ab32', first: 2 }, row, place, topicsOf('lyon', 'b-1'), 0);

@@ -277,22 +277,23 @@ void t.test('malformed, flooding and slow clients are cut off, and the server go
 async function fuzz(t: Test, room: TestRoom): Promise<void> {
   t.comment(`seed ${SEED}`);
   const ratio = randomOf(SEED);
-  const below = (n: number): number => Math.floor(ratio() * n);
-  const bytes = (n: number): Buffer => Buffer.from(Array.from({ length: n }, () => below(256)));
+  const integerBelow = (n: number): number => Math.floor(ratio() * n);
+  const bytes = (n: number): Buffer => Buffer.from(Array.from({ length: n }, () => integerBelow(256)));
   const good = csrOf(newKey(join(room.dir, 'f.key')), BOX);
   const statuses = new Set<number>();
   const one = async (i: number): Promise<void> => {
     const flipped = Buffer.from(good);
-    flipped[below(flipped.length)] = below(256);
-    const noise = [bytes(below(3000)), base64(bytes(below(2000)))];
-    const bodies = [...noise, base64(flipped), base64(good).slice(0, below(250))];
+    flipped[integerBelow(flipped.length)] = integerBelow(256);
+    const noise = [bytes(integerBelow(3000)), base64(bytes(integerBelow(2000)))];
+    const bodies = [...noise, base64(flipped), base64(good).slice(0, integerBelow(250))];
     const page = '/.well-known/est/page/simpleenroll';
     const paths = [ENROL, RENEW, page, `/${base64(bytes(9))}`, `${ENROL}?${i}`];
-    const authorization = `Basic ${base64(bytes(below(60)))}`;
-    const headers = below(2) === 0 ? {} : { authorization, [`x-${i}`]: 'y'.repeat(below(9000)) };
-    const method = ['POST', 'POST', 'POST', 'PUT', 'DELETE', 'GET'][below(6)] ?? 'POST';
-    const request = { method, headers, body: bodies[below(bodies.length)] ?? '' };
-    statuses.add((await ask(room, paths[below(paths.length)] ?? ENROL, request)).status);
+    const authorization = `Basic ${base64(bytes(integerBelow(60)))}`;
+    const headers =
+      integerBelow(2) === 0 ? {} : { authorization, [`x-${i}`]: 'y'.repeat(integerBelow(9000)) };
+    const method = ['POST', 'POST', 'POST', 'PUT', 'DELETE', 'GET'][integerBelow(6)] ?? 'POST';
+    const request = { method, headers, body: bodies[integerBelow(bodies.length)] ?? '' };
+    statuses.add((await ask(room, paths[integerBelow(paths.length)] ?? ENROL, request)).status);
   };
   for (let i = 0; i < (ALL ? 500 : 50); i += 10)
     await Promise.all(Array.from({ length: 10 }, (_, k) => one(i + k)));

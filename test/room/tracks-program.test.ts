@@ -56,8 +56,8 @@ void t.test('tracks are printed page by page, with gaps at their place in time',
     track(3, '2026-11-24T03:59:59.000Z', { class: 'truck', colours: [], cut: true }),
   ];
   const place = ['--view', VIEW, '--area', '.1,.5 .4,.5 .4,.9', '--does', 'stops', '--at-least', '30'];
-  const asked = ['--class', 'car', 'truck', '--colour', 'white', '--daily', '02:00-05:00', ...place];
-  const all = await ask(...NIGHT, ...asked);
+  const filterArgs = ['--class', 'car', 'truck', '--colour', 'white', '--daily', '02:00-05:00', ...place];
+  const all = await ask(...NIGHT, ...filterArgs);
   t.equal(all.code, 0, all.err);
   const [one, two, three, ...rest] = all.out.split('\n').map((line) => line.split(/ {2,}/).join(' | '));
   t.match(one, /^2026-11-24T02:14:07\+01:00 \| car \| white\* grey \| for 1 min 35 s, stopped 1 min 2 s \| /);
@@ -85,11 +85,11 @@ void t.test('tracks are printed page by page, with gaps at their place in time',
   ];
   const span = { from: '2026-11-24T01:00:00.000Z', to: '2026-11-24T04:00:00.000Z' };
   const filters = { daily: { from: '02:00', to: '05:00' }, classes: ['car', 'truck'], colours: ['white'] };
-  const where = { polygon, does: 'stops', atLeastS: 30 };
+  const region = { polygon, does: 'stops', atLeastS: 30 };
   t.strictSame(box.requests[0], {
     case: '2026/1234',
     reason: 'theft',
-    question: { ...span, ...filters, view: VIEW, where, answer: 'tracks' },
+    question: { ...span, ...filters, view: VIEW, where: region, answer: 'tracks' },
   });
   t.strictSame(
     box.requests.map(({ cursor }) => cursor),
