@@ -17,6 +17,7 @@ import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 import { scratch } from '../lib/paths.ts';
 import { roomProgram, start } from '../lib/program.ts';
 import { makeRoom, pairOf, SITE } from '../lib/room.ts';
+import { unlessAll } from '../lib/run.ts';
 import { STILL, track, trackBox, VIEW } from '../lib/track-box.ts';
 import { WarmProgram } from '../lib/warm-program.ts';
 
@@ -334,7 +335,7 @@ void t.test('a still and a second person’s approval are written to files', asy
   });
 });
 
-void t.test('the help of each command has examples', async (t) => {
+void t.test('the help of each command has examples', { skip: unlessAll }, async (t) => {
   for (const name of ['search', 'tracks', 'unseal']) {
     const program = start(t, process.execPath, [roomProgram(name), '--help']);
     t.equal(await program.exit, 0, name);
@@ -348,7 +349,7 @@ void t.test('the help of each command has examples', async (t) => {
   }
 });
 
-void t.test('a usage error is one line and exit code 2', async (t) => {
+void t.test('a usage error is one line and exit code 2', { skip: unlessAll }, async (t) => {
   const dir = scratch(t);
   const { privateKey } = makeSigner();
   writeFileSync(join(dir, 'desk.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
