@@ -33,7 +33,12 @@ export interface LoadCounts {
 }
 
 export const noCounts = (): LoadCounts => ({
-  ...{ connected: 0, failed: 0, sent: 0, health: 0, refused: 0, stored: 0 },
+  connected: 0,
+  failed: 0,
+  sent: 0,
+  health: 0,
+  refused: 0,
+  stored: 0,
 });
 
 /** Bytes of a still: the mean of the demonstration's pictures, docs/guide/broker.md. */

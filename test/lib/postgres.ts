@@ -70,11 +70,6 @@ export class Postgres {
     return `postgres://${USER}@127.0.0.1:${this.#port}/postgres`;
   }
 
-  /** Folder of the database's files. */
-  get dataDir(): string {
-    return join(this.#dir, 'data');
-  }
-
   /** Starts the server; resolves when it answers a query. After `kill` it has the same port and files. */
   async start(): Promise<void> {
     if (this.#port === 0) {

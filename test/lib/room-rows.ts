@@ -28,11 +28,8 @@ export async function addSnapshot(
   name: string,
   receivedMs: number,
 ): Promise<void> {
-  const jpeg = Buffer.from('jpeg');
-  await insert(db, 'snapshot', {
-    ...{ site, box, ...OUTBOX, name, sha256: 'none', jpeg },
-    received: iso(receivedMs),
-  });
+  const picture = { name, sha256: 'none', jpeg: Buffer.from('jpeg') };
+  await insert(db, 'snapshot', { site, box, ...OUTBOX, ...picture, received: iso(receivedMs) });
 }
 
 /** Returns its number. */
@@ -43,14 +40,14 @@ export function addIncident(
   receivedMs: number,
 ): Promise<number> {
   const time = iso(receivedMs);
-  return insert(db, 'incident', {
-    ...{ rev: 1, revision: 0, site, box, episode, entry: 1, severity: 'alert', priority: 2 },
-    ...{ kind: 'loitering', rule: 'r-1', place: 'zone/z-1', started_at: time, received: time, newest: time },
-    ...{ clock_doubt: false, objects: '[]', cause: '{}', events: 1, detail: '{}', state: 'new' },
-  });
+  const rule = { severity: 'alert', priority: 2, kind: 'loitering', rule: 'r-1', place: 'zone/z-1' };
+  const times = { started_at: time, received: time, newest: time, clock_doubt: false };
+  const rest = { objects: '[]', cause: '{}', events: 1, detail: '{}', state: 'new' };
+  const key = { rev: 1, revision: 0, site, box, episode, entry: 1 };
+  return insert(db, 'incident', { ...key, ...rule, ...times, ...rest });
 }
 
-/** Columns of `addIncidents`, as SQL in which `n` is the number of the incident and `at` its time. */
+/** Columns of `addManyIncidents`, as SQL in which `n` is the number of the incident and `at` its time. */
 export type Expressions = Readonly<Record<string, string>>;
 
 const USUAL: Expressions = {

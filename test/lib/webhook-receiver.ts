@@ -14,7 +14,11 @@ export const SECRET = `whsec_${randomBytes(32).toString('base64')}`;
 
 /** Settings of a webhook for all kinds of messages. */
 export const hook = ({ url }: { url: string }, more: Partial<WebhookSettings> = {}): WebhookSettings => ({
-  ...{ name: 'city', url, secret: SECRET, patrols: undefined, types: WEBHOOK_TYPES },
+  name: 'city',
+  url,
+  secret: SECRET,
+  patrols: undefined,
+  types: WEBHOOK_TYPES,
   ...more,
 });
 

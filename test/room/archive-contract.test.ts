@@ -50,7 +50,7 @@ onEachDatabase(
   'a message is stored once, and acknowledged when all before it are',
   async (t, database) => {
     const archive = await database.open();
-    const through = async (one: Arrival): Promise<number | undefined> =>
+    const throughAfter = async (one: Arrival): Promise<number | undefined> =>
       throughOf((await archive.store([one])).lanes);
     const count = async (table: string): Promise<number> =>
       Number((await database.read(`SELECT count(*) AS n FROM ${table}`))[0]?.['n']);
@@ -65,15 +65,15 @@ onEachDatabase(
     const duplicated = await archive.store([event(3), event(3)]);
     t.equal(duplicated.newArrivals.length, 1, 'the same twice in one batch is one');
 
-    t.equal(await through(event(6)), 3, 'a number ahead waits');
+    t.equal(await throughAfter(event(6)), 3, 'a number ahead waits');
     const gap = { ...event(5, { from: 4 }, 'gap-1'), type: 'vigie.outbox-gap.v1' };
-    t.equal(await through(gap), 6, 'a gap record covers its numbers');
-    t.equal(await through(event(9, { first: 9 })), 9, 'messages that the box no longer has');
+    t.equal(await throughAfter(gap), 6, 'a gap record covers its numbers');
+    t.equal(await throughAfter(event(9, { first: 9 })), 9, 'messages that the box no longer has');
     const { lanes } = await archive.store([event(1, { epoch: 'e2' }, 'b2-1')]);
     t.equal(throughOf(lanes, 'alert', 'e2'), 1, 'a new epoch is counted from its start');
     t.equal(await count("event WHERE seq = 1 AND lane = 'alert'"), 2, 'and its number 1 is a new event');
     const big = 3_000_000_000;
-    t.equal(await through(event(big, { first: big })), big, 'numbers from a clock');
+    t.equal(await throughAfter(event(big, { first: big })), big, 'numbers from a clock');
 
     const [row] = await database.read("SELECT jpeg, seq FROM snapshot WHERE name = 'a1-2'");
     t.same(row?.['jpeg'], still(2).jpeg, 'a still is there, byte for byte');
@@ -92,7 +92,7 @@ onEachDatabase(
     const broken = { ...still(20), jpeg: null as unknown as Buffer };
     await t.rejects(archive.store([event(10), broken]), 'what the database refuses');
     t.equal(await count('event'), events, 'leaves nothing behind');
-    t.equal(await through(event(11)), big, 'and the archive goes on');
+    t.equal(await throughAfter(event(11)), big, 'and the archive goes on');
   },
   conformance,
 );

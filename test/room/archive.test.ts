@@ -13,6 +13,7 @@ import { openedOutbox, rowsOf } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { BOX, clientOf, deliver, makeRoom, SITE, waitUntil } from '../lib/room.ts';
 import { ROOM_PROGRAM, RoomProgram } from '../lib/room-program.ts';
+import { unlessAll } from '../lib/run.ts';
 import { StreetBox } from '../lib/street-boxes.ts';
 import { type Output, WarmProgram } from '../lib/warm-program.ts';
 
@@ -78,8 +79,8 @@ void t.test(
     const send = async (change: (event: VigieEvent) => unknown, branch = 'evt/alert/loitering') => {
       seq += 1;
       const event = JSON.parse(eventText({ id: `h-${seq}`, seq, time: now() })) as VigieEvent;
-      const changed = change(event);
-      const body = typeof changed === 'string' ? changed : JSON.stringify(event);
+      const replacement = change(event);
+      const body = typeof replacement === 'string' ? replacement : JSON.stringify(event);
       const userProperties = { lane: 'alert', seq: `${seq}`, first: '1', epoch: 'e1', boot: 'b' };
       await box.publishAsync(`vigie/${SITE}/${BOX}/${branch}`, body, {
         qos: 1,
@@ -103,9 +104,9 @@ void t.test(
     await send((event) => assign(event, { source: `urn:vigie:${HOSTILE}` }));
     await send(() => HOSTILE, 'status');
     const properties = { userProperties: { lane: 'alert', seq: '\u202e7', first: '1', epoch: 'e1' } };
-    const refused = (): Promise<unknown> =>
+    const sendRefused = (): Promise<unknown> =>
       box.publishAsync(`vigie/${SITE}/${BOX}/evt/alert/\u202egnp.`, '{}', { qos: 1, properties });
-    await Promise.all(Array.from({ length: 300 }, refused));
+    await Promise.all(Array.from({ length: 300 }, sendRefused));
 
     const alerts = (): string[] => program.output.split('\n').filter((line) => line.includes('ALERT  '));
     const hasAll = (): boolean => alerts().length >= 8 && /refused .*\(300 so far\)/.test(program.output);
@@ -113,10 +114,10 @@ void t.test(
     t.equal(await program.end('SIGTERM'), 0);
     t.strictSame(forbiddenIn(program.output), []);
     const lines = program.output.split('\n').slice(0, -1);
-    const ours =
+    const ownLine =
       /^(Room on |Ended: |room: |(\d\d:\d\d:\d\d CES?T|--:--:--) {2}ALERT {3}loitering: .*\[marseille-1\/canebiere-017\])/;
     t.strictSame(
-      lines.filter((line) => !ours.test(line)),
+      lines.filter((line) => !ownLine.test(line)),
       [],
       'no forged line',
     );
@@ -141,50 +142,57 @@ void t.test(
   },
 );
 
-void t.test('a box is stored once it is enrolled, and no longer when it is revoked', async (t) => {
-  const room = await makeRoom(t);
-  const { address, read } = await DATABASES.sqlite(t);
-  const file = join(scratch(t), 'boxes.json');
-  writeBoxes(file, [enrolled(SITE, 'b-1')]);
-  const archive = await RoomProgram.start(t, room, '--database', address, '--boxes', file);
-  await waitUntil(t, 'it listens', () => archive.output.includes('Room on'));
-  const [known, late] = [await StreetBox.start(t, room, 'b-1'), await StreetBox.start(t, room, 'b-2')];
-  const untilRows = async (
-    sql: string,
-    fits = (rows: Row[]): boolean => rows.length === 1,
-  ): Promise<Row[]> => {
-    for (;;) {
-      const rows = await read(sql);
-      if (fits(rows)) return rows;
-      await sleep(20);
-    }
-  };
-  known.tell({ id: 'k-1' });
-  late.tell({ id: 'l-1' });
-  await untilRows('SELECT box FROM incident');
-  const strangers = await untilRows('SELECT * FROM stranger', ([row]) => Number(row?.['messages']) > 0);
-  t.match(strangers, [{ site: SITE, box: 'b-2' }]);
-  t.match(archive.output, /left out a message of marseille-1\/b-2: the box is not enrolled there/);
-  t.same(await read('SELECT box FROM incident'), [{ box: 'b-1' }]);
-  t.same(await read('SELECT box FROM camera'), [{ box: 'b-1' }]);
-  t.same(await read("SELECT 1 FROM lane WHERE box = 'b-2'"), [], 'it gets no acknowledgement');
-  // The state of a broker whose rules are not the enrolment's.
-  appendFileSync(room.broker.aclFile, '\nuser b-1\ntopic write vigie/elsewhere/#\n');
-  await room.broker.reload();
-  const thief = await clientOf(t, room, 'b-1');
-  await thief.publishAsync('vigie/elsewhere/b-1/status', '{"state":"online"}', { qos: 1 });
-  await untilRows("SELECT * FROM stranger WHERE site = 'elsewhere'");
-  writeBoxes(file, [enrolled(SITE, 'b-1'), enrolled(SITE, 'b-2')]);
-  await untilRows("SELECT box FROM incident WHERE box = 'b-2'");
-  t.pass('what it kept has come');
-  writeBoxes(file, [revoked(SITE, 'b-1'), enrolled(SITE, 'b-2')]);
-  await untilRows("SELECT 1 FROM incident WHERE box = 'b-1' AND state = 'closed'");
-  known.tell({ id: 'k-2' });
-  await untilRows(`SELECT * FROM stranger WHERE site = '${SITE}' AND box = 'b-1'`);
-  t.same(await read("SELECT 1 FROM incident WHERE box = 'b-1' AND state <> 'closed'"), []);
-  t.equal(await archive.end('SIGINT'), 0);
-  t.match(archive.output, /Ended: .* [1-9]\d* left out of boxes that are not enrolled\./);
-});
+void t.test(
+  'a box is stored once it is enrolled, and no longer when it is revoked',
+  { skip: unlessAll },
+  async (t) => {
+    const room = await makeRoom(t);
+    const { address, read } = await DATABASES.sqlite(t);
+    const file = join(scratch(t), 'boxes.json');
+    writeBoxes(file, [enrolled(SITE, 'b-1')]);
+    const archive = await RoomProgram.start(t, room, '--database', address, '--boxes', file);
+    await waitUntil(t, 'it listens', () => archive.output.includes('Room on'));
+    const [enrolledBox, late] = [
+      await StreetBox.start(t, room, 'b-1'),
+      await StreetBox.start(t, room, 'b-2'),
+    ];
+    const untilRows = async (
+      sql: string,
+      fits = (rows: Row[]): boolean => rows.length === 1,
+    ): Promise<Row[]> => {
+      for (;;) {
+        const rows = await read(sql);
+        if (fits(rows)) return rows;
+        await sleep(20);
+      }
+    };
+    enrolledBox.tell({ id: 'k-1' });
+    late.tell({ id: 'l-1' });
+    await untilRows('SELECT box FROM incident');
+    const strangers = await untilRows('SELECT * FROM stranger', ([row]) => Number(row?.['messages']) > 0);
+    t.match(strangers, [{ site: SITE, box: 'b-2' }]);
+    t.match(archive.output, /left out a message of marseille-1\/b-2: the box is not enrolled there/);
+    t.same(await read('SELECT box FROM incident'), [{ box: 'b-1' }]);
+    t.same(await read('SELECT box FROM camera'), [{ box: 'b-1' }]);
+    t.same(await read("SELECT 1 FROM lane WHERE box = 'b-2'"), [], 'it gets no acknowledgement');
+    // The state of a broker whose rules are not the enrolment's.
+    appendFileSync(room.broker.aclFile, '\nuser b-1\ntopic write vigie/elsewhere/#\n');
+    await room.broker.reload();
+    const thief = await clientOf(t, room, 'b-1');
+    await thief.publishAsync('vigie/elsewhere/b-1/status', '{"state":"online"}', { qos: 1 });
+    await untilRows("SELECT * FROM stranger WHERE site = 'elsewhere'");
+    writeBoxes(file, [enrolled(SITE, 'b-1'), enrolled(SITE, 'b-2')]);
+    await untilRows("SELECT box FROM incident WHERE box = 'b-2'");
+    t.pass('what it kept has come');
+    writeBoxes(file, [revoked(SITE, 'b-1'), enrolled(SITE, 'b-2')]);
+    await untilRows("SELECT 1 FROM incident WHERE box = 'b-1' AND state = 'closed'");
+    enrolledBox.tell({ id: 'k-2' });
+    await untilRows(`SELECT * FROM stranger WHERE site = '${SITE}' AND box = 'b-1'`);
+    t.same(await read("SELECT 1 FROM incident WHERE box = 'b-1' AND state <> 'closed'"), []);
+    t.equal(await archive.end('SIGINT'), 0);
+    t.match(archive.output, /Ended: .* [1-9]\d* left out of boxes that are not enrolled\./);
+  },
+);
 
 void t.test('at most 1,000 unknown senders are counted by name', async (t) => {
   const { open, read } = await DATABASES.sqlite(t);
@@ -209,7 +217,7 @@ function started(args: readonly string[]): Output {
   return { code: status, out: stdout, err: stderr };
 }
 
-void t.test('a usage error is one line and exit code 2', async (t) => {
+void t.test('a usage error is one line and exit code 2', { skip: unlessAll }, async (t) => {
   const file = join(scratch(t), 'not-a-database');
   writeFileSync(file, 'x'.repeat(5000));
   const broker = ['--broker', 'mqtt://127.0.0.1:1'];

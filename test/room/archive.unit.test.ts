@@ -1,6 +1,5 @@
 /** Unit tests of the archive's sequence tracking and message parsing. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import type { IPublishPacket } from 'mqtt';
@@ -13,6 +12,8 @@ import { FloodGuard } from '../../scripts/programs/room/archive/flood.ts';
 import { arrivalOf as arrivalAt } from '../../scripts/programs/room/archive/message.ts';
 import { advance, NOTHING, type Progress } from '../../scripts/programs/room/archive/numbers.ts';
 import { eventText } from '../lib/events.ts';
+import { scratch } from '../lib/paths.ts';
+import { packet as outboxPacket } from '../lib/room-alerts.ts';
 
 void t.test('the tracker finds the last complete number in any order and batches', async (t) => {
   const range = fc
@@ -50,21 +51,25 @@ void t.test('the tracker finds the last complete number in any order and batches
   t.pass('3000 lives of a lane');
 });
 
-const properties = (change: Record<string, string> = {}) => ({
-  userProperties: { lane: 'alert', seq: '7', first: '3', epoch: '1f00ab32', boot: 'b', ...change },
-});
-const packet = (topic: string, payload: string | Buffer, user?: Record<string, string>): IPublishPacket => ({
-  cmd: 'publish',
-  topic,
-  payload,
-  qos: 1,
-  dup: false,
-  retain: false,
-  properties: properties(user),
-});
+/** The seventh message of an outbox whose third is its oldest. */
+const packet = (
+  topic: string,
+  payload: string | Buffer,
+  change: Record<string, string> = {},
+): IPublishPacket => outboxPacket(topic, payload, { seq: '7', first: '3', epoch: '1f00ab32', ...change });
 const NOW_MS = Date.parse('2026-11-24T15:00:00.000Z');
 const arrivalOf = (of: IPublishPacket) => arrivalAt(of, NOW_MS);
 const EVENT_TOPIC = 'vigie/lyon/b-1/evt/alert/loitering';
+
+/** A record of the lost numbers 2 to 7, as an agent sends it. */
+function gapMessage() {
+  const moment = '2026-11-24T14:00:00.000Z';
+  const lostRange = { lane: 'alert', from: 2, to: 7, reasons: ['overflow'], dropped: { notice: 6 } } as const;
+  const gap = { ...lostRange, reasons: [...lostRange.reasons], since: moment, until: moment };
+  const row = { kind: 'gap', seq: 7, boot: 'b', gap } as const;
+  const place = { site: 'lyon', box: 'b-1' };
+  return messageOfRow({ lane: 'alert', epoch: '1f00ab32', first: 2 }, row, place, topicsOf('lyon', 'b-1'), 0);
+}
 
 void t.test('events, gaps, snapshots and reports are parsed as the agent writes them', async (t) => {
   const body = eventText({ site: 'lyon', box: 'b-1', id: 'a1-7', seq: 7 });
@@ -73,24 +78,7 @@ void t.test('events, gaps, snapshots and reports are parsed as the agent writes 
   t.match(event, { kind: 'event', place, id: 'a1-7', type: 'vigie.loitering.v1', body });
   t.equal(event.kind === 'event' && event.unread, undefined);
 
-  const gap = {
-    lane: 'alert' as const,
-    from: 2,
-    to: 7,
-    reasons: ['overflow' as const],
-    dropped: { notice: 6 },
-    since: '2026-11-24T14:00:00.000Z',
-    until: '2026-11-24T14:00:00.000Z',
-  };
-  const lane = { lane: 'alert', epoch: '1f00ab32', first: 2 } as const;
-  const topics = topicsOf('lyon', 'b-1');
-  const message = messageOfRow(
-    lane,
-    { kind: 'gap', seq: 7, boot: 'b', gap },
-    { site: 'lyon', box: 'b-1' },
-    topics,
-    0,
-  );
+  const message = gapMessage();
   const read = arrivalOf(packet(message.topic, message.payload, { ...message.userProperties }));
   t.match(read, {
     kind: 'event',
@@ -104,7 +92,7 @@ void t.test('events, gaps, snapshots and reports are parsed as the agent writes 
     name: 'a1-7.before',
     place,
   });
-  t.match(arrivalOf({ ...packet('vigie/lyon/b-1/status', '{"state":"online"}'), properties: {} }), {
+  t.match(arrivalOf(outboxPacket('vigie/lyon/b-1/status', '{"state":"online"}', null)), {
     kind: 'report',
     topic: 'status',
     body: '{"state":"online"}',
@@ -112,29 +100,9 @@ void t.test('events, gaps, snapshots and reports are parsed as the agent writes 
 });
 
 void t.test('a gap record that contradicts its topic or properties is kept unread', async (t) => {
+  const record = JSON.parse(gapMessage().payload.toString()) as GapEvent;
   const gapOf = (event: object, data: object = {}) =>
-    JSON.stringify({
-      specversion: '1.0',
-      id: 'gap-1f00ab32-alert-2-7',
-      source: 'urn:vigie:lyon:b-1',
-      type: 'vigie.outbox-gap.v1',
-      subject: 'outbox/alert',
-      time: '2026-11-24T14:00:00.000Z',
-      datacontenttype: 'application/json',
-      dataschema: 'urn:vigie:schema:events:1#/$defs/GapRecord',
-      sequence: '0000000007',
-      data: {
-        lane: 'alert',
-        from: 4,
-        to: 7,
-        reasons: ['overflow'],
-        dropped: {},
-        since: '2026-11-24T14:00:00.000Z',
-        until: '2026-11-24T14:00:00.000Z',
-        ...data,
-      },
-      ...event,
-    });
+    JSON.stringify({ ...record, ...event, data: { ...record.data, from: 4, ...data } });
   const read = (body: string) => {
     const arrival = arrivalOf(packet('vigie/lyon/b-1/evt/system/outbox-gap', body));
     if (arrival.kind !== 'event') throw new Error('an event is expected');
@@ -214,14 +182,20 @@ void t.test('an unreadable message is kept, and one without a number is refused'
     [EVENT_TOPIC, { epoch: '' }, /epoch/],
     ['vigie/lyon/b-1/journal/head', {}, /neither an event nor a snapshot/],
     ['other/lyon/b-1/evt/x/y', {}, /not a topic of a box/],
+    ...['lyon/..', 'Lyon/b-1', `lyon/${'b'.repeat(33)}`, 'lyon/<b>'].map(
+      (place): [string, Record<string, string>, RegExp] => [
+        `vigie/${place}/status`,
+        {},
+        /not a topic of a box/,
+      ],
+    ),
   ];
   for (const [topic, user, reason] of refusedCases)
     t.throws(() => arrivalOf(packet(topic, '{}', user)), { message: reason });
 });
 
 void t.test('an event is shown once, with its still or the reason for its absence', async (t) => {
-  const dir = mkdtempSync(join(tmpdir(), 'vigie-feed-'));
-  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+  const dir = scratch(t);
   const jpeg = Buffer.from('a still');
   const time = '2026-11-24T14:00:00.000Z';
   const body = eventText({ site: 'lyon', box: 'b-1', id: 'a1-7', seq: 7, jpeg, time });

@@ -24,8 +24,16 @@ const ENTITIES = ['binary_sensor', 'event', 'image', 'sensor'].map(
 const HOME = ['home-assistant/x', 'home-assistant/x/event', 'home-assistant/box/image'].map(
   (rest) => `${root}/${rest}`,
 );
-const OTHERS = [topics.probe, topics.journalHead, topics.journalProvenHead, `${root}/reply/token`];
-const OF_BOX = [...REPORTS, ...EVENTS, ...STATES, ...ENTITIES, ...HOME, ...OTHERS, `${root}/onvif-ej/x/&1`];
+const OTHER_TOPICS = [topics.probe, topics.journalHead, topics.journalProvenHead, `${root}/reply/token`];
+const OF_BOX = [
+  ...REPORTS,
+  ...EVENTS,
+  ...STATES,
+  ...ENTITIES,
+  ...HOME,
+  ...OTHER_TOPICS,
+  `${root}/onvif-ej/x/&1`,
+];
 const WRITERS: Readonly<Record<string, readonly string[]>> = {
   room: [topics.ack, topics.command, topics.commandAll, topics.verdict],
   witness: [topics.journalWitnessed],
@@ -159,10 +167,10 @@ void t.test(
       all.map((topic) => box.publish(topic, 'x'.repeat(200), { retain: true })),
     );
     t.strictSame([...new Set(codes)], [0]);
-    for (const when of ['at once', 'after a restart']) {
+    for (const moment of ['at once', 'after a restart']) {
       const reader = await connect(t, room, 'room', 'vigie/+/+/+');
-      await waitUntil(t, when, () => reader.received.length >= all.length);
-      t.equal(new Set(reader.received).size, all.length, when);
+      await waitUntil(t, moment, () => reader.received.length >= all.length);
+      t.equal(new Set(reader.received).size, all.length, moment);
       await reader.client.endAsync(true);
       await room.broker.stop();
       await room.broker.start();

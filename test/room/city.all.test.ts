@@ -73,20 +73,25 @@ function questionsOf(db: Sql): Question[] {
     const query = { from: iso(NOW - 30 * DAY_MS), to: iso(NOW), by };
     return handlers.figures(callOf<'figures'>('sup', NOW, { query } as never));
   };
-  const [many, few] = FULL ? [100, 20] : [10, 3];
+  const [manyRounds, fewRounds] = FULL ? [100, 20] : [10, 3];
   const rows: [name: string, bar: number, rounds: number, ask: Question['ask']][] = [
-    ['queue', 5, many, () => handlers.queue(anna<'queue'>())],
-    ['one incident', 20, many, (round) => handlers.incident(anna<'incident'>(noIn(round)))],
-    ["a box's week", 100, many, (round) => handlers.incidents(anna<'incidents'>(ofSite(round)))],
-    ['without site', 100, many, (round) => handlers.incidents(anna<'incidents'>({ query: week(round) }))],
-    ['the same for a file', 100, many, (round) => allOf(incidentsOf(db, week(round)))],
-    ['the newest page', 100, many, () => handlers.incidents(anna<'incidents'>())],
-    ['all cameras', 100, many, () => handlers.cameras(anna<'cameras'>())],
-    ['what has changed', 20, many, changes],
-    ['the hand-over', 500, few, () => handlers.handOver(callOf<'handOver'>('sup', NOW, shift))],
-    ['a month by rule', 300, few, () => month('rule')],
-    ['a month by kind', 300, few, () => month('kind')],
-    ['a month by hour', 300, few, () => month('hour')],
+    ['queue', 5, manyRounds, () => handlers.queue(anna<'queue'>())],
+    ['one incident', 20, manyRounds, (round) => handlers.incident(anna<'incident'>(noIn(round)))],
+    ["a box's week", 100, manyRounds, (round) => handlers.incidents(anna<'incidents'>(ofSite(round)))],
+    [
+      'without site',
+      100,
+      manyRounds,
+      (round) => handlers.incidents(anna<'incidents'>({ query: week(round) })),
+    ],
+    ['the same for a file', 100, manyRounds, (round) => allOf(incidentsOf(db, week(round)))],
+    ['the newest page', 100, manyRounds, () => handlers.incidents(anna<'incidents'>())],
+    ['all cameras', 100, manyRounds, () => handlers.cameras(anna<'cameras'>())],
+    ['what has changed', 20, manyRounds, changes],
+    ['the hand-over', 500, fewRounds, () => handlers.handOver(callOf<'handOver'>('sup', NOW, shift))],
+    ['a month by rule', 300, fewRounds, () => month('rule')],
+    ['a month by kind', 300, fewRounds, () => month('kind')],
+    ['a month by hour', 300, fewRounds, () => month('hour')],
   ];
   return rows.map(([name, bar, rounds, ask]) => ({ name, bar, rounds, ask }));
 }

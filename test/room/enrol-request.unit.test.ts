@@ -133,12 +133,12 @@ void t.test('a malformed request is refused although its signature is valid', as
   const x = SPKI.subarray(27, 59);
   const sign2 = 2 + ((SPKI[90] ?? 0) & 1);
   const curve = seq(oid('2a8648ce3d0201'), oid('2a8648ce3d030107'));
-  const named = (name: string | Uint8Array, tag?: number) =>
+  const requestNamed = (name: string | Uint8Array, tag?: number) =>
     makeRequest({ subject: seq(set(nameOf(name, tag))) });
   const forged = Buffer.concat([Buffer.from([1]), Buffer.alloc(63)]);
   const none = Buffer.from('3006020100020100', 'hex');
   const ed = seq(oid('2b6570'));
-  const [key, more, invalid, der0] = [
+  const [key, furtherName, invalid, der0] = [
     /the key must be/,
     /and no more/,
     /valid signature/,
@@ -161,14 +161,14 @@ void t.test('a malformed request is refused although its signature is valid', as
     'a point off the curve': [makeRequest({ key: withByte(SPKI, 60, (SPKI[60] ?? 0) ^ 1) }), invalid],
     'an indefinite length (BER)': [Buffer.concat([lengthOf(valid, 0x80), Buffer.from([0, 0])]), der0],
     'a length in more bytes than needed (BER)': [lengthOf(valid, 0x82, 0, valid[2] ?? 0), der0],
-    'the same name twice in one set': [makeRequest({ subject: seq(set(b1, b1)) }), more],
-    'two names in one set': [makeRequest({ subject: seq(set(nameOf('b-2'), b1)) }), more],
-    'no name': [makeRequest({ subject: seq() }), more],
-    'a zero byte behind the name': [named('b-1\0'), more],
-    'a zero byte in the name': [named('b-1\0.evil'), more],
-    'lines as openssl prints them': [named('x\nsubject=\n    CN=b-1'), more],
-    'a key in the name': [named('b-1\n-----BEGIN PUBLIC KEY-----\nAAAA'), more],
-    'a name that is not text': [named('b-1', 4), invalid],
+    'the same name twice in one set': [makeRequest({ subject: seq(set(b1, b1)) }), furtherName],
+    'two names in one set': [makeRequest({ subject: seq(set(nameOf('b-2'), b1)) }), furtherName],
+    'no name': [makeRequest({ subject: seq() }), furtherName],
+    'a zero byte behind the name': [requestNamed('b-1\0'), furtherName],
+    'a zero byte in the name': [requestNamed('b-1\0.evil'), furtherName],
+    'lines as openssl prints them': [requestNamed('x\nsubject=\n    CN=b-1'), furtherName],
+    'a key in the name': [requestNamed('b-1\n-----BEGIN PUBLIC KEY-----\nAAAA'), furtherName],
+    'a name that is not text': [requestNamed('b-1', 4), invalid],
     'version 2': [makeRequest({ version: Buffer.from([2, 1, 1]) }), invalid],
     'a version of two bytes': [makeRequest({ version: Buffer.from([2, 2, 0, 0]) }), invalid],
     nothing: [Buffer.alloc(0), /in base64/],

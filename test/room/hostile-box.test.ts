@@ -70,7 +70,7 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
     for (const topic of [own.ack, own.command, own.verdict]) await answerTo(thief, topic, '{"alert":9e99}');
   },
 
-  'it sends numbers out of range, times of other centuries, and messages that are no events': async (
+  'it sends numbers out of range, times of other centuries, and messages other than events': async (
     t,
     room,
   ) => {
@@ -124,14 +124,14 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
     );
     t.equal(await est('simpleenroll', 'room'), 400, 'no box is called so');
     const { store } = enrolment;
-    const refused = { message: /enrolled at marseille-1: revoke/ };
-    t.throws(() => store.makeToken(FAR_SITE, THIEF, Date.now()), refused, 'at another site');
+    const refusal = { message: /enrolled at marseille-1: revoke/ };
+    t.throws(() => store.makeToken(FAR_SITE, THIEF, Date.now()), refusal, 'at another site');
     t.throws(() => store.makeToken(SITE, FAR, Date.now()), { message: /enrolled at lyon-2: revoke/ });
   },
 };
 
 /** The dearer attacks of `--all`. */
-const MORE: Readonly<Record<string, Attack>> = {
+const DEAR_ATTACKS: Readonly<Record<string, Attack>> = {
   'it leaves a Last Will in the honest box’s name': async (t, room) => {
     const reader = await room.operator('reader');
     const topics: string[] = [];
@@ -222,7 +222,7 @@ onEachDatabase(
       }
     };
     await run(ATTACKS, false);
-    await run(MORE, unlessAll);
+    await run(DEAR_ATTACKS, unlessAll);
     await run({ 'it is revoked while it is connected': isRevoked }, false);
     t.notMatch(room.archive.output, /Ended:|another program uses/, 'the archive ran all the time');
   },

@@ -19,7 +19,7 @@ void t.test('a lease in PostgreSQL is not taken during a transaction that confir
   const database = await DATABASES.postgres(t);
   const archive = await database.open();
   const [db, other] = [database.sql(), database.sql()];
-  const [own, others] = [
+  const [own, otherLease] = [
     new WatchedLease(db, 'lease-archive', 'a'),
     new WatchedLease(other, 'lease-archive', 'b'),
   ];
@@ -28,17 +28,17 @@ void t.test('a lease in PostgreSQL is not taken during a transaction that confir
   let taking: Promise<unknown> = Promise.resolve();
   await db.transaction(async (transaction) => {
     await own.confirm(transaction);
-    taking = others
+    taking = otherLease
       .read()
-      .then((row) => others.take(row))
+      .then((row) => otherLease.take(row))
       .then(() => order.push('taken'));
     await sleep(500);
     order.push('committed');
   });
   await taking;
   t.same(order, ['committed', 'taken']);
-  const lost = { message: 'another archive has taken over' };
-  await t.rejects(archive.store([eventArrival({}, Date.now())], own), lost);
+  const lossError = { message: 'another archive has taken over' };
+  await t.rejects(archive.store([eventArrival({}, Date.now())], own), lossError);
   const frozen = db.transaction(async (transaction) => {
     await transaction.all('SELECT 1 FROM setting FOR UPDATE');
     // Like a frozen program: it sends no query and does not end.
@@ -48,7 +48,7 @@ void t.test('a lease in PostgreSQL is not taken during a transaction that confir
   void frozen.catch(() => undefined);
   await sleep(500);
   const beganMs = performance.now();
-  t.ok(await others.renew());
+  t.ok(await otherLease.renew());
   const tookMs = Math.round(performance.now() - beganMs);
   t.ok(
     tookMs > 5000 && tookMs < 15_000,
@@ -111,11 +111,11 @@ void t.test('an archive whose client id is taken twice a second goes on storing'
   // The broker drops messages of the session that a thief has ended. A box that waits for the archive repeats them.
   const street = await publishing(t, room, ['archive', 'archive', 'archive']);
   await waitUntil(t, 'the boxes publish', () => street.eventIds.length > 30);
-  const tried = await stealClientId(t, room, 'stolen-box', 3000);
+  const tryCount = await stealClientId(t, room, 'stolen-box', 3000);
   t.notMatch(
     archive.output,
     /broker:/,
-    `a box that asks ${tried} times for the archive's id is given its own`,
+    `a box that asks ${tryCount} times for the archive's id is given its own`,
   );
   const before = await storedCount(database);
   const thefts = await stealClientId(t, room, 'fleet', THEFT_MS);

@@ -80,8 +80,7 @@ onEachDatabase('a box stores no more than its daily quota', async (t, { open, sq
   }
   t.equal(leftOutCount, 100);
   t.equal(lastThrough, 300, 'a dropped message is not acknowledged');
-  const repeated = await first.store(alerts.slice(0, 100));
-  t.equal(repeated.leftOut.length, 0, 'repeated messages use no quota');
+  await first.store(alerts.slice(0, 100));
   // Opens it as after a restart, or as another archive that takes over.
   const second = await open(() => clock.ms, options);
   // Another site name, but the same box.
@@ -120,6 +119,13 @@ onEachDatabase('a box stores no more than its daily quota', async (t, { open, sq
   });
   const bytes = await large.store(alerts.slice(500, 700));
   t.ok(bytes.leftOut.length > 50, 'bytes count as well');
+});
+
+onEachDatabase('repeated messages use no quota', async (t, { open, sql }) => {
+  const archive = await open(() => NOW, { dailyQuota: { messages: 250, bytes: 10_000_000 } });
+  const alerts = Array.from({ length: 100 }, (_, at) => alertOf('lyon', 'b-1', at + 1));
+  for (let round = 0; round < 5; round += 1) t.equal((await archive.store(alerts)).leftOut.length, 0);
+  t.match(await sql().all('SELECT messages, left_out FROM box_share'), [{ messages: 100, left_out: 0 }]);
 });
 
 interface Lists {

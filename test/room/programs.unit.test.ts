@@ -102,7 +102,7 @@ void t.test('no cell is a formula, and a number stays a number', async (t) => {
 
 const incident = (no: number, rev: number, state = 'new'): Incident =>
   ({ no, rev, state, claimedBy: 'ada', dispatchedBy: 'bob', site: 'lyon' }) as Incident;
-const changed = (rev: number, ...incidents: Incident[]) => ({
+const changesOf = (rev: number, ...incidents: Incident[]) => ({
   rev,
   incidents,
   cameras: [],
@@ -137,17 +137,17 @@ void t.test('webhook messages are sorted, and the cursor covers what was sent', 
   t.notMatch(bodies.join(), /ada|bob|claimedBy|dispatchedBy/, 'no user’s name');
   const laterCursor = { place: { rev: 13, incident: 4 }, deliveredNos: new Set([6]), later: undefined };
   t.match(
-    stepsOf(changed(21, incident(6, 21)), [], laterCursor, WEBHOOK_TYPES, NOW)[0],
+    stepsOf(changesOf(21, incident(6, 21)), [], laterCursor, WEBHOOK_TYPES, NOW)[0],
     { messages: [{ id: 'incident-6-21-changed' }] },
     'received once',
   );
   const cutCursor = { place, deliveredNos: new Set<number>(), later: 5 };
   t.match(
-    stepsOf(changed(13, incident(6, 13)), [], cutCursor, WEBHOOK_TYPES, NOW).at(-1),
+    stepsOf(changesOf(13, incident(6, 13)), [], cutCursor, WEBHOOK_TYPES, NOW).at(-1),
     { place: { rev: 13, incident: 4 } },
     'a new one that lies beyond these changes is waited for',
   );
-  const both = changed(12, incident(1, 12), incident(2, 12));
+  const both = changesOf(12, incident(1, 12), incident(2, 12));
   t.strictSame(
     stepsOf(both, [], cursor, ['camera.changed'], NOW).map(({ messages, place: { rev } }) => [
       messages.length,
@@ -194,39 +194,56 @@ void t.test('the interface is described as OpenAPI 3.1', async (t) => {
 
 void t.test('an export of incidents as Parquet keeps its types', async (t) => {
   const at = '2026-05-04T10:00:00.123Z';
-  const nothing = { endedAt: null, still: null, claimedBy: null, claimedUntil: null, suppression: null };
-  const open = { verdict: null, verdictAt: null, closedAt: null, closedReason: null, reopens: null };
   const one: Incident = {
-    ...{ no: 2 ** 40, rev: 7, revision: 1, site: 'lyon', box: 'b-12', episode: 'e-1', severity: 'alert' },
-    ...{ priority: 1, kind: 'loitering', rule: 'bag', place: 'zone/square', startedAt: at, received: at },
-    ...{
-      clockDoubt: false,
-      objects: [{ label: 'person', track: 4 }],
-      cause: { seconds: 60.5, text: '=déposé' },
-    },
-    ...{ events: 3, state: 'dispatched', dispatchedBy: 'ada', dispatchedAt: at, patrol: 'Patrol north' },
-    ...{
-      patrolAnswer: 'arrived',
-      patrolAnswerAt: at,
-      arrivedAt: at,
-      isSuppressed: false,
-      ...nothing,
-      ...open,
-    },
+    no: 2 ** 40,
+    rev: 7,
+    revision: 1,
+    site: 'lyon',
+    box: 'b-12',
+    episode: 'e-1',
+    severity: 'alert',
+    priority: 1,
+    kind: 'loitering',
+    rule: 'bag',
+    place: 'zone/square',
+    startedAt: at,
+    endedAt: null,
+    received: at,
+    clockDoubt: false,
+    objects: [{ label: 'person', track: 4 }],
+    cause: { seconds: 60.5, text: '=déposé' },
+    events: 3,
+    still: null,
+    state: 'dispatched',
+    claimedBy: null,
+    claimedUntil: null,
+    dispatchedBy: 'ada',
+    dispatchedAt: at,
+    patrol: 'Patrol north',
+    patrolAnswer: 'arrived',
+    patrolAnswerAt: at,
+    arrivedAt: at,
+    suppression: null,
+    isSuppressed: false,
+    verdict: null,
+    verdictAt: null,
+    closedAt: null,
+    closedReason: null,
+    reopens: null,
   };
   const all = [one, { ...one, no: 1, endedAt: at, verdict: 'confirmed' as const, reopens: 5 }];
   const bytes = await incidentsParquet(each(all));
   const rows = await parquetReadObjects({ file: fileOf(bytes) });
   t.equal(rows.length, 2);
   const time = new Date(at);
-  const times = {
+  const parsed = {
     startedAt: time,
     received: time,
     dispatchedAt: time,
     patrolAnswerAt: time,
     arrivedAt: time,
   };
-  t.same(rows[0], { ...one, no: BigInt(one.no), rev: 7n, ...times });
+  t.same(rows[0], { ...one, no: BigInt(one.no), rev: 7n, ...parsed });
   t.match(rows[1], { no: 1n, endedAt: time, verdict: 'confirmed', reopens: 5n });
   const { num_rows: none } = await parquetMetadataAsync(fileOf(await incidentsParquet(each<Incident>([]))));
   t.equal(none, 0n, 'no incident: a file without rows');

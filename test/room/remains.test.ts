@@ -161,7 +161,7 @@ void t.test(
     await db.run('SELECT pg_reload_conf()');
     await fill(db);
     await db.run('CHECKPOINT');
-    const [tables, log] = [join(server.dataDir, 'base'), join(server.dataDir, 'pg_wal')];
+    const [tables, log] = [join(server.data, 'base'), join(server.data, 'pg_wal')];
     t.same(marksIn(tables), ALL, 'all of it is there to be found');
 
     let nowMs = NOON;

@@ -136,11 +136,10 @@ void t.test('the retention of each box follows its valid authorisations', async 
   t.match(lines.at(-1), /cannot be read \(ENOENT/);
 });
 
-const endedSession = (db: Sql, id: string, at: string): Promise<number> =>
-  insert(db, 'session', {
-    ...{ id, account: 'ada', role: 'operator', method: 'local' },
-    ...{ started_at: at, last_used_at: at, ends: at, checked_at: at },
-  });
+function endedSession(db: Sql, id: string, at: string): Promise<number> {
+  const times = { started_at: at, last_used_at: at, ends: at, checked_at: at };
+  return insert(db, 'session', { id, account: 'ada', role: 'operator', method: 'local', ...times });
+}
 
 /** Waits until a run has deleted the expired sessions, which it deletes last. */
 async function untilSessionsAreGone(db: Sql): Promise<void> {

@@ -132,11 +132,11 @@ void t.test(`a search reaches ${BOXES} boxes with ${DAYS} days of ${PER_DAY} eve
     ['two hours, everything', [...hours(74, 72), '--max', '1000000'], expected(74, 72)],
   ];
   for (const [name, args, each] of questions) {
-    const { boxes, events: found, tookMs } = await ask(t, dir, args);
-    const done = boxes.filter(({ state, matches }) => state === 'done' && matches === each);
-    t.equal(done.length, BOXES, `${name}: ${each} events from each of ${done.length} boxes`);
-    t.equal(new Set(found.map(({ id }) => id)).size, each * BOXES, 'each event once');
-    const times = found.map(({ time }) => time);
+    const { boxes, events: foundEvents, tookMs } = await ask(t, dir, args);
+    const doneBoxes = boxes.filter(({ state, matches }) => state === 'done' && matches === each);
+    t.equal(doneBoxes.length, BOXES, `${name}: ${each} events from each of ${doneBoxes.length} boxes`);
+    t.equal(new Set(foundEvents.map(({ id }) => id)).size, each * BOXES, 'each event once');
+    const times = foundEvents.map(({ time }) => time);
     t.strictSame(times, [...times].sort(), 'in the order of time');
     t.comment(
       `${name}: ${each * BOXES} events; all answered ${(tookMs / 1000).toFixed(1)} s after the question`,
