@@ -39,18 +39,6 @@ export async function violations(page: Page): Promise<string[]> {
   return (await page.evaluate(VIOLATIONS)) as string[];
 }
 
-/** Measures the time from the next key to the frame after the verdict appears, ms, in `verdictMs`. */
-export const VERDICT_TIME = `
-  globalThis.verdictMs = undefined;
-  addEventListener('keydown', () => {
-    const beganMs = performance.now();
-    const look = () => {
-      if (document.querySelector('.incident .mark.closed') === null) return requestAnimationFrame(look);
-      requestAnimationFrame(() => { globalThis.verdictMs = performance.now() - beganMs; });
-    };
-    look();
-  }, { capture: true, once: true });`;
-
 export const FRAME_PLACE = `(() => {
   const { left, top, width, height } = document.querySelector('.stage-frame').getBoundingClientRect();
   return [left, top, width, height];

@@ -30,8 +30,6 @@ import { numbered } from '../lib/room-evening.ts';
 import { unlessAll } from '../lib/run.ts';
 
 const CAMERAS = 1500;
-/** Maximum time from a key to the drawn mark of another camera among 1,500, on a busy machine. */
-const MARK_MS = 300;
 const HOUR_MS = 3_600_000;
 
 /** Records what the browser is asked to do. */
@@ -74,16 +72,6 @@ const IN_VIEW = `(element) => {
   const { top, left, bottom, right } = element.getBoundingClientRect();
   return element.checkVisibility() && top >= 0 && left >= 0 && bottom <= innerHeight && right <= innerWidth;
 }`;
-/** Moves the selection, and measures the time until the frame after the mark has moved, in ms. */
-const MARK_TIME = `(async () => {
-  const marked = () => document.querySelector('.queue-map [data-chosen]')?.dataset.chosen;
-  const before = marked();
-  const beganMs = performance.now();
-  dispatchEvent(new KeyboardEvent('keydown', { key: 'j' }));
-  while (marked() === before) await new Promise(requestAnimationFrame);
-  await new Promise(requestAnimationFrame);
-  return performance.now() - beganMs;
-})()`;
 /** Presses the mouse on a shape of the map. */
 const CLICK = `(shape) => {
   for (const type of ['pointerdown', 'pointerup']) shape.dispatchEvent(new PointerEvent(type, { bubbles: true, button: 0 }));
@@ -313,8 +301,8 @@ async function checkMap(t: Test, browser: Browser): Promise<void> {
   t.equal(await tab.text('.queue-map .d-count'), '5', 'a storm is counted');
   await press('j');
   await waitUntil(`${MARKED} === ${JSON.stringify(keys[3])}`);
-  const markMs = (await page.evaluate(MARK_TIME)) as number;
-  t.ok(markMs < MARK_MS, `${markMs} ms to the mark of another camera`);
+  await press('j');
+  await waitUntil(`${MARKED} === ${JSON.stringify(keys[900])} || ${MARKED} === ${JSON.stringify(keys[700])}`);
   t.strictSame(await problemsOf(tab, 'queue-map'), []);
   await page.evaluate(
     `(${CLICK})(document.querySelector('.queue-map .d-alarm[data-key="${keys[700]}"] .d-ring'))`,

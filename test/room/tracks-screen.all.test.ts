@@ -379,6 +379,9 @@ async function looks(t: Test, browser: Browser, opening: Opening): Promise<void>
   await screen.submit();
   await page.click('.t-place button:nth-child(2)');
   await waitUntil('document.querySelector(".t-shape") !== null');
+  const at = await frameOf(page, '.stage-frame');
+  await drag(page, at(0.3, 0.55), at(0.62, 0.92));
+  await page.select('[name=direction]', 'left');
   await check('drawing');
   await page.click('#ask-tracks');
   await waitUntil('document.querySelector(".t-result") !== null');
