@@ -230,7 +230,7 @@ void t.test('a hostile box cannot send control characters to a terminal', async 
   t.notMatch(refusal.err, /^room: all is well/m);
 });
 
-void t.test('a mistyped search is one line and exit code 2', async (t) => {
+void t.test('a mistyped search is one line and exit code 2', { skip: unlessAll }, async (t) => {
   const { dir, basic, tls } = await makeSearch(t);
   writeFileSync(join(dir, 'bad.yaml'), 'site: X\n');
   writeFileSync(join(dir, 'bad.pem'), 'no key');
