@@ -1,11 +1,8 @@
 /** Tests walk tests on a real record, with a scripted technician and a clock that moves when it is asked to sleep. */
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { sceneS } from '../../agent/accuracy/scene.ts';
 import { RECORD_FILE, RecordStore } from '../../agent/accuracy/store.ts';
-import { WalkTest, windowS } from '../../agent/accuracy/walk-test.ts';
-import { EXAMPLE } from '../../agent/config/example.ts';
-import { inspectText } from '../../agent/config/load.ts';
+import { WalkTest } from '../../agent/accuracy/walk-test.ts';
 import type { WalkResult } from '../../agent/contract/accuracy.ts';
 import type { RuleConfig } from '../../agent/contract/rule-config.ts';
 import type { Technician, WalkAnswer, WalkEvent } from '../../agent/contract/walk-test.ts';
@@ -241,13 +238,4 @@ void t.test('a rule that its schedule switches off ends the test', async (t) => 
   const { error, events } = await runWalkTest(street, KERB, 3, [['go'], ['go'], ['go']], { isOn });
   t.match(error, { message: /rule kerb is off by its schedule now; nothing was kept/ });
   t.strictSame(codesOf(events), ['seen'], 'the hours ended while a pass was watched');
-});
-
-void t.test('every kind of rule has a scene with a length', async (t) => {
-  const { config } = inspectText(EXAMPLE, { env: {}, mode: 'check', files: false });
-  const lengths = Object.fromEntries((config?.rules ?? []).map((rule) => [rule.kind, sceneS(rule)]));
-  t.match(lengths, { 'illegal-parking': 60, 'wrong-way': 5, 'line-crossing': 0 });
-  t.match(lengths, { 'crowd-gathering': 32, graffiti: 35 });
-  t.equal(Object.keys(lengths).length, 8);
-  t.equal(windowS(LONG_STAY), 42);
 });

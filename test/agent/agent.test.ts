@@ -28,18 +28,22 @@ t.test(
     const stateDir = join(scratch(t), 'state');
     const agent = makeAgent(t, streetConfig(room), stateDir);
     await agent.start();
-    const starts = (): VigieEvent[] =>
-      inbox.events('line-crossing').filter(({ data }) => data.phase === 'start');
-    const pictures = () => inbox.packets.filter(({ topic }) => topic.includes('/snap/'));
-    const isReported = (): boolean => starts().length > 0 && pictures().length > 0 && inbox.health.length > 0;
+    const withStill = (): VigieEvent | undefined =>
+      inbox.events('line-crossing').find(({ data }) => data.evidence.snapshot !== undefined);
+    const picture = () =>
+      inbox.packets.find(({ topic }) => topic === `vigie/${SITE}/${BOX}/snap/${withStill()?.id}`);
+    const isReported = (): boolean => picture() !== undefined && inbox.health.length > 0;
     await waitUntil(t, 'an alert with its snapshot, and a health report', isReported, 60_000);
 
-    const event = starts()[0] as VigieEvent;
-    t.match(event.data, { rule: { id: 'passing' }, line: { id: 'across', purpose: 'counting' } });
-    const picture = pictures().find(({ topic }) => topic === `vigie/${SITE}/${BOX}/snap/${event.id}`);
-    const snapshot = event.data.evidence.snapshot;
-    t.equal(picture?.payload.length, snapshot?.bytes, 'the snapshot that the event names');
-    t.same([...((picture?.payload as Buffer | undefined)?.subarray(0, 2) ?? [])], [0xff, 0xd8]);
+    const { data } = withStill() as VigieEvent;
+    t.match(data, {
+      phase: 'start',
+      rule: { id: 'passing' },
+      line: { id: 'across', purpose: 'counting' },
+    });
+    const payload = picture()?.payload as Buffer;
+    t.equal(payload.length, data.evidence.snapshot?.bytes, 'the snapshot that the event names');
+    t.same([...payload.subarray(0, 2)], [0xff, 0xd8]);
 
     await agent.stop();
     const status = () => inbox.json<{ state: string }>(/\/status$/).at(-1)?.state;

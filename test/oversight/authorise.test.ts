@@ -7,6 +7,7 @@ import t, { type Test } from 'tap';
 import { parse, stringify } from 'yaml';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { oversight, type Program, vigie } from '../lib/program.ts';
+import { unlessAll } from '../lib/run.ts';
 import { rectangle } from '../lib/street.ts';
 import { type Output, WarmProgram } from '../lib/warm-program.ts';
 
@@ -225,34 +226,46 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
   );
 });
 
-void t.test('suspend, resume and pin report what they did without an agent', async (t) => {
-  const dir = scratch(t);
-  const state = ['--state', join(dir, 'state')];
-  await makeKeys(t, dir, 'a.key', 'b.key');
-  const suspend = (reason: string): Promise<Program> =>
-    toEnd(vigie(t, 'suspend', '--reason', reason, ...state));
-  t.match(await warmVigie.run(['suspend', '--reason', ' ', ...state]), {
-    code: 2,
-    err: /--reason: 1 to 500 characters/,
-  });
-  const absent = await warmVigie.run(['suspend', '--reason', 'x', '--state', '/proc/nowhere']);
-  t.match(absent, { code: 2, err: /^vigie: \/proc\/nowhere cannot be written: [^\n]+\n$/ });
-  t.match(await suspend('court order'), {
-    code: 0,
-    out: /^suspended since .*\nno agent runs here; the next one starts suspended\n$/,
-  });
-  const resume = ['resume', '--reason', 'lifted', '--key', join(dir, 'a.key'), join(dir, 'b.key'), ...state];
-  t.match(await warmVigie.run(resume), {
-    code: 2,
-    err: /mode\.json does not tell which box this is: start the agent/,
-  });
-  const config = join(dir, 'vigie.yaml');
-  writeFileSync(config, stringify({ site: 'lab', box: 'lab-1', authorityKey: join(dir, 'a.key.pub') }));
-  const pinned = await toEnd(vigie(t, 'pin', '--config', config, ...state));
-  t.match(pinned, { code: 0, out: /^this box obeys [0-9a-f]{64}; validity is checked from / });
-  writeFileSync(config, stringify({ site: 'lab', box: 'lab-1', authorityKey: join(dir, 'b.key') }));
-  t.match(await warmVigie.run(['pin', '--config', config, ...state]), {
-    code: 2,
-    err: /a private key, which belongs on no box/,
-  });
-});
+void t.test(
+  'suspend, resume and pin report what they did without an agent',
+  { skip: unlessAll },
+  async (t) => {
+    const dir = scratch(t);
+    const state = ['--state', join(dir, 'state')];
+    await makeKeys(t, dir, 'a.key', 'b.key');
+    const suspend = (reason: string): Promise<Program> =>
+      toEnd(vigie(t, 'suspend', '--reason', reason, ...state));
+    t.match(await warmVigie.run(['suspend', '--reason', ' ', ...state]), {
+      code: 2,
+      err: /--reason: 1 to 500 characters/,
+    });
+    const absent = await warmVigie.run(['suspend', '--reason', 'x', '--state', '/proc/nowhere']);
+    t.match(absent, { code: 2, err: /^vigie: \/proc\/nowhere cannot be written: [^\n]+\n$/ });
+    t.match(await suspend('court order'), {
+      code: 0,
+      out: /^suspended since .*\nno agent runs here; the next one starts suspended\n$/,
+    });
+    const resume = [
+      'resume',
+      '--reason',
+      'lifted',
+      '--key',
+      join(dir, 'a.key'),
+      join(dir, 'b.key'),
+      ...state,
+    ];
+    t.match(await warmVigie.run(resume), {
+      code: 2,
+      err: /mode\.json does not tell which box this is: start the agent/,
+    });
+    const config = join(dir, 'vigie.yaml');
+    writeFileSync(config, stringify({ site: 'lab', box: 'lab-1', authorityKey: join(dir, 'a.key.pub') }));
+    const pinned = await toEnd(vigie(t, 'pin', '--config', config, ...state));
+    t.match(pinned, { code: 0, out: /^this box obeys [0-9a-f]{64}; validity is checked from / });
+    writeFileSync(config, stringify({ site: 'lab', box: 'lab-1', authorityKey: join(dir, 'b.key') }));
+    t.match(await warmVigie.run(['pin', '--config', config, ...state]), {
+      code: 2,
+      err: /a private key, which belongs on no box/,
+    });
+  },
+);

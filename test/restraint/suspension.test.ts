@@ -36,7 +36,7 @@ import { ALL, unlessAll } from '../lib/run.ts';
 const SLOW_MS = 60_000;
 
 const boxAt = (room: Room, fields: object = {}): Config =>
-  streetConfig(room, { camera: { source: calmSource(5), fps: 5 }, ...fields });
+  streetConfig(room, { camera: { source: calmSource(5), fps: 1 }, ...fields });
 
 function missingResumes(entries: readonly JournalContent[]) {
   const suspensions = new Suspensions();

@@ -30,6 +30,7 @@ function observePassing(
             group,
             label: group === 'person' ? 'person' : 'car',
             xyxyNorm: [...box],
+            ground: [x, 0.5 + height],
             pixelsMove: false,
           }),
         ],

@@ -9,9 +9,9 @@ import { deedOf } from '../../agent/tracks/deed.ts';
 import { decodePath, encodePath, type PathPoint, simplified } from '../../agent/tracks/path.ts';
 import { between } from '../../agent/tracks/stop.ts';
 import { SEED } from '../lib/random.ts';
-import { FULL } from '../lib/run.ts';
+import { ALL, FULL } from '../lib/run.ts';
 
-const RUNS = FULL ? 20_000 : 2000;
+const RUNS = FULL ? 20_000 : ALL ? 2000 : 400;
 const ASPECT = 16 / 9;
 const options = { seed: SEED, numRuns: RUNS, endOnFailure: true };
 

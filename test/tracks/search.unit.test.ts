@@ -15,10 +15,10 @@ import { longestStopS } from '../../agent/tracks/stop.ts';
 import { TrackStore } from '../../agent/tracks/store.ts';
 import { windowsOf } from '../../agent/tracks/windows.ts';
 import { SEED } from '../lib/random.ts';
-import { FULL } from '../lib/run.ts';
+import { ALL, FULL } from '../lib/run.ts';
 import { rectangle } from '../lib/street.ts';
 
-const RUNS = FULL ? 3000 : 300;
+const RUNS = FULL ? 3000 : ALL ? 300 : 80;
 const ASPECT = 16 / 9;
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
