@@ -10,6 +10,7 @@ import { CONFIG_KEYS } from '../../agent/config/environment.ts';
 import { EXAMPLE } from '../../agent/config/example.ts';
 import { type ConfigMode, inspectText, problemText } from '../../agent/config/load.ts';
 import { Config } from '../../agent/contract/config.ts';
+import { cpuMsSince } from '../lib/cpu-time.ts';
 import { SEED } from '../lib/random.ts';
 import { ALL, FULL } from '../lib/run.ts';
 
@@ -151,7 +152,7 @@ for (const [name, texts] of Object.entries(INPUTS)) {
       { numRuns, seed: SEED },
     );
     t.pass(`seed ${SEED}: ${numRuns} inputs, ${accepted} accepted`);
-    if (name !== 'random') t.ok(accepted > 0 && accepted < numRuns, 'both outcomes were tried');
+    if (ALL && name !== 'random') t.ok(accepted > 0 && accepted < numRuns, 'both outcomes were tried');
   });
 }
 
@@ -190,11 +191,11 @@ void t.test('hostile texts of 256 KiB are refused within seconds', async (t) => 
     'many zones': `zones: [${fill('{id: a, polygon: []},')}]`,
   };
   for (const [name, text] of Object.entries(texts).slice(0, HOSTILE_TEXTS)) {
-    const from = performance.now();
+    const before = process.cpuUsage();
     const { problem, accepted } = checkLoad(text, {}, 'check');
     t.equal(problem, undefined, name);
     t.notOk(accepted, `${name} is refused`);
-    // The slowest takes about 1 s on one core of a laptop; a quadratic step would take minutes.
-    t.ok(performance.now() - from < 15_000, `${name} takes no minutes`);
+    // The slowest takes about 2 s of CPU time; a quadratic step would take minutes.
+    t.ok(cpuMsSince(before) < 15_000, `${name} takes no minutes`);
   }
 });

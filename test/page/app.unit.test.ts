@@ -169,11 +169,11 @@ t.test('a finger takes the nearest of two close corners, between which no middle
   t.same(handleAt(CLOSE, [0.9, 0.955], SIZE, 2 * TARGET_PX), { corner: 1 });
   t.same(handleAt(CLOSE, [0.9, 0.965], SIZE, 2 * TARGET_PX), { corner: 2 });
   t.same(handleAt(CLOSE, [0.9, 0.96], SIZE, 0), { between: 1, at: [0.9, 0.96] });
-  const twice: PointNorm[] = [
+  const samePlaces: PointNorm[] = [
     [0.5, 0.5],
     [0.5, 0.5],
   ];
-  t.same(handleAt(twice, [0.5, 0.51], SIZE, undefined), { corner: 0 }, 'at equal distance the first');
+  t.same(handleAt(samePlaces, [0.5, 0.51], SIZE, undefined), { corner: 0 }, 'at equal distance the first');
 });
 
 t.test('a sign lies next to its shape, inside the frame, and apart from other signs', async (t) => {

@@ -64,15 +64,24 @@ async function testHotspot(t: Test, container: Container): Promise<void> {
   const log = (): string => run('journalctl', '-u', 'vigie-hotspot', '-o', 'cat');
   const waitForLog = (pattern: RegExp): Promise<unknown> =>
     waitUntil(t, String(pattern), () => pattern.test(log()), PATIENCE_MS);
+  const writeRequest = (bytes: Buffer): void => {
+    container.write('/home/laid', bytes.toString());
+    const to = '/var/lib/vigie/open-hotspot.dsse.json';
+    run('runuser', '-u', 'vigie', '--', 'sh', '-c', `cp /home/laid ${to}.new && mv ${to}.new ${to}`);
+  };
   run('systemctl', 'start', 'vigie-hotspot.path', 'vigie-hotspot.service');
   await waitForLog(/no hotspot: order test-1 holds until/);
   const idle = (): boolean => container.show('vigie-hotspot', 'ActiveState') === 'inactive';
   await waitUntil(t, 'over', idle, PATIENCE_MS);
+  writeRequest(Buffer.from('{}'));
+  await waitForLog(/command is refused: not a DSSE envelope(.*\n)*.*the room has not requested it/);
+  await waitUntil(t, 'over', idle, PATIENCE_MS);
   const command = signed(signer, searchCommand({ op: 'open-hotspot', args: { minutes: 7 } }));
-  container.write('/home/laid', command.toString());
-  const to = '/var/lib/vigie/open-hotspot.dsse.json';
-  run('runuser', '-u', 'vigie', '--', 'sh', '-c', `cp /home/laid ${to}.new && mv ${to}.new ${to}`);
+  writeRequest(command);
   await waitForLog(/the room opens the hotspot for 7 min\nhotspot \S+ is open for 7 min/);
+  run('systemctl', 'stop', 'vigie-hotspot');
+  writeRequest(command);
+  await waitForLog(/command is refused: counter \d+ is not above/);
   t.equal(run('stat', '-c', '%U %a', '/var/lib/vigie-restraint/hotspot-counters.json'), 'root 600');
 }
 
