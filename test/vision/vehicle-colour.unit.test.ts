@@ -6,7 +6,7 @@ import { Observation, ObservedTrack } from '../../agent/contract/observation.ts'
 import type { Frame, Track } from '../../agent/contract/picture.ts';
 import { COLOURS, type Colour } from '../../agent/contract/track-log.ts';
 import { Observer } from '../../agent/vision/observe/observer.ts';
-import { masking } from '../lib/pictures.ts';
+import { masking, trackOf } from '../lib/pictures.ts';
 import { rectangle } from '../lib/shapes.ts';
 
 type Rgb = readonly [number, number, number];
@@ -49,21 +49,16 @@ interface Scene {
   readonly isAsked?: boolean;
 }
 
-function trackAt(id: number, xyxyPx: XyxyPx, atMs: number, changes: Partial<Track> = {}): Track {
-  return {
+const trackAt = (id: number, xyxyPx: XyxyPx, atMs: number, changes: Partial<Track> = {}): Track =>
+  trackOf(xyxyPx, {
     id,
-    xyxyPx,
     group: 'vehicle',
     label: 'car',
     score: 0.6,
     bestScore: 0.7,
-    velocityPxPerS: [0, 0],
-    firstMs: 0,
     lastMs: atMs,
-    seen: true,
     ...changes,
-  };
-}
+  });
 
 /** Grain of −4 to 4 levels that no two frames have alike. */
 function grainAt(pixel: number, index: number): number {
