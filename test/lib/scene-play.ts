@@ -3,17 +3,13 @@ import { placementOf } from '../../agent/contract/letterbox.ts';
 import type { StaticRegion } from '../../agent/contract/observation.ts';
 import type { Detection, Features, Frame, Track } from '../../agent/contract/picture.ts';
 import { SceneObserver } from '../../agent/vision/observe/scene.ts';
-import { paintGrey } from './pictures.ts';
+import { paintGrey, trackOf } from './pictures.ts';
+import { rectangle } from './shapes.ts';
 
 export const SOURCE = { widthPx: 768, heightPx: 432 };
 export const INPUT = { widthPx: 416, heightPx: 256 };
 const { topPx: TOP_PX, heightPx: HEIGHT_PX } = placementOf(SOURCE, INPUT);
-export const EVERYWHERE = [
-  [0, 0],
-  [1, 0],
-  [1, 1],
-  [0, 1],
-] as [number, number][];
+export const EVERYWHERE = rectangle(0, 0, 1, 1);
 
 export type Paint = (xNorm: number, yNorm: number, level: number) => number;
 
@@ -38,22 +34,10 @@ export function frame(index: number, atMs: number, paint: Paint): Frame {
   return { index, ptsNs: BigInt(atMs) * 1_000_000n, atMs, wallMs: atMs, source: SOURCE, input: INPUT, rgb };
 }
 
-export function person(id: number, centreX: number, atMs: number, over: Partial<Track> = {}): Track {
+export const person = (id: number, centreX: number, atMs: number, over: Partial<Track> = {}): Track => {
   const x = centreX * SOURCE.widthPx;
-  return {
-    id,
-    group: 'person',
-    label: 'person',
-    score: 0.8,
-    bestScore: 0.8,
-    xyxyPx: [x - 25, 180, x + 25, 330],
-    velocityPxPerS: [0, 0],
-    firstMs: 0,
-    lastMs: atMs,
-    seen: true,
-    ...over,
-  };
-}
+  return trackOf([x - 25, 180, x + 25, 330], { id, lastMs: atMs, ...over });
+};
 
 export interface Script {
   readonly seconds: number;

@@ -145,16 +145,20 @@ t.test('one object crosses a line once', async (t) => {
     2,
     'the next in the lane',
   );
-  const beside = (x: number) => car(2, x, { xyxyNorm: [x + 0.05, 0.5, x + 0.15, 0.6] });
+  const neighbourInLane = (x: number) => car(2, x, { xyxyNorm: [x + 0.05, 0.5, x + 0.15, 0.6] });
   t.equal(
     countReports([
       { tracks: [car(1, 0.4), cab(0.4)] },
-      { tracks: [car(1, 0.5), beside(0.5)], passes: [1, 2] },
+      { tracks: [car(1, 0.5), neighbourInLane(0.5)], passes: [1, 2] },
     ]),
     1,
     'boxes that overlapped a moment before',
   );
-  t.equal(countReports([{ tracks: [car(1, 0.5), beside(0.5)], passes: [1, 2] }]), 2, 'that never did');
+  t.equal(
+    countReports([{ tracks: [car(1, 0.5), neighbourInLane(0.5)], passes: [1, 2] }]),
+    2,
+    'that never did',
+  );
   const neighbour = (x: number) =>
     car(2, x, { xyxyNorm: [x - 0.05, 0.56, x + 0.05, 0.66], ground: [x, 0.66] });
   t.equal(countReports([{ tracks: [car(1, 0.4), neighbour(0.4)], passes: [1, 2] }]), 2, 'two abreast');

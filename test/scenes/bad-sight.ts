@@ -11,6 +11,7 @@ import {
   BLACK,
   BLUE,
   BROWN,
+  exposure,
   GREEN,
   GREY,
   HALL,
@@ -19,15 +20,17 @@ import {
   RED,
   ROAD,
   STREET,
+  scene,
+  stageOf,
   thing,
   visit,
   WHITE,
   YARD,
 } from './stages.ts';
 
-const yard: Stage = { clip: YARD, startS: 0, lengthS: 24, widthPx: 512 };
-const hall: Stage = { clip: HALL, startS: 0, lengthS: 26, widthPx: 320 };
-const street = (startS: number): Stage => ({ clip: STREET, startS, lengthS: 30, widthPx: 512 });
+const yard: Stage = stageOf(YARD, 0, 24);
+const hall: Stage = stageOf(HALL, 0, 26);
+const street = (startS: number): Stage => stageOf(STREET, startS, 30);
 /** The recorder writes its alarms into the picture of the road. */
 const WRITING: NonNullable<Scene['masks']> = [{ id: 'writing', polygon: rectangle(0, 0, 0.26, 0.42) }];
 
@@ -88,7 +91,7 @@ export function besideBin(): Scene[] {
     {
       ...base,
       name: 'beside-bin-cloud',
-      edits: [bin, bag, { kind: 'exposure', factor: 0.75, fromS: 27, doneS: 30 }],
+      edits: [bin, bag, exposure(0.75, 27, 30)],
     },
     {
       name: 'beside-bin-yard',
@@ -122,7 +125,7 @@ export function quietInBadSight(): Scene[] {
     ['blur', hall, [PAVEMENT]],
     ['headlights', yard, [PAVEMENT]],
     ['infra-red', yard, [PAVEMENT]],
-    ['haze', { clip: ROAD, startS: 13, lengthS: 17, widthPx: 320 }, [PAVEMENT]],
+    ['haze', stageOf(ROAD, 13, 17), [PAVEMENT]],
   ];
   return rows.map(([degradation, stage, zones], i) => ({
     name: `quiet-${degradation}-${i + 1}`,
@@ -154,13 +157,7 @@ export function shadowsCreep(): Scene[] {
     ['sun-returns', street(22), [PAVEMENT], creeps(2, 0.03, 18, 1.4)],
     ['yard', yard, [PAVEMENT], creeps(4, 0.05, 12, 0.6)],
   ];
-  return rows.map(([name, stage, zones, edit]) => ({
-    name: `shadow-creeps-${name}`,
-    stage,
-    edits: [edit],
-    zones,
-    expected: [],
-  }));
+  return rows.map(([name, stage, zones, edit]) => scene(`shadow-creeps-${name}`, stage, [edit], zones));
 }
 
 /** An object that is there from the first picture on was not left by anyone. */
@@ -169,7 +166,7 @@ export function stoodBefore(): Scene[] {
   const heap = thing('heap', WHITE, [0.42, 0.78, 0.56, 0.95], 0);
   const rows: [string, Stage, Scene['zones'], readonly Edit[]][] = [
     ['bin-and-heap', visit(1).stage, INSIDE, [bin, heap]],
-    ['bin-cloud', visit(2).stage, INSIDE, [bin, { kind: 'exposure', factor: 0.65, fromS: 14, doneS: 15 }]],
+    ['bin-cloud', visit(2).stage, INSIDE, [bin, exposure(0.65, 14, 15)]],
     [
       'bin-lamp-off',
       visit(3).stage,
@@ -178,11 +175,5 @@ export function stoodBefore(): Scene[] {
     ],
     ['box-street', street(22), [PAVEMENT], [thing('box', RED, [0.57, 0.41, 0.61, 0.47], 0)]],
   ];
-  return rows.map(([name, stage, zones, edits]) => ({
-    name: `stood-before-${name}`,
-    stage,
-    edits,
-    zones,
-    expected: [],
-  }));
+  return rows.map(([name, stage, zones, edits]) => scene(`stood-before-${name}`, stage, edits, zones));
 }

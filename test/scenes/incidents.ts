@@ -5,6 +5,7 @@ import {
   BLACK,
   BLUE,
   BROWN,
+  exposure,
   GREEN,
   GREY,
   HALL,
@@ -12,6 +13,8 @@ import {
   PAVEMENT,
   RED,
   STREET,
+  scene,
+  stageOf,
   thing,
   visit,
   WHITE,
@@ -30,13 +33,11 @@ export function leftAtTable(): Scene[] {
     ['green-heap', 4, 'heap', GREEN, [0.36, 0.78, 0.5, 0.95], 26],
     ['large-grey-box', 0, 'box', GREY, [0.28, 0.62, 0.46, 0.94], 15],
   ];
-  return rows.map(([name, index, look, colour, box, fromS]) => ({
-    name: `left-${name}`,
-    stage: visit(index).stage,
-    edits: [thing(look, colour, box, fromS)],
-    zones: INSIDE,
-    expected: after('bag', visit(index).goneS - 1.5 + AFTER_S, 7),
-  }));
+  return rows.map(([name, index, look, colour, box, fromS]) =>
+    scene(`left-${name}`, visit(index).stage, [thing(look, colour, box, fromS)], INSIDE, {
+      expected: after('bag', visit(index).goneS - 1.5 + AFTER_S, 7),
+    }),
+  );
 }
 
 /** A thing is put down on a street with people about; the carrier walks on. */
@@ -49,18 +50,16 @@ export function leftInStreet(): Scene[] {
     ['far-box', 16, 32, 'box', BROWN, [0.05, 0.38, 0.08, 0.422], 12],
     ['far-heap', 10, 34, 'heap', BLACK, [0.02, 0.39, 0.055, 0.43], 13.6],
   ];
-  return rows.map(([name, startS, lengthS, look, colour, box, fromS]) => ({
-    name: `street-${name}`,
-    stage: { clip: STREET, startS, lengthS, widthPx: 512 },
-    edits: [thing(look, colour, box, fromS)],
-    zones: [PAVEMENT],
-    expected: after('bag', fromS + AFTER_S, 10),
-  }));
+  return rows.map(([name, startS, lengthS, look, colour, box, fromS]) =>
+    scene(`street-${name}`, stageOf(STREET, startS, lengthS), [thing(look, colour, box, fromS)], [PAVEMENT], {
+      expected: after('bag', fromS + AFTER_S, 10),
+    }),
+  );
 }
 
 export function leftElsewhere(): Scene[] {
-  const hall: Stage = { clip: HALL, startS: 0, lengthS: 26, widthPx: 320 };
-  const yard = (startS: number, lengthS: number): Stage => ({ clip: YARD, startS, lengthS, widthPx: 512 });
+  const hall: Stage = stageOf(HALL, 0, 26);
+  const yard = (startS: number, lengthS: number): Stage => stageOf(YARD, startS, lengthS);
   const rows: [string, Stage, Edit, number][] = [
     ['hall-box', hall, thing('box', GREEN, [0.42, 0.84, 0.52, 0.91], 5.8), 6.5],
     ['hall-bag', hall, thing('bag', BLACK, [0.62, 0.86, 0.7, 0.95], 6), 6.5],
@@ -69,13 +68,9 @@ export function leftElsewhere(): Scene[] {
     ['yard-bag', yard(8, 22), thing('bag', BLACK, [0.3, 0.6, 0.38, 0.78], 9), 10.5],
     ['yard-second', yard(8, 22), thing('box', RED, [0.6, 0.5, 0.68, 0.62], 9.4), 10.5],
   ];
-  return rows.map(([name, stage, edit, goneS]) => ({
-    name: `left-${name}`,
-    stage,
-    edits: [edit],
-    zones: [PAVEMENT],
-    expected: after('bag', goneS - 1.5 + AFTER_S, 8),
-  }));
+  return rows.map(([name, stage, edit, goneS]) =>
+    scene(`left-${name}`, stage, [edit], [PAVEMENT], { expected: after('bag', goneS - 1.5 + AFTER_S, 8) }),
+  );
 }
 
 /** Harder scenes: a thing that is later taken away, changing light, or a picture of a real thing. */
@@ -96,9 +91,9 @@ export function leftHarder(): Scene[] {
     {
       ...base,
       name: 'left-under-cloud',
-      edits: [bag, { kind: 'exposure', factor: 0.75, fromS: 28, doneS: 31 }],
+      edits: [bag, exposure(0.75, 28, 31)],
     },
-    { ...base, name: 'left-at-dusk', edits: [bag, { kind: 'exposure', factor: 0.5, fromS: 0, doneS: 44 }] },
+    { ...base, name: 'left-at-dusk', edits: [bag, exposure(0.5, 0, 44)] },
     { ...base, name: 'left-in-noise', edits: [bag, { kind: 'noise', sigma: 8 }] },
     { ...base, name: 'left-in-rain', edits: [bag, { kind: 'rain', drops: 120 }] },
     { ...base, name: 'left-real-thing', edits: [cutOut] },
@@ -120,13 +115,15 @@ export function drawnWalls(): Scene[] {
     ['black-big', 3, [0.2, 0.08, 0.46, 0.46], BLACK, 7, 11, 14],
     ['blue-fine', 2, [0.3, 0.2, 0.46, 0.4], BLUE, 4, 12, 18],
   ];
-  return rows.map(([name, index, box, colour, thickPx, fromS, doneS]) => ({
-    name: `drawn-${name}`,
-    stage: visit(index).stage,
-    edits: [{ kind: 'scribble', box, colour, thickPx, fromS, doneS }],
-    zones: INSIDE,
-    expected: after('tag', doneS + PERSIST_S - 2, Math.max(8, visit(index).goneS - doneS + 4)),
-  }));
+  return rows.map(([name, index, box, colour, thickPx, fromS, doneS]) =>
+    scene(
+      `drawn-${name}`,
+      visit(index).stage,
+      [{ kind: 'scribble', box, colour, thickPx, fromS, doneS }],
+      INSIDE,
+      { expected: after('tag', doneS + PERSIST_S - 2, Math.max(8, visit(index).goneS - doneS + 4)) },
+    ),
+  );
 }
 
 export function drawnHarder(): Scene[] {
@@ -144,7 +141,7 @@ export function drawnHarder(): Scene[] {
     {
       ...base,
       name: 'drawn-under-cloud',
-      edits: [scribble, { kind: 'exposure', factor: 0.75, fromS: 20, doneS: 22 }],
+      edits: [scribble, exposure(0.75, 20, 22)],
     },
   ];
 }

@@ -5,6 +5,7 @@ import type { Box, Edit, Scene, Stage } from './scene.ts';
 import {
   BLACK,
   BROWN,
+  exposure,
   GREEN,
   HALL,
   INSIDE,
@@ -12,6 +13,8 @@ import {
   RED,
   ROAD,
   STREET,
+  scene,
+  stageOf,
   thing,
   visit,
   WALL,
@@ -21,12 +24,7 @@ import {
 
 /** Only the light changes, with people about. */
 export function onlyLight(): Scene[] {
-  const street = (startS: number, lengthS: number): Stage => ({
-    clip: STREET,
-    startS,
-    lengthS,
-    widthPx: 512,
-  });
+  const street = (startS: number, lengthS: number): Stage => stageOf(STREET, startS, lengthS);
   const shadow = (box: Box, factor: number, soft: number, fromS: number): Edit => ({
     kind: 'light',
     box,
@@ -35,9 +33,9 @@ export function onlyLight(): Scene[] {
     fromS,
   });
   const inside: [string, number, Edit][] = [
-    ['darker', 1, { kind: 'exposure', factor: 0.7, fromS: 18, doneS: 18.4 }],
-    ['brighter', 2, { kind: 'exposure', factor: 1.15, fromS: 18, doneS: 18.4 }],
-    ['dusk', 4, { kind: 'exposure', factor: 0.45, fromS: 0, doneS: 50 }],
+    ['darker', 1, exposure(0.7, 18, 18.4)],
+    ['brighter', 2, exposure(1.15, 18, 18.4)],
+    ['dusk', 4, exposure(0.45, 0, 50)],
     ['flicker', 1, { kind: 'flicker', share: 0.08, periodS: 3 }],
     ['lamp-off', 1, shadow([0.1, 0.3, 0.6, 1.1], 0.7, 0.6, 20)],
     ['lamp-on', 2, shadow([0.1, 0.55, 0.55, 1.05], 1.35, 0.5, 18)],
@@ -45,8 +43,8 @@ export function onlyLight(): Scene[] {
     ['shadow-on-floor', 1, shadow([0.2, 0.68, 0.48, 0.95], 0.65, 0.15, 20)],
   ];
   const outside: [string, Stage, Edit][] = [
-    ['street-cloud', street(0, 30), { kind: 'exposure', factor: 0.65, fromS: 10, doneS: 12 }],
-    ['street-sun', street(22, 30), { kind: 'exposure', factor: 1.3, fromS: 10, doneS: 10.4 }],
+    ['street-cloud', street(0, 30), exposure(0.65, 10, 12)],
+    ['street-sun', street(22, 30), exposure(1.3, 10, 10.4)],
     ['street-shadow', street(0, 30), shadow([0.5, 0.4, 0.72, 0.6], 0.6, 0.1, 10)],
     [
       'street-moving-shadow',
@@ -58,61 +56,28 @@ export function onlyLight(): Scene[] {
       },
     ],
     ['street-patch-of-sun', street(10, 30), shadow([0.2, 0.36, 0.4, 0.5], 1.35, 0.15, 11)],
-    [
-      'yard-shadow',
-      { clip: YARD, startS: 0, lengthS: 24, widthPx: 512 },
-      shadow([0.5, 0.4, 0.75, 0.75], 0.6, 0.1, 7.4),
-    ],
-    [
-      'hall-darker',
-      { clip: HALL, startS: 0, lengthS: 28, widthPx: 320 },
-      { kind: 'exposure', factor: 0.7, fromS: 6, doneS: 6.4 },
-    ],
-    [
-      'hall-shadow',
-      { clip: HALL, startS: 0, lengthS: 28, widthPx: 320 },
-      shadow([0.3, 0.78, 0.7, 0.96], 0.7, 0.2, 5.6),
-    ],
+    ['yard-shadow', stageOf(YARD, 0, 24), shadow([0.5, 0.4, 0.75, 0.75], 0.6, 0.1, 7.4)],
+    ['hall-darker', stageOf(HALL, 0, 28), exposure(0.7, 6, 6.4)],
+    ['hall-shadow', stageOf(HALL, 0, 28), shadow([0.3, 0.78, 0.7, 0.96], 0.7, 0.2, 5.6)],
   ];
   return [
-    ...inside.map(
-      ([name, index, edit]): Scene => ({
-        name: `light-${name}`,
-        stage: visit(index).stage,
-        edits: [edit],
-        zones: INSIDE,
-        expected: [],
-      }),
-    ),
-    ...outside.map(
-      ([name, stage, edit]): Scene => ({
-        name: `light-${name}`,
-        stage,
-        edits: [edit],
-        zones: [PAVEMENT],
-        expected: [],
-      }),
-    ),
+    ...inside.map(([name, index, edit]): Scene => scene(`light-${name}`, visit(index).stage, [edit], INSIDE)),
+    ...outside.map(([name, stage, edit]): Scene => scene(`light-${name}`, stage, [edit], [PAVEMENT])),
   ];
 }
 
 /** The picture is bad, and nothing happens. */
 export function onlyNoise(): Scene[] {
-  const street: Stage = { clip: STREET, startS: 30, lengthS: 30, widthPx: 512 };
+  const street: Stage = stageOf(STREET, 30, 30);
   // The recorder writes its alarms into the picture.
   const writing = [{ id: 'writing', polygon: rectangle(0, 0, 0.26, 0.42) }];
-  const road: Stage = { clip: ROAD, startS: 13, lengthS: 17, widthPx: 320 };
+  const road: Stage = stageOf(ROAD, 13, 17);
   const rows: [string, Stage, Edit, Scene['zones']][] = [
     ['table', visit(2).stage, { kind: 'noise', sigma: 12 }, INSIDE],
     ['street', street, { kind: 'noise', sigma: 10 }, [PAVEMENT]],
     ['street-rain', street, { kind: 'rain', drops: 200 }, [PAVEMENT]],
     ['road-rain', road, { kind: 'rain', drops: 80 }, [PAVEMENT]],
-    [
-      'hall-rain',
-      { clip: HALL, startS: 0, lengthS: 28, widthPx: 320 },
-      { kind: 'rain', drops: 120 },
-      [PAVEMENT],
-    ],
+    ['hall-rain', stageOf(HALL, 0, 28), { kind: 'rain', drops: 120 }, [PAVEMENT]],
     ['road-flicker', road, { kind: 'flicker', share: 0.06, periodS: 2 }, [PAVEMENT]],
   ];
   return rows.map(([name, stage, edit, zones]) => ({
@@ -127,36 +92,15 @@ export function onlyNoise(): Scene[] {
 
 /** Something stands, but no one left it there: people and cars that stay, things attended or taken along. */
 export function nobodyLeft(): Scene[] {
-  const yard = (fromS: number): Stage => ({
-    clip: YARD,
-    startS: 0,
-    lengthS: 24,
-    widthPx: 512,
-    hold: { fromS, lengthS: 20 },
-  });
-  const heldStage = (startS: number, lengthS: number, fromS: number): Stage => ({
-    clip: STREET,
-    startS,
-    lengthS,
-    widthPx: 512,
-    hold: { fromS, lengthS: 18 },
-  });
-  const quiet = (name: string, stage: Stage, edits: Edit[], zones: Scene['zones']): Scene => ({
-    name: `nobody-left-${name}`,
-    stage,
-    edits,
-    zones,
-    expected: [],
-  });
+  const yard = (fromS: number): Stage => stageOf(YARD, 0, 24, { fromS, lengthS: 20 });
+  const heldStage = (startS: number, lengthS: number, fromS: number): Stage =>
+    stageOf(STREET, startS, lengthS, { fromS, lengthS: 18 });
+  const quiet = (name: string, stage: Stage, edits: Edit[], zones: Scene['zones']): Scene =>
+    scene(`nobody-left-${name}`, stage, edits, zones);
   return [
     quiet('car-held', yard(6.4), [], [PAVEMENT]),
     quiet('two-cars-held', yard(17), [], [PAVEMENT]),
-    quiet(
-      'car-held-cloud',
-      yard(6.8),
-      [{ kind: 'exposure', factor: 0.75, fromS: 14, doneS: 14.4 }],
-      [PAVEMENT],
-    ),
+    quiet('car-held-cloud', yard(6.8), [exposure(0.75, 14, 14.4)], [PAVEMENT]),
     quiet('people-held', heldStage(22, 20, 9), [], [PAVEMENT]),
     quiet('people-held-late', heldStage(48, 20, 10), [], [PAVEMENT]),
     quiet('standing-long', visit(4).stage, [], INSIDE),
@@ -168,19 +112,19 @@ export function nobodyLeft(): Scene[] {
     quiet('removed-heap', visit(4).stage, [thing('heap', WHITE, [0.34, 0.78, 0.48, 0.95], 0, 24)], INSIDE),
     quiet(
       'removed-street',
-      { clip: STREET, startS: 0, lengthS: 30, widthPx: 512 },
+      stageOf(STREET, 0, 30),
       [thing('box', RED, [0.57, 0.41, 0.61, 0.47], 0, 10.6)],
       [PAVEMENT],
     ),
     quiet(
       'removed-yard',
-      { clip: YARD, startS: 0, lengthS: 24, widthPx: 512 },
+      stageOf(YARD, 0, 24),
       [thing('box', WHITE, [0.56, 0.5, 0.64, 0.62], 0, 7)],
       [PAVEMENT],
     ),
     quiet(
       'blown-in',
-      { clip: YARD, startS: 9, lengthS: 14, widthPx: 512 },
+      stageOf(YARD, 9, 14),
       [thing('heap', WHITE, [0.8, 0.75, 0.88, 0.85], 3.4)],
       [{ id: 'floor', polygon: rectangle(0.7, 0.6, 1, 1) }],
     ),

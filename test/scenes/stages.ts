@@ -27,12 +27,15 @@ export interface Visit {
   readonly standsS: number;
   readonly goneS: number;
 }
-export const table = (startS: number, lengthS: number): Stage => ({
-  clip: TABLE,
+/** A stretch of a clip, with its picture held where `hold` says so. */
+export const stageOf = (clip: string, startS: number, lengthS: number, hold?: Stage['hold']): Stage => ({
+  clip,
   startS,
   lengthS,
-  widthPx: 512,
+  widthPx: clip === HALL || clip === ROAD ? 320 : 512,
+  ...(hold && { hold }),
 });
+const table = (startS: number, lengthS: number): Stage => stageOf(TABLE, startS, lengthS);
 export const VISITS: readonly Visit[] = [
   { stage: table(0, 37), standsS: 9, goneS: 19.5 },
   { stage: table(20, 44), standsS: 6, goneS: 24.5 },
@@ -67,3 +70,19 @@ export const thing = (
   fromS,
   ...(toS === undefined ? {} : { toS }),
 });
+
+export const exposure = (factor: number, fromS: number, doneS: number): Edit => ({
+  kind: 'exposure',
+  factor,
+  fromS,
+  doneS,
+});
+
+/** A scene on these zones, without an incident unless one is expected. */
+export const scene = (
+  name: string,
+  stage: Stage,
+  edits: readonly Edit[],
+  zones: Scene['zones'],
+  extra: Partial<Scene> = {},
+): Scene => ({ name, stage, edits, zones, expected: [], ...extra });

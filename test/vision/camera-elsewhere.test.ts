@@ -64,7 +64,7 @@ void t.test('a camera cannot redirect the box', { skip: rtspMissing() }, async (
     sdp: (text) => text.replace('a=control:stream=0', `a=control:${url}`),
   });
 
-  const allowed: [string, Rewriting, string?][] = [
+  const harmless: [string, Rewriting, string?][] = [
     ['as it is', base(`${own}/ch1/`)],
     ['a base without its slash', base(`${own}/ch1`)],
     ['no base', { head: (text) => text.replace(/^Content-Base: .*\r\n/m, '') }],
@@ -76,7 +76,7 @@ void t.test('a camera cannot redirect the box', { skip: rtspMissing() }, async (
       '/ch?channel=1',
     ],
   ];
-  for (const [name, rewriting, path] of ALL ? allowed : allowed.slice(0, 1)) {
+  for (const [name, rewriting, path] of ALL ? harmless : harmless.slice(0, 1)) {
     const { frames, reasons } = await firstFrameWith(rewriting, path);
     t.same([frames, reasons], [1, []], `${name}: a picture`);
     const urls = camera.requests.map((line) => line.split(' ')[1] ?? '');
@@ -90,7 +90,7 @@ void t.test('a camera cannot redirect the box', { skip: rtspMissing() }, async (
     answer: (verb) => (verb === method ? `RTSP/1.0 302 Moved\r\nLocation: ${to}\r\n\r\n` : undefined),
   });
   /** The first of each kind comes first: a redirect, a base, a track. */
-  const refused: [string, Rewriting][] = [
+  const redirections: [string, Rewriting][] = [
     ['a redirect to another host', redirect(`${otherUrl}/ch1`)],
     ['a base of another host', base(`${otherUrl}/ch1/`)],
     ['a track of another host', control(`${otherUrl}/ch1/stream=0`)],
@@ -114,7 +114,7 @@ void t.test('a camera cannot redirect the box', { skip: rtspMissing() }, async (
       },
     ],
   ];
-  for (const [name, rewriting] of ALL ? refused : refused.slice(0, 3)) {
+  for (const [name, rewriting] of ALL ? redirections : redirections.slice(0, 3)) {
     const { frames, reasons } = await firstFrameWith(rewriting);
     t.equal(frames, 0, `${name}: no picture`);
     t.match(reasons[0], /leads elsewhere, to rtsp:\/\/[^@]*; /, `${name}: ${reasons[0]}`);

@@ -65,7 +65,10 @@ t.test('a clip that becomes a device during playback ends the stream', async (t)
     fps: 10,
     mode: 'live',
     onOpened: (info) => connected.push(info.connected),
-    onLost: ({ reason }) => losses.push(reason),
+    onLost: ({ reason }) => {
+      losses.push(reason);
+      void camera.stop();
+    },
   });
   await camera.start();
   t.ok(await camera.next());

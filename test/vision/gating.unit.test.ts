@@ -6,7 +6,7 @@ import { Motion } from '../../agent/vision/schedule/motion.ts';
 import { MotionGate } from '../../agent/vision/schedule/motion-gate.ts';
 import { Tracker } from '../../agent/vision/track/tracker.ts';
 import { cpuMsOfRuns } from '../lib/cpu-time.ts';
-import { masking } from '../lib/pictures.ts';
+import { detectionOf, masking } from '../lib/pictures.ts';
 import { randomOf } from '../lib/random.ts';
 import { rectangle } from '../lib/shapes.ts';
 
@@ -142,12 +142,7 @@ t.test('the gate runs every two seconds, and on every frame with motion or a wai
   );
 });
 
-const car = (score = 0.35): Detection => ({
-  xyxyPx: [300, 200, 460, 290],
-  score,
-  label: 'car',
-  group: 'vehicle',
-});
+const car = (): Detection => detectionOf('car', [300, 200, 460, 290], 0.35);
 
 t.test('a held track lives for minutes without being missed, and keeps its number', async (t) => {
   const film = filming(0);

@@ -9,6 +9,7 @@ import type { Detection, Track } from '../../agent/contract/picture.ts';
 import { VisionStatus } from '../../agent/supervisor/status.ts';
 import { Observer } from '../../agent/vision/observe/observer.ts';
 import { TrackPlaces, type TrackPlacesOptions } from '../../agent/vision/observe/track-places.ts';
+import { trackOf } from '../lib/pictures.ts';
 import { rectangle } from '../lib/shapes.ts';
 
 const SOURCE = { widthPx: 1000, heightPx: 500 };
@@ -17,21 +18,8 @@ const HEIGHT_PX = 100;
 const ZONE = { id: 'court', polygon: rectangle(0.3, 0.4, 0.7, 0.8) };
 const LINE = { id: 'kerb', from: [0.2, 0.5] as [number, number], to: [0.8, 0.5] as [number, number] };
 
-function trackAt(x: number, y: number, changes: Partial<Track> = {}): Track {
-  return {
-    id: 1,
-    group: 'person',
-    label: 'person',
-    score: 0.8,
-    bestScore: 0.8,
-    xyxyPx: [x - 20, y - HEIGHT_PX, x + 20, y],
-    velocityPxPerS: [0, 0],
-    firstMs: 0,
-    lastMs: 0,
-    seen: true,
-    ...changes,
-  };
-}
+const trackAt = (x: number, y: number, changes: Partial<Track> = {}): Track =>
+  trackOf([x - 20, y - HEIGHT_PX, x + 20, y], changes);
 
 /** Follows one track along a way, a position every `stepMs`; a missing position means that the track has ended. */
 function along(

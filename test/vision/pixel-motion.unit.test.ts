@@ -4,6 +4,7 @@ import type { XyxyPx } from '../../agent/contract/geometry.ts';
 import type { Frame, Track } from '../../agent/contract/picture.ts';
 import { PixelMotion } from '../../agent/vision/observe/pixel-motion.ts';
 import { StaticFalsePositives } from '../../agent/vision/observe/static-false-positives.ts';
+import { trackOf } from '../lib/pictures.ts';
 
 const SIZE = { widthPx: 416, heightPx: 256 };
 const STEP_MS = 200;
@@ -41,10 +42,8 @@ function frameAt(
   return { index: 1, ptsNs: 0n, atMs, wallMs: atMs, source: SIZE, input: SIZE, rgb };
 }
 
-function vehicle(xyxyPx: XyxyPx, over: Partial<Track> = {}): Track {
-  const about = { id: 1, group: 'vehicle', label: 'car', score: 0.4, bestScore: 0.4 } as const;
-  return { ...about, xyxyPx, velocityPxPerS: [0, 0], firstMs: 0, lastMs: 0, seen: true, ...over };
-}
+const vehicle = (xyxyPx: XyxyPx, over: Partial<Track> = {}): Track =>
+  trackOf(xyxyPx, { group: 'vehicle', label: 'car', score: 0.4, bestScore: 0.4, ...over });
 
 const boxAt = (x: number): XyxyPx => [x, 100, x + 48, 136];
 

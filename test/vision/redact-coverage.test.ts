@@ -1,8 +1,8 @@
 /**
  * Searches published pictures for people. Real clips go through the camera, the real detector, the tracker, the
  * background and the redactor. The output is compared with the ground truth, and searched for people who were painted
- * in colours that occur nowhere else. The default run has the painted person alone, for half a minute; `--all` also takes 300
- * frames of one clip, and `--full` three clips whole, as often as a figure is given for.
+ * in colours that occur nowhere else. The default run has the painted person alone, for half a minute. `--all` adds 300
+ * frames of one clip. `--full` takes three clips whole, as often as a figure is given for.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';

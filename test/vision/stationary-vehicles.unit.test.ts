@@ -5,7 +5,7 @@ import type { XyxyPx } from '../../agent/contract/geometry.ts';
 import type { StationaryVehicle } from '../../agent/contract/observation.ts';
 import type { Detection, Frame, Track } from '../../agent/contract/picture.ts';
 import { StationaryVehicles } from '../../agent/vision/observe/stationary-vehicles.ts';
-import { masking, paintGrey } from '../lib/pictures.ts';
+import { detectionOf, masking, paintGrey, trackOf } from '../lib/pictures.ts';
 import { rectangle } from '../lib/shapes.ts';
 
 const SOURCE = { widthPx: 416, heightPx: 256 };
@@ -45,25 +45,10 @@ function frameAt(
   return { index, ptsNs: BigInt(atMs) * 1_000_000n, atMs, wallMs: atMs, source: SOURCE, input: SOURCE, rgb };
 }
 
-function car(xyxyPx: XyxyPx, score = 0.2): Detection {
-  return { xyxyPx, score, label: 'car', group: 'vehicle' };
-}
+const car = (xyxyPx: XyxyPx, score = 0.2): Detection => detectionOf('car', xyxyPx, score);
 
-function trackOf(id: number, xyxyPx: XyxyPx, over: Partial<Track> = {}): Track {
-  return {
-    id,
-    group: 'vehicle',
-    label: 'car',
-    score: 0.3,
-    bestScore: 0.3,
-    xyxyPx,
-    velocityPxPerS: [0, 0],
-    firstMs: 0,
-    lastMs: 0,
-    seen: true,
-    ...over,
-  };
-}
+const carTrack = (id: number, xyxyPx: XyxyPx, over: Partial<Track> = {}): Track =>
+  trackOf(xyxyPx, { id, group: 'vehicle', label: 'car', score: 0.3, bestScore: 0.3, ...over });
 
 /** One street, five frames a second; each step gives the detections. */
 class Street {
@@ -95,7 +80,7 @@ class Street {
     for (let i = 0; i < 30; i++) this.empty();
     for (let i = 10; i > 0; i--) {
       const box: XyxyPx = [PARKED[0] - 18 * i, PARKED[1], PARKED[2] - 18 * i, PARKED[3]];
-      this.step([{ box, seed }], [car(box, 0.35)], [trackOf(5, box)]);
+      this.step([{ box, seed }], [car(box, 0.35)], [carTrack(5, box)]);
     }
     let last: StationaryVehicle[] = [];
     for (let i = 0; i < 20; i++) last = this.parked(true, seed);
@@ -106,7 +91,7 @@ class Street {
     return this.step(
       [{ box: PARKED, seed }],
       isDetected ? [car(PARKED)] : [],
-      isDetected ? [trackOf(5, PARKED)] : [],
+      isDetected ? [carTrack(5, PARKED)] : [],
       light,
     );
   }
@@ -151,7 +136,7 @@ t.test('a place lasts through lost detections, light, occlusion and flicker', as
         { box: bus, seed: 9 },
       ],
       [car(bus, 0.5)],
-      [trackOf(8, bus, { label: 'bus' })],
+      [carTrack(8, bus, { label: 'bus' })],
     );
   for (let i = 0; i < 150; i++)
     t.equal(
@@ -186,7 +171,7 @@ t.test('its own track moving away ends a place immediately', async (t) => {
   const street = new Street();
   street.arrive();
   const newBox: XyxyPx = [PARKED[0] + 90, PARKED[1], PARKED[2] + 90, PARKED[3]];
-  t.same(street.step([{ box: newBox, seed: 1 }], [car(newBox)], [trackOf(5, newBox)]), []);
+  t.same(street.step([{ box: newBox, seed: 1 }], [car(newBox)], [carTrack(5, newBox)]), []);
 });
 
 t.test('a flicker, a weak false box and a driving car are not standing', async (t) => {
@@ -199,7 +184,7 @@ t.test('a flicker, a weak false box and a driving car are not standing', async (
     raised += ghost.step([{ box: PARKED, seed: 3 }], [car(PARKED, 0.2)], []).length;
     const x = (i * 8) % 350;
     const box: XyxyPx = [x, 120, x + 60, 160];
-    raised += drive.step([{ box, seed: 1 }], [car(box, 0.5)], [trackOf(7, box)]).length;
+    raised += drive.step([{ box, seed: 1 }], [car(box, 0.5)], [carTrack(7, box)]).length;
   }
   t.equal(raised, 0, 'a rare ghost, a weak one that never arrived, one that drives');
 });
@@ -211,7 +196,7 @@ t.test('a vehicle from before the start counts as unseen arrival, whenever it is
     let last: StationaryVehicle[] = [];
     for (let i = 0; i < 5 * (foundFromS + 8); i++) {
       const isFound = i >= 5 * foundFromS;
-      last = street.step(things, isFound ? [car(PARKED, 0.6)] : [], isFound ? [trackOf(4, PARKED)] : []);
+      last = street.step(things, isFound ? [car(PARKED, 0.6)] : [], isFound ? [carTrack(4, PARKED)] : []);
     }
     t.match(last, [{ arrival: 'unseen' }], `found from ${foundFromS} s on`);
   }
@@ -225,7 +210,7 @@ t.test('a vehicle in the first picture counts as unseen arrival, even if a track
     let last: StationaryVehicle[] = [];
     for (let i = 0; i < 60; i++) {
       const box = i < 5 * jumpsAtS ? neighbour : PARKED;
-      last = street.step(things, [car(box, 0.6)], [trackOf(4, box)]);
+      last = street.step(things, [car(box, 0.6)], [carTrack(4, box)]);
     }
     t.match(last, [{ arrival: 'unseen' }], `upon it after ${jumpsAtS} s`);
   }
@@ -237,7 +222,7 @@ t.test('a vehicle that arrives within the first seconds was followed', async (t)
   for (let i = 0; i < 40; i++) {
     const left = PARKED[0] - 18 * Math.max(0, 8 - i);
     const box: XyxyPx = [left, PARKED[1], left + 60, PARKED[3]];
-    last = street.step([{ box, seed: 1 }], [car(box, 0.6)], [trackOf(4, box)]);
+    last = street.step([{ box, seed: 1 }], [car(box, 0.6)], [carTrack(4, box)]);
   }
   t.match(last, [{ arrival: 'followed' }]);
 });
@@ -251,7 +236,7 @@ t.test('a part of a vehicle is not a second one, but a vehicle before it is', as
     last = street.step(
       [{ box: PARKED, seed: 1 }],
       [car(PARKED), car(part)],
-      [trackOf(5, PARKED), trackOf(8, part)],
+      [carTrack(5, PARKED), carTrack(8, part)],
     );
   }
   t.equal(last.length, 1);
@@ -263,7 +248,7 @@ t.test('a part of a vehicle is not a second one, but a vehicle before it is', as
         { box: before, seed: 7 },
       ],
       [car(PARKED), car(before, 0.4)],
-      [trackOf(5, PARKED), trackOf(9, before)],
+      [carTrack(5, PARKED), carTrack(9, before)],
     );
   }
   t.equal(last.length, 2);
