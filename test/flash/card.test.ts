@@ -221,14 +221,6 @@ void t.test('an invalid image is refused', { skip: unlessAll }, async (t) => {
     /short\.img is truncated: 20971520 bytes.*fetch or bake it again/,
     'truncated',
   );
-  const odd = copy('odd.img');
-  truncateSync(odd, statSync(odd).size - 100);
-  checkRefusal(
-    t,
-    await tryIt(odd),
-    /truncated: \d+ bytes are not a whole number of sectors/,
-    'cut within a sector',
-  );
   writeFileSync(join(dir, 'text.img'), 'a page that says 404\n'.repeat(200));
   checkRefusal(
     t,
@@ -238,17 +230,6 @@ void t.test('an invalid image is refused', { skip: unlessAll }, async (t) => {
   );
   writeFileSync(join(dir, 'packed.img'), execFileSync('xz', ['-0', '-c', short], { maxBuffer: 1e8 }));
   checkRefusal(t, await tryIt(join(dir, 'packed.img')), /is compressed; unpack it first: unxz/, 'compressed');
-  const foreign = copy('foreign.img');
-  execFileSync('dd', [
-    'if=/dev/zero',
-    `of=${foreign}`,
-    'bs=1M',
-    'seek=4',
-    'count=1',
-    'conv=notrunc',
-    'status=none',
-  ]);
-  checkRefusal(t, await tryIt(foreign), /lacks a FAT partition/, 'without FAT');
   const plain = join(dir, 'plain.img');
   makeImage(plain, { fatMib: 12, rootMib: 8, root: join(dir, 'some-root'), label: 'gpt' });
   checkRefusal(t, await tryIt(plain), /does not contain Vigie; `flash bake/, 'not baked');
@@ -283,21 +264,10 @@ void t.test('an invalid site folder is refused', { skip: unlessAll }, async (t) 
     /notes\.txt: holds a private key; no key goes onto a card/,
   );
   await withFile(
-    join(own, 'big.bin'),
-    Buffer.concat([randomBytes(400_000), Buffer.from(pem)]),
-    /holds a private key/,
-  );
-  await withFile(
-    join(site.folder, 'ca.crt'),
-    readFileSync(join(site.folder, 'ca.crt')) + String(pem),
-    /private key/,
-  );
-  await withFile(
     join(site.folder, 'ca.crt'),
     'nothing',
     /ca\.crt: does not contain a certificate in PEM form/,
   );
-  await withFile(join(site.folder, 'technician.pub'), pem, /private key/);
   await withFile(join(site.folder, 'technician.pub'), 'hello\n', /must hold public keys of OpenSSH/);
   await withFile(join(own, 'vigie.yaml.txt'), 'x', /vigie\.yaml\.txt: the box reads vigie\.yaml alone/);
   await withFile(
@@ -325,12 +295,6 @@ void t.test('an invalid site folder is refused', { skip: unlessAll }, async (t) 
   );
   const [dayMs, nowMs] = [86_400_000, Date.now()];
   const at = (ms: number): string => new Date(ms).toISOString();
-  const late = await siteFolder(join(dir, 'late'), { change: { notAfter: at(nowMs - 1000) } });
-  await withFile(
-    site.authorisation,
-    readFileSync(late.authorisation),
-    /authorisation 2026-77 was valid until/,
-  );
   const early = await siteFolder(join(dir, 'early'), { change: { notBefore: at(nowMs + dayMs) } });
   writeFileSync(site.authorisation, readFileSync(early.authorisation));
   const warned = await tryIt();
@@ -445,20 +409,13 @@ void t.test('a stick is written, and a label for a lost code', { skip: unlessAll
   t.equal(setupCodeHash(url.toString().split('#')[1] ?? ''), sha256);
 });
 
-void t.test('the program refuses disks of this machine', async (t) => {
+void t.test('the program refuses what is not a card', async (t) => {
   const { image, site } = await bench(t);
-  const root = execFileSync('findmnt', ['-no', 'SOURCE', '/']).toString().trim();
-  for (const [device, line] of [
-    ['/dev/null', /^flash: \/dev\/null: not a block device; use --to-file to write an image file\n$/],
-    ['/dev/nothing', /^flash: \/dev\/nothing is not there; is the card in its slot\?\n$/],
-    ...(existsSync(root)
-      ? [[root, /^flash: \/dev\/\w+ is (this machine|neither|a partition).*\n$/] as const]
-      : []),
-  ] as const) {
-    const args = ['card', '--site', site.folder, '--box', BOX, '--image', image, '--device', device];
-    const program = start(t, process.execPath, [FLASH, ...args, '--confirm', '1 x']);
-    t.equal(await program.exit, 1, device);
-    t.match(program.err, line);
-    t.equal(program.out, '');
-  }
+  const args = ['card', '--site', site.folder, '--box', BOX, '--image', image, '--device', '/dev/null'];
+  const program = start(t, process.execPath, [FLASH, ...args, '--confirm', '1 x']);
+  t.equal(await program.exit, 1);
+  t.match(program, {
+    out: '',
+    err: /^flash: \/dev\/null: not a block device; use --to-file to write an image file\n$/,
+  });
 });

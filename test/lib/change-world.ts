@@ -1,14 +1,16 @@
 /** A box whose changes the real state machine carries out over a made-up payload, and may be cut at any point. */
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Value } from '@sinclair/typebox/value';
 import { AgentError } from '../../agent/base/errors.ts';
 import { CHANGE_KINDS, CONFIG_ORDER_TYPE, UPDATE_ORDER_TYPE } from '../../agent/contract/update.ts';
 import { Machine } from '../../scripts/programs/root/change/machine.ts';
 import type { LeaveResult, Payload } from '../../scripts/programs/root/change/payload.ts';
 import {
   AT_REST,
-  type Change,
+  Change,
   type Kind,
+  ON_TRIAL,
   type State,
   sameTarget,
   type Target,
@@ -39,24 +41,53 @@ export const TRIAL: Trial = {
 /** Thrown where a program is killed or the box loses power. */
 export class Interruption extends Error {}
 
+/** The only phases from which each of these is reached. */
+const FROM: Partial<Record<Change['phase'], readonly Change['phase'][]>> = {
+  verified: ['downloading', 'waiting'],
+  switching: ['staged'],
+  probation: ['switching', 'awaits-resume'],
+  'awaits-resume': ['probation'],
+  'rolled-back': ['switching', 'probation', 'awaits-resume'],
+};
+
+/** Throws where a step of a change is none that is allowed. */
+function checkStep(before: Change, after: Change): void {
+  if (!Value.Check(Change, after)) throw new Error(`not of its form: ${JSON.stringify(after)}`);
+  const [from, to] = [before.phase, after.phase];
+  if (from !== to && FROM[to]?.includes(from) === false) throw new Error(`${from} → ${to}`);
+  if (!AT_REST.has(to) && nextAction(after) === 'none') throw new Error(`${to} without a way on`);
+  const isReturning = ON_TRIAL.has(from) && before.trial?.returning != null;
+  if (isReturning && ON_TRIAL.has(to) && after.trial?.returning == null)
+    throw new Error(`a way back was given up in ${to}`);
+  if (isReturning && (to === 'confirmed' || to === 'awaits-resume')) throw new Error(`${to} on the way back`);
+  for (const [keyid, { counter }] of Object.entries(before.counters))
+    if ((after.counters[keyid]?.counter ?? 0) < counter - 1)
+      throw new Error(`the counter fell from ${counter}`);
+}
+
+/** A store that checks each step, and may be cut before and after it. */
 export class CuttableStore extends Store {
   cutPoint: () => void = () => undefined;
 
   override put(...words: Parameters<Store['put']>): void {
-    this.cutPoint();
-    super.put(...words);
-    this.cutPoint();
+    this.#step(words[0], () => super.put(...words));
   }
 
   override putAnyway(...words: Parameters<Store['putAnyway']>): void {
-    this.cutPoint();
-    super.putAnyway(...words);
-    this.cutPoint();
+    this.#step(words[0], () => super.putAnyway(...words));
   }
 
   override set(...words: Parameters<Store['set']>): void {
     this.cutPoint();
     super.set(...words);
+    this.cutPoint();
+  }
+
+  #step(kind: Kind, write: () => void): void {
+    this.cutPoint();
+    const before = this.state[kind];
+    write();
+    checkStep(before, this.state[kind]);
     this.cutPoint();
   }
 }

@@ -397,7 +397,8 @@ export class TestReleaseServer {
       response.on('close', () => clearInterval(timer));
     } else if (fault?.kind === 'cut' || fault?.kind === 'stall') {
       this.#write(response, body.subarray(0, fault.after));
-      if (fault.kind === 'cut') setTimeout(() => response.destroy(), 50);
+      // Ends the connection once these bytes are sent.
+      if (fault.kind === 'cut') response.socket?.end();
     } else {
       this.#write(response, body.subarray(0, length));
       response.end();

@@ -69,7 +69,7 @@ interface Payload {
 
 const release: Payload = {
   kind: 'release',
-  ways: { run: 400, judge: 60, 'judge of a bad one': 60, boot: 40 },
+  ways: { run: 200, judge: 20, 'judge of a bad one': 30, boot: 30 },
   furnish: () => Promise.resolve(),
   order: (box, n, rollout, change) => void box.order({ seq: n + 1, rollout, ...change }),
   installed: async (box) => ({
@@ -80,7 +80,7 @@ const release: Payload = {
 
 const root: Payload = {
   kind: 'root',
-  ways: { run: 100, judge: 60 },
+  ways: { run: 80, judge: 20 },
   furnish: (box) => new RootReleases(box).writeRequest(ROOT, CUTS_A_BOX + 1),
   order: (box, n, rollout, change) => {
     const seq = ROOT + n;
@@ -419,7 +419,7 @@ async function cutAll(
     // A faulty box proves nothing about the next cut.
     if (problems.length > 0) bench = await make();
   }
-  t.ok(hits > CUTS / 2, `${hits} of ${CUTS} cuts came before the end of the program`);
+  t.ok(hits >= CUTS / 2, `${hits} of ${CUTS} cuts came before the end of the program`);
 }
 
 const PHASES = ['waiting', 'downloading', 'verified', 'staged', 'switching', 'probation', 'confirmed'];

@@ -243,15 +243,18 @@ void t.test('a download is resumed, verified, limited in rate, and can be cancel
     fault: Fault,
     kind: ErrorKind,
     message: RegExp,
-    keptBytes: number | undefined,
+    kept: 'part' | 'same' | 'nothing',
     over = {},
   ) => {
+    const before = size() ?? 0;
     server.faults.set(`targets/${NAME}`, fault);
     const error: unknown = await fetch(over).catch((thrown: unknown) => thrown);
     t.match(error, { kind, message }, `${fault.kind}: ${kind}`);
     t.equal(error instanceof TargetMismatch, kind === 'corrupt', 'only wrong content is not fetched again');
     server.faults.clear();
-    t.equal(size(), keptBytes, `${fault.kind}: stored bytes`);
+    // What was received and not yet written when the connection ends is received again.
+    if (kept === 'part') t.ok((size() ?? 0) > before, `${fault.kind}: received bytes are stored`);
+    else t.equal(size(), kept === 'same' ? before : undefined, `${fault.kind}: stored bytes`);
     t.notOk(existsSync(file));
   };
   const checkDownload = async (name: string, ranges: (string | undefined)[]): Promise<void> => {
@@ -271,47 +274,37 @@ void t.test('a download is resumed, verified, limited in rate, and can be cancel
   await checkDownload('what is there is not it', [undefined]);
 
   reset();
-  await failure({ kind: 'cut', after: 100_000 }, 'unavailable', /aborted/, 100_000);
-  await failure({ kind: 'cut', after: 50_000 }, 'unavailable', /aborted/, 150_000);
-  await failure({ kind: 'stall', after: 10 }, 'unavailable', /nothing for 0.1 s/, 150_010, {
-    patience: { silenceMs: 100 },
-  });
-  await failure({ kind: 'status', status: 503 }, 'unavailable', /answers 503, not 206/, 150_010);
-  await failure({ kind: 'redirect', to: '/x' }, 'unavailable', /redirect/, 150_010);
+  await failure({ kind: 'cut', after: 100_000 }, 'unavailable', /aborted/, 'part');
+  await failure({ kind: 'cut', after: 100_000 }, 'unavailable', /aborted/, 'part');
+  const silent = { patience: { silenceMs: 1000 } };
+  await failure({ kind: 'stall', after: 10 }, 'unavailable', /nothing for 1 s/, 'part', silent);
+  await failure({ kind: 'status', status: 503 }, 'unavailable', /answers 503, not 206/, 'same');
+  await failure({ kind: 'redirect', to: '/x' }, 'unavailable', /redirect/, 'same');
   const progress: number[] = [];
+  const storedBytes = size() ?? 0;
   await t.resolves(fetch({ onProgress: (doneBytes: number) => progress.push(doneBytes) }));
-  t.ok((progress[0] ?? 0) > 150_010 && progress.at(-1) === 300_000, 'progress counts stored bytes');
+  t.ok((progress[0] ?? 0) > storedBytes && progress.at(-1) === 300_000, 'progress counts stored bytes');
 
   reset();
-  await failure({ kind: 'cut', after: 1000 }, 'unavailable', /aborted/, 1000);
-  await failure(
-    { kind: 'wrong-range' },
-    'corrupt',
-    /bytes 1000-299999\/300000 were requested, bytes 1001-/,
-    undefined,
-  );
-  await failure({ kind: 'cut', after: 1000 }, 'unavailable', /aborted/, 1000);
+  mkdirSync(join(dir, 'downloads'));
+  writeFileSync(part, content.subarray(0, 1000));
+  const other = /bytes 1000-299999\/300000 were requested, bytes 1001-/;
+  await failure({ kind: 'wrong-range' }, 'corrupt', other, 'nothing');
+  writeFileSync(part, content.subarray(0, 1000));
   server.faults.set(`targets/${NAME}`, { kind: 'no-range' });
   await checkDownload('a server without ranges', ['bytes=1000-', undefined]);
   server.faults.clear();
   reset();
-  await failure(
-    { kind: 'short', length: 299_999 },
-    'corrupt',
-    /has 299999 bytes, 300000 were signed/,
-    undefined,
-  );
-  await failure(
-    { kind: 'swap', content: Buffer.alloc(300_000) },
-    'corrupt',
-    /hash mismatch with the signed metadata/,
-    undefined,
-  );
-  await failure({ kind: 'swap', content: Buffer.alloc(300_001) }, 'corrupt', /has 300001 bytes/, undefined);
+  for (const [fault, message] of [
+    [{ kind: 'short', length: 299_999 }, /has 299999 bytes, 300000 were signed/],
+    [{ kind: 'swap', content: Buffer.alloc(300_000) }, /hash mismatch with the signed metadata/],
+    [{ kind: 'swap', content: Buffer.alloc(300_001) }, /has 300001 bytes/],
+  ] as const)
+    await failure(fault, 'corrupt', message, 'nothing');
   server.sentBytes = 0;
-  await failure({ kind: 'endless' }, 'corrupt', /more than the 300000 bytes/, undefined);
+  await failure({ kind: 'endless' }, 'corrupt', /more than the 300000 bytes/, 'nothing');
   t.ok(server.sentBytes < 8_000_000, 'an endless one is left');
-  await failure({ kind: 'status', status: 404 }, 'unavailable', /the server answers 404/, 0);
+  await failure({ kind: 'status', status: 404 }, 'unavailable', /the server answers 404/, 'same');
   server.faults.set(`targets/${NAME}`, { kind: 'slow', everyMs: 5 });
   const cancel = new AbortController();
   const onProgress = (doneBytes: number): void => void (doneBytes > 3000 && cancel.abort());

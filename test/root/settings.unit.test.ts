@@ -9,6 +9,7 @@ import { readOrderReader } from '../../scripts/programs/root/settings.ts';
 import { makeSigner } from '../lib/commands.ts';
 import { scratch } from '../lib/paths.ts';
 import { SEED } from '../lib/random.ts';
+import { ALL } from '../lib/run.ts';
 
 t.comment(`seed ${SEED} (VIGIE_TEST_SEED)`);
 
@@ -92,6 +93,6 @@ void t.test('random texts with anchors, aliases, tags and directives are read al
     // The agent may refuse another key of the file, which the updater ignores.
     return agent === null || isDeepStrictEqual(structuredClone(updater), structuredClone(agent));
   });
-  fc.assert(agree, { seed: SEED, numRuns: 400 });
-  t.ok(acceptedCount > 20, `${acceptedCount} of them are configurations`);
+  fc.assert(agree, { seed: SEED, numRuns: ALL ? 400 : 100 });
+  t.ok(acceptedCount > 5, `${acceptedCount} of them are configurations`);
 });
