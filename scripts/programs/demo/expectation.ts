@@ -4,8 +4,8 @@ import type { Config } from '../../../agent/contract/config.ts';
 import type { VigieEvent } from '../../../agent/contract/event.ts';
 
 /**
- * Time from the agent's start to the first alert of the demo's own clip, s: people cross the line in its first seconds,
- * then model and decoder are loaded. Measured 5 to 15 s.
+ * Time from the agent's start to the first alert of the demo's own clip, s. People cross the line in its first seconds;
+ * the rest is the load of model and decoder. On two busy cores it took 10 s.
  */
 const FIRST_ALERT_S = 20;
 const REASON_CHARS_MAX = 300;
