@@ -51,7 +51,7 @@ void t.test(
     const outbox = opened(t, join(scratch(t), 'outbox.db'));
     const url = `mqtts://localhost:${proxy.port}`;
     const { delivery, states } = deliver(t, { ...config, url }, outbox, { timing: { keepaliveS: 2 } });
-    // The archive compiles its schemas at the first messages, for a second in which the box reads no acknowledgement.
+    // Afterwards no acknowledgement is on its way.
     outbox.append([alert()]);
     await waitUntil(t, 'acknowledged', () => rowsOf(outbox) === 0 && delivery.state.phase === 'online');
     const stateCount = states.length;
@@ -95,7 +95,7 @@ void t.test('a slow line on which a ping waits behind events is not taken for a 
   await proxy.start();
   t.teardown(() => proxy.stop());
   const outbox = opened(t, join(scratch(t), 'outbox.db'));
-  for (let i = 0; i < 20; i += 1) outbox.append([alert(12_000), notice(12_000)]);
+  for (let i = 0; i < 30; i += 1) outbox.append([alert(12_000), notice(12_000)]);
   const slowConfig = { ...config, ack: 'broker', url: `mqtts://localhost:${proxy.port}` } as const;
   // A ping waits for two seconds behind a full window; its answer is due in one.
   const { states } = deliver(t, slowConfig, outbox, { timing: { keepaliveS: 2 } });
