@@ -326,6 +326,8 @@ function clientOptions(options: SessionOptions): mqtt.IClientOptions {
     outgoingStore: new NoStore(),
     incomingStore: new NoStore(),
     keepalive: keepaliveS,
+    // Acknowledgements count as answers to a ping, because on a slow line the ping itself waits behind events.
+    reschedulePings: true,
     connectTimeout: connectTimeoutMs,
     rejectUnauthorized: true,
     properties: {

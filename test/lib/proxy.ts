@@ -6,11 +6,14 @@ export class TcpProxy {
   readonly #target: number;
   readonly #pairs = new Set<{ near: Socket; far: Socket }>();
   #server: Server | undefined;
+  readonly #upBytesPerS: number;
   #holding = { up: false, down: false };
   connections = 0;
 
-  constructor(targetPort: number) {
+  /** `upBytesPerS` is the speed to the target. */
+  constructor(targetPort: number, upBytesPerS = Number.POSITIVE_INFINITY) {
     this.#target = targetPort;
+    this.#upBytesPerS = upBytesPerS;
   }
 
   get port(): number {
@@ -49,7 +52,12 @@ export class TcpProxy {
     const pair = { near, far: connect(this.#target, '127.0.0.1') };
     this.#pairs.add(pair);
     const { far } = pair;
-    near.on('data', (chunk) => far.write(chunk));
+    near.on('data', (chunk) => {
+      far.write(chunk);
+      if (this.#upBytesPerS === Number.POSITIVE_INFINITY) return;
+      near.pause();
+      setTimeout(() => this.#apply(pair), (1000 * chunk.length) / this.#upBytesPerS);
+    });
     far.on('data', (chunk) => near.write(chunk));
     for (const [one, other] of [
       [near, far],

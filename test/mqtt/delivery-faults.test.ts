@@ -27,6 +27,19 @@ const TOPICS = topicsOf(SITE, BOX);
 const alert = (bytes?: number): OutboxItem => eventItem('alert', 'loitering', bytes);
 const notice = (bytes?: number): OutboxItem => eventItem('notice', 'line-crossing', bytes);
 
+/** Interval in ms at which a delivery notices the end of its connection. */
+const DELIVERY_TICK_MS = 250;
+
+/** Tells when these waits are over: timers like the box's, and as late on a busy machine. */
+function timeLimit(...waitsMs: number[]): () => boolean {
+  let isOver = false;
+  void (async () => {
+    for (const ms of waitsMs) await sleep(ms);
+    isOver = true;
+  })();
+  return () => isOver;
+}
+
 void t.test(
   'a half-open link is detected within 1.5 keepalives, and the room gets the Last Will',
   async (t) => {
@@ -38,12 +51,18 @@ void t.test(
     const outbox = opened(t, join(scratch(t), 'outbox.db'));
     const url = `mqtts://localhost:${proxy.port}`;
     const { delivery, states } = deliver(t, { ...config, url }, outbox, { timing: { keepaliveS: 2 } });
-    await waitUntil(t, 'online', () => delivery.state.phase === 'online');
+    // Afterwards no acknowledgement is on its way.
+    outbox.append([alert()]);
+    await waitUntil(t, 'acknowledged', () => rowsOf(outbox) === 0 && delivery.state.phase === 'online');
     const stateCount = states.length;
+    const { reconnects } = delivery.state;
     proxy.hold(true, true);
-    const took = await waitUntil(t, 'seen', () => delivery.state.phase !== 'online', 5000);
-    // 1.5 keepalives are 3 s; one more second for timers that fire late on a busy machine.
-    t.ok(took <= 4000, `seen after ${took} ms of a keepalive of 2 s`);
+    const isOver = timeLimit(1000, 1000, 1000, DELIVERY_TICK_MS);
+    await sleep(1500);
+    outbox.append([alert()]);
+    delivery.wake();
+    await waitUntil(t, 'an end', () => isOver() || delivery.state.phase !== 'online');
+    t.notOk(isOver(), 'detected within 1.5 keepalives of 2 s, whatever is sent meanwhile');
     await waitUntil(
       t,
       'will',
@@ -57,7 +76,8 @@ void t.test(
     t.ok(codes.includes('unreachable'), `errors since: ${codes.join(', ')}`);
     proxy.hold(false, false);
     await waitUntil(t, 'back', () => delivery.state.phase === 'online');
-    t.equal(delivery.state.reconnects, 1);
+    t.equal(delivery.state.reconnects, reconnects + 1);
+    await waitUntil(t, 'the alert', () => rowsOf(outbox) === 0);
 
     proxy.hold(true, true);
     outbox.append([alert()]);
@@ -68,6 +88,24 @@ void t.test(
     t.equal(rowsOf(outbox), 1, 'and keeps what was not delivered');
   },
 );
+
+void t.test('a slow line on which a ping waits behind events is not taken for a dead one', async (t) => {
+  const { config, broker } = await makeRoom(t);
+  const proxy = new TcpProxy(broker.port, 100_000);
+  await proxy.start();
+  t.teardown(() => proxy.stop());
+  const outbox = opened(t, join(scratch(t), 'outbox.db'));
+  for (let i = 0; i < 30; i += 1) outbox.append([alert(12_000), notice(12_000)]);
+  const slowConfig = { ...config, ack: 'broker', url: `mqtts://localhost:${proxy.port}` } as const;
+  // A ping waits for two seconds behind a full window; its answer is due in one.
+  const { states } = deliver(t, slowConfig, outbox, { timing: { keepaliveS: 2 } });
+  const took = await waitUntil(t, 'delivered', () => rowsOf(outbox) === 0);
+  t.ok(took > 4000, 'longer than two keepalives');
+  t.notOk(
+    states.some(({ fault }) => fault?.message.includes('Keepalive timeout')),
+    'the box did not end the connection',
+  );
+});
 
 void t.test(
   'a publish that the ACL denies (135) is reported once, kept, and delivered when allowed',

@@ -1,11 +1,11 @@
 /**
- * Loaded before a test file: at its end it writes one TAP comment with the CPU seconds of the process and of all the
- * children that were waited for, with theirs.
+ * Measures the CPU seconds of a test file, before which it is loaded. One TAP comment at the end gives those of the
+ * process and of all children that it waited for.
  */
 import { readFileSync, writeSync } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
 
-/** proc(5): clock ticks a second in /proc; Linux reports them so on every machine (USER_HZ). */
+/** Clock ticks a second in /proc, the same on every machine (USER_HZ in proc(5)). */
 const TICKS_PER_S = 100;
 
 // Threads of the file are counted with the process.
