@@ -2,38 +2,27 @@
  * Tests that the technician's page calls a configuration unreadable, never empty, on each step that works on it: in a
  * browser, with a box whose root program does not answer.
  */
-import { join } from 'node:path';
-import sharp from 'sharp';
 import t from 'tap';
 import { CONFIGURATION_SCREENS } from '../../agent/page/app/screens.ts';
 import { EN } from '../../agent/page/app/words/en.ts';
 import { FR } from '../../agent/page/app/words/fr.ts';
 import { browserMissing } from '../lib/browser.ts';
-import { ROOT, scratch } from '../lib/paths.ts';
-import { unlessAll } from '../lib/run.ts';
-import { openBrowser } from './phone.ts';
-import { openApp } from './ways.ts';
+import { openApp, sharedBrowser } from './ways.ts';
 
 const REASON = 'a configuration is tried by vigie-root, which is not here';
-const skip = browserMissing() || unlessAll;
+const skip = browserMissing();
 
 t.test(
   'a configuration that cannot be read is one state on steps 3 to 7',
   { skip, timeout: 120_000 },
   async (t) => {
-    const jpeg = await sharp(join(ROOT, 'docs/alert.jpg')).jpeg({ quality: 60 }).toBuffer();
-    const browser = await openBrowser(join(scratch(t), 'profile'));
-    t.teardown(() => browser.close());
+    const browser = await sharedBrowser(t);
     for (const [language, words] of [
       ['en', EN],
       ['fr', FR],
     ] as const)
       await t.test(language, async (t) => {
-        const { box, phone } = await openApp(
-          t,
-          { browser, jpeg },
-          { look: [language, 'light'], paired: false },
-        );
+        const { box, phone } = await openApp(t, browser, { look: [language, 'light'], paired: false });
         box.configReason = REASON;
         await phone.type('[name=code]', '7XKQ-93MD-22PV-H0TT');
         await phone.tap('#pair');
