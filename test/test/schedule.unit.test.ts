@@ -57,5 +57,6 @@ t.test('a waiting timed file keeps its places', async (t) => {
 t.test('the kind of a file is read from its imports', async (t) => {
   t.match(kindOf('a', "import { Container } from '../lib/nspawn.js';"), { boots: true, timed: false });
   t.match(kindOf('a', "import { slowness } from '../lib/slowness.js';"), { boots: false, timed: true });
+  t.match(kindOf('dist/test/fault/delivery.all.test.js', ''), { timed: true });
   t.match(kindOf('a', "import t from 'tap';"), { boots: false, timed: false });
 });

@@ -1,4 +1,5 @@
 /** Selects the next test file to start, and the ones that may run beside it. */
+import { nameOf } from './selection.ts';
 
 export interface TestFile {
   readonly name: string;
@@ -11,10 +12,10 @@ export interface TestFile {
 /** Test files with limits of their own: rows or frames a second, or the longest wait of another. */
 const TIMED = [
   'cli/doctor',
-  'fault/delivery.all',
+  'fault/delivery',
   'mqtt/delivery',
-  'mqtt/delivery-flood.all',
-  'room/exports.all',
+  'mqtt/delivery-flood',
+  'room/exports',
   'room/hostile',
 ];
 
@@ -23,7 +24,7 @@ export function kindOf(name: string, text: string): TestFile {
   return {
     name,
     boots: /lib\/(?:nspawn|booted-updates)\.js/.test(text),
-    timed: /lib\/slowness\.js/.test(text) || TIMED.some((one) => name.endsWith(`${one}.test.js`)),
+    timed: /lib\/slowness\.js/.test(text) || TIMED.includes(nameOf(name.replace(/^dist\//, ''))),
   };
 }
 

@@ -8,9 +8,6 @@ export type Run = (typeof RUNS)[number];
 const QUICK = /\.(?:unit|contract)\.test\.ts$/;
 /** Files that only `--all` and `--full` run. */
 const ONLY_ALL = /\.all\.test\.ts$/;
-const TEST = /\.test\.ts$/;
-
-export const isTest = (file: string): boolean => TEST.test(file);
 
 /** True if the file belongs to the run. */
 export function isOfRun(file: string, run: Run): boolean {
