@@ -1,6 +1,6 @@
 /**
- * Tests one alert from the camera to the console, and its verdict back: the box on a street clip under a signed
- * authorisation, Mosquitto, the room's archive and its console, each a program of its own.
+ * Tests one alert from the camera to the console, and its verdict back. The box on a street clip, Mosquitto, the room's
+ * archive and its console are programs of their own.
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -44,7 +44,12 @@ t.test('an alert travels from the camera to the console, and its verdict to the 
   const get = (path: string) => ask(`${url}${path}`, { headers: { cookie } });
   const stream = readStream(t, url, cookie, 0);
   const agent = start(t, process.execPath, [VIGIE, 'run', '--config', config, '--state', stateDir]);
-  await waitUntil(t, 'the screen is told', () => stream.revs.length > 0 || agent.code !== undefined, 90_000);
+  await waitUntil(
+    t,
+    'the screen has a change',
+    () => stream.revs.length > 0 || agent.code !== undefined,
+    90_000,
+  );
   t.equal(agent.code, undefined, 'the agent runs');
 
   const [incident] = ((await get('/api/queue')).json as Queue).incidents;

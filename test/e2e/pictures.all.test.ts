@@ -108,7 +108,7 @@ async function checkQueue(t: Test, demo: Demo): Promise<void> {
     const { revision } = await request<Incident>(colleague, `/api/incidents/${one?.no}/claim`, {});
     if (action === 'dispatch') await request(colleague, `/api/incidents/${one?.no}/dispatch`, { revision });
   }
-  await colleague.page.browserContext().close();
+  await colleague.page.close();
   await screen.page.bringToFront();
   await screen.waitUntil(`document.querySelector('.row.dispatched') !== null`);
   // From the top: expand the storms, then claim and open the first loitering incident.

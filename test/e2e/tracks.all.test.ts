@@ -24,6 +24,8 @@ import { BOX, clientOf, makeRoom, pairOf, type Room, SITE, waitUntil } from '../
 
 const SIGNER = join(ROOT, 'dist/scripts/programs/room/signer/main.js');
 const SLOW_MS = 60_000;
+/** Crossings after which the log has seen some seconds. */
+const CROSSINGS = 6;
 const HOUR_MS = 3_600_000;
 const root = `vigie/${SITE}/${BOX}`;
 const GRANT: TrackLogGrant = {
@@ -66,9 +68,11 @@ async function makeBox(t: Test, room: Room) {
   const health: HealthReport[] = [];
   /** One value for each reply: whether the journal already held the question. */
   const wasJournaled: boolean[] = [];
+  const crossings = { count: 0 };
   const client = await clientOf(t, room, 'room');
   client.on('message', (topic, payload, { properties }) => {
-    if (topic === `${root}/health`) health.push(JSON.parse(String(payload)) as HealthReport);
+    if (topic.startsWith(`${root}/evt/`)) crossings.count += 1;
+    else if (topic === `${root}/health`) health.push(JSON.parse(String(payload)) as HealthReport);
     else {
       const counter = Number(String(properties?.correlationData));
       const { result } = JSON.parse(String(payload)) as { result?: unknown };
@@ -76,7 +80,7 @@ async function makeBox(t: Test, room: Room) {
         wasJournaled.push(recordsIn(stateDir, 'tracks').some((one) => one.counter === counter));
     }
   });
-  await client.subscribeAsync([`${root}/health`, `${root}/reply/#`], { qos: 1 });
+  await client.subscribeAsync([`${root}/health`, `${root}/reply/#`, `${root}/evt/#`], { qos: 1 });
 
   const agent = start(t, 'env', [
     ...[`PATH=${bin}:${process.env['PATH']}`, process.execPath, VIGIE],
@@ -89,7 +93,7 @@ async function makeBox(t: Test, room: Room) {
   };
   const vigie = (...args: string[]) => run(VIGIE, args);
   const tracksOf = (...args: string[]) => run(roomProgram('tracks'), args);
-  return { dir, stateDir, config, agent, health, wasJournaled, vigie, tracksOf };
+  return { dir, stateDir, config, agent, health, crossings, wasJournaled, vigie, tracksOf };
 }
 
 function journalOf(stateDir: string): JournalContent[] {
@@ -129,7 +133,10 @@ t.test(
   async (t) => {
     const startMs = Date.now();
     const room = await makeRoom(t);
-    const { dir, stateDir, config, agent, health, wasJournaled, vigie, tracksOf } = await makeBox(t, room);
+    const { dir, stateDir, config, agent, health, crossings, wasJournaled, vigie, tracksOf } = await makeBox(
+      t,
+      room,
+    );
     const { cert, key } = await pairOf(room, 'room');
     const mqtt = { url: room.broker.programsUrl, ca: room.authority.ca, cert, key };
     const file = (name: string): string => join(dir, name);
@@ -141,8 +148,7 @@ t.test(
     const caseOptions = ['--box', BOX, '--case', '2026/1234', '--reason', 'theft of a bicycle'];
     await waitUntil(t, 'a log is kept', () => health.at(-1)?.tracks.state === 'on', SLOW_MS);
     await waitUntil(t, 'frames', () => existsSync(file('state/tracks.db')), SLOW_MS);
-    // People cross the square in each second of the clip.
-    await sleep(8000);
+    await waitUntil(t, 'people cross the square', () => crossings.count >= CROSSINGS, SLOW_MS);
 
     const now = span(startMs - HOUR_MS, Date.now());
     const coverage = await tracksOf(...by('desk'), ...caseOptions, ...now, '--coverage', '--json');

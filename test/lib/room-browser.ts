@@ -242,7 +242,7 @@ export async function tabOf(
   };
 }
 
-/** What axe finds on the page in its present state, and whether it is wider than the screen. */
+/** Violations that axe finds on the page in its present state, and a note if it is wider than the screen. */
 export async function problemsOf({ page }: Pick<Tab, 'page'>, name: string): Promise<string[]> {
   await savePicture(page, join(SCREENS_DIR, `${name}.png`));
   const isWide = await page.evaluate('document.documentElement.scrollWidth > innerWidth');

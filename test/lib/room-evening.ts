@@ -22,7 +22,7 @@ export function numbered(no: number, change: Columns = {}): Columns {
   };
 }
 
-/** Differences of incidents 1 to 9 from a `numbered` one that was received so many seconds ago. */
+/** Differences of incidents 1 to 9 from a `numbered` one that was received that number of seconds ago. */
 const EVENING: readonly (readonly [agoS: number, change: Columns])[] = [
   [
     140,

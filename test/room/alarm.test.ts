@@ -90,7 +90,10 @@ async function desk(t: Test, browser: Browser, opening: Opening = {}): Promise<D
   const another = (options?: TabOptions) => tabOf(context, room.home, { before: RECORDER, ...options });
   const tab = await another(opening);
   return {
-    ...{ ...tab, room, context, another },
+    ...tab,
+    room,
+    context,
+    another,
     urgent: async (nos, change = {}) => {
       receivedMs += 600_000;
       const received = iso(receivedMs);

@@ -10,7 +10,11 @@ import { incidentOf, secondsAgo } from '../lib/app-incident.ts';
 /** An alert of priority 1, `atS` after the start of the test, of another box each. */
 const alertOf = (no: number, atS: number, overrides: Partial<Incident> = {}): Incident =>
   incidentOf(no, {
-    ...{ box: `cam-${no}`, rule: 'one-way', kind: 'wrong-way', priority: 1, received: secondsAgo(-atS) },
+    box: `cam-${no}`,
+    rule: 'one-way',
+    kind: 'wrong-way',
+    priority: 1,
+    received: secondsAgo(-atS),
     ...overrides,
   });
 

@@ -192,14 +192,13 @@ t.test('a box that floods the room does not displace alerts of others', async (t
 /** A person who stays in a hall; each has a box of its own. */
 const stays = (no: number, overrides: Partial<Incident> = {}): Incident =>
   incidentOf(no, {
-    ...{
-      box: `cam-${no}`,
-      kind: 'loitering',
-      rule: 'stays',
-      place: 'zone/hall',
-      received: secondsAgo(50 - no),
-    },
-    ...{ objects: [{ label: 'person', track: 7 }], cause: { dwellS: 5 } },
+    box: `cam-${no}`,
+    kind: 'loitering',
+    rule: 'stays',
+    place: 'zone/hall',
+    received: secondsAgo(50 - no),
+    objects: [{ label: 'person', track: 7 }],
+    cause: { dwellS: 5 },
     ...overrides,
   });
 

@@ -36,7 +36,9 @@ async function openView(t: Test, browser: Browser, opening: Opening = {}): Promi
   const plan = join(scratch(t), 'city.geojson');
   writeFileSync(plan, JSON.stringify(cityMapFile()));
   const tab = await openConsole(t, browser, {
-    ...{ user: 'Omar', size: { width: 1440, height: 900 }, fill: (db) => city(db) },
+    user: 'Omar',
+    size: { width: 1440, height: 900 },
+    fill: (db) => city(db),
     settings: { plan, signer: 'unused' },
     handlers: signer().handlers,
     ...opening,

@@ -93,8 +93,8 @@ t.test('a map that cannot be drawn is refused with a reason, and bad features ar
   const deep = { type: 'Feature', geometry: { type: 'Polygon', coordinates: nested } };
   const undrawable = [point([1e308, 1]), point(['4', 5]), point([null, Number.NaN]), null, 7, deep];
   for (const features of [[], undrawable]) t.equal(cityMap(collection(features)), 'empty');
-  const many = Array.from({ length: 20_001 }, () => point([4, 45]));
-  t.equal(cityMap(collection(many)), 'too-many');
+  const largeMap = Array.from({ length: 20_001 }, () => point([4, 45]));
+  t.equal(cityMap(collection(largeMap)), 'too-many');
   const bad = [point([4.85, 1e308]), point([4.85, 45.75], { site: '__proto__', box: 'b' })];
   t.equal(mapOf(cityMap(collection([...cityMapFile(3).features, ...bad]))).skipped, 1);
 });

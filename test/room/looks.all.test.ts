@@ -100,12 +100,19 @@ t.test('the console’s screens look right', { skip: browserMissing(), timeout: 
       const before = `localStorage.setItem('theme', '${look[1]}')`;
       const patrols = [{ name: 'Îlotage centre', sites: ['centre'], webhook: undefined }];
       const ofEvening = await openConsole(t, browser, {
-        ...{ look, size, before, user: null, settings: { patrols } },
+        look,
+        size,
+        before,
+        user: null,
+        settings: { patrols },
         fill: (db) => evening(db, jpeg),
       });
       t.strictSame(await problemsIn(ofEvening, EVENING, name), []);
       const ofCity = await openConsole(t, browser, {
-        ...{ look, size, before, user: 'Omar' },
+        look,
+        size,
+        before,
+        user: 'Omar',
         fill: (db) => city(db, CAMERAS),
         settings: { plan, signer: 'unused' },
         handlers: { search: async () => SEARCH, searchState: async () => SEARCH },

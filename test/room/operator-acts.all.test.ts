@@ -39,7 +39,8 @@ async function fill(db: Sql, jpeg: Buffer): Promise<void> {
     { ...numbered(2, urgent), no: 2, box },
     ...STORM.map((no) => ({
       ...numbered(no, { ...crossing, received: iso(Date.now() - (50 - no) * 500) }),
-      ...{ no, box },
+      no,
+      box,
     })),
   ]);
 }

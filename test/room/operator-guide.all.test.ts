@@ -309,7 +309,9 @@ async function fill(db: Sql, jpeg: Buffer): Promise<void> {
     received: iso(nowMs - agoS * 1000),
     ended_at: agoS > 60 ? iso(nowMs - (agoS - 8) * 1000) : null,
     ...change,
-    ...{ no, box, episode: `e-${no}` },
+    no,
+    box,
+    episode: `e-${no}`,
   });
   const at = (agoS: number): string => iso(nowMs - agoS * 1000);
   const omars = { claimed_by: 'Omar', claimed_until: at(-110) };

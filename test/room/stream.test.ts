@@ -34,8 +34,12 @@ import { unlessAll } from '../lib/run.ts';
 const PROGRAM = bundled('scripts/programs/room/console');
 
 const NO_CHANGES: ScreenChanges = {
-  ...{ rev: 0, incidents: [], cameras: [], removedCameras: [] },
-  ...{ suppressions: undefined, openCount: undefined },
+  rev: 0,
+  incidents: [],
+  cameras: [],
+  removedCameras: [],
+  suppressions: undefined,
+  openCount: undefined,
 };
 /** Makes every console ask its database. */
 const poke = (db: Sql, key: string): Promise<unknown> =>

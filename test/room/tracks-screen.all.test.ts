@@ -51,7 +51,10 @@ async function openScreen(
 ): Promise<OpenScreen> {
   const box: Box = { requests: [], stills: [], change: {}, refusal: undefined };
   const tab = await openConsole(t, browser, {
-    ...{ handlers: handlersOf(box), size: SIZE, user: 'Omar', settings: { signer: 'unused' } },
+    handlers: handlersOf(box),
+    size: SIZE,
+    user: 'Omar',
+    settings: { signer: 'unused' },
     fill: async (db) => {
       for (const name of ['cam-1', 'cam-2', 'square-1']) await putCamera(db, name, Date.now());
     },
