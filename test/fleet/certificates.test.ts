@@ -1,3 +1,7 @@
+/**
+ * Tests `fleet cert`: certificates of the enrolment compared with boxes' reports, and a box that is revoked at a real
+ * broker.
+ */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import mqtt, { type MqttClient } from 'mqtt';

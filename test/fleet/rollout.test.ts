@@ -1,3 +1,7 @@
+/**
+ * Tests rollouts over a real broker, with boxes that use the real protocol: one that halts and goes on, and reports and
+ * orders of others. `rollout.all.test.ts` has the whole of it.
+ */
 import { generateKeyPairSync } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import mqtt from 'mqtt';
@@ -138,8 +142,8 @@ void t.test(
       do await controller.run(NAME, signal, true);
       while (!holds() && (await sleep(20, true)));
     };
-    const said = 'rollout theirs, for site-1/b-0; not by this fleet';
-    await runUntil(() => fleet.output.at(-1)?.includes(said) === true);
+    const warning = 'rollout theirs, for site-1/b-0; not by this fleet';
+    await runUntil(() => fleet.output.at(-1)?.includes(warning) === true);
     await writeRequest(1);
     await writeRequest(2);
     await t.rejects(

@@ -30,10 +30,15 @@ export function boxPackages(arch: string): readonly [string, string] {
   return [rootPackage(), deb];
 }
 
+/** Architectures whose packages this process has built. */
+const built = new Set<string>();
+
 /** Builds the package unless it exists for this exact state of the sources; returns its path. */
 export function buildPackage(arch: string): string {
   const out = join(ROOT, '.cache', 'package');
-  execFileSync(join(ROOT, 'scripts/package'), ['--arch', arch, '--out', out], { stdio: 'pipe' });
+  if (!built.has(arch))
+    execFileSync(join(ROOT, 'scripts/package'), ['--arch', arch, '--out', out], { stdio: 'pipe' });
+  built.add(arch);
   return join(out, `vigie_${packageVersion()}_${arch}.deb`);
 }
 

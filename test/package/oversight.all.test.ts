@@ -1,3 +1,4 @@
+/** Tests the oversight package on a Debian without any other package of Vigie: each command. */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';

@@ -1,6 +1,6 @@
 /**
- * Tests the box's packages on a Debian of its own: installation, use by hand, upgrade and removal; and its units through
- * crashes and a stop. VIGIE_TEST_RUN=full adds hangs, configurations that are refused, an inference element, and a
+ * Tests the box's packages on a Debian of its own: installation, use by hand, upgrade and removal. Tests its units
+ * through crashes and a stop. VIGIE_TEST_RUN=full adds hangs, configurations that are refused, an inference element, and a
  * suspension over a reboot and an update.
  */
 import { execFileSync } from 'node:child_process';

@@ -1,3 +1,4 @@
+/** Tests a configuration order: validated, tried, then confirmed or rolled back, despite lies and power cuts. */
 import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';

@@ -1,6 +1,6 @@
 /**
- * Tests changes of a box that are cut, by a kill of root's program or by the power of a real file system: releases,
- * configurations, root's own program, and a technician's trials.
+ * Tests changes that are cut by a kill of root's program, or by the power of a real file system.
+ * The changes are releases, configurations, releases of root's own program, and a technician's trials.
  *
  * The old or the new version is installed completely, and the box goes on to the new one. A control without fsync shows
  * mixed or lost files. The default run cuts the power once in each phase; the others spread cuts over all writing calls.
@@ -140,7 +140,7 @@ abstract class Bench {
   }
 
   /** Runs the next change up to the cut program, cuts it, and continues to the end. */
-  async cut(way: string, point: CutPoint): Promise<{ calls: number | undefined; problems: string[] }> {
+  async cutChange(way: string, point: CutPoint): Promise<{ calls: number | undefined; problems: string[] }> {
     this.n += 1;
     this.problems.length = 0;
     let calls: number | undefined;
@@ -317,7 +317,7 @@ class TrialBench extends Bench {
       await this.run('run');
     }
     const proposal = maskProposal(`m${n}`);
-    const tried = editedText(previous, proposal);
+    const triedText = editedText(previous, proposal);
     const id = way === 'try' ? undefined : await this.#try(n);
     if (way === 'boot') cuttable.cutNow();
     let written: string | undefined;
@@ -336,13 +336,13 @@ class TrialBench extends Bench {
       box.reboot();
     }
     if (written !== undefined) this.expect('the file that was written', this.#text, written);
-    this.expect('one of two texts', [previous, tried].includes(this.#text), true);
+    this.expect('one of two texts', [previous, triedText].includes(this.#text), true);
     await this.boot();
     this.checkRecord('after the boot');
     this.expect('its files', fileProblems(box).join(), '');
     const { phase, target } = box.rawRecord.configuration;
-    const isKept = phase === 'confirmed' && target?.name === sha256(tried);
-    this.expect('as the record says', this.#text, isKept ? tried : previous);
+    const isKept = phase === 'confirmed' && target?.name === sha256(triedText);
+    this.expect('as the record says', this.#text, isKept ? triedText : previous);
     if (isKept) this.expect('kept by', way, 'keep');
     if (way === 'keep' && calls !== undefined) this.expect('it was kept', isKept, true);
     if (n % 2 === 0) {
@@ -407,7 +407,7 @@ async function cutAll(
     const ratio = (count.cuts - (FULL ? 1 : 0) + random()) / Math.max(1, CUTS / names.length);
     const at = isCounting ? AT_ITS_END : Math.floor(ratio * count.calls);
     const by = n % 2 === 0 && way !== 'boot' ? 'kill' : 'power';
-    const { calls, problems } = await bench.cut(way, { at, by, logged: random() < 0.5 });
+    const { calls, problems } = await bench.cutChange(way, { at, by, logged: random() < 0.5 });
     t.strictSame(
       problems,
       [],
@@ -434,7 +434,7 @@ void t.test(
   async (t) => {
     const bench = await trialBench(t);
     const at = '"configuration":{"phase":"probation"';
-    t.strictSame(await bench.cut('try', { at, by: 'power', logged: true }), {
+    t.strictSame(await bench.cutChange('try', { at, by: 'power', logged: true }), {
       calls: undefined,
       problems: [],
     });
@@ -463,7 +463,7 @@ for (const [name, [way, make]] of Object.entries(CONTROLS))
     async (t) => {
       let broken = 0;
       for (let n = 0; n < 10; n += 1) {
-        const { problems } = await (await make(t)).cut(way, {
+        const { problems } = await (await make(t)).cutChange(way, {
           at: AT_ITS_END,
           by: 'power',
           logged: n % 2 === 0,

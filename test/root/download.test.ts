@@ -243,7 +243,7 @@ void t.test('a download is resumed, verified, limited in rate, and can be cancel
     fault: Fault,
     kind: ErrorKind,
     message: RegExp,
-    kept: 'part' | 'same' | 'nothing',
+    stored: 'part' | 'same' | 'nothing',
     over = {},
   ) => {
     const before = size() ?? 0;
@@ -252,9 +252,9 @@ void t.test('a download is resumed, verified, limited in rate, and can be cancel
     t.match(error, { kind, message }, `${fault.kind}: ${kind}`);
     t.equal(error instanceof TargetMismatch, kind === 'corrupt', 'only wrong content is not fetched again');
     server.faults.clear();
-    // What was received and not yet written when the connection ends is received again.
-    if (kept === 'part') t.ok((size() ?? 0) > before, `${fault.kind}: received bytes are stored`);
-    else t.equal(size(), kept === 'same' ? before : undefined, `${fault.kind}: stored bytes`);
+    // Bytes that are not written when the connection ends are received again.
+    if (stored === 'part') t.ok((size() ?? 0) > before, `${fault.kind}: received bytes are stored`);
+    else t.equal(size(), stored === 'same' ? before : undefined, `${fault.kind}: stored bytes`);
     t.notOk(existsSync(file));
   };
   const checkDownload = async (name: string, ranges: (string | undefined)[]): Promise<void> => {

@@ -1,3 +1,4 @@
+/** Tests attacks on a box's files and through the agent: no older release, no disclosed secret, no blocked updater. */
 import { appendFileSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';

@@ -1,5 +1,6 @@
 /**
  * Tests which releases a box trusts: real TUF metadata over HTTPS, our own limits, attacks and a bad line.
+ *
  * docs/design/022-updates.md names what of The Update Framework we decide; the rest is proven by tuf-js.
  */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -178,7 +179,7 @@ void t.test('metadata beyond our own limits is refused', async (t) => {
     repository.writeRoot({ version: 2, roots, targets, signers: roots.slice(0, 2), change });
   };
   /** Adds a role's first key again, under another id. */
-  const again =
+  const repeatedKey =
     (role: 'root' | 'targets', form: (hex: string) => string) =>
     ({ keys, roles }: RootJson): void => {
       const key = keys[roles[role].keyids[0] ?? ''];
@@ -186,7 +187,7 @@ void t.test('metadata beyond our own limits is refused', async (t) => {
       keys['f'.repeat(64)] = { ...key, keyval: { public: form(key.keyval.public) } };
       roles[role].keyids.push('f'.repeat(64));
     };
-  next(again('targets', (hex) => hex));
+  next(repeatedKey('targets', (hex) => hex));
   await refusal(
     t,
     box(),
@@ -196,7 +197,7 @@ void t.test('metadata beyond our own limits is refused', async (t) => {
   );
   const rootFile = join(repository.dir, 'metadata/2.root.json');
   await refusal(t, box({ rootFile }), 'denied', /one key stands twice in the role targets/, 'the first root');
-  next(again('root', (hex) => hex.toUpperCase()));
+  next(repeatedKey('root', (hex) => hex.toUpperCase()));
   await refusal(t, box(), 'denied', /one key stands twice in the role root/, 'in capital letters');
   repository.write('2.root.json', Buffer.alloc(262_145, ' '));
   await refusal(t, box(), 'corrupt', /longer than 262144 bytes/, 'a long root');
