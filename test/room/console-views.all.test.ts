@@ -3,14 +3,12 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser } from 'puppeteer-core';
 import t, { type Test } from 'tap';
-import { CallError } from '../../scripts/programs/room/console/handler.ts';
-import type { SearchRequest, SearchState } from '../../scripts/programs/room/contract/api.ts';
 import type { Sql } from '../../scripts/programs/room/database/sql.ts';
 import { browserMissing } from '../lib/browser.ts';
 import { putCameras } from '../lib/console-rows.ts';
 import { scratch } from '../lib/paths.ts';
 import { browserOf, type OpenConsole, type Opening, openConsole, type Tab } from '../lib/room-browser.ts';
-import { city, cityMapFile, ENTRIES, HOSTILE, SEARCH } from '../lib/room-city.ts';
+import { city, cityMapFile, ENTRIES, HOSTILE } from '../lib/room-city.ts';
 import { violations } from '../page/in-page.ts';
 
 interface OpenView extends OpenConsole {
@@ -40,7 +38,6 @@ async function openView(t: Test, browser: Browser, opening: Opening = {}): Promi
     size: { width: 1440, height: 900 },
     fill: (db) => city(db),
     settings: { plan, signer: 'unused' },
-    handlers: signer().handlers,
     ...opening,
   });
   return {
@@ -79,7 +76,6 @@ t.test('the views work in a browser', { skip: browserMissing(), timeout: 180_000
   await t.test('a tile of 1,500 changes with its camera', (t) => changedTile(t, browser));
   await t.test('cameras are reached and read by keyboard', (t) => camerasByKey(t, browser));
   await t.test('the plan moves by mouse and keyboard', (t) => plan(t, browser));
-  await t.test('a search keeps its input while the server is unavailable', (t) => search(t, browser));
   await t.test('statistics, shift report and audit log show the server’s data', (t) => papers(t, browser));
   await t.test('a screen that cannot be loaded is reported, and loaded by the next try', (t) =>
     unloadedScreen(t, browser),
@@ -174,64 +170,6 @@ async function plan(t: Test, browser: Browser): Promise<void> {
   await view.show('plan');
   await view.page.click('.d-rows a.d-row-button');
   await view.waitUntil('document.querySelector("#camera-title") !== null');
-  t.same(view.pageErrors, []);
-}
-
-/** A stand-in for the signer: records requests and gives prepared answers. */
-function signer() {
-  const requests: SearchRequest[] = [];
-  const says: { problem: string | undefined; state: SearchState } = { problem: undefined, state: SEARCH };
-  const state = async (): Promise<SearchState> => {
-    if (says.problem !== undefined) throw new CallError(503, says.problem);
-    return says.state;
-  };
-  const search = ({ body }: { readonly body: SearchRequest }): Promise<SearchState> => {
-    requests.push(body);
-    return state();
-  };
-  return { requests, says, handlers: { search, searchState: state } };
-}
-
-async function search(t: Test, browser: Browser): Promise<void> {
-  const { requests, says, handlers } = signer();
-  const view = await openView(t, browser, { handlers, excused: /status of (4|503)/ });
-  await view.show('search');
-  await view.page.click('[type=submit]');
-  t.match(await view.text('form'), /Case number\s*Required:/, 'no search is sent without a case');
-  await view.page.type('[name=case]', '2026/1432');
-  await view.page.type('[name=reason]', 'theft of a bicycle');
-  await view.page.type('[name=boxes]', 'cam-0001, Cam_2');
-  await view.waitUntil('document.body.textContent.includes("“Cam_2” is not a valid name")');
-  await view.page.$eval('[name=boxes]', (input) => (input as unknown as { select(): void }).select());
-  await view.page.type('[name=boxes]', 'cam-0001 cam-0002');
-  says.problem = 'the signer is unavailable';
-  await view.page.click('[type=submit]');
-  await view.waitUntil('document.querySelector("main [role=alert]") !== null');
-  t.match(
-    await view.text('main [role=alert]'),
-    'Search refused: the signer is unavailable. Your input is kept.',
-  );
-  await view.show('audit');
-  await view.show('search');
-  t.equal(
-    await view.page.$eval('[name=case]', (input) => (input as unknown as { value: string }).value),
-    '2026/1432',
-  );
-  says.problem = undefined;
-  await view.page.click('[type=submit]');
-  await view.waitUntil('document.querySelector("table") !== null');
-  const body = requests.at(-1) ?? {};
-  t.match(body, { case: '2026/1432', reason: 'theft of a bicycle', boxes: ['cam-0001', 'cam-0002'] });
-  t.notOk('kinds' in body);
-  t.match(await view.text(), '1,371 of 1,500 boxes have answered');
-  t.match(await view.text('.d-missing'), '<img src=x onerror=alert(1)>');
-  says.problem = 'unavailable';
-  await view.waitUntil('document.body.textContent.includes("its state is requested again")');
-  says.problem = undefined;
-  says.state = { ...SEARCH, isDone: true, answeredCount: 1497 };
-  await view.waitUntil('document.body.textContent.includes("1,497 of 1,500")');
-  t.match(await view.text(), 'Done');
-  t.equal(await view.page.$eval('tbody a', (link) => link.getAttribute('href')), '/incidents/1');
   t.same(view.pageErrors, []);
 }
 

@@ -20,7 +20,7 @@ import {
   openConsole,
   problemsOf,
 } from '../lib/room-browser.ts';
-import { CASE, OLDER_VIEW, trackAnswer, VIEW } from '../lib/room-tracks.ts';
+import { CASE, trackAnswer, VIEW } from '../lib/room-tracks.ts';
 
 const SIGNATURE = { keyid: 'a'.repeat(64), sig: `${'A'.repeat(86)}==` };
 const SIZE = { width: 1366, height: 768 };
@@ -28,7 +28,6 @@ const SIZE = { width: 1366, height: 768 };
 /** Stand-in for the server's part. */
 interface Box {
   readonly requests: TrackRequest[];
-  readonly stills: object[];
   /** Changes to the next answer. */
   change: Partial<TrackAnswer>;
   refusal: string | undefined;
@@ -49,7 +48,7 @@ async function openScreen(
   browser: Browser,
   { isMoving = false, ...opening }: Opening & { readonly isMoving?: boolean } = {},
 ): Promise<OpenScreen> {
-  const box: Box = { requests: [], stills: [], change: {}, refusal: undefined };
+  const box: Box = { requests: [], change: {}, refusal: undefined };
   const tab = await openConsole(t, browser, {
     handlers: handlersOf(box),
     size: SIZE,
@@ -110,11 +109,6 @@ const handlersOf = (box: Box): Partial<DataHandlers> => ({
     if (box.refusal !== undefined) throw new CallError(409, box.refusal);
     return trackAnswer(body, box.change);
   },
-  trackStill: async ({ body }) => {
-    box.stills.push(body);
-    const still = { view: OLDER_VIEW, at: '2026-11-13T09:00:00.000Z', sha256: '0'.repeat(64) };
-    return { ...still, jpeg: jpeg.toString('base64') };
-  },
   still: async () => jpeg,
 });
 
@@ -158,9 +152,6 @@ t.test('the tracks screen works in a browser', { skip: browserMissing(), timeout
   await t.test('a question is drawn and sent by mouse', (t) => byMouse(t, browser));
   await t.test('a question is drawn and sent by keyboard alone', (t) => byKey(t, browser));
   await t.test('list, time bar and replay show the answer', (t) => replayed(t, browser));
-  await t.test('the screen without a still shows an empty frame and requests one', (t) =>
-    withoutStill(t, browser),
-  );
   await t.test('a second person’s approval is added to a question', (t) => approved(t, browser));
   for (const [look, size] of LOOKS)
     await t.test(`looks, ${look.join(', ')}, ${size.width} px`, (t) =>
@@ -316,24 +307,6 @@ async function replayed(t: Test, browser: Browser): Promise<void> {
   t.match(await page.$eval('canvas', (canvas) => canvas.getAttribute('aria-label')), /[1-8] figures/);
   const exports = await page.$$eval('a[download]', (links) => links.map((link) => link.getAttribute('href')));
   t.same(exports, ['/api/tracks/answer-tracks/tracks.csv', '/api/tracks/answer-tracks/tracks.mf.json']);
-  t.same(screen.pageErrors, []);
-}
-
-async function withoutStill(t: Test, browser: Browser): Promise<void> {
-  const screen = await openScreen(t, browser);
-  const { page, box, waitUntil } = screen;
-  const view = { view: OLDER_VIEW, to: null, widthToHeight: 4 / 3, still: null };
-  box.change = { views: [view] };
-  await screen.submit();
-  t.match(await screen.text('.t-still-note'), 'an empty frame of the same shape');
-  const { width, height } = (await page.evaluate(
-    '(({ width, height }) => ({ width, height }))(document.querySelector(".stage-frame").getBoundingClientRect())',
-  )) as { width: number; height: number };
-  t.ok(Math.abs(width / height - 4 / 3) < 0.02);
-  await press(page, 'Request a still from the box');
-  await waitUntil('document.querySelector(".stage-frame img")?.naturalWidth === 1280');
-  t.match(box.stills, [{ box: 'square-1', case: CASE, reason: 'theft of a bicycle' }]);
-  t.match(await screen.text('.t-still-note'), 'Still from 13 Nov 2026');
   t.same(screen.pageErrors, []);
 }
 
