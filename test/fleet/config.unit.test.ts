@@ -21,6 +21,7 @@ import type { BoxRow } from '../../scripts/programs/fleet/store.ts';
 import { authorisationFor, signedAuthorisation } from '../lib/authority.ts';
 import { cpuMsSince } from '../lib/cpu-time.ts';
 import { scratch } from '../lib/paths.ts';
+import { ALL } from '../lib/run.ts';
 
 const FILE = `# made for the crossing
 site: lyon
@@ -113,9 +114,8 @@ void t.test('a login in a log line of another program is redacted', (t) => {
     'a\nrtsp://***@h/x fps 5\nmail me@example.org',
   );
   const before = process.cpuUsage();
-  redactedText('rtsp://'.repeat(40_000));
-  redactedText('password="'.repeat(30_000));
-  redactedText('rtsp%3A%2F%2F'.repeat(20_000));
+  const count = ALL ? 40_000 : 10_000;
+  for (const piece of ['rtsp://', 'password="', 'rtsp%3A%2F%2F']) redactedText(piece.repeat(count));
   t.ok(cpuMsSince(before) < 5000, 'in time, whatever is written');
   t.end();
 });
