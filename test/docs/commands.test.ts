@@ -1,6 +1,6 @@
 /**
  * Tests that every command line of README and of the guides is one that its program takes. The programs' own parsers
- * read it; nothing is carried out. Commands of others (systemctl, apt, openssl) are not read.
+ * read it without carrying it out. Commands of others (systemctl, apt, openssl) are not read.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ const BEFORE = [
   /^node(?= )/,
 ];
 /** Programs of ours. `scripts/model` and its Python programs are tested where models are imported. */
-const OURS =
+const OUR_PROGRAM =
   /^(?:vigie|vigie-(?:room|root|oversight)|(?:\S*\/)?scripts\/(?:bench|demo|evaluate|flash|fleet|oversight|package|room|setup|soak|test)|\S*dist\/agent\/cli\/main\.js)$/;
 
 /** Splits a line into the words of its commands, as a shell does: quotes, comments, redirections, separators. */
@@ -69,15 +69,15 @@ const DOCUMENTS = [
 void t.test('every command line of README and the guides is one that its program takes', async (t) => {
   const counts = { whole: 0, mentioned: 0 };
   const wrongLines: string[] = [];
-  const known = new Map<string, Promise<string | undefined>>();
+  const problems = new Map<string, Promise<string | undefined>>();
   for (const document of DOCUMENTS)
     for (const { line, isWhole } of linesOf(readFileSync(join(ROOT, document), 'utf8')))
       for (const words of commandsOf(line)) {
-        if (!OURS.test(words[0] ?? '')) continue;
+        if (!OUR_PROGRAM.test(words[0] ?? '')) continue;
         counts[isWhole ? 'whole' : 'mentioned'] += 1;
         const key = JSON.stringify([isWhole, ...words]);
-        if (!known.has(key)) known.set(key, programs.problem({ words, isWhole }));
-        const problem = await known.get(key);
+        if (!problems.has(key)) problems.set(key, programs.problem({ words, isWhole }));
+        const problem = await problems.get(key);
         if (problem !== undefined) wrongLines.push(`${document}: ${words.join(' ')}: ${problem}`);
       }
   t.strictSame(wrongLines, []);
@@ -97,8 +97,8 @@ void t.test('an unknown command, an unknown option and a missing argument are fo
   ];
   for (const [line, problem] of cases) {
     const [words = []] = commandsOf(line);
-    const said = await programs.problem({ words, isWhole: true });
-    if (problem === undefined) t.equal(said, undefined, line);
-    else t.match(said, problem, line);
+    const message = await programs.problem({ words, isWhole: true });
+    if (problem === undefined) t.equal(message, undefined, line);
+    else t.match(message, problem, line);
   }
 });

@@ -154,15 +154,15 @@ const ready = existsSync(join(root, 'node_modules/.vigie-setup'))
   : 'scripts/setup has not been run here, and a test must not exchange node_modules under the others';
 
 void t.test(
-  'with a user’s umask an alert reaches archive and console, and nothing is left behind',
+  'an alert reaches archive and console with a user’s umask, and the demo leaves no trace',
   { skip: ready },
   async (t) => {
     const demo = new Demo(t, shortClip(t, ALERTING_S));
     await demo.untilOutput(/\nExpect {3}An alert comes when a rule is broken: line-crossing in east-road, /);
-    const [said, picture = ''] = await demo.untilOutput(
+    const [line, picture = ''] = await demo.untilOutput(
       / {2}ALERT {3}[a-z-]+: person #\d{1,4} .* {2}(\S+\.jpg)\n|NO ALERT CAN COME.*\n/,
     );
-    t.match(said, / {2}ALERT {3}/, 'an alert comes');
+    t.match(line, / {2}ALERT {3}/, 'an alert comes');
     const bytes = readFileSync(resolve(root, picture));
     const { format, width, height, exif } = await sharp(bytes).metadata();
     t.equal(format, 'jpeg', 'its snapshot is a JPEG');

@@ -18,7 +18,7 @@ export interface Typed {
 
 /** A value that the reader fills in: `FILE`, `1D5A…`, `$program`. */
 const PLACEHOLDER = /^[A-Z][A-Z0-9_-]*$|…$|^\$/;
-/** What a mention may lack. */
+/** Errors that a mention may cause. */
 const MISSING = ['missingArgument', 'missingMandatoryOptionValue', 'optionMissingArgument', 'help'];
 /** Programs of the room, by the first word after `vigie-room` or `scripts/room`. */
 const ROOM = ['archive', 'console', 'enrol', 'metrics', 'search', 'signer', 'tracks', 'unseal'];
@@ -29,10 +29,10 @@ const SHELL = ['demo', 'package', 'setup', 'test'];
 
 /** Returns the parser that a main file makes; the file is imported while parsing does nothing. */
 async function programOf(folder: string): Promise<Command> {
-  const made: Command[] = [];
+  const programs: Command[] = [];
   const { parseAsync } = Command.prototype;
   Command.prototype.parseAsync = function (this: Command) {
-    made.push(this);
+    programs.push(this);
     return Promise.resolve(this);
   };
   try {
@@ -40,7 +40,7 @@ async function programOf(folder: string): Promise<Command> {
   } finally {
     Command.prototype.parseAsync = parseAsync;
   }
-  const [program] = made;
+  const [program] = programs;
   if (program === undefined) throw new Error(`${folder} makes no program`);
   return program;
 }
@@ -109,7 +109,7 @@ export class TypedCommands {
   async #parsed(name: string, args: readonly string[], isWhole: boolean): Promise<string | undefined> {
     const program = this.#programs.get(name);
     if (program === undefined) return `no program ${name}`;
-    // A mention of a program alone is no command line.
+    // A mention of a program alone has nothing to parse.
     if (args.length === 0 && !isWhole) return undefined;
     try {
       await program.parseAsync(args, { from: 'user' });

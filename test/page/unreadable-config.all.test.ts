@@ -27,10 +27,10 @@ t.test(
         await phone.type('[name=code]', '7XKQ-93MD-22PV-H0TT');
         await phone.tap('#pair');
         await phone.untilTrue('paired', 'document.querySelector("[data-screen=aim]") !== null');
-        const shown = (): Promise<string> => phone.text('main');
+        const screenText = (): Promise<string> => phone.text('main');
         for (const screen of CONFIGURATION_SCREENS) {
           await phone.go(screen);
-          const text = await shown();
+          const text = await screenText();
           for (const part of [words.configUnavailable, words.configFix, REASON]) t.match(text, part, screen);
           for (const empty of [words.walk.none, words.fires.none, words.rules.none, words.try.intro])
             t.notMatch(text, empty, `${screen} calls nothing empty`);
@@ -38,10 +38,10 @@ t.test(
         }
         box.configReason = null;
         await phone.untilTrue('read', 'document.querySelector("#unreadable-config") === null');
-        t.notMatch(await shown(), words.walk.none, 'the walk test offers the installed rules');
+        t.notMatch(await screenText(), words.walk.none, 'the walk test offers the installed rules');
         box.configReason = REASON;
         await phone.untilTrue('unreadable again', 'document.querySelector("#unreadable-config") !== null');
-        t.match(await shown(), words.walk.intro, 'a screen whose configuration was read stays');
+        t.match(await screenText(), words.walk.intro, 'a screen whose configuration was read stays');
       });
   },
 );

@@ -37,7 +37,7 @@ for (const language of ['en', 'fr'] as const)
     const { db, home } = await appRoom(t);
     const look = [language, 'light'] as const;
     const tab = await tabOf(await contextOf(t, browser, home, 'Omar'), home, { look });
-    const until = (text: string) =>
+    const waitForText = (text: string) =>
       tab.waitUntil(`document.querySelector('.empty')?.textContent.includes(${JSON.stringify(text)})`);
     const pictures = async (name: string): Promise<void> => {
       for (const width of WIDTHS) {
@@ -47,14 +47,14 @@ for (const language of ['en', 'fr'] as const)
         await savePicture(tab.page, join(SCREENS_DIR, `${name}-${language}-${width}.png`));
       }
     };
-    await until(says.never);
+    await waitForText(says.never);
     await putCamera(db, 'b-1', Date.now(), { mode: 'unauthorised', conditions: '["unauthorised"]' });
-    await until(says.none);
-    t.match(await tab.text('.empty'), says.reason, 'the reason stands beside it');
+    await waitForText(says.none);
+    t.match(await tab.text('.empty'), says.reason, 'with its reason');
     t.notMatch(await tab.text('.empty'), says.demo);
     await pictures('none');
     await putCamera(db, 'b-2', Date.now());
-    await until(says.some);
+    await waitForText(says.some);
     await putCamera(db, 'b-1', Date.now());
     await tab.waitUntil(`document.querySelector('.empty li, .empty .cannot') === null`);
     t.match(await tab.text('.empty'), says.demo, 'the demonstration says when to expect its first alert');

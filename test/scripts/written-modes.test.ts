@@ -1,6 +1,6 @@
 /**
- * Tests that each file whose mode is checked is written with a mode that passes, whatever the umask of its writer: 0002
- * of a user of Debian, or 0077 of a hardened machine.
+ * Tests that each file whose mode is checked is written with a mode that passes. Its writer may have umask 0002, as a
+ * user of Debian, or 0077, as on a hardened machine.
  */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

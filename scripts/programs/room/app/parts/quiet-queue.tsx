@@ -1,6 +1,6 @@
 /**
- * What stands in an empty queue: whether an alert can come at all, and if not, why. Loaded with the words of the
- * cameras' conditions only when the queue is empty.
+ * Text of an empty queue, which tells whether an alert can come at all, with the cameras that prevent it. It is loaded
+ * with the words of the cameras' conditions when the queue is empty.
  */
 import { useEffect } from 'preact/hooks';
 import type { Camera } from '../../contract/camera.ts';
