@@ -232,7 +232,7 @@ void t.test('programs of the shell answer help and unknown arguments without a s
   const cases: [string, string[], RegExp][] = [
     ['demo', ['--source', 'camera1'], /^demo: --source takes rtsp:.* not 'camera1' \(see --help\)\n$/],
     ['demo', ['--alerts=0'], /^demo: --alerts takes a number from 1 on, not '0' \(see --help\)\n$/],
-    ['test', ['--quick', '--full'], /^test: one of --quick, --full and --arm64 at a time \(see --help\)\n$/],
+    ['test', ['--quick', '--full'], /^test: one of --quick, --all and --full at a time \(see --help\)\n$/],
     [
       'setup',
       ['--for', 'fun'],
@@ -439,7 +439,14 @@ void t.test('the quick tests are those of the two names, and none is a failure',
   mkdirSync(join(dir, 'dist/test/outbox'), { recursive: true });
   const runner = join(dir, 'dist/scripts/programs/test/main.js');
   const run = () => {
-    const [program = '', ...args] = withoutNpmVariables(process.execPath, runner, '--quick');
+    const [program = '', ...args] = withoutNpmVariables(
+      process.execPath,
+      runner,
+      '--run',
+      'quick',
+      '--check',
+      'passed',
+    );
     const { status, stdout } = spawnSync(program, args, { encoding: 'utf8', timeout: 120_000 });
     return { status, stdout };
   };
@@ -449,7 +456,11 @@ void t.test('the quick tests are those of the two names, and none is a failure',
   t.match(run(), { status: 1, stdout: /\n {2}no test file ran\n.*\n1 passed, 1 failed\n$/s });
   write('outbox/rank.unit.test.js', 't.ok(true); t.equal(1, 1);');
   write('clock.contract.test.js', 't.ok(true);');
-  t.match(run(), { status: 0, stdout: /\n2 test files in \d+ s\n4 passed, 0 failed\n$/ }, '3, and the check');
+  t.match(
+    run(),
+    { status: 0, stdout: /\n2 test files in \d+ s, \d+ CPU-s\n4 passed, 0 failed\n$/ },
+    '3, and the check',
+  );
   write('outbox/rank.unit.test.js', 't.equal(1, 2);');
   t.match(run(), { status: 1, stdout: /\n2 passed, 1 failed\n$/ });
 });
@@ -458,23 +469,25 @@ void t.test('the project rules name what breaks them', async (t) => {
   const dir = scratch(t);
   const write = (name: string, text: string): void => {
     mkdirSync(join(dir, name, '..'), { recursive: true });
-    writeFileSync(join(dir, name), text);
+    writeFileSync(join(dir, name), `/** Parts of a box. */\n${text}`);
   };
   for (const home of ['agent', 'agent/vision'])
     for (const name of ['parts', 'main', 'flow']) write(`${home}/${name}.ts`, '');
-  for (const name of ['.lint.mjs', '.listed-files.mjs']) copyFileSync(join(ROOT, name), join(dir, name));
+  for (const name of ['.lint.mjs', '.wording.mjs', '.listed-files.mjs'])
+    copyFileSync(join(ROOT, name), join(dir, name));
   symlinkSync(realpathSync(join(ROOT, 'node_modules')), join(dir, 'node_modules'));
   writeFileSync(join(dir, '.gitignore'), 'node_modules\n');
+  writeFileSync(join(dir, '.wording.json'), '{}\n');
   execFileSync('git', ['init', '--quiet'], { cwd: dir });
   const ruleOutput = (): string =>
     spawnSync(process.execPath, ['.lint.mjs'], { cwd: dir, encoding: 'utf8' }).stderr;
   t.equal(ruleOutput(), '');
-  write('agent/base/a.ts', 'export class A {\n  used = 1;\n  unused = 2;\n}\nconsole.log(new A().used);\n');
-  write('test/a.test.ts', 'console.log(new A().unused);\n');
-  write('agent/base/b.ts', '\n'.repeat(401));
+  write('agent/base/a.ts', 'export class A {\n  usedCount = 1;\n  unusedCount = 2;\n}\nconsole.log(new A().usedCount);\n');
+  write('test/a.test.ts', 'console.log(new A().unusedCount);\n');
+  write('agent/base/b.ts', '\n'.repeat(400));
   write('agent/flow.ts', ['a', 'b', 'c', 'd'].map((name) => `import './rules/${name}.ts';\n`).join(''));
   const [unused, long, imports, ...otherLines] = ruleOutput().trimEnd().split('\n').sort();
-  t.equal(unused, 'agent/base/a.ts:3: nobody but tests reads A.unused');
+  t.equal(unused, 'agent/base/a.ts:4: nobody but tests reads A.unusedCount');
   t.match(long, /^agent\/base\/b\.ts: 401 lines, at most 400/);
   t.equal(imports, 'agent/flow.ts: imports 4 files of rules, at most 3');
   t.strictSame(otherLines, []);
