@@ -482,7 +482,10 @@ void t.test('the project rules name what breaks them', async (t) => {
   const ruleOutput = (): string =>
     spawnSync(process.execPath, ['.lint.mjs'], { cwd: dir, encoding: 'utf8' }).stderr;
   t.equal(ruleOutput(), '');
-  write('agent/base/a.ts', 'export class A {\n  usedCount = 1;\n  unusedCount = 2;\n}\nconsole.log(new A().usedCount);\n');
+  write(
+    'agent/base/a.ts',
+    'export class A {\n  usedCount = 1;\n  unusedCount = 2;\n}\nconsole.log(new A().usedCount);\n',
+  );
   write('test/a.test.ts', 'console.log(new A().unusedCount);\n');
   write('agent/base/b.ts', '\n'.repeat(400));
   write('agent/flow.ts', ['a', 'b', 'c', 'd'].map((name) => `import './rules/${name}.ts';\n`).join(''));
