@@ -42,7 +42,12 @@ function makeBox(
   const heads: string[] = [];
   const boot = `boot-${clock.epochMs}`;
   const archive = new EventArchive({
-    ...{ boot, clock, log: SILENT, limitMiB: 16, eventsDays: () => 30, steady: { trusted: () => true } },
+    boot,
+    clock,
+    log: SILENT,
+    limitMiB: 16,
+    eventsDays: () => 30,
+    steady: { trusted: () => true },
     file: join(stateDir, 'archive.db'),
   });
   const publisher = { journalHead: (note: string) => heads.push(note) };

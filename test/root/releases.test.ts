@@ -180,7 +180,7 @@ void t.test(
   },
 );
 
-void t.test('of two programs at once one waits for the other', { skip: unlessAll }, async (t) => {
+void t.test('the second of two programs waits for the first', { skip: unlessAll }, async (t) => {
   const box = await UpdatingBox.make(t);
   box.order();
   const both = await Promise.all([box.run('run'), box.run('run')]);

@@ -23,7 +23,7 @@ t.test('a file belongs to a run by its name', (t) => {
 });
 
 t.test('a file is found by its name, its path or its folder', (t) => {
-  for (const [name, found] of [
+  for (const [name, indices] of [
     ['room/failover', [0]],
     ['test/room/failover.all.test.ts', [0]],
     ['./test/room/views.test.ts', [1]],
@@ -33,7 +33,7 @@ t.test('a file is found by its name, its path or its folder', (t) => {
     ['room/fail', []],
     ['failover', []],
   ] as const) {
-    const expected = found.map((index) => FILES[index]);
+    const expected = indices.map((index) => FILES[index]);
     t.strictSame(filesNamed(name, FILES), expected, name);
   }
   t.end();
@@ -68,10 +68,10 @@ t.test('a file reaches what it imports, starts or reads', (t) => {
   t.end();
 });
 
-t.test('of this project, a change reaches the tests that run the changed file', (t) => {
+t.test('a change in this project reaches the tests that run the changed file', (t) => {
   const texts = projectTexts(ROOT);
   const tests = (...changed: string[]): string[] => [...reachingTests(changed, texts)].map(nameOf);
-  for (const [changed, test] of [
+  for (const [source, test] of [
     ['agent/rules/loitering.ts', 'rules/rules'],
     ['agent/vision/track/tracker.ts', 'agent/agent'],
     ['scripts/programs/room/archive/main.ts', 'room/archive'],
@@ -81,8 +81,8 @@ t.test('of this project, a change reaches the tests that run the changed file', 
     ['scripts/fleet', 'scripts/wrappers'],
     ['agent/base/clock.ts', 'package/package'],
   ] as const) {
-    t.ok(existsSync(changed), `${changed} exists (control)`);
-    t.ok(tests(changed).includes(test), `${changed} reaches ${test}`);
+    t.ok(existsSync(source), `${source} exists (control)`);
+    t.ok(tests(source).includes(test), `${source} reaches ${test}`);
   }
   const all = [...texts.keys()].filter((file) => file.endsWith('.test.ts')).length;
   t.equal(tests('package-lock.json').length, all, 'installed packages reach all');
@@ -93,8 +93,8 @@ t.test('of this project, a change reaches the tests that run the changed file', 
 });
 
 t.test('the CPU time that a file tells at its end is its own', (t) => {
-  const said: FileResult[] = [];
-  const tally = new Tally({ onFile: (file) => said.push(file) });
+  const files: FileResult[] = [];
+  const tally = new Tally({ onFile: (file) => files.push(file) });
   tally.write('TAP version 14\n1..2\n');
   for (const [index, name, end] of [
     [1, 'a', '    # cpu 1.25 s\n'],
@@ -104,7 +104,7 @@ t.test('the CPU time that a file tells at its end is its own', (t) => {
       `# Subtest: ${name}\n    ok 1 - it\n    1..1\n${end}ok ${index} - ${name} # time=5.000ms\n\n`,
     );
   tally.end();
-  t.match(said, [
+  t.match(files, [
     { name: 'a', passed: 1, cpuS: 1.25 },
     { name: 'b', passed: 1, cpuS: undefined },
   ]);

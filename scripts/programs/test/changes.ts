@@ -1,13 +1,13 @@
 /**
- * Finds the test files that a change can reach. A file reaches what it imports, and each file or folder of the project
- * whose path stands in one of its strings: programs are started by path, and units and documents are read. A helper
+ * Finds the test files that a change can reach. A file reaches what it imports, and each file or
+ * folder of the project that one of its strings names. Programs are started by path; units and documents are read. A helper
  * that composes a path names the file or folder in its head: `@starts scripts/programs/room/`.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { dirname, extname, join, normalize } from 'node:path';
 
-/** What every test depends on: installed packages, compiler, runner. */
+/** Files on which every test depends: installed packages, compiler, runner. */
 const EVERYWHERE =
   /^(?:package\.json|package-lock\.json|tsconfig\.json|\.npmrc|patches\/.*|scripts\/(?:setup|test)|scripts\/lib\/addons\.sh|scripts\/programs\/test\/(?:main|suite|schedule|tally)\.ts|test\/lib\/run\.ts)$/;
 /** Paths in a string of the code; relative ones are imports, or are resolved from the compiled file. */
@@ -22,25 +22,29 @@ const CODE = new Set(['.ts', '.tsx', '.mjs', '.cjs']);
 const LEAVES = new Set(['.md', '.json', '.onnx', '.jpg', '.png', '.yaml', '.py', '.txt']);
 
 /** Returns the changed files since a commit: committed, in the work tree, and new. Throws if git does not know it. */
-export function changedSince(root: string, since: string): string[] {
+export function changedSince(root: string, sinceCommit: string): string[] {
   const git = (...args: string[]): string[] =>
     execFileSync('git', ['-C', root, ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
       .split('\n')
       .filter((line) => line !== '');
   return [
-    ...git('diff', '--name-only', '--no-renames', since, '--'),
+    ...git('diff', '--name-only', '--no-renames', sinceCommit, '--'),
     ...git('ls-files', '--others', '--exclude-standard'),
   ];
 }
 
 /** Texts of all files of the project by path; of a file that is read as a whole, an empty text. */
 export function projectTexts(root: string): Map<string, string> {
-  const listed = execFileSync('git', ['-C', root, 'ls-files', '--cached', '--others', '--exclude-standard'], {
-    encoding: 'utf8',
-    maxBuffer: 16 * 1024 * 1024,
-  });
+  const fileList = execFileSync(
+    'git',
+    ['-C', root, 'ls-files', '--cached', '--others', '--exclude-standard'],
+    {
+      encoding: 'utf8',
+      maxBuffer: 16 * 1024 * 1024,
+    },
+  );
   const texts = new Map<string, string>();
-  for (const file of listed.split('\n')) {
+  for (const file of fileList.split('\n')) {
     if (file === '') continue;
     if (LEAVES.has(extname(file))) texts.set(file, '');
     else texts.set(file, textOf(join(root, file)));
@@ -89,21 +93,24 @@ function filesAt(path: string, files: ReadonlySet<string>): string[] {
 }
 
 /** Returns all test files that reach one of the changed files, with the changed files that are tests themselves. */
-export function reachingTests(changed: readonly string[], texts: ReadonlyMap<string, string>): Set<string> {
+export function reachingTests(
+  changedFiles: readonly string[],
+  texts: ReadonlyMap<string, string>,
+): Set<string> {
   const files = new Set(texts.keys());
   const isTest = (file: string): boolean => file.endsWith('.test.ts');
-  if (changed.some((file) => EVERYWHERE.test(file))) return new Set([...files].filter(isTest));
+  if (changedFiles.some((file) => EVERYWHERE.test(file))) return new Set([...files].filter(isTest));
   const users = new Map<string, string[]>();
   for (const [file, text] of texts) {
     for (const reached of new Set(reachedBy(file, text, files)))
       users.set(reached, [...(users.get(reached) ?? []), file]);
   }
-  const found = new Set<string>();
-  const waiting = [...changed];
+  const foundFiles = new Set<string>();
+  const waiting = [...changedFiles];
   for (let file = waiting.pop(); file !== undefined; file = waiting.pop()) {
-    if (found.has(file)) continue;
-    found.add(file);
+    if (foundFiles.has(file)) continue;
+    foundFiles.add(file);
     waiting.push(...(users.get(file) ?? []));
   }
-  return new Set([...found].filter((file) => isTest(file) && files.has(file)));
+  return new Set([...foundFiles].filter((file) => isTest(file) && files.has(file)));
 }

@@ -137,11 +137,11 @@ function selectedFiles(): { files: string[]; leftOut: string[] } {
     .filter((file) => file.endsWith('.test.js'))
     .map((file) => join('test', file.replace(/\.js$/, '.ts')))
     .sort();
-  const named = names.flatMap((name) => {
+  const namedFiles = names.flatMap((name) => {
     const files = filesNamed(name, tests).filter((file) => isOfRun(file, run));
     return files.length > 0 ? files : refuse(`no test file has the name '${name}'`);
   });
-  const ofRun = names.length > 0 ? [...new Set(named)] : tests.filter((file) => isOfRun(file, run));
+  const ofRun = names.length > 0 ? [...new Set(namedFiles)] : tests.filter((file) => isOfRun(file, run));
   const files = values.changed === undefined ? ofRun : reachedFiles(values.changed, ofRun);
   const leftOut = names.length > 0 ? [] : tests.filter((file) => !ofRun.includes(file)).map(nameOf);
   // Started last, a long one would run on alone. What the default run leaves out is long.
@@ -151,19 +151,19 @@ function selectedFiles(): { files: string[]; leftOut: string[] } {
   return { files: [...(long ?? []), ...(short ?? [])], leftOut };
 }
 
-function reachedFiles(since: string, files: readonly string[]): string[] {
-  let changed: string[];
+function reachedFiles(commit: string, files: readonly string[]): string[] {
+  let changedFiles: string[];
   try {
-    changed = changedSince(root, since);
+    changedFiles = changedSince(root, commit);
   } catch {
-    return refuse(`--changed takes a commit that git knows, not '${since}'`);
+    return refuse(`--changed takes a commit that git knows, not '${commit}'`);
   }
-  const reaching = reachingTests(changed, projectTexts(root));
-  const found = files.filter((file) => reaching.has(file));
+  const reaching = reachingTests(changedFiles, projectTexts(root));
+  const foundFiles = files.filter((file) => reaching.has(file));
   say(
-    `${changed.length} files changed since ${since}; ${found.length} of ${files.length} test files reach them`,
+    `${changedFiles.length} files changed since ${commit}; ${foundFiles.length} of ${files.length} test files reach them`,
   );
-  return found;
+  return foundFiles;
 }
 
 /**

@@ -25,9 +25,11 @@ export function nameOf(file: string): string {
 /** Returns the files of this name (`room/failover`, also with `test/` and its ending), or in the folder of this name. */
 export function filesNamed(name: string, files: readonly string[]): string[] {
   const path = name.replace(/^\.\//, '').replace(/\/$/, '');
-  const wanted = [path, path.replace(/^test\//, '')];
+  const wantedNames = [path, path.replace(/^test\//, '')];
   return files.filter(
     (file) =>
-      file === path || wanted.includes(nameOf(file)) || wanted.some((one) => file.startsWith(`test/${one}/`)),
+      file === path ||
+      wantedNames.includes(nameOf(file)) ||
+      wantedNames.some((one) => file.startsWith(`test/${one}/`)),
   );
 }
