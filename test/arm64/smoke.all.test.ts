@@ -1,6 +1,6 @@
 /**
  * Tests that the arm64 package, on an arm64 Debian under qemu-user, raises the alerts of this machine from the same
- * clip, each with a redacted still. Part of continuous integration; an inference takes seconds here.
+ * clip, each with a redacted still. An inference takes seconds here.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
