@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import t from 'tap';
 import { filesNamed } from '../../scripts/programs/test/selection.ts';
-import { ROOT } from '../lib/paths.ts';
+import { ROOT, testFiles } from '../lib/paths.ts';
 
 const LINK = /\]\(([^)#\s]+)/g;
 /** A path of the project that the text mentions without a link. */
@@ -178,9 +178,7 @@ const TABLE_DOCUMENTS = ['docs/design/029-borders.md', 'docs/design/030-threats.
 const LAST_COLUMN = /\|([^|]*)\|$/gm;
 
 t.test('every test that a table of borders or threats names exists', async (t) => {
-  const tests = readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' }).map((file) =>
-    join('test', file),
-  );
+  const tests = testFiles();
   for (const document of TABLE_DOCUMENTS) {
     const text = readFileSync(join(ROOT, document), 'utf8');
     const cells = [...text.matchAll(LAST_COLUMN)].map(([, cell]) => cell ?? '').join('\n');

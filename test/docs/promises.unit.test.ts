@@ -1,9 +1,9 @@
 /** Tests that each promise of the README has a test in the default run, as docs/design/034-promises.md states. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { filesNamed, isOfRun } from '../../scripts/programs/test/selection.ts';
-import { ROOT } from '../lib/paths.ts';
+import { ROOT, testFiles } from '../lib/paths.ts';
 
 interface Row {
   readonly promise: string;
@@ -36,9 +36,7 @@ function sentencesOf(section: string): string[] {
     .map((sentence) => sentence.replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1').trim());
 }
 
-const tests = readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
-  .filter((file) => file.endsWith('.test.ts'))
-  .map((file) => join('test', file));
+const tests = testFiles();
 
 t.test('every sentence of the two promises is in the table', (t) => {
   const promises = new Set(rows().map(({ promise }) => promise));

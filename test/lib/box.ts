@@ -1,32 +1,10 @@
 /** Boxes reduced to an outbox and its delivery; a test adds the other parts that it needs. */
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import { systemClock } from '../../agent/base/clock.ts';
 import type { MqttConfig } from '../../agent/contract/config.ts';
-import type { Outbox } from '../../agent/contract/outbox.ts';
-import { Delivery, type DeliveryOptions } from '../../agent/mqtt/delivery.ts';
-import { openedOutbox, SILENT } from './outbox.ts';
+import { openedOutbox } from './outbox.ts';
 import { scratch } from './paths.ts';
-import { BOX, pairOf, type Room, SITE } from './room.ts';
-
-/** A delivery of the tests' box that reconnects fast; it is not started. */
-export function makeDelivery(
-  config: MqttConfig,
-  outbox: Outbox,
-  options: Partial<DeliveryOptions> = {},
-): Delivery {
-  return new Delivery({
-    config,
-    site: SITE,
-    box: BOX,
-    outbox,
-    boot: 'boot-1',
-    clock: systemClock,
-    log: SILENT,
-    ...options,
-    timing: { reconnect: { firstMs: 100, maxMs: 500 }, ...options.timing },
-  });
-}
+import { makeDelivery, pairOf, type Room } from './room.ts';
 
 /** Settings of a box of this name at the room's broker. */
 export async function mqttOf(

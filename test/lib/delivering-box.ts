@@ -4,9 +4,9 @@
  */
 import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { makeDelivery } from './box.ts';
 import { eventWithStill, namedEvent } from './events.ts';
 import { makeOutbox } from './outbox.ts';
+import { makeDelivery } from './room.ts';
 
 const [file = '', url = '', ca = '', cert = '', key = '', rowsPerS = '50'] = process.argv.slice(2);
 const boot = `boot-${process.pid}`;

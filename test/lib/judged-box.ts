@@ -7,9 +7,8 @@ import { AccuracyRecord } from '../../agent/accuracy/record.ts';
 import { systemClock } from '../../agent/base/clock.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
 import { alert, WATCHING } from './accuracy.ts';
-import { makeDelivery } from './box.ts';
 import { makeOutbox, SILENT } from './outbox.ts';
-import { BOX, SITE } from './room.ts';
+import { BOX, makeDelivery, SITE } from './room.ts';
 
 const [file = '', url = '', ca = '', cert = '', key = '', runNo = ''] = process.argv.slice(2);
 const record = new AccuracyRecord({ file, watching: WATCHING, clock: systemClock, log: SILENT });

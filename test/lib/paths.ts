@@ -1,5 +1,5 @@
 /** Paths of files outside the sources that tests use. */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { packageRoot } from '../../agent/base/package-root.ts';
@@ -16,6 +16,12 @@ export function evaluationData(...path: string[]): { file: string; skip: string 
   const file = join(dir, ...path);
   return { file, skip: existsSync(file) ? false : `no evaluation data: ${path.join('/')} (set VIGIE_DATA)` };
 }
+
+/** Sources of all tests, from the root of the project. */
+export const testFiles = (): string[] =>
+  readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.test.ts'))
+    .map((file) => join('test', file));
 
 /** A new folder that is deleted with the test. */
 export function scratch(t: { teardown(fn: () => void): void }): string {

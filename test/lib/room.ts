@@ -102,16 +102,13 @@ export function answerTo(
   });
 }
 
-/** A started delivery that reconnects fast, and every state it went through. */
-export function deliver(
-  t: Test,
+/** A delivery of the tests' box that reconnects fast; it is not started. */
+export function makeDelivery(
   config: MqttConfig,
   outbox: Outbox,
   options: Partial<DeliveryOptions> = {},
-  inbox: Inbox = new Map(),
-): { delivery: Delivery; states: DeliveryState[] } {
-  const states: DeliveryState[] = [];
-  const delivery = new Delivery({
+): Delivery {
+  return new Delivery({
     config,
     site: SITE,
     box: BOX,
@@ -122,6 +119,18 @@ export function deliver(
     ...options,
     timing: { reconnect: { firstMs: 100, maxMs: 500 }, ...options.timing },
   });
+}
+
+/** A started delivery that reconnects fast, and every state it went through. */
+export function deliver(
+  t: Test,
+  config: MqttConfig,
+  outbox: Outbox,
+  options: Partial<DeliveryOptions> = {},
+  inbox: Inbox = new Map(),
+): { delivery: Delivery; states: DeliveryState[] } {
+  const states: DeliveryState[] = [];
+  const delivery = makeDelivery(config, outbox, options);
   t.teardown(() => delivery.stop());
   delivery.start(inbox);
   // Polls in passing: a phase lasts longer than an interval.

@@ -15,11 +15,11 @@ import type { Outbox } from '../../agent/contract/outbox.ts';
 import { type Topics, topicsOf } from '../../agent/contract/topics.ts';
 import { commandInbox } from '../../agent/mqtt/command-inbox.ts';
 import type { Delivery } from '../../agent/mqtt/delivery.ts';
-import { makeDelivery, mqttOf } from './box.ts';
+import { mqttOf } from './box.ts';
 import { NO_HANDLERS } from './commands.ts';
 import { openedOutbox, SILENT } from './outbox.ts';
 import { scratch } from './paths.ts';
-import { type Room, SITE } from './room.ts';
+import { makeDelivery, type Room, SITE } from './room.ts';
 
 export interface SearchableBoxOptions {
   readonly site: string;

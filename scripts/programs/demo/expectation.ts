@@ -21,7 +21,7 @@ export function expectationLine({ rules }: Rules, isOwnClip: boolean): string {
 
 /** Keeps the conditions in which no alert can come, and says a line when that changes. */
 export class Hindrances {
-  readonly #reasons = new Map<string, string>();
+  readonly #episodes = new Set<string>();
   readonly #say: (line: string) => void;
 
   constructor(say: (line: string) => void) {
@@ -35,13 +35,13 @@ export class Hindrances {
     const { effect, title } = CONDITIONS[kind];
     if (effect !== 'off' && effect !== 'blind') return;
     if (phase === 'end') {
-      if (this.#reasons.delete(episode) && this.#reasons.size === 0) this.#say('Alerts can come again.');
+      if (this.#episodes.delete(episode) && this.#episodes.size === 0) this.#say('Alerts can come again.');
       return;
     }
+    if (this.#episodes.has(episode)) return;
+    this.#episodes.add(episode);
     const reason =
       typeof cause['reason'] === 'string' ? `: ${cause['reason'].slice(0, REASON_CHARS_MAX)}` : '';
-    if (this.#reasons.has(episode)) return;
-    this.#reasons.set(episode, title);
     this.#say(`NO ALERT CAN COME: ${title}${reason}`);
   }
 }

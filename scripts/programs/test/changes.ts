@@ -6,6 +6,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { dirname, extname, join, normalize } from 'node:path';
+import { hasCode } from '../../../agent/base/errors.ts';
 
 /** Files on which every test depends: installed packages, compiler, runner. */
 const EVERYWHERE =
@@ -57,7 +58,7 @@ function textOf(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+    if (hasCode(error, 'ENOENT')) return '';
     throw error;
   }
 }

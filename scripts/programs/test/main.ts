@@ -145,10 +145,8 @@ function selectedFiles(): { files: string[]; leftOut: string[] } {
   const files = values.changed === undefined ? ofRun : reachedFiles(values.changed, ofRun);
   const leftOut = names.length > 0 ? [] : tests.filter((file) => !ofRun.includes(file)).map(nameOf);
   // Started last, a long one would run on alone. What the default run leaves out is long.
-  const [long, short] = [true, false].map((isLong) =>
-    files.filter((file) => !isOfRun(file, 'default') === isLong),
-  );
-  return { files: [...(long ?? []), ...(short ?? [])], leftOut };
+  files.sort((a, b) => Number(isOfRun(a, 'default')) - Number(isOfRun(b, 'default')));
+  return { files, leftOut };
 }
 
 function reachedFiles(commit: string, files: readonly string[]): string[] {
