@@ -1,4 +1,5 @@
 /** Tests that detection and tracking keep their measured quality with the real camera, detector and tracker. */
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -7,7 +8,7 @@ import { evaluateDetector } from '../../scripts/programs/evaluate/detector.ts';
 import { parseMot } from '../../scripts/programs/evaluate/mot.ts';
 import { evaluateTracks, knownTrackSequences, tracksTable } from '../../scripts/programs/evaluate/tracks.ts';
 
-import { evaluationData, scratch } from '../lib/paths.ts';
+import { evaluationData, ROOT, scratch } from '../lib/paths.ts';
 import { unlessAll, unlessFull } from '../lib/run.ts';
 
 /** Least HOTA and IDF1 that a change must reach; docs/design/003-tracker.md has the figures and their spread. */
@@ -94,3 +95,18 @@ t.test('an evaluation without data is one line', async (t) => {
   );
   t.match(lines, [/^skipped nowhere: \/nowhere\.avi is absent/]);
 });
+
+void t.test(
+  'an evaluation of a clip that does not exist is one line and exit code 2',
+  { skip: unlessAll },
+  async (t) => {
+    const program = join(ROOT, 'dist/scripts/programs/evaluate/main.js');
+    const { status, stderr } = spawnSync(process.execPath, [program, 'bytes', '--clip', '/nonexistent.avi'], {
+      encoding: 'utf8',
+    });
+    t.match(
+      { status, stderr },
+      { status: 2, stderr: 'evaluate: /nonexistent.avi: no such clip; name another with --clip\n' },
+    );
+  },
+);
