@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type ParseOutput, Parser } from '@asyncapi/parser';
+import type { ParseOutput } from '@asyncapi/parser';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import type { IPublishPacket } from 'mqtt';
 import t from 'tap';
@@ -39,6 +39,8 @@ const SCHEMA_FORMAT = 'application/schema+json;version=draft-2020-12';
 
 /** Parses with the AsyncAPI project's own parser, with support added for JSON Schema 2020-12. */
 async function parseDocument(text: string): Promise<ParseOutput> {
+  // Its code takes seconds to load.
+  const { Parser } = await import('@asyncapi/parser');
   const parser = new Parser();
   parser.registerSchemaParser({
     getMimeTypes: () => [SCHEMA_FORMAT],
@@ -61,7 +63,7 @@ const serious = ({ diagnostics }: ParseOutput): string[] =>
     .filter(({ severity }) => severity <= 1)
     .map(({ message, path }) => `${path.join('.')}: ${message}`);
 
-void t.test('asyncapi.yaml is AsyncAPI 3.0', async (t) => {
+void t.test('asyncapi.yaml is AsyncAPI 3.0', { skip: unlessAll }, async (t) => {
   const text = readFileSync(ASYNCAPI_FILE, 'utf8');
   const output = await parseDocument(text);
   t.strictSame(serious(output), [], 'no error and no warning');
@@ -77,7 +79,7 @@ void t.test('asyncapi.yaml is AsyncAPI 3.0', async (t) => {
     'references into the schema file are followed',
   );
 
-  await t.test('a broken reference would have been found (control)', { skip: unlessAll }, async (t) => {
+  await t.test('a broken reference would have been found (control)', async (t) => {
     const broken = text.replace('#/channels/statusReport/messages/StatusReport', '#/channels/none');
     t.not(broken, text);
     t.ok(serious(await parseDocument(broken)).length > 0);

@@ -19,7 +19,7 @@ const SCORES_WITHIN = 1e-5;
 const needed = ['onnx', 'onnxruntime', 'numpy'].map((name) => join('/usr/lib/python3/dist-packages', name));
 const absent = needed.find((path) => !existsSync(path));
 const options = {
-  skip: absent === undefined ? false : `${absent} is absent: scripts/setup test installs it`,
+  skip: absent === undefined ? false : `${absent} is absent: scripts/setup --for all installs it`,
 };
 
 async function linesOf(checker: string): Promise<Record<string, unknown>[]> {

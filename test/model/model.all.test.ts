@@ -16,7 +16,7 @@ import { readCard } from '../../agent/vision/detect/card.ts';
 import { detections, frameOf } from '../lib/model-inferences.ts';
 import { MODEL_DIR, ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { start } from '../lib/program.ts';
-import { ALL, unlessAll, unlessFull } from '../lib/run.ts';
+import { unlessFull } from '../lib/run.ts';
 
 const PROGRAM = join(ROOT, 'scripts', 'model');
 const HELPER = join(ROOT, 'test', 'lib', 'make-export.py');
@@ -33,10 +33,8 @@ const exists = (path: string): boolean =>
   readdirSync(join(path, '..')).some((name) => name.startsWith('cv2') && path.endsWith('cv2'));
 const absent = needed.find((path) => !exists(path));
 const options = {
-  skip: absent === undefined ? false : `${absent} is absent: scripts/setup --for test brings it`,
+  skip: absent === undefined ? false : `${absent} is absent: scripts/setup --for all brings it`,
 };
-/** A whole import quantises and measures three models. */
-const wholeImport = { skip: options.skip || unlessAll };
 
 /** A row of a card's accuracy. */
 interface AccuracyRow {
@@ -140,7 +138,7 @@ t.test(
       ...REFUSALS.map(([name, , args, expected]): [string, string[], RegExp] => [name, args, expected]),
       ['text', [], /text\.onnx is not an ONNX file/],
       ['nowhere', [], /nowhere\.onnx is not a file/],
-      ...(ALL ? [['kind', [], POOR] satisfies [string, string[], RegExp]] : []),
+      ['kind', [], POOR],
     ];
     const common = ['--kind', 'yolox', '--stills', join(dir, 'stills'), '--out', out, ...shortClip(dir, 20)];
     const argumentLists = cases.map(([name, args]) => [join(dir, `${name}.onnx`), ...common, ...args]);
@@ -175,7 +173,7 @@ t.test(
 
 t.test(
   'a dropped class is not in the model, and the kept ones score as in the export',
-  wholeImport,
+  options,
   async (t) => {
     const names = 'face,person,cat,motorbike,license_plate,truck,van';
     const dir = exportsIn(t, {
@@ -229,62 +227,54 @@ t.test(
   },
 );
 
-t.test(
-  'int8 that loses too much accuracy is refused, and the float form is accepted',
-  wholeImport,
-  async (t) => {
-    const dir = exportsIn(t, { 'fragile.onnx': { what: 'nanodet', size: '256x160', fragile: '' } });
-    const out = join(dir, 'out');
-    mkdirSync(out);
-    for (const name of ['fragile.onnx', 'fragile-s8s8.json'])
-      writeFileSync(join(out, name), 'an earlier import');
-    const levels = ['--colour', 'RGB', '--mean', '114,114,114', '--std'];
-    const args = [join(dir, 'fragile.onnx'), '--kind', 'nanodet', ...levels];
-    const licence = ['--licence', 'Apache-2.0', '--source', 'https://github.com/RangiLyu/nanodet'];
-    const rest = ['--stills', join(dir, 'stills'), '--out', out, ...shortClip(dir, 300), ...licence];
-    const before = readdirSync(out);
-    const interrupted = start(t, PROGRAM, ['import', ...args, '1,1,1', ...rest]);
-    while (readdirSync(out).length === before.length && interrupted.code === undefined)
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    interrupted.child.kill('SIGTERM');
-    t.equal(await interrupted.exit, 143, interrupted.err);
-    t.strictSame(readdirSync(out), before, 'an interrupted run leaves what was there');
+t.test('int8 that loses too much accuracy is refused, and the float form is accepted', options, async (t) => {
+  const dir = exportsIn(t, { 'fragile.onnx': { what: 'nanodet', size: '256x160', fragile: '' } });
+  const out = join(dir, 'out');
+  mkdirSync(out);
+  for (const name of ['fragile.onnx', 'fragile-s8s8.json'])
+    writeFileSync(join(out, name), 'an earlier import');
+  const levels = ['--colour', 'RGB', '--mean', '114,114,114', '--std'];
+  const args = [join(dir, 'fragile.onnx'), '--kind', 'nanodet', ...levels];
+  const licence = ['--licence', 'Apache-2.0', '--source', 'https://github.com/RangiLyu/nanodet'];
+  const rest = ['--stills', join(dir, 'stills'), '--out', out, ...shortClip(dir, 300), ...licence];
+  const before = readdirSync(out);
+  const interrupted = start(t, PROGRAM, ['import', ...args, '1,1,1', ...rest]);
+  while (readdirSync(out).length === before.length && interrupted.code === undefined)
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  interrupted.child.kill('SIGTERM');
+  t.equal(await interrupted.exit, 143, interrupted.err);
+  t.strictSame(readdirSync(out), before, 'an interrupted run leaves what was there');
 
-    const nowhere = { VIGIE_DATA: join(dir, 'nowhere') };
-    const { code, out: printed, err } = await importedWith(nowhere, ...args, '1,1,1', ...rest);
-    t.equal(code, 3, 'written in part');
-    t.match(err, /^model: gate on accuracy: U8S8 loses [^\n]+\n$/, err);
-    t.match(err, /S8S8 loses 0\.\d+ of the float model's AP 0\.\d+ on infra-red copies, more than 0\.08/);
-    t.match(
-      err,
-      /Written: fragile-256x160-float\.onnx, which passed; refused: fragile\.onnx and fragile-s8s8\.onnx/,
-    );
-    const float = 'fragile-256x160-float';
-    t.match(printed, new RegExp(`^[0-9a-f]{64} {2}\\S+/${float}\\.onnx\n$`), 'only the written file');
-    const files = ['fragile-256x160-calibration', `${float}.json`, `${float}.onnx`];
-    t.strictSame(
-      readdirSync(out).sort(),
-      files,
-      'forms of an earlier import would pass for those of this one',
-    );
-    const card = await readCard(out, float);
-    t.match(card, { accuracyNote: /^A sample of 159 frames/, weights: { licence: 'Apache-2.0' } });
-    const [plain, night] = card.accuracy as AccuracyRow[];
-    t.match(plain, { copy: undefined, data: /without ground truth: agreement with what nanodet-g-city10/ });
-    t.match(night, { copy: /^infra-red, by scripts\/model import$/ });
-    t.ok((plain?.apAtIou50 ?? 0) >= 0.8, `AP ${plain?.apAtIou50} in agreement with the detector of models/`);
-    const { person } = card.thresholds.groups;
-    t.match(person, { reason: /^Not measured: taken over/ }, 'agreement sets no threshold');
+  const nowhere = { VIGIE_DATA: join(dir, 'nowhere') };
+  const { code, out: printed, err } = await importedWith(nowhere, ...args, '1,1,1', ...rest);
+  t.equal(code, 3, 'written in part');
+  t.match(err, /^model: gate on accuracy: U8S8 loses [^\n]+\n$/, err);
+  t.match(err, /S8S8 loses 0\.\d+ of the float model's AP 0\.\d+ on infra-red copies, more than 0\.08/);
+  t.match(
+    err,
+    /Written: fragile-256x160-float\.onnx, which passed; refused: fragile\.onnx and fragile-s8s8\.onnx/,
+  );
+  const float = 'fragile-256x160-float';
+  t.match(printed, new RegExp(`^[0-9a-f]{64} {2}\\S+/${float}\\.onnx\n$`), 'only the written file');
+  const files = ['fragile-256x160-calibration', `${float}.json`, `${float}.onnx`];
+  t.strictSame(readdirSync(out).sort(), files, 'forms of an earlier import would pass for those of this one');
+  const card = await readCard(out, float);
+  t.match(card, { accuracyNote: /^A sample of 159 frames/, weights: { licence: 'Apache-2.0' } });
+  const [plain, night] = card.accuracy as AccuracyRow[];
+  t.match(plain, { copy: undefined, data: /without ground truth: agreement with what nanodet-g-city10/ });
+  t.match(night, { copy: /^infra-red, by scripts\/model import$/ });
+  t.ok((plain?.apAtIou50 ?? 0) >= 0.8, `AP ${plain?.apAtIou50} in agreement with the detector of models/`);
+  const { person } = card.thresholds.groups;
+  t.match(person, { reason: /^Not measured: taken over/ }, 'agreement sets no threshold');
 
-    // The normalisation of its training, which the export already contains.
-    const normalisedTwice = await importedWith(nowhere, ...args, '57.4,57.1,58.4', ...rest);
-    t.match(normalisedTwice, { code: 1, out: '' });
-    t.match(
-      normalisedTwice.err,
-      /the float model reaches AP 0\.\d+ on people, less than 0\.6: --kind, --colour, --mean/,
-    );
-  },
-);
+  // The normalisation of its training, which the export already contains.
+  const normalisedTwice = await importedWith(nowhere, ...args, '57.4,57.1,58.4', ...rest);
+  t.match(normalisedTwice, { code: 1, out: '' });
+  t.match(
+    normalisedTwice.err,
+    /the float model reaches AP 0\.\d+ on people, less than 0\.6: --kind, --colour, --mean/,
+  );
+});
 
 t.test('the gate weighs each form on each view', options, async (t) => {
   const script = [
