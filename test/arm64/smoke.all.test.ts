@@ -27,11 +27,7 @@ interface Alert {
 const skip = Container.unavailable('arm64');
 void t.test('the arm64 package raises the alerts of this machine', { skip }, async (t) => {
   const dir = scratch(t);
-  const [clip, config, out] = ['clip.avi', 'box.yaml', 'out'].map((name) => join(dir, name)) as [
-    string,
-    string,
-    string,
-  ];
+  const clip = join(dir, 'clip.avi');
   const everyFifth = "select='lt(mod(n,5),1)',setpts=N/(2*TB)";
   const ffmpeg = [
     '-v',
@@ -46,7 +42,15 @@ void t.test('the arm64 package raises the alerts of this machine', { skip }, asy
     String(FRAMES),
   ];
   execFileSync('ffmpeg', [...ffmpeg, '-c:v', 'mjpeg', '-q:v', '3', clip], { stdio: 'pipe' });
-  const words = ['replay', clip, '--config', config, '--out', out];
+  writeFileSync(join(dir, 'box.yaml'), CONFIG);
+  const wordsIn = (folder: string): string[] => [
+    'replay',
+    join(folder, 'clip.avi'),
+    '--config',
+    join(folder, 'box.yaml'),
+    '--out',
+    join(folder, 'out'),
+  ];
   const alertsOf = (events: string): object[] =>
     events
       .trim()
@@ -62,15 +66,16 @@ void t.test('the arm64 package raises the alerts of this machine', { skip }, asy
   const container = new Container(t, 'arm64');
   unpack(container, buildPackage('arm64'));
   t.equal(container.run('uname', '-m').out.trim(), 'aarch64', 'on another machine than this (control)');
-  container.write(clip, readFileSync(clip));
-  container.write(config, CONFIG);
+  // Not in /tmp, which is the container's own.
+  const inside = '/root';
+  container.write(join(inside, 'clip.avi'), readFileSync(clip));
+  container.write(join(inside, 'box.yaml'), CONFIG);
   // Only the box's package is unpacked: the root package, which is not, brings /usr/bin/vigie.
-  const emulated = container.run('/usr/lib/vigie/current/dist/agent/cli/main.js', ...words);
+  const emulated = container.run('/usr/lib/vigie/current/dist/agent/cli/main.js', ...wordsIn(inside));
   t.equal(emulated.status, 0, emulated.status === 0 ? 'a clip is replayed' : emulated.err.slice(-2000));
 
-  writeFileSync(config, CONFIG);
-  execFileSync(process.execPath, [VIGIE, ...words], { stdio: 'pipe' });
-  const expected = alertsOf(readFileSync(join(out, 'events.jsonl'), 'utf8'));
+  execFileSync(process.execPath, [VIGIE, ...wordsIn(dir)], { stdio: 'pipe' });
+  const expected = alertsOf(readFileSync(join(dir, 'out/events.jsonl'), 'utf8'));
   t.match(expected[0], { type: 'vigie.line-crossing.v1', still: true }, 'an alert (control)');
-  t.strictSame(alertsOf(container.read(join(out, 'events.jsonl'))), expected);
+  t.strictSame(alertsOf(container.read(join(inside, 'out/events.jsonl'))), expected);
 });
