@@ -13,10 +13,11 @@ import {
 } from '../../agent/contract/track-log.ts';
 import { envelopeOpener, keyIdOf, publicKeyOf } from '../../agent/orders/dsse.ts';
 import { makeSigner } from '../lib/commands.ts';
+import { deskOf, writeKey } from '../lib/desk.ts';
 import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 import { scratch } from '../lib/paths.ts';
 import { roomProgram, start } from '../lib/program.ts';
-import { makeRoom, pairOf, SITE } from '../lib/room.ts';
+import { makeRoom, SITE } from '../lib/room.ts';
 import { unlessAll } from '../lib/run.ts';
 import { STILL, track, trackBox, VIEW } from '../lib/track-box.ts';
 import { WarmProgram } from '../lib/warm-program.ts';
@@ -28,20 +29,11 @@ const NIGHT = ['--from', '2026-11-24T02:00', '--to', '2026-11-24T05:00'];
 /** A room with a stand-in for a box, for all tests of this file in their order. */
 async function makeSetup(t: Test) {
   const room = await makeRoom(t);
-  const dir = scratch(t);
   const [signer, second] = [makeSigner('judge-desk', ['tracks']), makeSigner('prosecutor', ['tracks'])];
-  for (const [name, { privateKey }] of [
-    ['desk', signer],
-    ['second', second],
-  ] as const) {
-    const pem = privateKey.export({ type: 'pkcs8', format: 'pem' });
-    writeFileSync(join(dir, `${name}.pem`), pem, { mode: 0o600 });
-  }
-  const { cert, key } = await pairOf(room, 'room');
-  const mqtt = { url: room.broker.programsUrl, ca: room.authority.ca, cert, key };
-  writeFileSync(join(dir, 'room.yaml'), JSON.stringify({ site: SITE, timeZone: 'Europe/Paris', mqtt }));
+  const { dir, args } = await deskOf(t, room, signer, { timeZone: 'Europe/Paris' });
+  writeKey(join(dir, 'second.pem'), second);
   const basic = [
-    ...['--room', join(dir, 'room.yaml'), '--sign', join(dir, 'desk.pem'), '--box', BOX],
+    ...[...args, '--box', BOX],
     ...['--case', '2026/1234', '--reason', 'theft', '--timeout', '20'],
   ];
   const run = (...args: string[]) => program.run(args);
@@ -352,8 +344,7 @@ void t.test('the help of each command has examples', { skip: unlessAll }, async 
 
 void t.test('a usage error is one line and exit code 2', { skip: unlessAll }, async (t) => {
   const dir = scratch(t);
-  const { privateKey } = makeSigner();
-  writeFileSync(join(dir, 'desk.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+  writeKey(join(dir, 'desk.pem'), makeSigner());
   const basic = [
     ...['--room', 'mqtts://localhost:1', '--site', SITE, '--sign', join(dir, 'desk.pem')],
     ...['--box', BOX, '--case', '1', '--reason', 'r', '--time-zone', 'Europe/Paris'],

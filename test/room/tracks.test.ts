@@ -3,8 +3,7 @@
  *
  * A stand-in for a box answers by the contract.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import t, { type Test } from 'tap';
@@ -15,17 +14,15 @@ import { ROUTES } from '../../scripts/programs/room/contract/api.ts';
 import { TrackAnswer } from '../../scripts/programs/room/contract/tracks.ts';
 import type { Sql } from '../../scripts/programs/room/database/sql.ts';
 import { signedApproval } from '../../scripts/programs/room/questions/tracks/approval.ts';
-import { bundled } from '../lib/bundled.ts';
 import { makeSigner } from '../lib/commands.ts';
 import { ask, enter, from, fullConsole } from '../lib/console.ts';
 import { addIncident, addStill, putCamera } from '../lib/console-rows.ts';
 import { DATABASES, onEachDatabase, type TestDatabase } from '../lib/databases.ts';
-import { ROOT, scratch } from '../lib/paths.ts';
-import { start } from '../lib/program.ts';
-import { makeRoom, pairOf, SITE, waitUntil } from '../lib/room.ts';
+import { DeskSigner, deskOf } from '../lib/desk.ts';
+import { ROOT } from '../lib/paths.ts';
+import { makeRoom, SITE, waitUntil } from '../lib/room.ts';
 import { STILL, track, trackBox, VIEW } from '../lib/track-box.ts';
 
-const MAIN = bundled('scripts/programs/room/signer');
 const BOX = 'alpha';
 const QUESTION: TrackQuestion = {
   from: '2026-11-24T01:00:00.000Z',
@@ -53,24 +50,9 @@ const REASON = { box: BOX, case: '2026/1234', reason: 'theft from a van' };
 
 async function makeSetup(t: Test, database: TestDatabase, timeoutS = 20) {
   const room = await makeRoom(t);
-  const dir = scratch(t);
   const roomSigner = makeSigner('room', ['tracks']);
-  writeFileSync(join(dir, 'desk.pem'), roomSigner.privateKey.export({ type: 'pkcs8', format: 'pem' }), {
-    mode: 0o600,
-  });
-  const { cert, key } = await pairOf(room, 'room');
-  const mqtt = { url: room.broker.programsUrl, ca: room.authority.ca, cert, key };
-  writeFileSync(join(dir, 'room.yaml'), JSON.stringify({ site: SITE, mqtt }));
-  const socket = join(dir, 'signer.sock');
-  const signer = start(t, process.execPath, [
-    ...[MAIN, '--room', join(dir, 'room.yaml'), '--sign', join(dir, 'desk.pem')],
-    ...['--socket', socket, '--sealed', dir, '--timeout', `${timeoutS}`],
-  ]);
-  await waitUntil(
-    t,
-    'the signer listens',
-    () => signer.out.includes('Signer for') || signer.code !== undefined,
-  );
+  const desk = new DeskSigner(t, await deskOf(t, room, roomSigner), timeoutS);
+  const signer = await desk.ready();
   const box = await trackBox(t, room, BOX, publicKeyOf(roomSigner.config.publicKey));
   const db = await database.prepared();
   await putCamera(db, BOX, Date.now(), { site: SITE });
@@ -82,7 +64,7 @@ async function makeSetup(t: Test, database: TestDatabase, timeoutS = 20) {
     name: `${role}-${n}`,
     role,
   }));
-  const { url, clock } = await fullConsole(t, db, { signer: socket, video, accounts });
+  const { url, clock } = await fullConsole(t, db, { signer: desk.socket, video, accounts });
   const calls = async (name: string) => {
     const cookie = await enter(url, name);
     return {
@@ -97,7 +79,7 @@ async function makeSetup(t: Test, database: TestDatabase, timeoutS = 20) {
     await calls('supervisor-2'),
     await calls('auditor-3'),
   ];
-  return { desk: roomSigner, box, db, clock, socket, signer, calls, anna, bert, sue, olga };
+  return { roomSigner, desk, box, db, clock, signer, calls, anna, bert, sue, olga };
 }
 
 const entriesOf = async (db: Sql, ...actions: string[]) => {
@@ -235,16 +217,11 @@ onEachDatabase(
 void t.test(
   'a forbidden question is refused in one line, a box’s refusal is reported, and 2,000 tracks are the most',
   async (t) => {
-    const {
-      desk: roomSigner,
-      db,
-      box,
-      socket,
-      signer,
-      anna,
-      sue,
-      olga,
-    } = await makeSetup(t, await DATABASES.sqlite(t), 2);
+    const { roomSigner, desk, db, box, signer, anna, sue, olga } = await makeSetup(
+      t,
+      await DATABASES.sqlite(t),
+      2,
+    );
     const post = (change: object, more: object = {}) =>
       anna.post('/api/tracks', { ...REASON, question: { ...QUESTION, ...change }, ...more });
     t.match(await olga.post('/api/tracks', { ...REASON, question: QUESTION }), { status: 403 });
@@ -334,14 +311,7 @@ void t.test(
     t.match((await entriesOf(db, 'ask-tracks')).at(-1), { more: { matches: 2300, trackCount: 2000 } });
     t.equal((await sue.get(`/api/tracks/${many.id}/tracks.csv`)).text.split('\r\n').length, 2002);
 
-    const ofSigner = (path: string, body: object): Promise<string> =>
-      new Promise((resolve, reject) => {
-        const asking = request({ socketPath: socket, method: 'POST', path }, (response) => {
-          let text = `${response.statusCode} `;
-          response.on('data', (chunk: Buffer) => (text += chunk.toString())).on('end', () => resolve(text));
-        });
-        asking.on('error', reject).end(JSON.stringify(body));
-      });
+    const ofSigner = (path: string, body: object) => desk.ask(path, JSON.stringify(body));
     const valid = { account: 'anna', request: { ...REASON, question: QUESTION } };
     t.match(await ofSigner('/track', valid), /^404 .*only POST \/search, \/sealed, \/tracks, \/track-still/);
     t.match(
