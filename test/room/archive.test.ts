@@ -12,6 +12,7 @@ import type { VigieEvent } from '../../agent/contract/event.ts';
 import { VerdictDelivery } from '../../scripts/programs/room/archive/verdicts.ts';
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
 import { WatchedLease } from '../../scripts/programs/room/database/watched-lease.ts';
+import { addIncident, addVerdict, countOf, putCamera, recordsOf } from '../lib/console-rows.ts';
 import { DATABASES, onEachDatabase, type Row } from '../lib/databases.ts';
 import { enrolled, revoked, writeBoxes } from '../lib/enrolled-boxes.ts';
 import { eventText, eventWithStill } from '../lib/events.ts';
@@ -20,7 +21,6 @@ import { openedOutbox, rowsOf } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { BOX, clientOf, deliver, makeRoom, type Room, SITE, waitUntil } from '../lib/room.ts';
 import { ROOM_PROGRAM, RoomProgram } from '../lib/room-program.ts';
-import { addIncident, addVerdict, countOf, recordsOf, setCamera } from '../lib/room-rows.ts';
 import { unlessAll } from '../lib/run.ts';
 import { StreetBox } from '../lib/street-boxes.ts';
 import { type Output, WarmProgram } from '../lib/warm-program.ts';
@@ -294,12 +294,12 @@ onEachDatabase('verdicts reach the box once', async (t, database) => {
   const db = await database.prepared(NOW);
   const room = await makeRoom(t);
   const archive = await clientOf(t, room, 'room');
-  const incident = await addIncident(db, PLACE, 'ep-1', NOW);
+  const incident = await addIncident(db, NOW, { ...PLACE, episode: 'ep-1' });
   await addVerdict(db, PLACE, 'ep-1', 'confirmed', NOW);
   await addVerdict(db, PLACE, 'ep-2', 'unclear', NOW + 1);
   await addVerdict(db, PLACE, 'ep-1', 'false-alarm', NOW + 2);
   await addVerdict(db, { site: SITE, box: 'unknown' }, 'ep-9', 'confirmed', NOW);
-  await setCamera(db, PLACE, 'offline', 1, NOW);
+  await putCamera(db, BOX, NOW, { site: SITE, state: 'offline' });
 
   const lease = leaseOf(db, 'one');
   await lease.take(undefined);
@@ -310,13 +310,13 @@ onEachDatabase('verdicts reach the box once', async (t, database) => {
   await waitUntil(t, 'looked at', () => due === 4);
   t.equal(verdicts.counters.unheard, 0, 'an offline box is not called');
 
-  await setCamera(db, PLACE, 'online', 2, NOW);
+  await putCamera(db, BOX, NOW, { site: SITE, state: 'online' });
   await waitUntil(t, 'the broker reports no subscriber', () => verdicts.counters.unheard > 0);
   t.equal(await countOf(db, 'verdict_due'), 4, 'it stays due');
   t.same(await recordsOf(db, 'verdict-delivered'), [], 'and is not audited as sent');
 
   const { verdicts: receivedVerdicts } = await boxOf(t, room);
-  await setCamera(db, PLACE, 'online', 3, NOW);
+  await putCamera(db, BOX, NOW, { site: SITE, state: 'online' });
   await waitUntil(t, 'told', () => due === 1);
   // The broker has acknowledged to the archive; it delivers to the box in its own time.
   await waitUntil(t, 'heard', () => receivedVerdicts.length >= 3);
@@ -356,7 +356,7 @@ onEachDatabase('two archives send each verdict once, despite a broker outage', a
   const db = await database.prepared(NOW);
   const room = await makeRoom(t);
   const { verdicts: receivedVerdicts } = await boxOf(t, room);
-  await setCamera(db, PLACE, 'online', 1, NOW);
+  await putCamera(db, BOX, NOW, { site: SITE, state: 'online' });
   const other = await database.prepared(NOW);
   await leaseOf(db, 'killed').take(undefined);
   const leases = { one: leaseOf(db, 'one'), two: leaseOf(other, 'two') };
@@ -395,7 +395,7 @@ onEachDatabase('two archives send each verdict once, despite a broker outage', a
 void t.test('a verdict that the broker refuses stays due', async (t) => {
   const db = await (await DATABASES.sqlite(t)).prepared(NOW);
   const room = await makeRoom(t);
-  await setCamera(db, PLACE, 'online', 1, NOW);
+  await putCamera(db, BOX, NOW, { site: SITE, state: 'online' });
   await addVerdict(db, PLACE, 'ep-1', 'confirmed', NOW);
   const client = await mqtt.connectAsync(room.broker.url, {
     protocolVersion: 5,

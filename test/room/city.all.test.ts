@@ -14,10 +14,10 @@ import { boxOf, CITY, fillCity, SMALL_CITY, siteOf } from '../lib/city.ts';
 import { CityStoring } from '../lib/city-storing.ts';
 import { roomDatabase } from '../lib/console.ts';
 import { callOf } from '../lib/console-room.ts';
+import { countOf, DAY_MS } from '../lib/console-rows.ts';
 import { DATABASES, TIME_ZONE } from '../lib/databases.ts';
 import { waitUntil } from '../lib/room.ts';
 import { handlersOf } from '../lib/room-acts.ts';
-import { countOf, DAY_MS } from '../lib/room-rows.ts';
 import { FULL } from '../lib/run.ts';
 import { slowness } from '../lib/slowness.ts';
 

@@ -20,9 +20,15 @@ import { dayHourOf } from '../../scripts/programs/room/database/day-hour.ts';
 import { DatabaseUnavailable, iso, type Sql, type Value } from '../../scripts/programs/room/database/sql.ts';
 import { ask, enter, fullConsole, roomDatabase, TIME_ZONE } from '../lib/console.ts';
 import { callOf, refusalOf } from '../lib/console-room.ts';
-import { addIncident, addIncidents, type Columns, insert, putCamera } from '../lib/console-rows.ts';
+import {
+  addIncident,
+  addIncidents,
+  addManyIncidents,
+  type Columns,
+  insert,
+  putCamera,
+} from '../lib/console-rows.ts';
 import { DATABASES, onEachDatabase, type TestDatabase } from '../lib/databases.ts';
-import { addManyIncidents } from '../lib/room-rows.ts';
 import { FULL, unlessAll } from '../lib/run.ts';
 import { slowness } from '../lib/slowness.ts';
 

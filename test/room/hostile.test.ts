@@ -25,14 +25,13 @@ import { IncidentDetail } from '../../scripts/programs/room/contract/incident.ts
 import { DatabaseUnavailable, iso } from '../../scripts/programs/room/database/sql.ts';
 import { ask, enter, from, readStream, roomDatabase, startConsole, TIME_ZONE } from '../lib/console.ts';
 import { callOf, refusalOf } from '../lib/console-room.ts';
-import { addIncident, putCamera } from '../lib/console-rows.ts';
+import { addIncident, putCamera, recordsOf } from '../lib/console-rows.ts';
 import { DATABASES, onEachDatabase } from '../lib/databases.ts';
 import { eventText } from '../lib/events.ts';
 import { BOX, clientOf, makeRoom, pairOf, type Room, SITE, waitUntil } from '../lib/room.ts';
 import { handlersOf } from '../lib/room-acts.ts';
 import { packet, statusArrival } from '../lib/room-alerts.ts';
 import { RoomProgram } from '../lib/room-program.ts';
-import { recordsOf } from '../lib/room-rows.ts';
 import { unlessFull } from '../lib/run.ts';
 
 const NOW = Date.parse('2026-11-27T12:00:00.000Z');

@@ -10,20 +10,19 @@ import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
 import { Authorisations } from '../../scripts/programs/room/retention/orders.ts';
 import { Purge, type PurgeOptions } from '../../scripts/programs/room/retention/purge.ts';
 import { AUTHORITY, MAYOR, PREFECT, signedAuthorisation, testKey } from '../lib/authority.ts';
-import { insert } from '../lib/console-rows.ts';
-import { DATABASES, onEachDatabase } from '../lib/databases.ts';
-import { scratch } from '../lib/paths.ts';
-import { waitUntil } from '../lib/room.ts';
 import {
   addEvent,
   addIncident,
-  addNote,
-  addSnapshot,
+  addStill,
   addVerdict,
   countOf,
   DAY_MS,
+  insert,
   recordsOf,
-} from '../lib/room-rows.ts';
+} from '../lib/console-rows.ts';
+import { DATABASES, onEachDatabase } from '../lib/databases.ts';
+import { scratch } from '../lib/paths.ts';
+import { waitUntil } from '../lib/room.ts';
 import { unlessAll } from '../lib/run.ts';
 
 const NOW = Date.parse('2026-11-27T12:00:00.000Z');
@@ -174,12 +173,13 @@ onEachDatabase('expired rows are deleted', async (t, { prepared }) => {
   await addEvent(db, A, 'a-ahead', NOW - 29.5 * DAY_MS, NOW - 30.1 * DAY_MS);
   await addEvent(db, B, 'b-kept', NOW - 45 * DAY_MS);
   await addEvent(db, B, 'b-old', NOW - 60 * DAY_MS - 1);
-  await addSnapshot(db, A, 'a-edge', NOW - 7 * DAY_MS);
-  await addSnapshot(db, A, 'a-old', NOW - 7 * DAY_MS - 1);
-  await addSnapshot(db, B, 'b-old', NOW - 3 * DAY_MS - 1);
-  const expired = await addIncident(db, A, 'ep-old', NOW - 30 * DAY_MS - 1);
-  const retained = await addIncident(db, A, 'ep-edge', NOW - 30 * DAY_MS);
-  for (const no of [expired, expired, retained]) await addNote(db, no, NOW - DAY_MS);
+  await addStill(db, { name: 'a-edge' }, Buffer.from('jpeg'), NOW - 7 * DAY_MS, A);
+  await addStill(db, { name: 'a-old' }, Buffer.from('jpeg'), NOW - 7 * DAY_MS - 1, A);
+  await addStill(db, { name: 'b-old' }, Buffer.from('jpeg'), NOW - 3 * DAY_MS - 1, B);
+  const expired = await addIncident(db, NOW - 30 * DAY_MS - 1, { ...A, episode: 'ep-old' });
+  const retained = await addIncident(db, NOW - 30 * DAY_MS, { ...A, episode: 'ep-edge' });
+  for (const no of [expired, expired, retained])
+    await insert(db, 'note', { incident: no, at: iso(NOW - DAY_MS), account: 'ada', text: 'seen' });
   await addVerdict(db, A, 'ep-old', 'confirmed', NOW - 31 * DAY_MS);
   await addVerdict(db, A, 'ep-edge', 'confirmed', NOW - DAY_MS);
   for (const [key, ms] of [
@@ -303,7 +303,7 @@ void t.test(
     put(folder, 'a', { events: 90, snapshots: 10, untilMs: NOW - 1 });
     const lastOfAugust = Date.parse('2026-08-31T23:59:59.999Z');
     for (const at of [lastOfAugust - 9 * DAY_MS, lastOfAugust]) await addEvent(db, A, `a-${at}`, at);
-    await addSnapshot(db, A, 'a-1', lastOfAugust);
+    await addStill(db, { name: 'a-1' }, Buffer.from('jpeg'), lastOfAugust, A);
     await addEvent(db, B, 'long ago', Date.parse('2019-01-01T00:00:00.000Z'));
 
     // 90 days after the end of August have passed with 29 November.

@@ -10,12 +10,11 @@ import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
 import { closeWindows } from '../../scripts/programs/room/database/undo-window.ts';
 import { TIME_ZONE } from '../lib/console.ts';
 import { callOf, refusalOf } from '../lib/console-room.ts';
-import { addIncident, changeIncident, putCamera } from '../lib/console-rows.ts';
+import { addIncident, changeIncident, countOf, putCamera } from '../lib/console-rows.ts';
 import { onEachDatabase, type TestDatabase } from '../lib/databases.ts';
 import { waitUntil } from '../lib/room.ts';
 import { handlersOf, incidentIn, type Person, personIn, stateOf } from '../lib/room-acts.ts';
 import { MortalDatabase, settled, startOutlets } from '../lib/room-outlets.ts';
-import { countOf } from '../lib/room-rows.ts';
 import { hook, type Receiver, receiverFor } from '../lib/webhook-receiver.ts';
 
 const NOW = Date.parse('2026-11-27T12:00:00.000Z');
