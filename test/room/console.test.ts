@@ -1,6 +1,8 @@
 /** Tests the control room's console on both databases: access, roles, and what its screens receive. */
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import http from 'node:http';
 import { join } from 'node:path';
 import t from 'tap';
 import { verifyChain } from '../../scripts/programs/room/console/audit.ts';
@@ -210,13 +212,20 @@ t.test('foreign origins and host names are refused, and answers are safe for a b
   t.equal((await claim({ ...from(url), 'sec-fetch-site': 'same-site' })).status, 403);
   t.equal((await claim({ ...from(url), origin: 'null' })).status, 403);
   t.equal((await claim({ ...from(url), host: 'evil.example' })).status, 421, 'DNS rebinding');
-  const still = { cookie, 'sec-fetch-site': 'same-site' };
-  t.equal(
-    (await ask(`${url}/api/incidents/1/stills/snapshot`, { headers: still })).status,
-    403,
-    'as an image elsewhere',
-  );
-  const port = new URL(url).port;
+  const headers = { cookie, 'sec-fetch-site': 'same-site' };
+  const { port } = new URL(url);
+  const paths = [
+    '/api/queue',
+    '/%61pi/queue',
+    '/api/%71ueue',
+    '/%61pi/incidents/1/stills/snapshot',
+    `${url}/api/queue`,
+  ];
+  for (const path of paths) {
+    const request = http.request({ host: '127.0.0.1', port, path, headers, agent: false }).end();
+    const [{ statusCode }] = (await once(request, 'response')) as [http.IncomingMessage];
+    t.equal(statusCode, 403, `${path} elsewhere, as an image`);
+  }
   t.equal((await ask(`${url}/api/queue`, { headers: { cookie, host: `localhost:${port}` } })).status, 200);
 
   const answer = await ask(`${url}/api/queue`, { headers: { cookie } });

@@ -3,8 +3,6 @@
  */
 
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
@@ -121,28 +119,6 @@ void t.test('a full database is reported as unavailable, and smaller writes go o
   t.ok(failure instanceof DatabaseUnavailable, 'reported as an unavailable database, to be retried');
   const claimed = await claim(db, callOf<'claim'>('anna', NOW, { params: { no } }), TIME_ZONE);
   t.equal(claimed.claimedBy, 'anna', 'smaller writes still succeed');
-});
-
-void t.test('another site in an operator’s browser gets no answer', async (t) => {
-  const { address } = await DATABASES.sqlite(t);
-  const db = await roomDatabase(t, address);
-  const handlers = handlersOf(db);
-  const { url } = await startConsole(t, db, { handlers });
-  const headers = { cookie: await enter(url, 'operator'), 'sec-fetch-site': 'same-site' };
-  for (const path of ['/api/queue', '/%61pi/queue', '/api/%71ueue', '/%61pi/incidents/1/stills/snapshot']) {
-    t.equal((await ask(url + path, { headers })).status, 403, `${path} is not answered`);
-  }
-  const { port } = new URL(url);
-  const absoluteRequest = http.request({
-    host: '127.0.0.1',
-    port,
-    path: `${url}/api/queue`,
-    headers,
-    agent: false,
-  });
-  absoluteRequest.end();
-  const [{ statusCode }] = (await once(absoluteRequest, 'response')) as [http.IncomingMessage];
-  t.equal(statusCode, 403, 'nor where the whole address is the path');
 });
 
 void t.test('a camera that falls silent while a screen reconnects is reported', async (t) => {

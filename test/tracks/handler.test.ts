@@ -389,18 +389,6 @@ t.test(
   },
 );
 
-t.test('no person is stored under the grade of vehicles, whatever is asked later', async (t) => {
-  const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
-  box.live(12, [
-    movingObject(5, [0.1, 0.5], [0.9, 0.5], [1, 9], { label: 'person' }),
-    movingObject(6, [0.1, 0.6], [0.9, 0.6], [1, 9], { label: 'bicycle' }),
-  ]);
-  box.grant = { ...GRANT, grade: 'persons', magistrate: 'Mme Test' };
-  box.rule();
-  t.equal((await box.ask({ classes: ['car'], answer: 'count' })).matches, 0);
-  t.equal(box.status.report.rows, 0);
-});
-
 t.test(
   'a still is redacted, on record before it is made, and refused once the box is suspended',
   async (t) => {
