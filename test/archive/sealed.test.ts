@@ -12,13 +12,13 @@ import { SEALED_BYTES_MAX, UnsealResult } from '../../agent/contract/sealed-evid
 import { makeAgent, noStreet, streetConfig } from '../lib/agent.ts';
 import { authorised } from '../lib/authority.ts';
 import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
-import { deskOf } from '../lib/desk.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { roomProgram, start } from '../lib/program.ts';
 import { BOX, makeRoom, SITE, waitUntil } from '../lib/room.ts';
 import { openInbox } from '../lib/room-inbox.ts';
 import { unlessAll } from '../lib/run.ts';
 import { ageUnavailable, makeAuthority, openSealed, sealed, stillOf } from '../lib/sealing.ts';
+import { deskOf } from '../lib/signer-desk.ts';
 import { rectangle } from '../lib/street.ts';
 import { WriteTrace } from '../lib/write-trace.ts';
 

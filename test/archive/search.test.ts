@@ -11,7 +11,6 @@ import { SearchRecord } from '../../agent/contract/search.ts';
 import { makeAgent, streetConfig } from '../lib/agent.ts';
 import { makeSigner } from '../lib/commands.ts';
 import { counterValue } from '../lib/counters.ts';
-import { deskOf } from '../lib/desk.ts';
 import { entry, eventAt, history } from '../lib/history.ts';
 import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 import { MODEL_DIR } from '../lib/paths.ts';
@@ -19,6 +18,7 @@ import { roomProgram, start } from '../lib/program.ts';
 import { clientOf, makeRoom, pairOf, type Room, SITE, waitUntil } from '../lib/room.ts';
 import { unlessAll } from '../lib/run.ts';
 import { SearchableBox } from '../lib/searchable-box.ts';
+import { deskOf } from '../lib/signer-desk.ts';
 import { type Output, WarmProgram } from '../lib/warm-program.ts';
 
 const HOUR_MS = 3_600_000;

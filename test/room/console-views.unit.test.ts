@@ -1,5 +1,5 @@
 /**
- * Unit tests of the views: the city map and its viewport, and tracks: figures, playback, list and drawing.
+ * Unit tests of the views: the city map, its viewport, and figures, playback, list and drawing of tracks.
  */
 
 import fc from 'fast-check';

@@ -197,8 +197,13 @@ void t.test('an export of incidents as Parquet keeps its types', async (t) => {
   const at = '2026-05-04T10:00:00.123Z';
   const times = { startedAt: at, received: at, dispatchedAt: at, patrolAnswerAt: at, arrivedAt: at };
   const one = incidentOf(2 ** 40, {
-    ...{ rev: 7, cause: { seconds: 60.5, text: '=déposé' }, state: 'dispatched' },
-    ...{ dispatchedBy: 'ada', patrol: 'Patrol north', patrolAnswer: 'arrived', ...times },
+    ...times,
+    rev: 7,
+    cause: { seconds: 60.5, text: '=déposé' },
+    state: 'dispatched',
+    dispatchedBy: 'ada',
+    patrol: 'Patrol north',
+    patrolAnswer: 'arrived',
   });
   const all = [one, { ...one, no: 1, endedAt: at, verdict: 'confirmed' as const, reopens: 5 }];
   const bytes = await incidentsParquet(each(all));

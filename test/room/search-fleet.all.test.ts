@@ -7,13 +7,13 @@ import { EventArchive } from '../../agent/archive/archive.ts';
 import { systemClock } from '../../agent/base/clock.ts';
 import type { VigieEvent } from '../../agent/contract/event.ts';
 import { makeSigner } from '../lib/commands.ts';
-import { deskOf } from '../lib/desk.ts';
 import { entry, history } from '../lib/history.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { roomProgram, start } from '../lib/program.ts';
 import { makeRoom, pairOf, type Room, SITE, waitUntil } from '../lib/room.ts';
 import { FULL } from '../lib/run.ts';
 import type { SearchableBoxOptions } from '../lib/searchable-box.ts';
+import { deskOf } from '../lib/signer-desk.ts';
 
 const BOXES = FULL ? 1500 : 100;
 /** Events per box and day; 11 GB of archives with 1,500 boxes. */

@@ -18,12 +18,12 @@ import type { Sql } from '../../scripts/programs/room/database/sql.ts';
 import { makeSigner, type Signer } from '../lib/commands.ts';
 import { addEvent, addIncident as addRow } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
-import { DeskSigner, deskOf } from '../lib/desk.ts';
 import { entry, eventAt } from '../lib/history.ts';
 import { makeRoom, type Room, SITE, waitUntil } from '../lib/room.ts';
 import { ALL, unlessAll } from '../lib/run.ts';
 import { sealed, stillOf } from '../lib/sealing.ts';
 import { SearchableBox } from '../lib/searchable-box.ts';
+import { DeskSigner, deskOf } from '../lib/signer-desk.ts';
 
 const HOUR_MS = 3_600_000;
 const REASON = { case: '2026/1234', reason: 'theft of a bicycle' };

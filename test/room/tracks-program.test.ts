@@ -13,12 +13,12 @@ import {
 } from '../../agent/contract/track-log.ts';
 import { envelopeOpener, keyIdOf, publicKeyOf } from '../../agent/orders/dsse.ts';
 import { makeSigner } from '../lib/commands.ts';
-import { deskOf, writeKey } from '../lib/desk.ts';
 import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 import { scratch } from '../lib/paths.ts';
 import { roomProgram, start } from '../lib/program.ts';
 import { makeRoom, SITE } from '../lib/room.ts';
 import { unlessAll } from '../lib/run.ts';
+import { deskOf, writeKey } from '../lib/signer-desk.ts';
 import { STILL, track, trackBox, VIEW } from '../lib/track-box.ts';
 import { WarmProgram } from '../lib/warm-program.ts';
 

@@ -18,9 +18,9 @@ import { makeSigner } from '../lib/commands.ts';
 import { ask, enter, from, fullConsole } from '../lib/console.ts';
 import { addIncident, addStill, putCamera } from '../lib/console-rows.ts';
 import { DATABASES, onEachDatabase, type TestDatabase } from '../lib/databases.ts';
-import { DeskSigner, deskOf } from '../lib/desk.ts';
 import { ROOT } from '../lib/paths.ts';
 import { makeRoom, SITE, waitUntil } from '../lib/room.ts';
+import { DeskSigner, deskOf } from '../lib/signer-desk.ts';
 import { STILL, track, trackBox, VIEW } from '../lib/track-box.ts';
 
 const BOX = 'alpha';
@@ -305,11 +305,11 @@ void t.test(
     box.tracks = Array.from({ length: 2300 }, (_, n) => track(n, new Date(firstMs + n * 1000).toISOString()));
     box.pageTracks = 190;
     const pagesBefore = box.requests.length;
-    const many = (await sue.post('/api/tracks', { ...REASON, question: QUESTION })).json as TrackAnswer;
-    t.match({ ...many, tracks: many.tracks.length }, { matches: 2300, tracks: 2000, more: 300 });
+    const answer = (await sue.post('/api/tracks', { ...REASON, question: QUESTION })).json as TrackAnswer;
+    t.match({ ...answer, tracks: answer.tracks.length }, { matches: 2300, tracks: 2000, more: 300 });
     t.equal(box.requests.length - pagesBefore, 11, 'no further page is asked for');
     t.match((await entriesOf(db, 'ask-tracks')).at(-1), { more: { matches: 2300, trackCount: 2000 } });
-    t.equal((await sue.get(`/api/tracks/${many.id}/tracks.csv`)).text.split('\r\n').length, 2002);
+    t.equal((await sue.get(`/api/tracks/${answer.id}/tracks.csv`)).text.split('\r\n').length, 2002);
 
     const ofSigner = (path: string, body: object) => desk.ask(path, JSON.stringify(body));
     const valid = { account: 'anna', request: { ...REASON, question: QUESTION } };

@@ -19,14 +19,14 @@ export function writeKey(file: string, { privateKey }: Signer): void {
   writeFileSync(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
 }
 
-/** Writes the files of a desk that connects to the room's broker; `more` adds settings. */
-export async function deskOf(t: Test, room: Room, signer: Signer, more: object = {}): Promise<Desk> {
+/** Writes the files of a desk that connects to the room's broker; `change` adds settings. */
+export async function deskOf(t: Test, room: Room, signer: Signer, change: object = {}): Promise<Desk> {
   const dir = scratch(t);
   const [settings, key] = [join(dir, 'room.yaml'), join(dir, 'desk.pem')];
   writeKey(key, signer);
   const pair = await pairOf(room, 'room');
   const mqtt = { url: pair.url, ca: room.authority.ca, cert: pair.cert, key: pair.key };
-  writeFileSync(settings, JSON.stringify({ site: SITE, mqtt, ...more }));
+  writeFileSync(settings, JSON.stringify({ site: SITE, mqtt, ...change }));
   return { dir, args: ['--room', settings, '--sign', key] };
 }
 
@@ -44,8 +44,8 @@ export class DeskSigner {
   }
 
   /** Starts the program; ended with the test. */
-  run(...more: string[]): Program {
-    const program = start(this.#t, process.execPath, [roomProgram('signer'), ...this.#args, ...more]);
+  run(...options: string[]): Program {
+    const program = start(this.#t, process.execPath, [roomProgram('signer'), ...this.#args, ...options]);
     this.#programs.push(program);
     return program;
   }
