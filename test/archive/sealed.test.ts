@@ -14,10 +14,11 @@ import { authorised } from '../lib/authority.ts';
 import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { roomProgram, start } from '../lib/program.ts';
-import { BOX, makeRoom, pairOf, SITE, waitUntil } from '../lib/room.ts';
+import { BOX, makeRoom, SITE, waitUntil } from '../lib/room.ts';
 import { openInbox } from '../lib/room-inbox.ts';
 import { unlessAll } from '../lib/run.ts';
 import { ageUnavailable, makeAuthority, openSealed, sealed, stillOf } from '../lib/sealing.ts';
+import { deskOf } from '../lib/signer-desk.ts';
 import { rectangle } from '../lib/street.ts';
 import { WriteTrace } from '../lib/write-trace.ts';
 
@@ -160,16 +161,11 @@ t.test(
     t.equal(handed.sha256, event.data.evidence.sealed?.sha256, 'the file that the event names');
     t.same(Buffer.from(handed.file, 'base64'), bytes);
 
-    const keyFile = join(dir, 'desk.pem');
-    writeFileSync(keyFile, judge.privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
-    const pair = await pairOf(room, 'room');
-    const broker = { url: pair.url, ca: room.authority.ca, cert: pair.cert, key: pair.key };
-    writeFileSync(join(dir, 'room.yaml'), JSON.stringify({ site: SITE, mqtt: broker }));
+    const desk = await deskOf(t, room, judge);
     const unsealTo = (out: string, id: string) => {
       const caseOptions = ['--case', '2026/1234', '--reason', 'assault'];
       const options = [...caseOptions, '--box', BOX, '--event', id, '--out', out];
-      const program = [roomProgram('unseal'), '--room', join(dir, 'room.yaml'), '--sign', keyFile];
-      return start(t, process.execPath, [...program, ...options]);
+      return start(t, process.execPath, [roomProgram('unseal'), ...desk.args, ...options]);
     };
     const out = join(dir, 'still.age');
     const unsealed = unsealTo(out, event.id);

@@ -13,11 +13,12 @@ import { makeSigner } from '../lib/commands.ts';
 import { counterValue } from '../lib/counters.ts';
 import { entry, eventAt, history } from '../lib/history.ts';
 import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
-import { MODEL_DIR, scratch } from '../lib/paths.ts';
+import { MODEL_DIR } from '../lib/paths.ts';
 import { roomProgram, start } from '../lib/program.ts';
 import { clientOf, makeRoom, pairOf, type Room, SITE, waitUntil } from '../lib/room.ts';
 import { unlessAll } from '../lib/run.ts';
 import { SearchableBox } from '../lib/searchable-box.ts';
+import { deskOf } from '../lib/signer-desk.ts';
 import { type Output, WarmProgram } from '../lib/warm-program.ts';
 
 const HOUR_MS = 3_600_000;
@@ -36,23 +37,15 @@ interface Answer {
 /** Makes a room with room.yaml and a signing key; `search` runs the program. */
 async function makeSearch(t: Test) {
   const room = await makeRoom(t);
-  const dir = scratch(t);
   const signer = makeSigner();
-  const key = join(dir, 'desk.pem');
-  writeFileSync(key, signer.privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
-  const pair = await pairOf(room, 'room');
-  const tls = { ca: room.authority.ca, cert: pair.cert, key: pair.key };
-  writeFileSync(
-    join(dir, 'room.yaml'),
-    JSON.stringify({ site: SITE, mqtt: { url: room.broker.programsUrl, ...tls } }),
-  );
+  const { dir, args } = await deskOf(t, room, signer);
   const nowMs = Date.now();
   const basic = [
-    ...['--room', join(dir, 'room.yaml'), '--sign', key, '--case', '2026/1234', '--reason', 'theft'],
+    ...[...args, '--case', '2026/1234', '--reason', 'theft'],
     ...['--from', new Date(nowMs - 24 * HOUR_MS).toISOString(), '--to', new Date(nowMs).toISOString()],
   ];
   const search = (...otherArgs: string[]): Promise<Output> => searchWith([...basic, ...otherArgs]);
-  return { room, dir, signer, key, tls, nowMs, basic, search };
+  return { room, dir, signer, nowMs, basic, search };
 }
 
 const warm = new WarmProgram('scripts/programs/room/search');
@@ -231,7 +224,7 @@ void t.test('a hostile box cannot send control characters to a terminal', async 
 });
 
 void t.test('a mistyped search is one line and exit code 2', { skip: unlessAll }, async (t) => {
-  const { dir, basic, tls } = await makeSearch(t);
+  const { room, dir, basic } = await makeSearch(t);
   writeFileSync(join(dir, 'bad.yaml'), 'site: X\n');
   writeFileSync(join(dir, 'bad.pem'), 'no key');
   const cases: [string[], RegExp][] = [
@@ -251,8 +244,9 @@ void t.test('a mistyped search is one line and exit code 2', { skip: unlessAll }
     t.match({ code, out, err }, { code: /^[12]$/, out: '', err: message }, args.join(' ').slice(0, 80));
     t.match(err, /^room: [^\n]+\n$/, 'one line');
   }
-  const nobody = ['--room', 'mqtts://localhost:1', '--site', SITE, '--ca', tls.ca, '--cert', tls.cert];
-  const { code, err } = await searchWith([...basic, ...nobody, '--cert-key', tls.key]);
+  const { cert, key } = await pairOf(room, 'room');
+  const nobody = ['--room', 'mqtts://localhost:1', '--site', SITE, '--ca', room.authority.ca, '--cert', cert];
+  const { code, err } = await searchWith([...basic, ...nobody, '--cert-key', key]);
   t.match(
     { code, err },
     { code: 1, err: /^room: broker mqtts:\/\/localhost:1: nothing listens there; [^\n]*\n$/ },

@@ -11,12 +11,11 @@ import { sha256Of } from '../../agent/base/sha256.ts';
 import type { IncidentDetail, Queue } from '../../scripts/programs/room/contract/incident.ts';
 import { authoriseFile } from '../lib/authority.ts';
 import { ask, enter, from, readStream } from '../lib/console.ts';
-import { ConsoleProgram } from '../lib/console-program.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { STREET_CLIP, scratch } from '../lib/paths.ts';
 import { start, VIGIE } from '../lib/program.ts';
 import { BOX, makeRoom, SITE, waitUntil } from '../lib/room.ts';
-import { RoomProgram } from '../lib/room-program.ts';
+import { ConsoleProgram, RoomProgram } from '../lib/room-program.ts';
 
 const skip = existsSync(STREET_CLIP) ? false : 'no street clip (scripts/setup)';
 

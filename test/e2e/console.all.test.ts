@@ -179,9 +179,9 @@ async function testBurst(t: Test, setup: ConsoleSetup): Promise<void> {
   };
   const first = tell(0, BURST / 2);
   await reached(BURST / 16);
-  await consoleProgram.kill();
+  await consoleProgram.end('SIGKILL');
   const atConsole = (await stored()).length;
-  await consoleProgram.start();
+  await consoleProgram.startListening();
   await first;
   const second = tell(BURST / 2, BURST);
   await reached((BURST * 9) / 16);

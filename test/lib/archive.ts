@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import mqtt, { type IPublishPacket, type MqttClient } from 'mqtt';
 import { type GapEvent, LANES, type Lane } from '../../agent/contract/outbox.ts';
 import type { KeyPair } from '../../scripts/lib/certificates.ts';
-import { Contract } from '../../scripts/lib/contract.ts';
+import type { Contract } from '../../scripts/lib/contract.ts';
 import { advance, NOTHING, type Progress } from '../../scripts/programs/room/archive/numbers.ts';
 
 export interface Stored {
@@ -25,11 +25,12 @@ export interface ArchiveOptions {
   onProblem(problem: string): void;
 }
 
-/** Made with the first archive, because the process of a box, whose memory is measured, imports this file too. */
-let contract: Contract | undefined;
+/** Made with the first archive that starts: many tests have a room whose archive is another one, or none. */
+let contract: Promise<Contract> | undefined;
 
 /** Compiles the schemas at once. At the first message it would stop the timers of a box in this process for a second. */
-function compiledContract(): Contract {
+async function compiledContract(): Promise<Contract> {
+  const { Contract } = await import('../../scripts/lib/contract.ts');
   const compiled = new Contract();
   compiled.eventProblems({});
   return compiled;
@@ -48,7 +49,6 @@ export class Archive {
   errors = 0;
   acking = true;
   readonly #options: ArchiveOptions;
-  readonly #contract: Contract;
   readonly #progress: Record<Lane, Progress> = { alert: NOTHING, bulk: NOTHING };
   #client: MqttClient | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -56,8 +56,6 @@ export class Archive {
 
   constructor(options: ArchiveOptions) {
     this.#options = options;
-    contract ??= compiledContract();
-    this.#contract = contract;
   }
 
   /** Returns the highest number up to which every event is stored or is recorded as lost. */
@@ -68,6 +66,8 @@ export class Archive {
   /** Resolves when subscribed. */
   async start(): Promise<void> {
     const { url, tls, site, box } = this.#options;
+    contract ??= compiledContract();
+    const checked = await contract;
     this.#client = await mqtt.connectAsync(url, {
       protocolVersion: 5,
       clientId: 'archive',
@@ -82,7 +82,7 @@ export class Archive {
       this.errors += 1;
     });
     this.#client.handleMessage = (packet, callback) => {
-      for (const problem of this.#contract.problems(packet)) this.#options.onProblem(problem);
+      for (const problem of checked.problems(packet)) this.#options.onProblem(problem);
       this.#store(packet);
       callback();
     };

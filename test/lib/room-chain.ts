@@ -3,10 +3,9 @@ import Database from 'better-sqlite3';
 import pg from 'pg';
 import type { Test } from 'tap';
 import { CHANNEL } from '../../scripts/programs/room/database/sql.ts';
-import { ConsoleProgram } from './console-program.ts';
 import { DATABASES, type Row, type TestDatabase } from './databases.ts';
 import { makeRoom, type Room } from './room.ts';
-import { RoomProgram } from './room-program.ts';
+import { ConsoleProgram, RoomProgram } from './room-program.ts';
 import { type StreetBox, startStreet } from './street-boxes.ts';
 
 /** Polling interval for SQLite, which does not notify; small against a latency of tens of milliseconds. */

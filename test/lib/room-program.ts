@@ -1,38 +1,42 @@
-/** `scripts/room` as a process of its own, without the set-up. */
+/** `scripts/room` and its console as processes of their own, without the set-up. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
+import { freePort } from '../../scripts/lib/mosquitto.ts';
+import { newEntryToken } from '../../scripts/programs/room/console/settings.ts';
+import { ENTER_PATH } from '../../scripts/programs/room/contract/terms.ts';
 import { bundled } from './bundled.ts';
+import { rssMB } from './load.ts';
 import type { Room } from './room.ts';
 
 export const ROOM_PROGRAM = bundled('scripts/programs/room/archive');
+const START_WITHIN_MS = 30_000;
 
-export class RoomProgram {
+/** A program that can be started again with the same arguments. */
+class Restartable {
   /** Output since the first start. */
   output = '';
-  readonly #arguments: readonly string[];
+  readonly #command: readonly string[];
+  readonly #env: NodeJS.ProcessEnv;
   #child: ChildProcess | undefined;
 
-  constructor(args: readonly string[]) {
-    this.#arguments = args;
-  }
-
-  /** Starts it for the broker and as the user `room`; killed when the test ends. */
-  static async start(t: Test, room: Room, ...args: string[]): Promise<RoomProgram> {
-    const { cert, key } = await room.programs.client('room');
-    const tls = ['--ca', room.authority.ca, '--cert', cert, '--key', key];
-    const program = new RoomProgram(['--broker', room.broker.programsUrl, ...tls, ...args]);
-    t.teardown(() => program.end('SIGKILL'));
-    program.start();
-    return program;
+  constructor(command: readonly string[], env: NodeJS.ProcessEnv = {}) {
+    this.#command = command;
+    this.#env = env;
   }
 
   get pid(): number | undefined {
     return this.#child?.pid;
   }
 
+  get hasEnded(): boolean {
+    const child = this.#child;
+    return child === undefined || child.exitCode !== null || child.signalCode !== null;
+  }
+
   start(): void {
-    const child = spawn(process.execPath, [ROOM_PROGRAM, ...this.#arguments]);
+    const child = spawn(process.execPath, this.#command, { env: { ...process.env, ...this.#env } });
     for (const stream of [child.stdout, child.stderr]) {
       stream.on('data', (chunk: Buffer) => {
         this.output += chunk.toString();
@@ -46,14 +50,70 @@ export class RoomProgram {
     this.#child?.kill(name);
   }
 
-  /** Resolves with the exit code when it has ended; null where the signal ended it. */
+  /** Resolves with the exit code when it has ended; null where a signal ended it. */
   async end(signal: NodeJS.Signals): Promise<number | null> {
     const child = this.#child;
-    if (child === undefined) return null;
-    if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+    if (child === undefined || this.hasEnded) return child?.exitCode ?? null;
     const exit = once(child, 'close');
     child.kill(signal);
     await exit;
     return child.exitCode;
+  }
+}
+
+export class RoomProgram extends Restartable {
+  constructor(args: readonly string[]) {
+    super([ROOM_PROGRAM, ...args]);
+  }
+
+  /** Starts it for the broker and as the user `room`; killed when the test ends. */
+  static async start(t: Test, room: Room, ...args: string[]): Promise<RoomProgram> {
+    const { cert, key } = await room.programs.client('room');
+    const tls = ['--ca', room.authority.ca, '--cert', cert, '--key', key];
+    const program = new RoomProgram(['--broker', room.broker.programsUrl, ...tls, ...args]);
+    t.teardown(() => program.end('SIGKILL'));
+    program.start();
+    return program;
+  }
+}
+
+/** The console has the same port at every start. */
+export class ConsoleProgram extends Restartable {
+  readonly url: string;
+  /** Link by which a browser may enter. */
+  readonly link: string;
+
+  private constructor(database: string, port: number, token = newEntryToken()) {
+    const args = ['--demo', '--database', database, '--listen', `127.0.0.1:${port}`];
+    super([bundled('scripts/programs/room/console'), ...args], { VIGIE_ROOM_DEMO_TOKEN: token });
+    this.url = `http://127.0.0.1:${port}`;
+    this.link = `${this.url}${ENTER_PATH}?token=${token}`;
+  }
+
+  /**
+   * Starts it with the accounts of the demonstration, on a database that the archive has made; killed when the test
+   * ends.
+   */
+  static async start(t: Test, database: string): Promise<ConsoleProgram> {
+    const program = new ConsoleProgram(database, await freePort());
+    t.teardown(() => program.end('SIGKILL'));
+    await program.startListening();
+    return program;
+  }
+
+  async startListening(): Promise<void> {
+    const before = this.output.length;
+    this.start();
+    const deadlineMs = performance.now() + START_WITHIN_MS;
+    while (!this.output.slice(before).includes('Console on ')) {
+      if (this.hasEnded || performance.now() > deadlineMs)
+        throw new Error(`the console does not start: ${this.output.slice(-500)}`);
+      await sleep(20);
+    }
+  }
+
+  /** Memory of the process, MB. */
+  get rssMB(): number {
+    return rssMB(this.pid ?? 0);
   }
 }

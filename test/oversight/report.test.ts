@@ -13,7 +13,10 @@ import { keyOf, openJournal } from '../lib/journal.ts';
 import { scratch } from '../lib/paths.ts';
 import { oversight } from '../lib/program.ts';
 import { unlessAll } from '../lib/run.ts';
+import { WarmProgram } from '../lib/warm-program.ts';
 
+/** The program in a thread; it is started as a process too. */
+const warm = new WarmProgram('scripts/programs/oversight');
 const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
 
@@ -134,8 +137,8 @@ void t.test('the report describes the state at the last entry', { skip: unlessAl
 async function completeReport(t: Test, box: BoxLifetime): Promise<string> {
   const dir = scratch(t);
   box.into(openJournal(dir));
-  const run = oversight(t, 'report', join(dir, 'journal'), '--key', keyOf(dir));
-  t.equal(await run.exit, 0, run.err);
+  const run = await warm.run(['report', join(dir, 'journal'), '--key', keyOf(dir)]);
+  t.equal(run.code, 0, run.err);
   return run.out;
 }
 
@@ -175,8 +178,8 @@ void t.test('a suspension that ended without a resume is reported', async (t) =>
   t.match(html, says);
   t.match(json, { missingResumes: [{ suspension: one, at: '2026-11-24T08:50:00.000Z' }] });
   const place = join(dir, 'journal');
-  const verify = oversight(t, 'verify', place, '--key', keyOf(dir));
-  t.equal(await verify.exit, 0, 'the journal itself is intact');
+  const verify = await warm.run(['verify', place, '--key', keyOf(dir)]);
+  t.equal(verify.code, 0, 'the journal itself is intact');
   t.match(
     verify.out,
     /^warning: 2026-11-24T08:50:00.000Z: went on without a signed resume: .*5a5a5a5a5a5a5a5a/m,
@@ -257,10 +260,10 @@ async function makeReport(t: Test, dir: string, box: BoxLifetime, from: string, 
   box.into(journal);
   const out = join(dir, 'report.html');
   const args = ['report', join(dir, 'journal'), '--key', keyOf(dir), '--from', from, '--to', to];
-  const text = oversight(t, ...args, '--out', out);
-  t.equal(await text.exit, 0, text.err);
-  const json = oversight(t, ...args, '--json');
-  t.equal(await json.exit, 0, json.err);
+  const text = await warm.run([...args, '--out', out]);
+  t.equal(text.code, 0, text.err);
+  const json = await warm.run([...args, '--json']);
+  t.equal(json.code, 0, json.err);
   return {
     text: text.out,
     json: JSON.parse(json.out) as Record<string, unknown>,
@@ -318,8 +321,8 @@ void t.test('a faulty journal is reported first, on the page too', async (t) => 
     ['--to', '2020-01-01', /is not after/],
     ['--time-zone', 'Nowhere', /not a time zone/],
   ] as const) {
-    const program = oversight(t, 'report', join(dir, 'journal'), '--key', keyOf(dir), option, value);
-    t.equal(await program.exit, 2);
+    const program = await warm.run(['report', join(dir, 'journal'), '--key', keyOf(dir), option, value]);
+    t.equal(program.code, 2);
     t.match(program.err, says);
   }
 });
@@ -386,8 +389,8 @@ void t.test('text of others reaches the terminal and the page only escaped', asy
   t.match(JSON.stringify(json['entries']), 'vigie: all is well', 'programs get it unchanged');
   const place = join(dir, 'journal');
   for (const extraArgs of [[], ['--json']]) {
-    const verify = oversight(t, 'verify', place, '--key', keyOf(dir), ...extraArgs);
-    t.equal(await verify.exit, 0);
+    const verify = await warm.run(['verify', place, '--key', keyOf(dir), ...extraArgs]);
+    t.equal(verify.code, 0);
     t.match(verify.out, /without a signed resume/);
     t.strictSame(forbiddenIn(verify.out), []);
     t.equal(verify.out.includes('\nvigie: all is well'), false);
@@ -399,8 +402,8 @@ void t.test('text of others reaches the terminal and the page only escaped', asy
     bad,
     `${JSON.stringify({ form: 'vigie-journal-export-1', checkpoint: `${HOSTILE}\n\n— ${HOSTILE}\n`, witnessed: null })}\n`,
   );
-  const forged = oversight(t, 'verify', bad, '--key', keyOf(dir));
-  t.equal(await forged.exit, 1, forged.err);
+  const forged = await warm.run(['verify', bad, '--key', keyOf(dir)]);
+  t.equal(forged.code, 1, forged.err);
   t.strictSame(forbiddenIn(forged.out + forged.err), []);
 });
 

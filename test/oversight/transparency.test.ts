@@ -14,9 +14,11 @@ import { BoxLifetime } from '../lib/box-lifetime.ts';
 import { browserMissing, chromium, measured } from '../lib/browser.ts';
 import { keyOf, openJournal } from '../lib/journal.ts';
 import { scratch } from '../lib/paths.ts';
-import { oversight, type Program } from '../lib/program.ts';
 import { unlessAll } from '../lib/run.ts';
+import { type Output, WarmProgram } from '../lib/warm-program.ts';
 
+/** The program in a thread; oversight/report starts it as a process too. */
+const warm = new WarmProgram('scripts/programs/oversight');
 const DAY_MIN = 24 * 60;
 const URL = 'https://ville.example/cameras/canebiere-017';
 const CONTACT = 'dpd@ville.example <le délégué>';
@@ -90,15 +92,14 @@ async function madeOf(
   write(config);
   const out = join(dir, 'page');
   /** Runs the program again without the order. */
-  const runAgain = (...args: string[]): Program =>
-    oversight(
-      t,
+  const runAgain = (...args: string[]): Promise<Output> =>
+    warm.run([
       ...['transparency', '--config', file, '--journal', join(stateDir, 'journal'), '--key', keyOf(stateDir)],
       ...['--out', out, '--url', URL, '--contact', CONTACT, ...args],
-    );
+    ]);
   const authorisation = join(dir, 'order/authorisation.dsse.json');
-  const run = runAgain('--order', authorisation, ...extraArgs);
-  t.equal(await run.exit, 0, run.err);
+  const run = await runAgain('--order', authorisation, ...extraArgs);
+  t.equal(run.code, 0, run.err);
   const [page = '', sign = '', words = ''] = ['index.html', 'sign.html', 'sign.txt'].map((name) =>
     readFileSync(join(out, name), 'utf8'),
   );
@@ -249,8 +250,8 @@ void t.test('the page says that nothing is analysed without a valid authorisatio
     /^vigie-oversight: the page says that there is no valid authorisation: authorisation 2026-77 was valid until 2025-02-01/,
   );
 
-  const run = runAgain('--language', 'en');
-  t.equal(await run.exit, 0, run.err);
+  const run = await runAgain('--language', 'en');
+  t.equal(run.code, 0, run.err);
   t.match(
     run.err,
     /^vigie-oversight: the page says that there is no valid authorisation: --order is not given/,
@@ -290,17 +291,17 @@ void t.test('a changed journal is reported on the page and by exit code 1', asyn
   const { stateDir, runAgain, out } = await makePages(t);
   const contents = join(stateDir, 'journal/contents/000.jsonl');
   writeFileSync(contents, readFileSync(contents, 'utf8').replace('"read":3000,', '"read":2,'));
-  const run = runAgain();
-  t.equal(await run.exit, 1);
+  const run = await runAgain();
+  t.equal(run.code, 1);
   t.match(run.err, /^vigie-oversight: the journal is NOT intact.*`vigie-oversight verify` gives the reason/m);
   t.match(readFileSync(join(out, 'index.html'), 'utf8'), 'Le journal de ce boîtier n’est PAS en ordre');
 });
 
 /** Checks that the output is one line and that nothing was written. */
-async function checkRefusal(t: Test, run: Program, says: RegExp): Promise<void> {
-  t.equal(await run.exit, 2, run.err);
-  t.match(run.err, says);
-  t.equal(run.err.trim().split('\n').length, 1, run.err);
+async function checkRefusal(t: Test, { code, err }: Output, says: RegExp): Promise<void> {
+  t.equal(code, 2, err);
+  t.match(err, says);
+  t.equal(err.trim().split('\n').length, 1, err);
 }
 
 void t.test('bad input is reported in one clear line', { skip: unlessAll }, async (t) => {
@@ -310,10 +311,10 @@ void t.test('bad input is reported in one clear line', { skip: unlessAll }, asyn
     [['--contact', ' '], /^vigie-oversight: --contact: empty/],
     [['--journal', join(stateDir, 'none')], /^vigie-oversight: .*none cannot be read/],
   ] as const) {
-    await checkRefusal(t, runAgain(...args), says);
+    await checkRefusal(t, await runAgain(...args), says);
   }
-  const program = runAgain('--out', join(out, 'sign.txt', 'page'));
-  t.equal(await program.exit, 2, program.err);
+  const program = await runAgain('--out', join(out, 'sign.txt', 'page'));
+  t.equal(program.code, 2, program.err);
   t.match(
     program.err,
     /^vigie-oversight: .*sign.txt\/page\/index.html cannot be written: .*; name another --out/m,
@@ -365,7 +366,7 @@ void t.test(
         /: --key: it is the key of box canebiere-018 at marseille-1, and --config that of box canebiere-017 at/,
       ],
     ] as const) {
-      await checkRefusal(t, runAgain(...args), says);
+      await checkRefusal(t, await runAgain(...args), says);
     }
     t.notOk(existsSync(out), 'nothing was written');
   },
@@ -386,7 +387,7 @@ void t.test('the authority’s key must be the one in the box’s journal', { sk
   });
   await checkRefusal(
     t,
-    runAgain('--order', authorisation),
+    await runAgain('--order', authorisation),
     /authority\.pub: is the key .*, and by its journal the box obeys (ab){32}/,
   );
 });

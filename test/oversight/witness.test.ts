@@ -13,11 +13,15 @@ import { type Assessment, Witness } from '../../scripts/programs/oversight/witne
 import { fill, keyOf, noteIn, ORIGIN, openJournal, wrongAt, wrongIn } from '../lib/journal.ts';
 import { openedOutbox } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
-import { oversight, vigie } from '../lib/program.ts';
+import { oversight } from '../lib/program.ts';
 import { randomOf, SEED } from '../lib/random.ts';
 import { BOX, clientOf, deliver, makeRoom, pairOf, SITE, waitUntil } from '../lib/room.ts';
 import { ALL } from '../lib/run.ts';
+import { WarmProgram } from '../lib/warm-program.ts';
 
+/** The programs in threads; the witness is started as a process too. */
+const warm = new WarmProgram('scripts/programs/oversight');
+const warmVigie = new WarmProgram('agent/cli');
 const NOW_MS = Date.parse('2026-11-24T15:00:00Z');
 /** Sizes of the journal between which a proof is checked. */
 const SIZES = ALL ? 600 : 140;
@@ -173,8 +177,7 @@ void t.test('the witness reads a journal or its export without a broker', async 
   cpSync(join(box, 'journal'), old, { recursive: true });
   const witnessed = async (place: string) => {
     const args = ['--dir', join(dir, 'kept'), '--keys', keys, '--name', 'court.example', place];
-    const run = oversight(t, 'witness', ...args);
-    return { code: await run.exit, out: run.out, err: run.err };
+    return warm.run(['witness', ...args]);
   };
   t.match(await witnessed(join(box, 'journal')), {
     code: 0,
@@ -182,7 +185,7 @@ void t.test('the witness reads a journal or its export without a broker', async 
   });
   fill(openJournal(box), 300);
   const file = join(dir, 'export.jsonl');
-  t.equal(await vigie(t, 'journal', 'export', join(box, 'journal'), '--out', file).exit, 0);
+  t.equal((await warmVigie.run(['journal', 'export', join(box, 'journal'), '--out', file])).code, 0);
   t.match(await witnessed(file), { code: 0, out: /cosigned 300 entries, 280 more than before/ });
   t.match(await witnessed(old), {
     code: 1,
@@ -245,7 +248,7 @@ void t.test('over a broker heads are cosigned as they arrive, and the box stores
   t.equal(journal.witnessedSize, 31);
   const vkey = /key of this witness: (\S+)/.exec(program.out)?.[1] ?? '';
   const args = ['--key', keyOf(box), '--witness', vkey, '--json'];
-  const verified = oversight(t, 'verify', join(box, 'journal'), ...args);
-  t.equal(await verified.exit, 0, verified.err);
+  const verified = await warm.run(['verify', join(box, 'journal'), ...args]);
+  t.equal(verified.code, 0, verified.err);
   t.match(JSON.parse(verified.out), { inOrder: true, witnesses: [{ name: 'witness.example', size: 31 }] });
 });

@@ -1,23 +1,30 @@
 /**
  * Browser tests of the console with the real server: hanging connections, an unavailable database, other tabs and other
- * operators, alert storms, and what each role sees.
+ * operators, alert storms, and an empty queue.
  */
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser } from 'puppeteer-core';
-import sharp from 'sharp';
 import t, { type Test } from 'tap';
-import { type Action, may, ROLES, type Role } from '../../scripts/programs/room/contract/roles.ts';
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
 import { browserMissing } from '../lib/browser.ts';
 import { enter, fullConsole, readStream, roomDatabase } from '../lib/console.ts';
-import { addIncident, addIncidents } from '../lib/console-rows.ts';
+import { addIncident, addIncidents, putCamera } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
-import { scratch } from '../lib/paths.ts';
+import { ROOT } from '../lib/paths.ts';
 import { waitUntil } from '../lib/room.ts';
-import { browserOf, LIVE, type OpenConsole, type Opening, openConsole, PEOPLE } from '../lib/room-browser.ts';
-import { evening, numbered } from '../lib/room-evening.ts';
+import {
+  appRoom,
+  browserOf,
+  contextOf,
+  LIVE,
+  type OpenConsole,
+  type Opening,
+  openConsole,
+  tabOf,
+} from '../lib/room-browser.ts';
+import { numbered } from '../lib/room-evening.ts';
 import { FULL } from '../lib/run.ts';
+import { savePicture } from '../page/phone.ts';
 
 /** Number of alerts in a storm: several times the 2,000 that a screen holds. */
 const STORM = FULL ? 36_000 : 6000;
@@ -50,9 +57,6 @@ t.test('the console handles faults in a browser', { skip: browserMissing(), time
   await t.test('an action that another operator took first is reported as a conflict', (t) =>
     checkConflict(t, browser),
   );
-  await t.test('a session that ends during a verdict sends it for no other user', (t) =>
-    checkExpiry(t, browser),
-  );
   await t.test('a connection that hangs without an error is reported', (t) => checkHang(t, browser));
   await t.test('the console reports an unavailable database and recovers with it', (t) =>
     databaseOutage(t, browser),
@@ -64,7 +68,10 @@ t.test('the console handles faults in a browser', { skip: browserMissing(), time
     checkTwoTabs(t, browser),
   );
   await t.test('a storm is grouped, and alerts beyond the limit are counted', (t) => checkStorm(t, browser));
-  await t.test('each role sees and does what its rights allow', (t) => checkRoles(t, browser));
+  for (const language of ['en', 'fr'] as const)
+    await t.test(`an empty queue says whether an alert can come, ${language}`, (t) =>
+      checkQuiet(t, browser, language),
+    );
   await waitUntil(t, 'an idle stream sends heartbeats', () => quiet.names().includes('beat'), 20_000);
 });
 
@@ -124,27 +131,6 @@ async function checkConflict(t: Test, browser: Browser): Promise<void> {
     { account: 'Omar', act: 'judge', incident: 1 },
     { account: 'Omar', act: 'claim', incident: 2 },
   ]);
-}
-
-async function checkExpiry(t: Test, browser: Browser): Promise<void> {
-  const { page, room, posts, waitUntil: untilTrue } = await openApp(t, browser, inQueue(1, 2));
-  await page.waitForSelector('.row');
-  await room.db.run('DELETE FROM session');
-  await page.keyboard.press('j');
-  await page.keyboard.press('u');
-  await page.waitForSelector('[data-account=Nadia]');
-  t.equal(posts.length, 0);
-  await page.click('[data-account=Nadia]');
-  await untilTrue('document.querySelector(".toast.good") !== null');
-  t.strictSame(posts, [{ path: '/api/incidents/1/verdict', body: { revision: 0, verdict: 'unclear' } }]);
-  await untilTrue('document.querySelectorAll(".row").length === 1');
-  await room.db.run('DELETE FROM session');
-  await page.keyboard.press('t');
-  await page.waitForSelector('[data-account=Omar]');
-  await page.click('[data-account=Omar]');
-  await untilTrue('document.querySelector(".toast.bad")?.textContent.includes("Nadia")');
-  t.equal(posts.length, 1, 'no user sends another’s verdict');
-  t.strictSame(await room.record('judge'), [{ account: 'Nadia', act: 'judge', incident: 1 }]);
 }
 
 async function checkHang(t: Test, browser: Browser): Promise<void> {
@@ -281,97 +267,52 @@ async function checkStorm(t: Test, browser: Browser): Promise<void> {
   t.strictSame(pageErrors, []);
 }
 
-/** Action of `roles.ts` that each screen requires. */
-const SCREENS: Readonly<Record<string, Action>> = {
-  queue: 'see-incidents',
-  closed: 'see-incidents',
-  cameras: 'see-cameras',
-  plan: 'see-cameras',
-  search: 'search',
-  tracks: 'ask-tracks',
-  figures: 'see-figures',
-  week: 'see-figures',
-  'hand-over': 'hand-over',
-  audit: 'see-audit',
-};
-const BUTTONS: Readonly<Record<string, Action>> = {
-  claim: 'claim',
-  dispatch: 'dispatch',
-  confirmed: 'judge',
-  'false-alarm': 'judge',
-  unclear: 'judge',
-  note: 'note',
-  suppress: 'suppress',
-};
-const KEYS = {
-  claim: 'c',
-  dispatch: 'd',
-  confirmed: 't',
-  'false-alarm': 'f',
-  unclear: 'u',
-  note: 'n',
-  suppress: 's',
-} as const;
+const WIDTHS = [390, 1280, 1920];
 
-async function checkRoles(t: Test, browser: Browser): Promise<void> {
-  const plan = join(scratch(t), 'plan.geojson');
-  writeFileSync(plan, JSON.stringify({ type: 'FeatureCollection', features: [] }));
-  const grey = { width: 64, height: 36, channels: 3, background: '#808080' } as const;
-  const jpeg = await sharp({ create: grey }).jpeg().toBuffer();
-  for (const role of ROLES) {
-    await t.test(role, async (t) => {
-      const user = PEOPLE.find((one) => one.role === role)?.name ?? '';
-      const settings = { plan, signer: 'unused' };
-      const fill = (db: Sql) => evening(db, jpeg);
-      await checkScreens(t, role, await openApp(t, browser, { user, settings, fill, path: '/incidents/2' }));
-    });
-  }
-}
+const SAYS = {
+  en: {
+    never: 'No alert can come: no camera has reported yet.',
+    none: 'No alert can come: the camera is not watching.',
+    reason: /lyon\/b-1.*Suspended.*authorisation/i,
+    some: 'No alert can come from 1 of 2 cameras, which is not watching.',
+    demo: /Demonstration: its own clip brings the first alert/,
+  },
+  fr: {
+    never: 'Aucune alerte ne peut arriver : aucune caméra n’a encore donné signe.',
+    none: 'Aucune alerte ne peut arriver : la caméra ne surveille rien.',
+    reason: /lyon\/b-1.*Suspendue.*arrêté/i,
+    some: 'Aucune alerte ne peut arriver de 1 caméra sur 2, qui ne surveille rien.',
+    demo: /Démonstration : son propre film donne la première alerte/,
+  },
+};
 
-async function checkScreens(t: Test, role: Role, tab: OpenConsole): Promise<void> {
-  const { page, room, posts, waitUntil: untilTrue } = tab;
-  const allowed = (of: Readonly<Record<string, Action>>) =>
-    Object.keys(of).filter((one) => may(role, of[one] ?? 'export'));
-  const isThere = async (selector: string): Promise<boolean> => (await page.$(selector)) !== null;
-  await untilTrue('document.querySelector(".told .notes") !== null');
-  t.same(
-    await page.$$eval('nav a', (links) => links.map((link) => link.getAttribute('href')?.slice(1))),
-    allowed(SCREENS),
-  );
-  t.same(
-    await page.$$eval('.incident .act', (all) => all.map(({ classList }) => classList[1])),
-    allowed(BUTTONS),
-  );
-  t.equal(await isThere('.pictures img'), may(role, 'see-still'), 'pictures');
-  const incidentText = String(await page.$eval('.incident', ({ textContent }) => textContent));
-  const zones = [...incidentText.matchAll(/\d\d:\d\d:\d\d (\S{3,5})/g)].map(([, zone]) => zone);
-  t.ok(zones.length > 3, 'every time of day names its zone');
-  t.same([...new Set(zones)], ['GMT+4'], 'that of the site, not the room’s');
-  t.equal(await isThere('.sealed'), may(role, 'request-sealed'), 'the sealed picture');
-  const go = async (path: string, ready: string): Promise<void> => {
-    await page.evaluate(
-      `history.pushState(null, '', '${path}'); dispatchEvent(new PopStateEvent('popstate'))`,
-    );
-    await untilTrue(ready);
+/** An empty queue tells an operator whether an alert can come, and if not, why. */
+async function checkQuiet(t: Test, browser: Browser, language: 'en' | 'fr'): Promise<void> {
+  const says = SAYS[language];
+  const { db, home } = await appRoom(t);
+  const look = [language, 'light'] as const;
+  const tab = await tabOf(await contextOf(t, browser, home, 'Omar'), home, { look });
+  const waitForText = (text: string) =>
+    tab.waitUntil(`document.querySelector('.empty')?.textContent.includes(${JSON.stringify(text)})`);
+  const pictures = async (name: string): Promise<void> => {
+    for (const width of WIDTHS) {
+      await tab.page.setViewport({ width, height: 900 });
+      const isFitting = await tab.page.evaluate('document.documentElement.scrollWidth <= innerWidth');
+      t.ok(isFitting, `${name} fits into ${width} px`);
+      await savePicture(tab.page, join(ROOT, `.cache/room-quiet-screens/${name}-${language}-${width}.png`));
+    }
   };
-  await go('/incidents/7', 'document.querySelector("[data-incident=\\"7\\"] .facts") !== null');
-  t.equal(await isThere('.give'), may(role, 'reassign'), 'to reassign');
-  await go('/incidents/10', 'document.querySelector("[data-incident=\\"10\\"] .facts") !== null');
-  t.equal(await isThere('#reopen'), may(role, 'reopen'), 'to open again');
-  for (const [screen, action] of Object.entries(SCREENS)) {
-    if (screen === 'queue') continue;
-    const is = may(role, action);
-    const closed =
-      'document.querySelector("main")?.textContent.includes("Your role has no access to this screen")';
-    await go(`/${screen}`, is ? `document.querySelector('[data-screen="${screen}"]') !== null` : closed);
-  }
-  if (!may(role, 'judge')) {
-    await go('/incidents/2', 'document.querySelector("[data-incident=\\"2\\"] .facts") !== null');
-    for (const key of Object.values(KEYS)) await page.keyboard.press(key);
-    await page.waitForNetworkIdle({ idleTime: 100, concurrency: 1 });
-    t.equal(await isThere('dialog[open]'), false);
-  }
-  t.same(posts, [], 'nothing was done by looking');
-  t.same(await room.record('refused'), [], 'and nothing was asked for that is refused');
+  await waitForText(says.never);
+  await putCamera(db, 'b-1', Date.now(), { mode: 'unauthorised', conditions: '["unauthorised"]' });
+  await waitForText(says.none);
+  t.match(await tab.text('.empty'), says.reason, 'with its reason');
+  t.notMatch(await tab.text('.empty'), says.demo);
+  await pictures('none');
+  await putCamera(db, 'b-2', Date.now());
+  await waitForText(says.some);
+  await putCamera(db, 'b-1', Date.now());
+  await tab.waitUntil(`document.querySelector('.empty li, .empty .cannot') === null`);
+  t.match(await tab.text('.empty'), says.demo, 'the demonstration says when to expect its first alert');
+  await pictures('watching');
   t.same(tab.pageErrors, []);
 }

@@ -1,7 +1,18 @@
-/** Unit tests of the console's queue, of what follows a verdict, and of its texts for incidents. */
+/**
+ * Unit tests of the console's queue, of what follows a verdict, of its texts, of the alarm, and of a picture's zoom.
+ */
+
 import fc from 'fast-check';
 import t from 'tap';
 import { EVENT_KINDS } from '../../agent/contract/kinds.ts';
+import { type AlarmMemory, alarmOf } from '../../scripts/programs/room/app/alarm/alarm-memory.ts';
+import {
+  type Frame,
+  movedBy,
+  natural,
+  scaled,
+  wholeScale,
+} from '../../scripts/programs/room/app/parts/picture-zoom.ts';
 import { isEscalated, type LinesOptions, linesOf } from '../../scripts/programs/room/app/queue/lines.ts';
 import { incidentsOf, nextUnjudged, stormOf } from '../../scripts/programs/room/app/queue/next.ts';
 import { LOADED_MAX, Rows } from '../../scripts/programs/room/app/queue/rows.ts';
@@ -262,4 +273,140 @@ t.test('a sentence about an ended incident does not say that it goes on', async 
     t.notMatch(sentence(stays(1, { ...over, kind, cause }), EN), /so far|now/, kind);
     t.notMatch(sentence(stays(1, { ...over, kind, cause }), FR), /depuis|pour l’instant/, kind);
   }
+});
+
+/** An alert of priority 1, `atS` after the start of the test, of another box each. */
+const alertOf = (no: number, atS: number, overrides: Partial<Incident> = {}): Incident =>
+  incidentOf(no, {
+    box: `cam-${no}`,
+    rule: 'one-way',
+    kind: 'wrong-way',
+    priority: 1,
+    received: secondsAgo(-atS),
+    ...overrides,
+  });
+
+/** Considers the steps in sequence, as the stream brings them. Returns what sounded and what was shown. */
+function played(steps: readonly (readonly Incident[])[], isSeen: (no: number) => boolean = () => false) {
+  let memory: AlarmMemory | undefined = alarmOf([], undefined, isSeen).memory;
+  let sounds = 0;
+  const notices: number[] = [];
+  for (const incidents of steps) {
+    const alarm = alarmOf(incidents, memory, isSeen);
+    // It passes through localStorage.
+    memory = JSON.parse(JSON.stringify(alarm.memory)) as AlarmMemory;
+    sounds += Number(alarm.sounds);
+    notices.push(...alarm.notices.map(({ no }) => no));
+  }
+  return { sounds, notices };
+}
+
+t.test('a new alert of priority 1 sounds once, however often it is considered', async (t) => {
+  const [first, second] = [alertOf(1, 0), alertOf(2, 100)];
+  t.strictSame(played([[first], [first], [], [first]]), { sounds: 1, notices: [1] });
+  t.strictSame(played([[first], [first, second], [second, first]]), { sounds: 2, notices: [1, 2] });
+});
+
+t.test('only waiting alerts of priority 1 sound', async (t) => {
+  for (const [label, change] of [
+    ['a lower priority', { priority: 2 }],
+    ['a notice', { severity: 'notice' }],
+    ['one that someone has claimed', { state: 'claimed', claimedBy: 'Nadia' }],
+    ['one that is closed', { state: 'closed' }],
+  ] as const)
+    t.strictSame(played([[alertOf(1, 0, change)]]), { sounds: 0, notices: [] }, label);
+  t.strictSame(
+    played([[alertOf(1, 0)]], () => true),
+    { sounds: 0, notices: [] },
+    'one that is open here',
+  );
+  const claimed = alertOf(1, 0, { state: 'claimed' });
+  t.strictSame(played([[claimed], [alertOf(1, 0)]]), { sounds: 0, notices: [] }, 'a claim that expires');
+});
+
+t.test('alerts that wait when the alarm is switched on are known', async (t) => {
+  const { sounds, memory } = alarmOf([alertOf(7, 0)], undefined, () => false);
+  t.notOk(sounds);
+  t.notOk(alarmOf([alertOf(7, 0)], memory, () => false).sounds);
+  t.ok(alarmOf([alertOf(7, 0), alertOf(8, 9)], memory, () => false).sounds);
+});
+
+t.test('a alerts of one rule sounds once, and again after a minute of silence', async (t) => {
+  const alerts = Array.from({ length: 68 }, (_, at) => alertOf(at + 1, at * 20, { box: 'cam-1' }));
+  const steps = alerts.map((_, at) => alerts.slice(0, at + 1));
+  t.strictSame(played(steps), { sounds: 1, notices: [1] });
+  t.strictSame(played([alerts]), { sounds: 1, notices: [1] }, 'all at once, after a lost connection');
+  const later = alertOf(99, 67 * 20 + 61, { box: 'cam-1' });
+  t.strictSame(played([...steps, [later]]), { sounds: 2, notices: [1, 99] });
+});
+
+t.test('one kind at many cameras sounds three times at most', async (t) => {
+  const alerts = Array.from({ length: 30 }, (_, at) => alertOf(at + 1, at * 20));
+  t.strictSame(played(alerts.map((one) => [one])), { sounds: 3, notices: [1, 2, 3] });
+  const other = alertOf(50, 300, { kind: 'crowd-gathering' });
+  t.strictSame(
+    played([...alerts.map((one) => [one]), [other]]).notices,
+    [1, 2, 3, 50],
+    'another kind sounds',
+  );
+});
+
+t.test('two alerts within five seconds make one sound and two notifications', async (t) => {
+  const pair = [alertOf(1, 0), alertOf(2, 3, { kind: 'crowd-gathering' })];
+  t.strictSame(played([pair.slice(0, 1), pair]), { sounds: 1, notices: [1, 2] });
+});
+
+t.test('numbers that begin again, as in a restored database, still sound', async (t) => {
+  t.strictSame(played([[alertOf(5000, 0)], [alertOf(3, 100)], [alertOf(3, 100)]]).notices, [5000, 3]);
+});
+
+t.test('no incident is shown twice, in whatever order and batches it arrives', async (t) => {
+  const incident = fc
+    .tuple(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 0, max: 3 }), fc.constantFrom('new', 'claimed'))
+    .map(([no, box, state]) => alertOf(no, (no * 37) % 500, { box: `cam-${box}`, state: state as 'new' }));
+  const batch = fc.uniqueArray(incident, { maxLength: 6, selector: ({ no }) => no });
+  fc.assert(
+    fc.property(fc.array(batch, { maxLength: 20 }), (steps) => {
+      const { notices, sounds } = played(steps);
+      return new Set(notices).size === notices.length && sounds <= notices.length;
+    }),
+  );
+  t.pass('fast-check throws for a counter-example');
+});
+
+const LARGE: Frame = { picture: { width: 1280, height: 960 }, stage: { width: 1280, height: 720 } };
+const SMALL: Frame = { picture: { width: 640, height: 360 }, stage: { width: 1280, height: 720 } };
+const PHONE: Frame = { picture: { width: 1280, height: 720 }, stage: { width: 390, height: 700 } };
+
+t.test('the whole picture fits into the stage, and a small one is not enlarged', async (t) => {
+  t.equal(wholeScale(LARGE), 0.75);
+  t.equal(wholeScale(SMALL), 1);
+  t.equal(wholeScale(PHONE), 390 / 1280);
+});
+
+t.test('the natural size shows the place of the alert, without a margin beside the picture', async (t) => {
+  t.strictSame(natural(SMALL), { scale: 1, x: 320, y: 180 });
+  t.strictSame(natural(PHONE, { x: 0.5, y: 0.5 }), { scale: 1, x: -445, y: -10 });
+  t.strictSame(natural(PHONE, { x: 1, y: 0 }), { scale: 1, x: 390 - 1280, y: 0 });
+});
+
+t.test('a zoom keeps the point under the finger', async (t) => {
+  const before = natural(LARGE);
+  const at = { x: 300, y: 500 };
+  const after = scaled(before, LARGE, 2.5, at);
+  t.equal((at.x - after.x) / after.scale, (at.x - before.x) / before.scale);
+  t.equal((at.y - after.y) / after.scale, (at.y - before.y) / before.scale);
+});
+
+t.test('a zoom ends at the whole picture and at eight times its size', async (t) => {
+  const middle = { x: 640, y: 360 };
+  t.equal(scaled(natural(LARGE), LARGE, 100, middle).scale, 8);
+  t.strictSame(scaled(natural(LARGE), LARGE, 0, middle), { scale: 0.75, x: 160, y: 0 });
+});
+
+t.test('a picture cannot be moved out of the stage', async (t) => {
+  const place = scaled(natural(LARGE), LARGE, 2, { x: 640, y: 360 });
+  t.strictSame(movedBy(place, LARGE, 9999, 9999), { scale: 2, x: 0, y: 0 });
+  t.strictSame(movedBy(place, LARGE, -9999, -9999), { scale: 2, x: 1280 - 2560, y: 720 - 1920 });
+  t.strictSame(movedBy(natural(SMALL), SMALL, 50, -50), natural(SMALL), 'a smaller one stays in the middle');
 });

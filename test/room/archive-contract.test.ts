@@ -1,22 +1,30 @@
 /**
- * Tests what the archive promises on either database: batches, its lease, incidents, cameras and statistics. Tables of
- * another layout are refused.
+ * Tests what the archive promises on either database: batches, its lease, incidents, cameras, statistics and receipts of
+ * installations. Tables of another layout are refused.
  */
+
+import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { IPublishPacket } from 'mqtt';
+import t from 'tap';
 import type { VigieEvent } from '../../agent/contract/event.ts';
+import { SNAPSHOT_BYTES_MAX } from '../../agent/contract/redacted-jpeg.ts';
 import type { LaneProgress } from '../../scripts/programs/room/archive/batch.ts';
-import type {
-  Arrival,
-  EventArrival,
-  Place,
-  ReportArrival,
-  SnapshotArrival,
+import {
+  type Arrival,
+  arrivalOf,
+  type EventArrival,
+  type Place,
+  type ReportArrival,
+  type SnapshotArrival,
 } from '../../scripts/programs/room/archive/message.ts';
+import { stillOf } from '../../scripts/programs/room/console/stills.ts';
+import { callOf } from '../lib/console-room.ts';
 import { onEachDatabase, type Row } from '../lib/databases.ts';
 import { eventText } from '../lib/events.ts';
 import { healthOf } from '../lib/fleet-reports.ts';
 import { picture } from '../lib/outbox.ts';
-import { eventArrival } from '../lib/room-alerts.ts';
+import { eventArrival, packet } from '../lib/room-alerts.ts';
 
 /** Time by the control room's clock at which these tests store. */
 const NOW = Date.parse('2026-11-24T23:30:00.000Z');
@@ -322,4 +330,89 @@ onEachDatabase('tables of another layout are refused in one line', async (t, dat
   await db.run('DROP TABLE setting');
   await t.rejects(database.open(), { message: message.replace('version 2', 'version unknown') });
   t.same(await db.all('SELECT * FROM event'), [], 'the existing rows stay');
+});
+
+const JPEG = Buffer.from(picture(900).bytes);
+const CAUSE = {
+  passed: false,
+  problems: 'clock, broker',
+  order: '2026/1234',
+  orderUntil: '2027-11-24T00:00:00.000Z',
+  version: '0.1.0',
+  configuration: 'a'.repeat(64),
+  journalEntries: 1234,
+  journalRoot: 'b'.repeat(43),
+  zones: 2,
+  lines: 1,
+  masks: 1,
+  rules: 'stays 4/5, passes –',
+  reason: 'the final check has failed',
+  session: '0123456789abcdef',
+  durationS: 0,
+};
+const SHA256 = createHash('sha256').update(JPEG).digest('hex');
+
+const inBulk = (topic: string, payload: string | Buffer, seq: number): IPublishPacket =>
+  packet(`vigie/lyon/b-1/${topic}`, payload, { lane: 'bulk', seq: String(seq) });
+
+function receiptText(source = 'urn:vigie:lyon:b-1'): string {
+  const receiptEvent = JSON.parse(eventText({ site: 'lyon', box: 'b-1', id: 'r-1', seq: 1 })) as VigieEvent;
+  const { zone: _zone, ...data } = receiptEvent.data;
+  return JSON.stringify({
+    ...receiptEvent,
+    source,
+    type: 'vigie.installed.v1',
+    subject: 'camera',
+    data: {
+      ...data,
+      severity: 'system',
+      rule: { id: 'built-in', kind: 'installed', params: {} },
+      cause: CAUSE,
+      objects: [],
+      evidence: {
+        snapshot: {
+          sha256: SHA256,
+          bytes: JPEG.length,
+          time: receiptEvent.time,
+          redaction: { figures: 0, cleanPlate: { ratio: 0, maxAgeS: 0 }, mosaicShare: 0, masks: 1 },
+        },
+      },
+    },
+  });
+}
+
+onEachDatabase('the receipt of an installation is archived', async (t, database) => {
+  const archive = await database.open(() => NOW);
+  const arrivals = [
+    arrivalOf(inBulk('evt/system/installed', receiptText(), 1), NOW),
+    arrivalOf(inBulk('snap/r-1', JPEG, 2), NOW),
+  ];
+  const stored = await archive.store(arrivals);
+  t.equal(stored.newArrivals.length, 2);
+  t.equal((await archive.store(arrivals)).newArrivals.length, 0, 'a repeated one is stored once');
+  const db = database.sql();
+  const [row] = await db.all<{ no: number; kind: string; cause: string; still: string }>(
+    "SELECT no, kind, cause, still FROM incident WHERE kind = 'installed'",
+  );
+  t.match(row, { kind: 'installed', still: 'r-1' });
+  t.strictSame(JSON.parse(row?.cause ?? ''), CAUSE, 'every fact is kept');
+  const params = { no: row?.no ?? 0, moment: 'snapshot' } as const;
+  const jpeg = await stillOf(db, callOf<'still'>('operator', NOW, { params }));
+  t.ok(jpeg.equals(JPEG), 'an operator gets the picture');
+  t.match(
+    await db.all("SELECT account, incident FROM audit WHERE act = 'see-still'"),
+    [{ account: 'operator', incident: row?.no }],
+    'and the audit log has the view',
+  );
+
+  const other = arrivalOf(inBulk('evt/system/installed', receiptText('urn:vigie:lyon:b-2'), 3), NOW);
+  t.match(other, { unread: '/source: urn:vigie:lyon:b-2 on a topic of urn:vigie:lyon:b-1' });
+  await archive.store([other]);
+  t.equal((await db.all('SELECT no FROM incident')).length, 1, 'a receipt of another box is not shown');
+});
+
+void t.test('a picture above the limit is refused', async (t) => {
+  const large = Buffer.alloc(SNAPSHOT_BYTES_MAX + 1);
+  t.throws(() => arrivalOf(inBulk('snap/r-1', large, 1), NOW), /a picture of 150001 bytes; at most 150000/);
+  t.ok(arrivalOf(inBulk('snap/r-1', large.subarray(1), 1), NOW));
 });

@@ -1,6 +1,6 @@
 /**
- * Tests the console's queries on a city's month in PostgreSQL, alone and beside an archive that stores; then deletes
- * expired rows beside it.
+ * Tests the console's queries on a city's month in PostgreSQL, beside an archive that stores; then deletes expired rows beside
+ * it.
  *
  * VIGIE_TEST_RUN=full uses 1,500 boxes, 10 million events and 1 million incidents; the normal run a hundredth of them.
  */
@@ -14,10 +14,10 @@ import { boxOf, CITY, fillCity, SMALL_CITY, siteOf } from '../lib/city.ts';
 import { CityStoring } from '../lib/city-storing.ts';
 import { roomDatabase } from '../lib/console.ts';
 import { callOf } from '../lib/console-room.ts';
+import { countOf, DAY_MS } from '../lib/console-rows.ts';
 import { DATABASES, TIME_ZONE } from '../lib/databases.ts';
 import { waitUntil } from '../lib/room.ts';
 import { handlersOf } from '../lib/room-acts.ts';
-import { countOf, DAY_MS } from '../lib/room-rows.ts';
 import { FULL } from '../lib/run.ts';
 import { slowness } from '../lib/slowness.ts';
 
@@ -107,19 +107,7 @@ void t.test(`the limits hold for a month of ${SIZE.events} events`, { timeout: 3
     await checkComplete(t, db);
   }
   const questions = questionsOf(db);
-  // Alone they are faster than beside one another. The normal run has time for the latter only.
-  if (FULL) {
-    await t.test('the console alone meets its limits', async (t) => {
-      for (const question of questions) await checkQuery(t, question);
-    });
-    await t.test('the archive alone reaches its rate', async (t) => {
-      const storing = await CityStoring.start(t, database, NOW, 0);
-      await waitUntil(t, 'some seconds', after(10_000), 60_000);
-      const { perS, text } = storing.statistics();
-      t.ok(perS >= STORED_PER_S, `${text}; at least ${STORED_PER_S}; load ${load()}`);
-      await storing.end();
-    });
-  }
+  // Alone they are faster than beside one another.
   await t.test('console and archive meet their limits together', async (t) => {
     const storing = await CityStoring.start(t, database, NOW, OFFERED_PER_S);
     const rowsBefore = await rowsReadInWhole(db);
@@ -209,11 +197,6 @@ async function checkQuery(t: Test, { name, bar, rounds, ask }: Question): Promis
 }
 
 const load = (): string => (loadavg()[0] ?? 0).toFixed(1);
-
-const after = (ms: number): (() => boolean) => {
-  const untilMs = performance.now() + ms;
-  return () => performance.now() > untilMs;
-};
 
 /** Checks the longest batch against the limit in the full run, and the 95th percentile in the normal one. */
 function checkWait(t: Test, storing: CityStoring, name: string): void {

@@ -2,14 +2,26 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser } from 'puppeteer-core';
+import sharp from 'sharp';
 import t, { type Test } from 'tap';
+import { sha256Of } from '../../agent/base/sha256.ts';
 import type { Sql } from '../../scripts/programs/room/database/sql.ts';
 import { browserMissing } from '../lib/browser.ts';
-import { putCameras } from '../lib/console-rows.ts';
-import { scratch } from '../lib/paths.ts';
-import { browserOf, type OpenConsole, type Opening, openConsole, type Tab } from '../lib/room-browser.ts';
+import { addIncident, addStill, putCamera, putCameras } from '../lib/console-rows.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+import {
+  appRoom,
+  browserOf,
+  contextOf,
+  type OpenConsole,
+  type Opening,
+  openConsole,
+  type Tab,
+  tabOf,
+} from '../lib/room-browser.ts';
 import { city, cityMapFile, ENTRIES, HOSTILE } from '../lib/room-city.ts';
 import { violations } from '../page/in-page.ts';
+import { type Look, savePicture } from '../page/phone.ts';
 
 interface OpenView extends OpenConsole {
   show(screen: string): Promise<void>;
@@ -81,6 +93,12 @@ t.test('the views work in a browser', { skip: browserMissing(), timeout: 180_000
     unloadedScreen(t, browser),
   );
   await t.test('a changed audit log is shown as broken', (t) => broken(t, browser));
+  await t.test('a camera shows its receipt and removed masks on a phone, in French', (t) =>
+    receipt(t, browser, ['fr', 'dark'], 390),
+  );
+  await t.test('a camera shows its receipt and removed masks at a desk, in English', (t) =>
+    receipt(t, browser, ['en', 'light'], 1280),
+  );
 });
 
 async function changedTile(t: Test, browser: Browser): Promise<void> {
@@ -220,7 +238,9 @@ async function papers(t: Test, browser: Browser): Promise<void> {
 /** Changes the tables behind the program's back. */
 async function unloadedScreen(t: Test, browser: Browser): Promise<void> {
   const { page, requestedPaths, waitUntil, text } = await openView(t, browser, { fill: (db) => city(db, 1) });
-  const loaded = (): string[] => requestedPaths.filter((path) => /chunks\/(?!chunk-)/.test(path));
+  // A queue that is empty when it is first drawn loads its own statistics.
+  const loaded = (): string[] =>
+    requestedPaths.filter((path) => /chunks\/(?!chunk-|quiet-queue-)/.test(path));
   t.strictSame(loaded(), [], 'the queue loads no other screen');
   let isRefused = true;
   await page.setRequestInterception(true);
@@ -263,4 +283,77 @@ async function broken(t: Test, browser: Browser): Promise<void> {
   t.match(await view.text('main [role=alert]'), 'Audit log altered');
   t.match(await view.text('main [role=alert]'), 'entry 17');
   t.same(view.pageErrors, []);
+}
+
+/** Facts of an installation, as its receipt gives them to the room. */
+const RECEIPT = {
+  passed: false,
+  problems: 'clock, broker',
+  order: '2026/1234',
+  orderUntil: '2027-11-24T00:00:00.000Z',
+  version: '0.1.0',
+  configuration: 'a'.repeat(64),
+  journalEntries: 1234,
+  journalRoot: 'b'.repeat(43),
+  zones: 2,
+  lines: 1,
+  masks: 1,
+  rules: 'stays 4/5, passes –',
+  reason: 'the final check has failed',
+  session: '0123456789abcdef',
+  durationS: 0,
+};
+
+const TEXTS = {
+  en: [/Privacy mask removed: windows by a technician/, /final check: FAIL/, /stays 4\/5/],
+  fr: [/Masque de confidentialité retiré : windows par un technicien/, /NON CONFORME/, /stays 4\/5/],
+} as const;
+
+async function receipt(t: Test, browser: Browser, look: Look, width: number): Promise<void> {
+  const jpeg = await sharp({ create: { width: 64, height: 48, channels: 3, background: '#678' } })
+    .jpeg()
+    .toBuffer();
+  const receivedMs = Date.now() - 60_000;
+  const detail = {
+    stills: [
+      { moment: 'snapshot', name: 'r-1', time: new Date(receivedMs).toISOString(), sha256: sha256Of(jpeg) },
+    ],
+  };
+  const system = { severity: 'system', priority: 3, rule: 'built-in', place: 'camera' };
+  const room = await appRoom(t, {
+    fill: async (db) => {
+      await putCamera(db, 'b-1', Date.now());
+      await addIncident(db, receivedMs, {
+        ...system,
+        kind: 'installed',
+        cause: JSON.stringify(RECEIPT),
+        still: 'r-1',
+        detail: JSON.stringify(detail),
+      });
+      await addStill(db, { name: 'r-1' }, jpeg, receivedMs);
+      const cause = JSON.stringify({ removed: 'windows', smaller: '', by: 'technician' });
+      await addIncident(db, receivedMs, { ...system, kind: 'mask-removed', cause });
+    },
+  });
+  const context = await contextOf(t, browser, room.home, 'Nadia');
+  const before = `localStorage.setItem('theme', '${look[1]}')`;
+  const tab = await tabOf(context, room.home, {
+    look,
+    before,
+    size: { width, height: 900 },
+    path: '/cameras',
+  });
+  await tab.waitUntil('document.querySelector("[role=option]") !== null');
+  await tab.page.click('[role=option]');
+  await tab.waitUntil('document.querySelector("#installation #receipt-still") !== null');
+  const text = await tab.text('#installation');
+  for (const part of TEXTS[look[0]]) t.match(text, part);
+  t.strictSame(await room.record('see-still'), [], 'no picture is loaded unasked');
+  await tab.page.click('#receipt-still');
+  await tab.waitUntil('document.querySelector("#installation img")?.naturalWidth > 0');
+  t.match(await room.record('see-still'), [{ account: 'Nadia' }]);
+  await savePicture(tab.page, join(ROOT, `.cache/room-desk-screens/receipt-${look.join('-')}.png`), true);
+  t.strictSame(await violations(tab.page), []);
+  t.equal(await tab.page.evaluate('document.documentElement.scrollWidth > innerWidth'), false);
+  t.strictSame(tab.pageErrors, []);
 }

@@ -2,7 +2,6 @@
  * Tests the control room's enrolment: tokens, the list, renewal, revocation at a real broker, and malformed or slow
  * clients.
  */
-import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,6 +22,7 @@ import { type Program, start } from '../lib/program.ts';
 import { randomOf, SEED } from '../lib/random.ts';
 import { deliver, waitUntil } from '../lib/room.ts';
 import { ALL, unlessAll } from '../lib/run.ts';
+import { WarmProgram } from '../lib/warm-program.ts';
 
 const PROGRAM = bundled('scripts/programs/room/enrol');
 const ENROL = '/.well-known/est/simpleenroll';
@@ -305,26 +305,23 @@ async function fuzz(t: Test, room: TestRoom): Promise<void> {
   t.notOk(statuses.has(200), 'and no certificate');
 }
 
-const enrolProgram = (dir: string, ...args: string[]) => {
-  const [name = '', ...rest] = args;
-  const { status, stdout, stderr } = spawnSync(process.execPath, [PROGRAM, name, '--dir', dir, ...rest], {
-    encoding: 'utf8',
-  });
-  return { status, stdout, stderr };
-};
+/** The program in a thread; its server is a process. */
+const warm = new WarmProgram('scripts/programs/room/enrol');
+const enrolProgram = (dir: string, name: string, ...args: string[]) =>
+  warm.runSync([name, '--dir', dir, ...args]);
 
 void t.test('the program enrols, lists and ends cleanly, and stores no token', async (t) => {
   const dir = join(scratch(t), 'enrolment');
-  t.match(enrolProgram(dir, 'list'), { status: 2, stderr: /ca\.key: is missing; make it with `init/ });
-  t.match(enrolProgram(dir, 'init', '--name', 'my town'), { status: 0, stdout: /a new authority/ });
+  t.match(enrolProgram(dir, 'list'), { code: 2, err: /ca\.key: is missing; make it with `init/ });
+  t.match(enrolProgram(dir, 'init', '--name', 'my town'), { code: 0, out: /a new authority/ });
   t.equal(statSync(join(dir, 'ca.key')).mode & 0o777, 0o600);
   const key = readFileSync(join(dir, 'ca.key'), 'utf8');
-  t.match(enrolProgram(dir, 'init'), { status: 0, stdout: /is kept/ });
+  t.match(enrolProgram(dir, 'init'), { code: 0, out: /is kept/ });
   t.equal(readFileSync(join(dir, 'ca.key'), 'utf8'), key);
   const program = enrolProgram(dir, 'token', SITE, BOX);
-  t.match(program, { status: 0, stdout: /^[A-Za-z0-9_-]{32}\n$/, stderr: /is not shown again/ });
-  const token = program.stdout.trim();
-  for (const name of ['room', 'Box_1']) t.match(enrolProgram(dir, 'token', SITE, name), { status: 2 }, name);
+  t.match(program, { code: 0, out: /^[A-Za-z0-9_-]{32}\n$/, err: /is not shown again/ });
+  const token = program.out.trim();
+  for (const name of ['room', 'Box_1']) t.match(enrolProgram(dir, 'token', SITE, name), { code: 2 }, name);
   const server: Program = start(t, process.execPath, [PROGRAM, 'serve', '--dir', dir, '--port', '0']);
   await waitUntil(t, 'it serves', () => server.out.includes('Enrolment on https://localhost:'));
   const room = {
@@ -337,26 +334,26 @@ void t.test('the program enrols, lists and ends cleanly, and stores no token', a
   t.equal(
     await waiting.enrol(() => {
       t.match(
-        enrolProgram(dir, 'list').stdout,
+        enrolProgram(dir, 'list').out,
         /waits .*canebiere-017 .*WARNING: a box of this name has a cert/,
       );
       t.match(enrolProgram(dir, 'accept', SITE, BOX), {
-        status: 0,
-        stdout: /accepted at marseille-1, key [0-9a-f]{16}/,
+        code: 0,
+        out: /accepted at marseille-1, key [0-9a-f]{16}/,
       });
       return undefined;
     }),
     'enrolled',
   );
-  t.match(enrolProgram(dir, 'revoke', BOX), { status: 0, stdout: /2 certificates revoked/ });
+  t.match(enrolProgram(dir, 'revoke', BOX), { code: 0, out: /2 certificates revoked/ });
   server.child.kill('SIGTERM');
   t.equal(await server.exit, 0, 'ends cleanly');
   t.notMatch(server.out + server.err, token);
   const stored = readFileSync(join(dir, 'enrolment.db'), 'latin1');
   t.notOk(stored.includes(token), 'the token itself is stored nowhere');
   t.match(enrolProgram(dir, 'serve', '--host', '203.0.113.9'), {
-    status: 2,
-    stderr: /cannot be listened on/,
+    code: 2,
+    err: /cannot be listened on/,
   });
 });
 

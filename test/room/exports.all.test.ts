@@ -2,9 +2,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { ask, enter, roomDatabase } from '../lib/console.ts';
-import { ConsoleProgram } from '../lib/console-program.ts';
+import { addManyIncidents } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
-import { addManyIncidents } from '../lib/room-rows.ts';
+import { ConsoleProgram } from '../lib/room-program.ts';
 
 const INCIDENTS = 100_000;
 

@@ -8,10 +8,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import t, { type Test } from 'tap';
 import { ask, enter, readStream } from '../lib/console.ts';
-import { ConsoleProgram } from '../lib/console-program.ts';
 import { DatabaseCluster, MACHINES } from '../lib/database-cluster.ts';
 import { makeRoom, waitUntil } from '../lib/room.ts';
-import { RoomProgram } from '../lib/room-program.ts';
+import { ConsoleProgram, RoomProgram } from '../lib/room-program.ts';
 import { FULL } from '../lib/run.ts';
 import { checkStored, publishing } from '../lib/standby-boxes.ts';
 

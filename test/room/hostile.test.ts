@@ -1,7 +1,8 @@
-/** Tests the control room against a malicious box, a clock set back and a full database, on real databases. */
+/**
+ * Tests the control room against a malicious box or user, a clock set back and a full database, on real databases.
+ */
+
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
@@ -13,14 +14,16 @@ import { problemOf } from '../../scripts/programs/room/console/fault.ts';
 import { detailOf, pageOf } from '../../scripts/programs/room/console/incidents.ts';
 import { partsOf } from '../../scripts/programs/room/console/parts.ts';
 import { queueOf } from '../../scripts/programs/room/console/queue.ts';
+import { signerHandlers } from '../../scripts/programs/room/console/searches.ts';
 import { demoSettings } from '../../scripts/programs/room/console/settings.ts';
+import { SignerClient } from '../../scripts/programs/room/console/signer-client.ts';
 import type { AuditPage } from '../../scripts/programs/room/contract/audit.ts';
 import type { HandOver } from '../../scripts/programs/room/contract/figures.ts';
 import { IncidentDetail } from '../../scripts/programs/room/contract/incident.ts';
 import { DatabaseUnavailable, iso } from '../../scripts/programs/room/database/sql.ts';
-import { ask, enter, roomDatabase, startConsole, TIME_ZONE } from '../lib/console.ts';
+import { ask, enter, from, readStream, roomDatabase, startConsole, TIME_ZONE } from '../lib/console.ts';
 import { callOf, refusalOf } from '../lib/console-room.ts';
-import { addIncident, putCamera } from '../lib/console-rows.ts';
+import { addIncident, putCamera, recordsOf } from '../lib/console-rows.ts';
 import { DATABASES, onEachDatabase } from '../lib/databases.ts';
 import { eventText } from '../lib/events.ts';
 import { BOX, clientOf, makeRoom, pairOf, type Room, SITE, waitUntil } from '../lib/room.ts';
@@ -116,28 +119,6 @@ void t.test('a full database is reported as unavailable, and smaller writes go o
   t.ok(failure instanceof DatabaseUnavailable, 'reported as an unavailable database, to be retried');
   const claimed = await claim(db, callOf<'claim'>('anna', NOW, { params: { no } }), TIME_ZONE);
   t.equal(claimed.claimedBy, 'anna', 'smaller writes still succeed');
-});
-
-void t.test('another site in an operator’s browser gets no answer', async (t) => {
-  const { address } = await DATABASES.sqlite(t);
-  const db = await roomDatabase(t, address);
-  const handlers = handlersOf(db);
-  const { url } = await startConsole(t, db, { handlers });
-  const headers = { cookie: await enter(url, 'operator'), 'sec-fetch-site': 'same-site' };
-  for (const path of ['/api/queue', '/%61pi/queue', '/api/%71ueue', '/%61pi/incidents/1/stills/snapshot']) {
-    t.equal((await ask(url + path, { headers })).status, 403, `${path} is not answered`);
-  }
-  const { port } = new URL(url);
-  const absoluteRequest = http.request({
-    host: '127.0.0.1',
-    port,
-    path: `${url}/api/queue`,
-    headers,
-    agent: false,
-  });
-  absoluteRequest.end();
-  const [{ statusCode }] = (await once(absoluteRequest, 'response')) as [http.IncomingMessage];
-  t.equal(statusCode, 403, 'nor where the whole address is the path');
 });
 
 void t.test('a camera that falls silent while a screen reconnects is reported', async (t) => {
@@ -241,3 +222,108 @@ async function floodOf(t: Test, broker: Room, box: string): Promise<{ sentCount(
   await waitUntil(t, 'it floods', () => output.includes('\n'), 30_000);
   return { sentCount: () => Number(output.trim().split('\n').at(-1)) };
 }
+
+void t.test('a user has 24 streams, and one with few gets one of another’s when all are taken', async (t) => {
+  const db = await (await DATABASES.sqlite(t)).prepared();
+  const accounts = Array.from({ length: 12 }, (_, n) => ({ name: `person-${n}`, role: 'operator' as const }));
+  const { url, server } = await startConsole(t, db, { settings: { accounts } });
+  const readers = new Map<string, ReturnType<typeof readStream>[]>();
+  for (const { name } of accounts.slice(0, 11)) {
+    const cookie = await enter(url, name);
+    const own = Array.from({ length: 24 }, () => readStream(t, url, cookie));
+    readers.set(name, own);
+    await waitUntil(t, 'all are answered', () => own.every(({ status }) => status !== 0));
+    const surplus = readStream(t, url, cookie);
+    await waitUntil(t, 'one too many', () => surplus.status === 429);
+  }
+  const late = readStream(t, url, await enter(url, 'person-11'));
+  await waitUntil(t, 'the last one is answered', () => late.status !== 0);
+  t.equal(late.status, 200);
+  const open = (name: string): number =>
+    readers.get(name)?.filter(({ status, isOver }) => status === 200 && !isOver).length ?? 0;
+  await waitUntil(
+    t,
+    'one user has one fewer',
+    () => accounts.slice(0, 11).reduce((sum, { name }) => sum + open(name), 0) === 255,
+  );
+  t.ok(open('person-10') >= 20, 'earlier users got theirs from others');
+  t.match(server.summary(), /streams ended for a person with fewer/);
+});
+
+void t.test('the audit log of a search names every queried box', async (t) => {
+  const db = await (await DATABASES.sqlite(t)).prepared();
+  const { search, sealed } = signerHandlers(new SignerClient('/nowhere/signer.sock'), db, Date.now);
+  const boxes = Array.from({ length: 150 }, (_, n) => `box-${n}`);
+  const body = {
+    case: '17',
+    reason: 'theft',
+    from: '2026-11-01T00:00:00Z',
+    to: '2026-11-02T00:00:00Z',
+    boxes,
+  };
+  const startSearch = (change: object) =>
+    search(callOf<'search'>('anna', NOW, { body: { ...body, ...change } }));
+  // It is audited before the signer is queried.
+  t.match((await refusalOf(startSearch({}))).message, /signer does not answer/);
+  t.match(await recordsOf(db, 'search'), [{ more: { boxes, case: '17' } }]);
+  const no = await addIncident(db, NOW, { detail: '{"sealed":true,"event":"e-1"}' });
+  for (const blank of [' ', '\u200b', '\u2060', '–', '\u{1f600}']) {
+    for (const change of [{ case: blank }, { reason: blank }]) {
+      t.match(await refusalOf(startSearch(change)), { status: 400, message: /at least one letter or digit/ });
+      const still = callOf<'sealed'>('sup', NOW, { params: { no }, body: { ...body, ...change } });
+      t.match(await refusalOf(sealed(still)), { status: 400, message: /at least one letter or digit/ });
+    }
+  }
+  for (const text of ['ü', '案件', '٣'])
+    t.match((await refusalOf(startSearch({ case: text }))).message, /signer does not/, text);
+  t.equal((await recordsOf(db, 'search')).length, 4, 'a refusal is not audited');
+});
+
+void t.test('a supervisor ends another user’s sessions', async (t) => {
+  const db = await (await DATABASES.sqlite(t)).prepared();
+  const { url } = await startConsole(t, db);
+  const [one, two, boss] = [
+    await enter(url, 'operator'),
+    await enter(url, 'operator'),
+    await enter(url, 'supervisor'),
+  ];
+  const streams = [readStream(t, url, one), readStream(t, url, two)];
+  const otherStream = readStream(t, url, boss);
+  await waitUntil(t, 'streams', () => [...streams, otherStream].every(({ status }) => status === 200));
+  const headers = (cookie: string) => ({ cookie, ...from(url) });
+  const present = await ask(`${url}/api/sessions`, { headers: { cookie: boss } });
+  t.match(present.json.people, [
+    { user: 'operator', role: 'operator', sessions: 2 },
+    { user: 'supervisor', role: 'supervisor', sessions: 1 },
+  ]);
+  t.equal((await ask(`${url}/api/sessions`, { headers: { cookie: one } })).status, 403);
+  const path = `${url}/api/sessions/end`;
+  const body = { user: 'operator' };
+  t.equal((await ask(path, { method: 'POST', headers: headers(one), body })).status, 403);
+  const answer = await ask(path, { method: 'POST', headers: headers(boss), body });
+  t.same(answer.json, { endedCount: 2 });
+  await waitUntil(t, 'their streams end', () => streams.every(({ isOver }) => isOver));
+  t.same(
+    streams.map((stream) => stream.names().at(-1)),
+    ['session', 'session'],
+  );
+  t.equal((await ask(`${url}/api/session`, { headers: { cookie: two } })).status, 401);
+  t.notOk(otherStream.isOver, 'no other user’s');
+  t.match(await recordsOf(db, 'end-sessions'), [{ more: { user: 'operator', endedCount: 2 } }]);
+  t.same((await ask(path, { method: 'POST', headers: headers(boss), body })).json, { endedCount: 0 });
+});
+
+void t.test('a changed or removed account of the settings ends its sessions', async (t) => {
+  const db = await (await DATABASES.sqlite(t)).prepared();
+  const before = await startConsole(t, db);
+  const cookies = [await enter(before.url, 'operator'), await enter(before.url, 'operator-2')];
+  await before.server.stop();
+  const accounts = [{ name: 'operator', role: 'auditor' as const }];
+  const { url } = await startConsole(t, db, { settings: { accounts } });
+  for (const cookie of cookies)
+    t.equal((await ask(`${url}/api/session`, { headers: { cookie } })).status, 401);
+  t.match(await recordsOf(db, 'session-ended'), [
+    { more: { user: 'operator', role: 'operator', reason: 'the role is auditor now' } },
+    { more: { user: 'operator-2', reason: 'the settings have no such account any more' } },
+  ]);
+});

@@ -15,13 +15,22 @@ import { changesSince, queueOf } from '../../scripts/programs/room/console/queue
 import { reopen } from '../../scripts/programs/room/console/reopening.ts';
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
 import { callOf, refusalOf } from '../lib/console-room.ts';
-import { addIncident, addIncidents, putCamera, putCameras } from '../lib/console-rows.ts';
+import {
+  addIncident,
+  addIncidents,
+  addManyIncidents,
+  addVerdict,
+  countOf,
+  DAY_MS,
+  putCamera,
+  putCameras,
+  recordsOf,
+} from '../lib/console-rows.ts';
 import { onEachDatabase, TIME_ZONE } from '../lib/databases.ts';
 import { enrolled, revoked, writeBoxes } from '../lib/enrolled-boxes.ts';
 import { scratch } from '../lib/paths.ts';
 import { waitUntil } from '../lib/room.ts';
 import { eventArrival, statusArrival } from '../lib/room-alerts.ts';
-import { addManyIncidents, addVerdict, countOf, DAY_MS, recordsOf } from '../lib/room-rows.ts';
 import { ALL, FULL } from '../lib/run.ts';
 
 const NOW = Date.parse('2026-11-24T14:00:00.000Z');

@@ -1,6 +1,6 @@
 /**
- * Browser tests of the operators' actions with the real server: undo, the next incident of a storm, and one verdict for
- * many rows, by keyboard and on a phone.
+ * Browser tests of the operators' actions with the real server: one verdict for many rows, by keyboard
+ * and on a phone.
  */
 import type { Browser } from 'puppeteer-core';
 import sharp from 'sharp';
@@ -12,7 +12,6 @@ import { browserOf, type OpenConsole, type Opening, openConsole, PHONE } from '.
 import { numbered } from '../lib/room-evening.ts';
 
 const STORM = [20, 21, 22, 23, 24];
-const TITLE_FOCUSED = 'document.activeElement.id === "incident-title"';
 const LOADED = '[...document.images].some((image) => image.complete && image.naturalWidth > 0)';
 const isOpen = (no: number): string => `document.querySelector('[data-incident="${no}"]') !== null`;
 
@@ -20,9 +19,6 @@ t.test('operators act in a browser', { skip: browserMissing(), timeout: 240_000 
   const picture = { width: 640, height: 360, channels: 3, background: '#567' } as const;
   const jpeg = await sharp({ create: picture }).jpeg().toBuffer();
   const browser = await browserOf(t);
-  await t.test('verdicts lead through a storm, and z takes the last one back', (t) =>
-    checkStorm(t, browser, jpeg),
-  );
   await t.test('one verdict closes the selected rows, and refused rows say why', (t) =>
     checkBulk(t, browser, jpeg),
   );
@@ -59,42 +55,6 @@ const judgements = async (db: Sql): Promise<[number, boolean][]> => {
   );
   return entries.map((entry) => [Number(entry.incident), entry.more.includes('"unseen":true')]);
 };
-
-async function checkStorm(t: Test, browser: Browser, jpeg: Buffer): Promise<void> {
-  const { page, room, pageErrors, waitUntil } = await openApp(t, browser, jpeg, { path: '/incidents/21' });
-  const { keyboard } = page;
-  const judge = async (no: number): Promise<void> => {
-    await waitUntil(isOpen(no));
-    await waitUntil(LOADED);
-    await keyboard.press('f');
-  };
-  for (const no of [21, 22, 23]) await judge(no);
-  await waitUntil(isOpen(24));
-  await waitUntil(TITLE_FOCUSED);
-  await keyboard.press('z');
-  await waitUntil(isOpen(23));
-  await waitUntil(TITLE_FOCUSED);
-  await waitUntil('document.querySelector(".incident-head .mark.closed") === null');
-  t.same(
-    (await verdictsOf(room.db)).filter(({ verdict }) => verdict !== null).map(({ no }) => no),
-    [21, 22],
-  );
-  t.same((await room.record('undo')).length, 1);
-  for (const no of [23, 24, 20]) await judge(no);
-  await waitUntil(`${isOpen(2)} || ${isOpen(3)}`, 8000);
-  t.pass('after the storm, the queue goes on');
-  t.equal(await page.$eval('.toasts', (one) => one.contains(one.ownerDocument.activeElement)), false);
-  const announced = await page.$$eval('[role=status]', (all) => all.map((one) => one.textContent));
-  t.ok(
-    announced.some((text) => /Closed as false alarm.*Undo with z within 10 s/.test(text ?? '')),
-    'a screen reader gets the message without the countdown',
-  );
-  t.match(await page.$eval('.toasts', (one) => one.textContent), /Undo \(z\)\s*\d+ s/);
-  room.console.clock.aheadMs += 11_000;
-  await keyboard.press('z');
-  await waitUntil('document.querySelector(".toast.bad")?.textContent.includes("the time for it is over")');
-  t.same(pageErrors, []);
-}
 
 async function checkBulk(t: Test, browser: Browser, jpeg: Buffer): Promise<void> {
   const { page, room, pageErrors, waitUntil, text } = await openApp(t, browser, jpeg);

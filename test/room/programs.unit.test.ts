@@ -11,6 +11,7 @@ import type { Camera } from '../../scripts/programs/room/contract/camera.ts';
 import type { Incident } from '../../scripts/programs/room/contract/incident.ts';
 import { openApi } from '../../scripts/programs/room/contract/openapi.ts';
 import { WEBHOOK_TYPES } from '../../scripts/programs/room/contract/webhook.ts';
+import { incidentOf } from '../lib/app-incident.ts';
 
 async function* each<T>(rows: readonly T[]): AsyncGenerator<T> {
   yield* rows;
@@ -194,55 +195,22 @@ void t.test('the interface is described as OpenAPI 3.1', async (t) => {
 
 void t.test('an export of incidents as Parquet keeps its types', async (t) => {
   const at = '2026-05-04T10:00:00.123Z';
-  const one: Incident = {
-    no: 2 ** 40,
+  const times = { startedAt: at, received: at, dispatchedAt: at, patrolAnswerAt: at, arrivedAt: at };
+  const one = incidentOf(2 ** 40, {
+    ...times,
     rev: 7,
-    revision: 1,
-    site: 'lyon',
-    box: 'b-12',
-    episode: 'e-1',
-    severity: 'alert',
-    priority: 1,
-    kind: 'loitering',
-    rule: 'bag',
-    place: 'zone/square',
-    startedAt: at,
-    endedAt: null,
-    received: at,
-    clockDoubt: false,
-    objects: [{ label: 'person', track: 4 }],
     cause: { seconds: 60.5, text: '=déposé' },
-    events: 3,
-    still: null,
     state: 'dispatched',
-    claimedBy: null,
-    claimedUntil: null,
     dispatchedBy: 'ada',
-    dispatchedAt: at,
     patrol: 'Patrol north',
     patrolAnswer: 'arrived',
-    patrolAnswerAt: at,
-    arrivedAt: at,
-    suppression: null,
-    isSuppressed: false,
-    verdict: null,
-    verdictAt: null,
-    closedAt: null,
-    closedReason: null,
-    reopens: null,
-  };
+  });
   const all = [one, { ...one, no: 1, endedAt: at, verdict: 'confirmed' as const, reopens: 5 }];
   const bytes = await incidentsParquet(each(all));
   const rows = await parquetReadObjects({ file: fileOf(bytes) });
   t.equal(rows.length, 2);
   const time = new Date(at);
-  const parsed = {
-    startedAt: time,
-    received: time,
-    dispatchedAt: time,
-    patrolAnswerAt: time,
-    arrivedAt: time,
-  };
+  const parsed = Object.fromEntries(Object.keys(times).map((name) => [name, time]));
   t.same(rows[0], { ...one, no: BigInt(one.no), rev: 7n, ...parsed });
   t.match(rows[1], { no: 1n, endedAt: time, verdict: 'confirmed', reopens: 5n });
   const { num_rows: none } = await parquetMetadataAsync(fileOf(await incidentsParquet(each<Incident>([]))));

@@ -7,10 +7,9 @@ import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
 import { Purge } from '../../scripts/programs/room/retention/purge.ts';
-import { insert } from '../lib/console-rows.ts';
+import { addIncidents, countOf, DAY_MS, insert } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { waitUntil } from '../lib/room.ts';
-import { addIncident, countOf, DAY_MS } from '../lib/room-rows.ts';
 import { unlessAll } from '../lib/run.ts';
 
 /** Noon in Paris, and hours around the following night. */
@@ -30,10 +29,15 @@ const markedContent = (kind: string, index: number, bytes: number): string => {
 };
 
 async function fill(db: Sql, rows = ROWS): Promise<void> {
+  const timeOf = (index: number): string => iso(index % 2 === 0 ? OLD : NEW);
+  const nos = await addIncidents(
+    db,
+    Array.from({ length: rows }, (_, index) => ({ received: timeOf(index), episode: `ep-${index}` })),
+  );
   await db.transaction(async (transaction) => {
     // The keys arrive in an irregular order, as from boxes.
     for (let index = 0; index < rows; index += 1) {
-      const time = iso(index % 2 === 0 ? OLD : NEW);
+      const time = timeOf(index);
       const place = { site: 's', box: `b-${(index * 7919) % 50}` };
       const key = { ...place, epoch: 'e1', lane: 'alert', seq: 1, received: time };
       const id = `${(index * 104_729) % 9973}-${index}`;
@@ -41,7 +45,7 @@ async function fill(db: Sql, rows = ROWS): Promise<void> {
       await insert(transaction, 'event', { ...key, id, type: 'vigie.loitering.v1', time, at: time, body });
       const jpeg = Buffer.from(markedContent('picture', index, PICTURE_BYTES));
       await insert(transaction, 'snapshot', { ...key, name: id, sha256: 'none', jpeg });
-      const incident = await addIncident(transaction, place, `ep-${index}`, Date.parse(time));
+      const incident = nos[index] ?? 0;
       const text = markedContent('note', index, 200);
       await insert(transaction, 'note', { incident, at: time, account: 'ada', text });
     }

@@ -9,11 +9,11 @@ import type { VigieEvent } from '../../agent/contract/event.ts';
 import { makeSigner } from '../lib/commands.ts';
 import { entry, history } from '../lib/history.ts';
 import { SILENT } from '../lib/outbox.ts';
-import { scratch } from '../lib/paths.ts';
 import { roomProgram, start } from '../lib/program.ts';
 import { makeRoom, pairOf, type Room, SITE, waitUntil } from '../lib/room.ts';
 import { FULL } from '../lib/run.ts';
 import type { SearchableBoxOptions } from '../lib/searchable-box.ts';
+import { deskOf } from '../lib/signer-desk.ts';
 
 const BOXES = FULL ? 1500 : 100;
 /** Events per box and day; 11 GB of archives with 1,500 boxes. */
@@ -90,8 +90,8 @@ interface Answer {
   readonly events: VigieEvent[];
 }
 
-async function ask(t: Test, dir: string, args: readonly string[]): Promise<Answer> {
-  const common = ['--room', join(dir, 'room.yaml'), '--sign', join(dir, 'desk.pem'), '--case', 'm-1'];
+async function ask(t: Test, desk: readonly string[], args: readonly string[]): Promise<Answer> {
+  const common = [...desk, '--case', 'm-1'];
   const form = ['--reason', 'm', '--json', '--timeout', '120'];
   const program = start(t, process.execPath, [roomProgram('search'), ...common, ...form, ...args]);
   t.equal(await program.exit, 0, `all have answered: ${program.err}`);
@@ -100,14 +100,8 @@ async function ask(t: Test, dir: string, args: readonly string[]): Promise<Answe
 
 void t.test(`a search reaches ${BOXES} boxes with ${DAYS} days of ${PER_DAY} events each`, async (t) => {
   const room = await makeRoom(t);
-  const dir = scratch(t);
   const signer = makeSigner();
-  writeFileSync(join(dir, 'desk.pem'), signer.privateKey.export({ type: 'pkcs8', format: 'pem' }), {
-    mode: 0o600,
-  });
-  const pair = await pairOf(room, 'room');
-  const tls = { ca: room.authority.ca, cert: pair.cert, key: pair.key };
-  writeFileSync(join(dir, 'room.yaml'), JSON.stringify({ site: SITE, mqtt: { url: pair.url, ...tls } }));
+  const { dir, args: desk } = await deskOf(t, room, signer);
   const nowMs = Date.now();
   const file = join(dir, 'template.db');
   const events = await template(file, nowMs);
@@ -132,7 +126,7 @@ void t.test(`a search reaches ${BOXES} boxes with ${DAYS} days of ${PER_DAY} eve
     ['two hours, everything', [...hours(74, 72), '--max', '1000000'], expected(74, 72)],
   ];
   for (const [name, args, each] of questions) {
-    const { boxes, events: foundEvents, tookMs } = await ask(t, dir, args);
+    const { boxes, events: foundEvents, tookMs } = await ask(t, desk, args);
     const doneBoxes = boxes.filter(({ state, matches }) => state === 'done' && matches === each);
     t.equal(doneBoxes.length, BOXES, `${name}: ${each} events from each of ${doneBoxes.length} boxes`);
     t.equal(new Set(foundEvents.map(({ id }) => id)).size, each * BOXES, 'each event once');

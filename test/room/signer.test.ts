@@ -3,7 +3,6 @@
  * both databases.
  */
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { generateX25519Identity, identityToRecipient } from 'age-encryption';
@@ -16,76 +15,30 @@ import { SignerClient } from '../../scripts/programs/room/console/signer-client.
 import type { SearchState } from '../../scripts/programs/room/contract/api.ts';
 import type { Role } from '../../scripts/programs/room/contract/roles.ts';
 import type { Sql } from '../../scripts/programs/room/database/sql.ts';
-import { bundled } from '../lib/bundled.ts';
 import { makeSigner, type Signer } from '../lib/commands.ts';
-import { addIncident as addRow } from '../lib/console-rows.ts';
+import { addEvent, addIncident as addRow } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { entry, eventAt } from '../lib/history.ts';
-import { openedOutbox } from '../lib/outbox.ts';
-import { scratch } from '../lib/paths.ts';
-import { type Program, start } from '../lib/program.ts';
-import { makeRoom, pairOf, type Room, SITE, waitUntil } from '../lib/room.ts';
-import { addEvent } from '../lib/room-rows.ts';
+import { makeRoom, type Room, SITE, waitUntil } from '../lib/room.ts';
 import { ALL, unlessAll } from '../lib/run.ts';
 import { sealed, stillOf } from '../lib/sealing.ts';
 import { SearchableBox } from '../lib/searchable-box.ts';
+import { DeskSigner, deskOf } from '../lib/signer-desk.ts';
 
-const MAIN = bundled('scripts/programs/room/signer');
 const HOUR_MS = 3_600_000;
 const REASON = { case: '2026/1234', reason: 'theft of a bicycle' };
 const iso = (ms: number): string => new Date(ms).toISOString();
 
 async function startBox(t: Test, room: Room, box: string, keys: CommandKey[]): Promise<SearchableBox> {
-  const dir = scratch(t);
-  const outbox = openedOutbox(t, join(dir, 'outbox.db'));
-  const mqtt = { ...room.config, ...(await pairOf(room, box)), url: room.config.url };
-  const stateDir = join(dir, 'state');
-  const searchable = new SearchableBox({ site: SITE, box, stateDir, mqtt, keys, outbox });
-  t.teardown(() => searchable.stop());
+  const searchable = await SearchableBox.in(t, room, box, keys);
   searchable.start();
   await waitUntil(t, `${box} connects`, () => searchable.delivery.state.phase === 'online', 30_000);
   return searchable;
 }
 
-interface SignerSetup {
-  readonly dir: string;
-  readonly socket: string;
-  readonly args: string[];
-  readonly client: SignerClient;
-  /** Everything that the programs have written. */
-  output(): string;
-  run(...extraArgs: string[]): Program;
-  ready(): Promise<Program>;
-}
-
-async function makeSetup(t: Test, room: Room, signer: Signer): Promise<SignerSetup> {
-  const dir = scratch(t);
-  const pem = signer.privateKey.export({ type: 'pkcs8', format: 'pem' });
-  writeFileSync(join(dir, 'desk.pem'), pem, { mode: 0o600 });
-  const { cert, key } = await pairOf(room, 'room');
-  const mqtt = { url: room.broker.programsUrl, ca: room.authority.ca, cert, key };
-  writeFileSync(join(dir, 'room.yaml'), JSON.stringify({ site: SITE, mqtt }));
-  const socket = join(dir, 'signer.sock');
-  const args = [MAIN, ...['--room', join(dir, 'room.yaml'), '--sign', join(dir, 'desk.pem')]];
-  args.push('--socket', socket, '--sealed', dir, '--timeout', '8');
-  const programs: Program[] = [];
-  const run = (...extraArgs: string[]): Program => {
-    const program = start(t, process.execPath, [...args, ...extraArgs]);
-    programs.push(program);
-    return program;
-  };
-  const ready = async (): Promise<Program> => {
-    const program = run();
-    await waitUntil(
-      t,
-      'the signer listens',
-      () => program.out.includes('Signer for') || program.code !== undefined,
-    );
-    t.match(program.out, `Signer for ${SITE} on ${socket}`, program.err);
-    return program;
-  };
-  const output = (): string => programs.map(({ out, err }) => out + err).join('');
-  return { dir, socket, args, client: new SignerClient(socket), output, run, ready };
+async function makeSetup(t: Test, room: Room, signer: Signer) {
+  const desk = await deskOf(t, room, signer);
+  return { dir: desk.dir, signer: new DeskSigner(t, desk, 8) };
 }
 
 const account = (name: string, role: Role = 'operator', isProgram = false): Account => ({
@@ -95,26 +48,17 @@ const account = (name: string, role: Role = 'operator', isProgram = false): Acco
 });
 
 /** The console's calls on one database. */
-function consoleOf(t: Test, setup: SignerSetup, db: Sql) {
-  const handlers = signerHandlers(setup.client, db, Date.now);
+function consoleOf(t: Test, { socket }: DeskSigner, db: Sql) {
+  const handlers = signerHandlers(new SignerClient(socket), db, Date.now);
   const call = { query: undefined, key: '' };
-  const answers: unknown[] = [];
-  const logged = <T>(answer: T): T => {
-    answers.push(answer);
-    return answer;
-  };
   const search = async (user: Account, overrides: object = {}): Promise<SearchState> => {
     const body = { ...REASON, from: iso(Date.now() - 24 * HOUR_MS), to: iso(Date.now()), ...overrides };
-    return logged(
-      await handlers.search({ ...call, account: user, params: undefined, body, nowMs: Date.now() }),
-    );
+    return handlers.search({ ...call, account: user, params: undefined, body, nowMs: Date.now() });
   };
   const state = async (user: Account, id: string, nowMs = Date.now()): Promise<SearchState> =>
-    logged(await handlers.searchState({ ...call, account: user, params: { id }, body: undefined, nowMs }));
+    handlers.searchState({ ...call, account: user, params: { id }, body: undefined, nowMs });
   const unseal = async (user: Account, no: number) =>
-    logged(
-      await handlers.sealed({ ...call, account: user, params: { no }, body: REASON, nowMs: Date.now() }),
-    );
+    handlers.sealed({ ...call, account: user, params: { no }, body: REASON, nowMs: Date.now() });
   const untilDone = async (user: Account, { id }: SearchState): Promise<SearchState> => {
     for (let i = 0; i < 300; i += 1) {
       const now = await state(user, id);
@@ -124,7 +68,7 @@ function consoleOf(t: Test, setup: SignerSetup, db: Sql) {
     t.fail('the search does not end');
     throw new Error('the search does not end');
   };
-  return { search, state, unseal, untilDone, answersText: () => JSON.stringify(answers) };
+  return { search, state, unseal, untilDone };
 }
 
 /** The databases of this run; the calls are the same on both. */
@@ -157,11 +101,11 @@ void t.test('a search is audited first, and reports progress, missing boxes and 
     ...events.map((event, i) => entry(i + 1, event)),
     entry(4, eventAt(nowMs - 1000, { id: 'b-1' })),
   ]);
-  await setup.ready();
-  t.equal(statSync(setup.socket).mode & 0o777, 0o660, 'for its user and group');
+  await setup.signer.ready();
+  t.equal(statSync(setup.signer.socket).mode & 0o777, 0o660, 'for its user and group');
   const alice = account('alice');
   for (const db of await databases(t)) {
-    const room = consoleOf(t, setup, db);
+    const room = consoleOf(t, setup.signer, db);
     await addIncident(db, 'alpha', 'a-2-e', {});
     const newest = await addIncident(db, 'alpha', 'a-2-e', {}, 2);
     await addIncident(db, 'beta', 'a-1-e', {});
@@ -231,9 +175,9 @@ void t.test('a search is audited first, and reports progress, missing boxes and 
     });
   }
   const secret = signer.privateKey.export({ type: 'pkcs8', format: 'der' }).toString('base64').slice(-43, -3);
-  t.notMatch(setup.output(), secret, 'the key is in no line');
+  t.notMatch(setup.signer.output, secret, 'the key is in no line');
   t.match(
-    setup.output(),
+    setup.signer.output,
     /search for alice, case 2026\/1234: all boxes\n.*: 3 events, 1 messages ignored that were not replies/s,
   );
 });
@@ -246,13 +190,13 @@ void t.test(
     const signer = makeSigner();
     const setup = await makeSetup(t, room, signer);
     const db = await (await DATABASES.sqlite(t)).prepared();
-    const calls = consoleOf(t, setup, db);
+    const calls = consoleOf(t, setup.signer, db);
     const unavailable = {
       status: 503,
       message: /signer does not answer on .*signer\.sock \(ENOENT\); start vigie-room-signer/,
     };
     await t.rejects(calls.search(account('alice')), unavailable, 'not there yet');
-    const program = await setup.ready();
+    const program = await setup.signer.ready();
     // No box answers, so each search lasts as long as the signer waits for boxes.
     const running: SearchState[] = [];
     for (const name of ['alice', 'bob', 'carol', 'dave']) running.push(await calls.search(account(name)));
@@ -268,9 +212,9 @@ void t.test(
       const state = await calls.untilDone(account(name), running[i] as SearchState);
       t.match(state, { isDone: true, fault: /signer does not answer .*start vigie-room-signer/ });
     }
-    t.notOk(existsSync(setup.socket), 'the socket is gone');
+    t.notOk(existsSync(setup.signer.socket), 'the socket is gone');
     writeFileSync(join(setup.dir, 'desk.pem'), 'nothing', { mode: 0o600 });
-    const broken = setup.run();
+    const broken = setup.signer.run();
     t.equal(await broken.exit, 2);
     t.match(broken.err, /^room: --sign: .*desk\.pem does not contain a private key .*\n$/);
   },
@@ -279,15 +223,7 @@ void t.test(
 void t.test('an invalid request is refused in one line', { skip: unlessAll }, async (t) => {
   const room = await makeRoom(t);
   const setup = await makeSetup(t, room, makeSigner());
-  const program = await setup.ready();
-  const ask = (method: string, path: string, body: string): Promise<string> =>
-    new Promise((resolve, reject) => {
-      const asking = request({ socketPath: setup.socket, method, path }, (response) => {
-        let text = `${response.statusCode} `;
-        response.on('data', (chunk: Buffer) => (text += chunk.toString())).on('end', () => resolve(text));
-      });
-      asking.on('error', reject).end(body);
-    });
+  const program = await setup.signer.ready();
   const valid = { account: 'alice', request: { ...REASON, from: iso(0), to: iso(1) } };
   const reasonless = { ...valid, request: { ...valid.request, reason: '' } };
   const unseen = { ...valid, request: { ...valid.request, case: '\u200b' } };
@@ -304,16 +240,16 @@ void t.test('an invalid request is refused in one line', { skip: unlessAll }, as
     ['/sealed', { ...still, event: 'e-1', site: 'lyon' }, /^409 .*not for lyon/],
     ['/search', ' '.repeat(300_000), /^413 /],
   ];
-  t.match(await ask('GET', '/search', ''), /^404 \{"line":"only POST/);
+  t.match(await setup.signer.ask('/search', '', 'GET'), /^404 \{"line":"only POST/);
   for (const [path, body, answer] of cases)
-    t.match(await ask('POST', path, typeof body === 'string' ? body : JSON.stringify(body)), answer);
-  const second = setup.run();
+    t.match(await setup.signer.ask(path, typeof body === 'string' ? body : JSON.stringify(body)), answer);
+  const second = setup.signer.run();
   t.equal(await second.exit, 2);
   t.match(second.err, /^room: --socket .*: another signer answers there; end it first\n$/);
   program.child.kill('SIGKILL');
   await program.exit;
-  await setup.ready();
-  const nowhere = setup.run('--sealed', join(setup.dir, 'nowhere'));
+  await setup.signer.ready();
+  const nowhere = setup.signer.run('--sealed', join(setup.dir, 'nowhere'));
   t.equal(await nowhere.exit, 2);
   t.match(nowhere.err, /^room: --sealed .*nowhere: ENOENT.*name a folder to write into\n$/);
 });
@@ -331,10 +267,10 @@ void t.test('a sealed still is requested, audited and stored for its recipient a
   const evidence = await sealed(await stillOf({ widthPx: 320, heightPx: 240 }), [recipient]);
   t.equal(alpha.sealed.keep('e-1', evidence), undefined);
   alpha.sealed.keep('e-2', evidence);
-  await setup.ready();
+  await setup.signer.ready();
   const sue = account('sue', 'supervisor');
   for (const db of await databases(t)) {
-    const calls = consoleOf(t, setup, db);
+    const calls = consoleOf(t, setup.signer, db);
     const detail = (event: string) => ({ sealed: true, event });
     const no = await addIncident(db, 'alpha', 'one', detail('e-1'));
     for (const [id, sha256] of [
@@ -378,5 +314,5 @@ void t.test('a sealed still is requested, audited and stored for its recipient a
     t.equal(readdirSync(setup.dir).length, before + 1, 'one file for the still that was handed out');
     t.equal((await auditOf(db)).length, 4, 'each that went out');
   }
-  t.notMatch(setup.output(), /PRIVATE KEY|AGE-SECRET/);
+  t.notMatch(setup.signer.output, /PRIVATE KEY|AGE-SECRET/);
 });

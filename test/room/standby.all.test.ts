@@ -10,11 +10,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
 import { enter, readStream } from '../lib/console.ts';
-import { ConsoleProgram } from '../lib/console-program.ts';
 import { DATABASES, type TestDatabase } from '../lib/databases.ts';
 import { randomOf, SEED } from '../lib/random.ts';
 import { makeRoom, type Room, waitUntil } from '../lib/room.ts';
-import { RoomProgram } from '../lib/room-program.ts';
+import { ConsoleProgram, RoomProgram } from '../lib/room-program.ts';
 import { FULL, unlessFull } from '../lib/run.ts';
 import { checkStored, publishing, storedCount } from '../lib/standby-boxes.ts';
 
@@ -197,7 +196,7 @@ void t.test('the death of an archive and of a console hides no alert from a scre
   await pair.change('killed');
   const before = moving.revs.length;
   await waitUntil(t, 'the standby goes on', () => moving.revs.length > before + 20);
-  await one.kill();
+  await one.end('SIGKILL');
   await waitUntil(t, 'at the other console', () => moving.moves > 0);
   await checkStored(t, street, database);
   const revs = (await database.read('SELECT rev FROM incident ORDER BY rev')).map(({ rev }) => Number(rev));

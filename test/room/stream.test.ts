@@ -30,6 +30,7 @@ import { scratch } from '../lib/paths.ts';
 import { type Program, start } from '../lib/program.ts';
 import { waitUntil } from '../lib/room.ts';
 import { unlessAll } from '../lib/run.ts';
+import { WarmProgram } from '../lib/warm-program.ts';
 
 const PROGRAM = bundled('scripts/programs/room/console');
 
@@ -362,11 +363,10 @@ t.test('two consoles of the program share one database and end cleanly', async (
     [['--demo', '--database', 'postgres://u@127.0.0.1:1/x'], 1, /^room: database: does not answer/],
     [['--demo', '--app', '/nowhere'], 2, /^room: the browser app is missing .*npm run build/],
   ];
-  const endings = cases.map(async ([extraArgs, code, line]) => {
-    const program = start(t, process.execPath, [PROGRAM, '--app', appFolder(t), ...extraArgs]);
-    t.equal(await program.exit, code, extraArgs.join(' '));
-    t.match(program.err, line);
-    t.equal(program.err.trim().split('\n').length, 1, 'one line');
-  });
-  await Promise.all(endings);
+  const warm = new WarmProgram('scripts/programs/room/console');
+  for (const [extraArgs, code, line] of cases) {
+    const ended = await warm.run(['--app', appFolder(t), ...extraArgs]);
+    t.match(ended, { code, err: line }, extraArgs.join(' '));
+    t.equal(ended.err.trim().split('\n').length, 1, 'one line');
+  }
 });

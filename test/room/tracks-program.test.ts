@@ -16,8 +16,9 @@ import { makeSigner } from '../lib/commands.ts';
 import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 import { scratch } from '../lib/paths.ts';
 import { roomProgram, start } from '../lib/program.ts';
-import { makeRoom, pairOf, SITE } from '../lib/room.ts';
+import { makeRoom, SITE } from '../lib/room.ts';
 import { unlessAll } from '../lib/run.ts';
+import { deskOf, writeKey } from '../lib/signer-desk.ts';
 import { STILL, track, trackBox, VIEW } from '../lib/track-box.ts';
 import { WarmProgram } from '../lib/warm-program.ts';
 
@@ -25,22 +26,14 @@ const program = new WarmProgram('scripts/programs/room/tracks');
 const BOX = 'alpha';
 const NIGHT = ['--from', '2026-11-24T02:00', '--to', '2026-11-24T05:00'];
 
+/** A room with a stand-in for a box, for all tests of this file in their order. */
 async function makeSetup(t: Test) {
   const room = await makeRoom(t);
-  const dir = scratch(t);
   const [signer, second] = [makeSigner('judge-desk', ['tracks']), makeSigner('prosecutor', ['tracks'])];
-  for (const [name, { privateKey }] of [
-    ['desk', signer],
-    ['second', second],
-  ] as const) {
-    const pem = privateKey.export({ type: 'pkcs8', format: 'pem' });
-    writeFileSync(join(dir, `${name}.pem`), pem, { mode: 0o600 });
-  }
-  const { cert, key } = await pairOf(room, 'room');
-  const mqtt = { url: room.broker.programsUrl, ca: room.authority.ca, cert, key };
-  writeFileSync(join(dir, 'room.yaml'), JSON.stringify({ site: SITE, timeZone: 'Europe/Paris', mqtt }));
+  const { dir, args } = await deskOf(t, room, signer, { timeZone: 'Europe/Paris' });
+  writeKey(join(dir, 'second.pem'), second);
   const basic = [
-    ...['--room', join(dir, 'room.yaml'), '--sign', join(dir, 'desk.pem'), '--box', BOX],
+    ...[...args, '--box', BOX],
     ...['--case', '2026/1234', '--reason', 'theft', '--timeout', '20'],
   ];
   const run = (...args: string[]) => program.run(args);
@@ -49,8 +42,9 @@ async function makeSetup(t: Test) {
   return { box, second, file, basic, run, ask: (...more: string[]) => run(...basic, ...more) };
 }
 
+const { box, second, file, basic, run, ask } = await makeSetup(t);
+
 void t.test('tracks are printed page by page, with gaps at their place in time', async (t) => {
-  const { box, ask, file } = await makeSetup(t);
   box.tracks = [
     track(1, '2026-11-24T01:14:07.000Z', { stoppedS: 62, durationS: 95 }),
     track(2, '2026-11-24T01:20:00.000Z', { colours: ['blue'], seen: false }),
@@ -153,93 +147,8 @@ void t.test('tracks are printed page by page, with gaps at their place in time',
   });
 });
 
-void t.test('a refusal, another box’s answer and a malformed answer are one line each', async (t) => {
-  const { box, ask } = await makeSetup(t);
-  box.tracks = [1, 2, 3].map((number) => track(number, `2026-11-24T01:0${number}:00.000Z`));
-  const refusalOf = (code: string, message: string, more = {}) => ({
-    answer: { refused: { code, message, ...more } },
-  });
-  box.replacements.push(refusalOf('not-permitted', 'the order has no log of tracks'));
-  t.match(await ask(...NIGHT), {
-    code: 1,
-    out: '',
-    err: /^room: refused by alpha: not-permitted: the order has no log of tracks\n$/,
-  });
-  box.replacements.push(
-    refusalOf('rate-limited', 'soon', { retryAfterS: 0.1 }),
-    refusalOf('replayed', 'later'),
-  );
-  t.match(await ask(...NIGHT), { code: 0 }, 'the requested pause is observed');
-  box.replacements.push(
-    refusalOf('rate-limited', 'the budget of the day is used up', { retryAfterS: 40_000 }),
-  );
-  t.match(await ask(...NIGHT), { code: 1, err: /^room: refused by alpha: rate-limited: the budget/ });
-
-  const page = {
-    order: 'o',
-    grade: 'vehicles',
-    timeZone: 'UTC',
-    kept: { days: 1, oldest: null },
-    views: [],
-    coverage: { seen: 1, watched: 0, gaps: [], more: 0 },
-    matches: 3,
-    tracks: [track(7, '2026-11-24T01:00:00.000Z')],
-    next: '0.1.0',
-    left: { case: 1, keyDay: 1, day: 1 },
-  };
-  box.replacements.push({ answer: { result: page } }, refusalOf('not-permitted', `used up${HOSTILE}`));
-  const half = await ask(...NIGHT);
-  t.match(
-    half,
-    { code: 1, out: /track 7/, err: /the rest was not given: refused by alpha: not-permitted: used up/ },
-    'received pages are kept',
-  );
-  t.strictSame(forbiddenIn(half.out + half.err), []);
-  box.replacements.push({ answer: { result: page } }, { answer: { result: page } });
-  t.match(await ask(...NIGHT), { code: 1, err: /the pages of alpha have no end/ });
-
-  box.replacements.push({
-    answer: { result: { ...page, order: HOSTILE.slice(0, 100), next: null, matches: 1 } },
-  });
-  const hostile = await ask(...NIGHT);
-  t.equal(hostile.code, 0, hostile.err);
-  t.strictSame(forbiddenIn(hostile.out + hostile.err), []);
-  t.match(hostile.err, /authorisation \\x1b\[2J/);
-  for (const answer of [
-    { result: { ...page, tracks: [{ ...page.tracks[0], class: HOSTILE }] } },
-    { result: { ...page, secret: 1 } },
-    { result: 'all is well' },
-  ]) {
-    box.replacements.push({ answer });
-    const strange = await ask(...NIGHT);
-    t.match(strange, {
-      code: 2,
-      out: '',
-      err: /^room: the answer of alpha has another form, [^\n]*another version\?\n$/,
-    });
-    t.strictSame(forbiddenIn(strange.err), []);
-  }
-  box.replacements.push({
-    raw: true,
-    answer: { site: SITE, box: 'mallory', time: new Date().toISOString(), result: { ...page, next: null } },
-  });
-  t.match(await ask(...NIGHT), { code: 2, err: /^room: alpha: unexpected reply/ }, 'in the name of another');
-
-  await box.client.unsubscribeAsync(`vigie/${SITE}/${BOX}/cmd`);
-  t.match(await ask(...NIGHT, '--timeout', '1'), {
-    code: 1,
-    err: /^room: no answer from alpha within 1 s\n$/,
-  });
-  const status = JSON.stringify({ state: 'stopped', boot: 'b', time: '2026-11-24T08:00:00.000Z' });
-  await box.client.publishAsync(`vigie/${SITE}/${BOX}/status`, status, { qos: 1, retain: true });
-  t.match(await ask(...NIGHT), {
-    code: 1,
-    err: /^room: alpha is not connected \(stopped since 2026-11-24T08:00:00.000Z\)/,
-  });
-});
-
 void t.test('a still and a second person’s approval are written to files', async (t) => {
-  const { box, second, file, basic, run, ask } = await makeSetup(t);
+  box.tracks = [];
   const still = await ask('--still', file('now.jpg'));
   t.match(still, {
     code: 0,
@@ -335,6 +244,90 @@ void t.test('a still and a second person’s approval are written to files', asy
   });
 });
 
+void t.test('a refusal, another box’s answer and a malformed answer are one line each', async (t) => {
+  box.tracks = [1, 2, 3].map((number) => track(number, `2026-11-24T01:0${number}:00.000Z`));
+  const refusalOf = (code: string, message: string, more = {}) => ({
+    answer: { refused: { code, message, ...more } },
+  });
+  box.replacements.push(refusalOf('not-permitted', 'the order has no log of tracks'));
+  t.match(await ask(...NIGHT), {
+    code: 1,
+    out: '',
+    err: /^room: refused by alpha: not-permitted: the order has no log of tracks\n$/,
+  });
+  box.replacements.push(
+    refusalOf('rate-limited', 'soon', { retryAfterS: 0.1 }),
+    refusalOf('replayed', 'later'),
+  );
+  t.match(await ask(...NIGHT), { code: 0 }, 'the requested pause is observed');
+  box.replacements.push(
+    refusalOf('rate-limited', 'the budget of the day is used up', { retryAfterS: 40_000 }),
+  );
+  t.match(await ask(...NIGHT), { code: 1, err: /^room: refused by alpha: rate-limited: the budget/ });
+
+  const page = {
+    order: 'o',
+    grade: 'vehicles',
+    timeZone: 'UTC',
+    kept: { days: 1, oldest: null },
+    views: [],
+    coverage: { seen: 1, watched: 0, gaps: [], more: 0 },
+    matches: 3,
+    tracks: [track(7, '2026-11-24T01:00:00.000Z')],
+    next: '0.1.0',
+    left: { case: 1, keyDay: 1, day: 1 },
+  };
+  box.replacements.push({ answer: { result: page } }, refusalOf('not-permitted', `used up${HOSTILE}`));
+  const half = await ask(...NIGHT);
+  t.match(
+    half,
+    { code: 1, out: /track 7/, err: /the rest was not given: refused by alpha: not-permitted: used up/ },
+    'received pages are kept',
+  );
+  t.strictSame(forbiddenIn(half.out + half.err), []);
+  box.replacements.push({ answer: { result: page } }, { answer: { result: page } });
+  t.match(await ask(...NIGHT), { code: 1, err: /the pages of alpha have no end/ });
+
+  box.replacements.push({
+    answer: { result: { ...page, order: HOSTILE.slice(0, 100), next: null, matches: 1 } },
+  });
+  const hostile = await ask(...NIGHT);
+  t.equal(hostile.code, 0, hostile.err);
+  t.strictSame(forbiddenIn(hostile.out + hostile.err), []);
+  t.match(hostile.err, /authorisation \\x1b\[2J/);
+  for (const answer of [
+    { result: { ...page, tracks: [{ ...page.tracks[0], class: HOSTILE }] } },
+    { result: { ...page, secret: 1 } },
+    { result: 'all is well' },
+  ]) {
+    box.replacements.push({ answer });
+    const strange = await ask(...NIGHT);
+    t.match(strange, {
+      code: 2,
+      out: '',
+      err: /^room: the answer of alpha has another form, [^\n]*another version\?\n$/,
+    });
+    t.strictSame(forbiddenIn(strange.err), []);
+  }
+  box.replacements.push({
+    raw: true,
+    answer: { site: SITE, box: 'mallory', time: new Date().toISOString(), result: { ...page, next: null } },
+  });
+  t.match(await ask(...NIGHT), { code: 2, err: /^room: alpha: unexpected reply/ }, 'in the name of another');
+
+  await box.client.unsubscribeAsync(`vigie/${SITE}/${BOX}/cmd`);
+  t.match(await ask(...NIGHT, '--timeout', '1'), {
+    code: 1,
+    err: /^room: no answer from alpha within 1 s\n$/,
+  });
+  const status = JSON.stringify({ state: 'stopped', boot: 'b', time: '2026-11-24T08:00:00.000Z' });
+  await box.client.publishAsync(`vigie/${SITE}/${BOX}/status`, status, { qos: 1, retain: true });
+  t.match(await ask(...NIGHT), {
+    code: 1,
+    err: /^room: alpha is not connected \(stopped since 2026-11-24T08:00:00.000Z\)/,
+  });
+});
+
 void t.test('the help of each command has examples', { skip: unlessAll }, async (t) => {
   for (const name of ['search', 'tracks', 'unseal']) {
     const program = start(t, process.execPath, [roomProgram(name), '--help']);
@@ -351,8 +344,7 @@ void t.test('the help of each command has examples', { skip: unlessAll }, async 
 
 void t.test('a usage error is one line and exit code 2', { skip: unlessAll }, async (t) => {
   const dir = scratch(t);
-  const { privateKey } = makeSigner();
-  writeFileSync(join(dir, 'desk.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+  writeKey(join(dir, 'desk.pem'), makeSigner());
   const basic = [
     ...['--room', 'mqtts://localhost:1', '--site', SITE, '--sign', join(dir, 'desk.pem')],
     ...['--box', BOX, '--case', '1', '--reason', 'r', '--time-zone', 'Europe/Paris'],

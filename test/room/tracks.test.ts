@@ -3,8 +3,7 @@
  *
  * A stand-in for a box answers by the contract.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import t, { type Test } from 'tap';
@@ -15,17 +14,15 @@ import { ROUTES } from '../../scripts/programs/room/contract/api.ts';
 import { TrackAnswer } from '../../scripts/programs/room/contract/tracks.ts';
 import type { Sql } from '../../scripts/programs/room/database/sql.ts';
 import { signedApproval } from '../../scripts/programs/room/questions/tracks/approval.ts';
-import { bundled } from '../lib/bundled.ts';
 import { makeSigner } from '../lib/commands.ts';
 import { ask, enter, from, fullConsole } from '../lib/console.ts';
 import { addIncident, addStill, putCamera } from '../lib/console-rows.ts';
 import { DATABASES, onEachDatabase, type TestDatabase } from '../lib/databases.ts';
-import { ROOT, scratch } from '../lib/paths.ts';
-import { start } from '../lib/program.ts';
-import { makeRoom, pairOf, SITE, waitUntil } from '../lib/room.ts';
+import { ROOT } from '../lib/paths.ts';
+import { makeRoom, SITE, waitUntil } from '../lib/room.ts';
+import { DeskSigner, deskOf } from '../lib/signer-desk.ts';
 import { STILL, track, trackBox, VIEW } from '../lib/track-box.ts';
 
-const MAIN = bundled('scripts/programs/room/signer');
 const BOX = 'alpha';
 const QUESTION: TrackQuestion = {
   from: '2026-11-24T01:00:00.000Z',
@@ -53,24 +50,9 @@ const REASON = { box: BOX, case: '2026/1234', reason: 'theft from a van' };
 
 async function makeSetup(t: Test, database: TestDatabase, timeoutS = 20) {
   const room = await makeRoom(t);
-  const dir = scratch(t);
   const roomSigner = makeSigner('room', ['tracks']);
-  writeFileSync(join(dir, 'desk.pem'), roomSigner.privateKey.export({ type: 'pkcs8', format: 'pem' }), {
-    mode: 0o600,
-  });
-  const { cert, key } = await pairOf(room, 'room');
-  const mqtt = { url: room.broker.programsUrl, ca: room.authority.ca, cert, key };
-  writeFileSync(join(dir, 'room.yaml'), JSON.stringify({ site: SITE, mqtt }));
-  const socket = join(dir, 'signer.sock');
-  const signer = start(t, process.execPath, [
-    ...[MAIN, '--room', join(dir, 'room.yaml'), '--sign', join(dir, 'desk.pem')],
-    ...['--socket', socket, '--sealed', dir, '--timeout', `${timeoutS}`],
-  ]);
-  await waitUntil(
-    t,
-    'the signer listens',
-    () => signer.out.includes('Signer for') || signer.code !== undefined,
-  );
+  const desk = new DeskSigner(t, await deskOf(t, room, roomSigner), timeoutS);
+  const signer = await desk.ready();
   const box = await trackBox(t, room, BOX, publicKeyOf(roomSigner.config.publicKey));
   const db = await database.prepared();
   await putCamera(db, BOX, Date.now(), { site: SITE });
@@ -82,7 +64,7 @@ async function makeSetup(t: Test, database: TestDatabase, timeoutS = 20) {
     name: `${role}-${n}`,
     role,
   }));
-  const { url, clock } = await fullConsole(t, db, { signer: socket, video, accounts });
+  const { url, clock } = await fullConsole(t, db, { signer: desk.socket, video, accounts });
   const calls = async (name: string) => {
     const cookie = await enter(url, name);
     return {
@@ -97,7 +79,7 @@ async function makeSetup(t: Test, database: TestDatabase, timeoutS = 20) {
     await calls('supervisor-2'),
     await calls('auditor-3'),
   ];
-  return { desk: roomSigner, box, db, clock, socket, signer, calls, anna, bert, sue, olga };
+  return { roomSigner, desk, box, db, clock, signer, calls, anna, bert, sue, olga };
 }
 
 const entriesOf = async (db: Sql, ...actions: string[]) => {
@@ -232,136 +214,120 @@ onEachDatabase(
   },
 );
 
-void t.test('a forbidden question is refused in one line, and a box’s refusal is reported', async (t) => {
-  const {
-    desk: roomSigner,
-    db,
-    box,
-    socket,
-    signer,
-    anna,
-    olga,
-  } = await makeSetup(t, await DATABASES.sqlite(t), 2);
-  const post = (change: object, more: object = {}) =>
-    anna.post('/api/tracks', { ...REASON, question: { ...QUESTION, ...change }, ...more });
-  t.match(await olga.post('/api/tracks', { ...REASON, question: QUESTION }), { status: 403 });
-  t.match(await olga.post('/api/tracks/still', REASON), { status: 403 });
-  const refusedCases: [object, object, number, RegExp][] = [
-    [{}, { reason: '…' }, 400, /reason must hold at least one letter or digit/],
-    [{}, { box: 'all boxes' }, 400, /box/],
-    [{}, { box: [BOX, 'beta'] }, 400, /box/],
-    [{ to: QUESTION.from }, {}, 400, /to: .* is not after from/],
-    [{ from: '2026-02-30T00:00:00Z' }, {}, 400, /2026-02-30 does not exist/],
-    [{ view: undefined }, {}, 400, /question\.view is missing/],
-    [{ face: 'x' }, {}, 400, /question\.face is not known here/],
-  ];
-  for (const [change, extraFields, status, title] of refusedCases)
-    t.match(await post(change, extraFields), { status, json: { title } });
-  t.strictSame(await entriesOf(db, 'ask-tracks'), [], 'none of it is a question that went out');
+void t.test(
+  'a forbidden question is refused in one line, a box’s refusal is reported, and 2,000 tracks are the most',
+  async (t) => {
+    const { roomSigner, desk, db, box, signer, anna, sue, olga } = await makeSetup(
+      t,
+      await DATABASES.sqlite(t),
+      2,
+    );
+    const post = (change: object, more: object = {}) =>
+      anna.post('/api/tracks', { ...REASON, question: { ...QUESTION, ...change }, ...more });
+    t.match(await olga.post('/api/tracks', { ...REASON, question: QUESTION }), { status: 403 });
+    t.match(await olga.post('/api/tracks/still', REASON), { status: 403 });
+    const refusedCases: [object, object, number, RegExp][] = [
+      [{}, { reason: '…' }, 400, /reason must hold at least one letter or digit/],
+      [{}, { box: 'all boxes' }, 400, /box/],
+      [{}, { box: [BOX, 'beta'] }, 400, /box/],
+      [{ to: QUESTION.from }, {}, 400, /to: .* is not after from/],
+      [{ from: '2026-02-30T00:00:00Z' }, {}, 400, /2026-02-30 does not exist/],
+      [{ view: undefined }, {}, 400, /question\.view is missing/],
+      [{ face: 'x' }, {}, 400, /question\.face is not known here/],
+    ];
+    for (const [change, extraFields, status, title] of refusedCases)
+      t.match(await post(change, extraFields), { status, json: { title } });
+    t.strictSame(await entriesOf(db, 'ask-tracks'), [], 'none of it is a question that went out');
 
-  box.replacements.push({
-    answer: { refused: { code: 'not-permitted', message: 'the order has no log of tracks' } },
-  });
-  t.match(await post({}), {
-    status: 409,
-    json: { title: 'refused by alpha: not-permitted: the order has no log of tracks' },
-  });
-  t.equal((await entriesOf(db, 'ask-tracks')).length, 1, 'it went out');
-  box.replacements.push({ answer: { result: { all: 'is well' } } });
-  t.match(await post({}), { status: 503, json: { title: /^the answer of alpha has another form/ } });
-  box.tracks = [1, 2, 3].map((number) => track(number, `2026-11-24T01:15:0${number}.400Z`));
-  const first = { ...PAGE, tracks: box.tracks.slice(0, 2), matches: 3, next: '0.2.0' };
-  box.replacements.push(
-    { answer: { result: first } },
-    { answer: { refused: { code: 'rate-limited', message: 'the budget is used up', retryAfterS: 9000 } } },
-  );
-  t.match(await post({}), {
-    status: 200,
-    json: {
-      matches: 3,
-      more: 1,
-      tracks: [{ track: 1 }, { track: 2 }],
-      stopped: 'refused by alpha: rate-limited: the budget is used up',
-    },
-  });
-  t.match((await entriesOf(db, 'ask-tracks')).at(-1), {
-    more: { trackCount: 2, stopped: 'refused by alpha: rate-limited: the budget is used up' },
-  });
-  const slow = post({}, { box: 'nobody' });
-  await waitUntil(t, 'the signer asks', () => signer.out.includes('the tracks of nobody'));
-  const second = await post({}, { box: 'nobody' });
-  const both = [await slow, second].sort((a, b) => a.status - b.status);
-  t.match(both, [{ status: 429 }, { status: 503 }], 'one at a time for each user');
-  t.equal(both[0]?.headers['retry-after'], '5', 'and it says when to ask again');
-  t.match([(await slow).text, second.text].join(), /no answer from nobody within 2 s/);
-
-  const subject = {
-    site: SITE,
-    box: BOX,
-    args: { case: REASON.case, reason: REASON.reason, question: QUESTION },
-  };
-  const other = makeSigner('prosecutor', ['tracks']);
-  const approval = JSON.parse(signedApproval(subject, other.privateKey, Date.now()).text) as object;
-  t.equal((await post({}, { approval })).status, 200);
-  const keyid = keyIdOf(other.privateKey);
-  t.match(box.requests.at(-1), { approval: { signatures: [{ keyid }] } });
-  t.match((await entriesOf(db, 'ask-tracks')).at(-2), { more: { approvedBy: [keyid] } });
-  t.match(await post({ classes: ['person'] }, { approval }), {
-    status: 400,
-    json: { title: /^approval: is for another question: classes/ },
-  });
-  const own = JSON.parse(signedApproval(subject, roomSigner.privateKey, Date.now()).text) as object;
-  t.match(await post({}, { approval: own }), { status: 400, json: { title: /another person must sign/ } });
-
-  const stillAnswer = await anna.post('/api/tracks/still', REASON);
-  t.match(stillAnswer, { status: 200, json: { view: VIEW, jpeg: STILL.toString('base64') } });
-  t.ok(Value.Check(ROUTES.trackStill.gives, stillAnswer.json));
-  t.match((await entriesOf(db, 'ask-tracks')).slice(-2), [
-    { account: 'operator-0', box: BOX, more: { still: true, case: REASON.case, reason: REASON.reason } },
-    { more: { still: true, sha256: sha256Of(STILL) } },
-  ]);
-
-  const ofSigner = (path: string, body: object): Promise<string> =>
-    new Promise((resolve, reject) => {
-      const asking = request({ socketPath: socket, method: 'POST', path }, (response) => {
-        let text = `${response.statusCode} `;
-        response.on('data', (chunk: Buffer) => (text += chunk.toString())).on('end', () => resolve(text));
-      });
-      asking.on('error', reject).end(JSON.stringify(body));
+    box.replacements.push({
+      answer: { refused: { code: 'not-permitted', message: 'the order has no log of tracks' } },
     });
-  const valid = { account: 'anna', request: { ...REASON, question: QUESTION } };
-  t.match(await ofSigner('/track', valid), /^404 .*only POST \/search, \/sealed, \/tracks, \/track-still/);
-  t.match(
-    await ofSigner('/tracks', { ...valid, request: { ...valid.request, box: '*' } }),
-    /^400 \{"line":"\/request\/box: /,
-  );
-  signer.child.kill('SIGTERM');
-  await signer.exit;
-  const before = (await entriesOf(db, 'ask-tracks')).length;
-  t.match(await post({}), {
-    status: 503,
-    json: { title: /signer does not answer .*start vigie-room-signer/ },
-  });
-  t.equal((await entriesOf(db, 'ask-tracks')).length, before + 1, 'on record before it would go out');
-});
+    t.match(await post({}), {
+      status: 409,
+      json: { title: 'refused by alpha: not-permitted: the order has no log of tracks' },
+    });
+    t.equal((await entriesOf(db, 'ask-tracks')).length, 1, 'it went out');
+    box.replacements.push({ answer: { result: { all: 'is well' } } });
+    t.match(await post({}), { status: 503, json: { title: /^the answer of alpha has another form/ } });
+    box.tracks = [1, 2, 3].map((number) => track(number, `2026-11-24T01:15:0${number}.400Z`));
+    const first = { ...PAGE, tracks: box.tracks.slice(0, 2), matches: 3, next: '0.2.0' };
+    box.replacements.push(
+      { answer: { result: first } },
+      { answer: { refused: { code: 'rate-limited', message: 'the budget is used up', retryAfterS: 9000 } } },
+    );
+    t.match(await post({}), {
+      status: 200,
+      json: {
+        matches: 3,
+        more: 1,
+        tracks: [{ track: 1 }, { track: 2 }],
+        stopped: 'refused by alpha: rate-limited: the budget is used up',
+      },
+    });
+    t.match((await entriesOf(db, 'ask-tracks')).at(-1), {
+      more: { trackCount: 2, stopped: 'refused by alpha: rate-limited: the budget is used up' },
+    });
+    const slow = post({}, { box: 'nobody' });
+    await waitUntil(t, 'the signer asks', () => signer.out.includes('the tracks of nobody'));
+    const second = await post({}, { box: 'nobody' });
+    const both = [await slow, second].sort((a, b) => a.status - b.status);
+    t.match(both, [{ status: 429 }, { status: 503 }], 'one at a time for each user');
+    t.equal(both[0]?.headers['retry-after'], '5', 'and it says when to ask again');
+    t.match([(await slow).text, second.text].join(), /no answer from nobody within 2 s/);
 
-void t.test('at most two thousand tracks are returned, and the rest are counted', async (t) => {
-  const { db, box, sue } = await makeSetup(t, await DATABASES.sqlite(t));
-  const firstMs = Date.parse('2026-11-24T01:00:00.000Z');
-  box.tracks = Array.from({ length: 2300 }, (_, n) => track(n, new Date(firstMs + n * 1000).toISOString()));
-  box.pageTracks = 190;
-  const beganMs = performance.now();
-  const { status, json } = await sue.post('/api/tracks', { ...REASON, question: QUESTION });
-  t.comment(`${Math.round(performance.now() - beganMs)} ms`);
-  const answer = json as TrackAnswer;
-  t.match(
-    { status, ...answer, tracks: answer.tracks.length },
-    { status: 200, matches: 2300, tracks: 2000, more: 300 },
-  );
-  t.equal(box.requests.length, 11, 'no further page is asked for');
-  t.match((await entriesOf(db, 'ask-tracks')).at(-1), { more: { matches: 2300, trackCount: 2000 } });
-  t.equal((await sue.get(`/api/tracks/${answer.id}/tracks.csv`)).text.split('\r\n').length, 2002);
-});
+    const subject = {
+      site: SITE,
+      box: BOX,
+      args: { case: REASON.case, reason: REASON.reason, question: QUESTION },
+    };
+    const other = makeSigner('prosecutor', ['tracks']);
+    const approval = JSON.parse(signedApproval(subject, other.privateKey, Date.now()).text) as object;
+    t.equal((await post({}, { approval })).status, 200);
+    const keyid = keyIdOf(other.privateKey);
+    t.match(box.requests.at(-1), { approval: { signatures: [{ keyid }] } });
+    t.match((await entriesOf(db, 'ask-tracks')).at(-2), { more: { approvedBy: [keyid] } });
+    t.match(await post({ classes: ['person'] }, { approval }), {
+      status: 400,
+      json: { title: /^approval: is for another question: classes/ },
+    });
+    const own = JSON.parse(signedApproval(subject, roomSigner.privateKey, Date.now()).text) as object;
+    t.match(await post({}, { approval: own }), { status: 400, json: { title: /another person must sign/ } });
+
+    const stillAnswer = await anna.post('/api/tracks/still', REASON);
+    t.match(stillAnswer, { status: 200, json: { view: VIEW, jpeg: STILL.toString('base64') } });
+    t.ok(Value.Check(ROUTES.trackStill.gives, stillAnswer.json));
+    t.match((await entriesOf(db, 'ask-tracks')).slice(-2), [
+      { account: 'operator-0', box: BOX, more: { still: true, case: REASON.case, reason: REASON.reason } },
+      { more: { still: true, sha256: sha256Of(STILL) } },
+    ]);
+
+    const firstMs = Date.parse('2026-11-24T01:00:00.000Z');
+    box.tracks = Array.from({ length: 2300 }, (_, n) => track(n, new Date(firstMs + n * 1000).toISOString()));
+    box.pageTracks = 190;
+    const pagesBefore = box.requests.length;
+    const answer = (await sue.post('/api/tracks', { ...REASON, question: QUESTION })).json as TrackAnswer;
+    t.match({ ...answer, tracks: answer.tracks.length }, { matches: 2300, tracks: 2000, more: 300 });
+    t.equal(box.requests.length - pagesBefore, 11, 'no further page is asked for');
+    t.match((await entriesOf(db, 'ask-tracks')).at(-1), { more: { matches: 2300, trackCount: 2000 } });
+    t.equal((await sue.get(`/api/tracks/${answer.id}/tracks.csv`)).text.split('\r\n').length, 2002);
+
+    const ofSigner = (path: string, body: object) => desk.ask(path, JSON.stringify(body));
+    const valid = { account: 'anna', request: { ...REASON, question: QUESTION } };
+    t.match(await ofSigner('/track', valid), /^404 .*only POST \/search, \/sealed, \/tracks, \/track-still/);
+    t.match(
+      await ofSigner('/tracks', { ...valid, request: { ...valid.request, box: '*' } }),
+      /^400 \{"line":"\/request\/box: /,
+    );
+    signer.child.kill('SIGTERM');
+    await signer.exit;
+    const before = (await entriesOf(db, 'ask-tracks')).length;
+    t.match(await post({}), {
+      status: 503,
+      json: { title: /signer does not answer .*start vigie-room-signer/ },
+    });
+    t.equal((await entriesOf(db, 'ask-tracks')).length, before + 1, 'on record before it would go out');
+  },
+);
 
 void t.test('a question without a signer is refused', async (t) => {
   const db = await (await DATABASES.sqlite(t)).prepared();
