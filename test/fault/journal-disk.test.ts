@@ -9,6 +9,7 @@ import t from 'tap';
 import { parseVerifierKey } from '../../agent/restraint/journal/note.ts';
 import { verifyJournal } from '../../scripts/lib/journal/verification.ts';
 import { makeAgent, streetConfig } from '../lib/agent.ts';
+import { calmSource } from '../lib/encoded-clip.ts';
 import { keyOf } from '../lib/journal.ts';
 import { scratch } from '../lib/paths.ts';
 import { visionsOf } from '../lib/proc.ts';
@@ -41,7 +42,7 @@ for (const [name, { begin, end, reason }] of Object.entries(FAULTS)) {
     mkdirSync(dir, { recursive: true });
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2m,mode=700', 'journal', dir], { stdio: 'pipe' });
     t.teardown(() => execFileSync('umount', [dir], { stdio: 'pipe' }));
-    const config = streetConfig(room, { camera: { source: 'test:pattern', fps: 5 } });
+    const config = streetConfig(room, { camera: { source: calmSource(), fps: 5 } });
     const agent = makeAgent(t, config, stateDir);
     await agent.start();
     await waitUntil(t, 'vision runs', () => visionsOf(process.pid).length === 1, 30_000);

@@ -57,7 +57,7 @@ function checkScenes(t: Test, scenes: readonly StreetScene[], stage: Stage): voi
 }
 
 t.test('street scenes raise exactly their incidents', { skip, timeout: 600_000 }, async (t) => {
-  const stage = await loadStage(STREET_CLIP, ALL ? 80 : 20);
+  const stage = await loadStage(STREET_CLIP, ALL ? 80 : 20, ALL ? 5 : 1);
   checkScenes(t, ALL ? sampled(t, 'street scenes', STREET_SCENES, 4) : SHORT, stage);
   await t.test('a busy street takes few passes over a frame', { skip: unlessAll }, async (t) => {
     // Once to warm up, because no other scene watches static regions.

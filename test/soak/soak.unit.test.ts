@@ -28,7 +28,7 @@ void t.test('a slope comes with its uncertainty', async (t) => {
   let hitCount = 0;
   // For memory that wanders like this the interval holds the truth in 91.5 %, whatever the seed. With 2,000 trials, 88
   // are six standard deviations away. The default run has fewer, always with the same seed.
-  const trials = ALL ? 2000 : 200;
+  const trials = ALL ? 2000 : 50;
   for (let trial = 0; trial < trials; trial += 1) {
     // Memory that is allocated and released: each sample resembles the one before.
     let wander = 0;
@@ -95,7 +95,6 @@ void t.test('wrong arguments are one line, exit 2', async (t) => {
   const cases: [string[], RegExp][] = [
     [['--hours', '0'], /a number above 0/],
     [['--clip', '/nonexistent.avi'], /^soak: \/nonexistent\.avi: no such clip/],
-    [['--speed', '2'], /unknown option '--speed'/],
   ];
   for (const [args, line] of cases) {
     const { status, stderr } = spawnSync(process.execPath, [program, ...args], { encoding: 'utf8' });

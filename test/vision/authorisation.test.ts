@@ -197,10 +197,11 @@ t.test('a mask of the authorisation is black, whatever folder and agent say', as
   const config = authorised(bare, join(dir, 'order'));
   writeOwnFolder(dir, config);
   t.same(ownFolder(dir).box().masks, [], 'none in the folder');
-  for (const [name, change, black] of [
+  const cases = [
     ['with it', masked, true],
     ['without (control)', { ...installation, ...from }, false],
-  ] as const) {
+  ] as const;
+  for (const [name, change, black] of ALL ? cases : cases.slice(0, 1)) {
     const jpeg = await picture(
       t,
       ownFolder(dir).dir,

@@ -140,7 +140,8 @@ t.test('each fault is reported in its time, until the picture is whole again', a
     ['moved', { level: shifted(97, 40) }, 60, 10],
     ['defocused', { level: blurred }, 60, 20],
   ];
-  for (const [condition, fault, withinS, overS] of faults) {
+  const whole = faults.filter((_, i) => i % 2 === 0);
+  for (const [condition, fault, withinS, overS] of ALL ? faults : whole) {
     const { everyMs = EVERY_MS } = fault;
     const takes = filmed(LEARN, { ...fault, seconds: withinS + 10 }, { ...LEARN, everyMs });
     beginsAndEnds(t, takes, condition, withinS, overS);

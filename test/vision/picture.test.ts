@@ -4,6 +4,7 @@
  */
 import t from 'tap';
 import type { SizePx, XyxyPx } from '../../agent/contract/geometry.ts';
+import type { YuvPlanes } from '../../agent/contract/picture.ts';
 import type { RedactedJpeg } from '../../agent/contract/redacted-jpeg.ts';
 import type { Subject } from '../../agent/vision/redact/marks.ts';
 import { placeTime } from '../../agent/vision/redact/place-time.ts';
@@ -87,7 +88,8 @@ class Box {
   #atMs = 0;
 
   learn(scene: Scene): this {
-    for (let s = 0; s < 10; s += 1) this.#see(rgbOf({ ...scene, noise: 3 }), false);
+    const planes = planesOf(rgbOf({ ...scene, noise: 3 }), SIZE);
+    for (let s = 0; s < 10; s += 1) this.#see(planes, false);
     return this;
   }
 
@@ -103,8 +105,7 @@ class Box {
     return this.#redactor.redact(stillFrom(jpeg, SIZE, { atMs: this.#atMs - 1000 }), subject, format);
   }
 
-  #see(rgb: Buffer | undefined, person: boolean): void {
-    const planes = rgb && planesOf(rgb, SIZE);
+  #see(planes: YuvPlanes | undefined, person: boolean): void {
     const frame = { atMs: this.#atMs, wallMs: this.#atMs, source: SIZE };
     this.#redactor.remember(frame, person ? [PERSON] : [], person ? [TRACK] : []);
     this.#redactor.learnPlace(planes);
@@ -136,7 +137,7 @@ t.test('a technician’s preview hides what a published picture hides', async (t
 });
 
 t.test('the clean plate takes the light of the still', async (t) => {
-  for (const light of ALL ? [0.5, 0.8, 1.25, 1.6] : [0.5, 1.25]) {
+  for (const light of ALL ? [0.5, 0.8, 1.25, 1.6] : [0.5]) {
     const box = new Box().learn({ ground: 110 });
     const { bytes } = await box.picture({ person: [40, 40], ground: 110, light }, { focus: [] });
     const { rgb } = await pixelsOf(bytes);

@@ -14,7 +14,6 @@ import { randomOf } from '../../lib/random.ts';
 import { paintNoise } from '../paint.ts';
 
 export const INPUT: SizePx = { widthPx: 416, heightPx: 256 };
-const STAGE_FPS = 5;
 /** Number of pictures whose median is the empty stage. */
 const SAMPLES = 25;
 /** Number of copies of the empty stage, each with its own sensor noise of a street camera in daylight. */
@@ -23,7 +22,7 @@ const NOISE_SIGMA = 2;
 
 export interface Stage {
   readonly source: SizePx;
-  /** The clip's frames, 5 a second. */
+  /** The clip's frames. */
   readonly frames: readonly {
     readonly atS: number;
     readonly rgb: Uint8Array;
@@ -52,14 +51,14 @@ function makeDetector(): Detector {
   });
 }
 
-/** Reads `lengthS` of a clip. */
-export async function loadStage(clip: string, lengthS: number): Promise<Stage> {
+/** Reads `lengthS` of a clip; scenes under which it runs need five frames a second. */
+export async function loadStage(clip: string, lengthS: number, fps = 5): Promise<Stage> {
   const detector = makeDetector();
   await detector.start();
   const log = makeLogger('scenes', 'warn');
   const camera = new Camera({
     source: `file:${clip}`,
-    fps: STAGE_FPS,
+    fps,
     input: INPUT,
     masks: [],
     mode: 'replay',
