@@ -295,7 +295,7 @@ function crossings(classes: ('person' | 'unknown')[], over: { score?: number; sw
             },
           ];
     const observation = observer.observationOf(image, { detectorRan: true, detections, tracks: [] });
-    t.ok(Value.Check(Observation, observation));
+    if (!Value.Check(Observation, observation)) t.fail(`the observation at ${s} s`);
     times.push(...rule.observe(observation).map(() => s));
   }
   return times;

@@ -287,6 +287,15 @@ function textureAt(x: number, y: number, seed: number): number {
   return 40 + 140 * (rowValue(j) * (1 - v) + rowValue(j + 1) * v);
 }
 
+/** The textures of the street and of a thing, each computed once. */
+const [GROUND_TEXTURE, THING_TEXTURE] = [textureOf(1), textureOf(2)];
+
+function textureOf(seed: number): Float64Array {
+  return Float64Array.from({ length: SIZE.widthPx * SIZE.heightPx }, (_, pixel) =>
+    textureAt(pixel % SIZE.widthPx, Math.floor(pixel / SIZE.widthPx), seed),
+  );
+}
+
 /** A street, something of another texture in `box`, and the effects of light and lens. */
 function pictureAt(
   atMs: number,
@@ -297,12 +306,9 @@ function pictureAt(
   for (let y = 0; y < SIZE.heightPx; y += 1) {
     for (let x = 0; x < SIZE.widthPx; x += 1) {
       const inBox = box !== undefined && x >= box[0] && x < box[2] && y >= box[1] && y < box[3];
-      const level = inBox ? textureAt(x - box[0], y - box[1], 2) : textureAt(x, y, 1);
-      rgb.fill(
-        Math.max(0, Math.min(255, light(level, x, y))),
-        (y * SIZE.widthPx + x) * 3,
-        (y * SIZE.widthPx + x) * 3 + 3,
-      );
+      const pixel = y * SIZE.widthPx + x;
+      const level = inBox ? THING_TEXTURE[pixel - box[1] * SIZE.widthPx - box[0]] : GROUND_TEXTURE[pixel];
+      paintGrey(rgb, pixel, light(level as number, x, y));
     }
   }
   return { index: 1, ptsNs: 0n, atMs, wallMs: atMs, source: SIZE, input: SIZE, rgb };
