@@ -13,7 +13,7 @@ import { compose } from '../scenes/composer.ts';
 import type { Scene } from '../scenes/scene.ts';
 
 /** An object left behind, a wall that is drawn on, and two without an incident. */
-const SHORT = new Set(['left-yard-heap', 'drawn-black-late', 'light-street-shadow', 'quiet-infra-red-3']);
+const SHORT = new Set(['left-yard-heap', 'drawn-black-late', 'light-street-shadow', 'quiet-table-infra-red']);
 const RATIO_MIN = 0.95;
 
 const scenes = CATALOGUE.filter(({ name }) => FULL || SHORT.has(name));

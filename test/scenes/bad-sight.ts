@@ -5,12 +5,11 @@
  */
 
 import { rectangle } from '../lib/shapes.ts';
-import { AFTER_S, type Box, type Edit, PERSIST_S, type Scene, type Stage } from './scene.ts';
+import { drawnWalls, leftAtTable, leftElsewhere } from './incidents.ts';
+import { AFTER_S, type Edit, type Scene, type Stage } from './scene.ts';
 import {
   after,
   BLACK,
-  BLUE,
-  BROWN,
   exposure,
   GREEN,
   GREY,
@@ -34,44 +33,30 @@ const street = (startS: number): Stage => stageOf(STREET, startS, 30);
 /** The recorder writes its alarms into the picture of the road. */
 const WRITING: NonNullable<Scene['masks']> = [{ id: 'writing', polygon: rectangle(0, 0, 0.26, 0.42) }];
 
-const BAG: Box = [0.36, 0.72, 0.45, 0.92];
+/** A scene in each of these sights, in which its incident may be told `laterS` later. */
+const inSights = (one: Scene | undefined, name: string, laterS: number, degradations: string[]): Scene[] => {
+  if (one === undefined) throw new Error(`no scene for ${name}`);
+  const expected = one.expected.map(({ rule, startS: [from, to] }) => ({
+    rule,
+    startS: [from, to + laterS] as const,
+  }));
+  return degradations.map((degradation) => ({
+    ...one,
+    name: `${name}-${degradation}`,
+    expected,
+    degradation,
+  }));
+};
 
-/** The same bag and the same scribble in every sight; two other stages in some. */
+/** The same bag, heap and scribble in every sight. */
 export function leftInBadSight(): Scene[] {
+  const heap = leftElsewhere().find(({ name }) => name === 'left-yard-heap');
   const atTable = ['grey', 'gain-noise', 'infra-red', 'haze', 'glare', 'rain', '150-kbit', 'shake', 'dark'];
-  const bags = atTable.map(
-    (degradation): Scene => ({
-      name: `left-${degradation}`,
-      stage: visit(1).stage,
-      edits: [thing('bag', BLACK, BAG, 18)],
-      zones: INSIDE,
-      degradation,
-      expected: after('bag', visit(1).goneS - 1.5 + AFTER_S, 8),
-    }),
-  );
-  const inYard = ['grey', 'haze', 'focus-hunting'].map(
-    (degradation): Scene => ({
-      name: `left-yard-${degradation}`,
-      stage: yard,
-      edits: [thing('heap', BROWN, [0.56, 0.55, 0.68, 0.7], 7)],
-      zones: [PAVEMENT],
-      degradation,
-      expected: after('bag', 8.3 - 1.5 + AFTER_S, 9),
-    }),
-  );
-  const tags = ['grey', 'infra-red', 'rain', '150-kbit'].map(
-    (degradation): Scene => ({
-      name: `drawn-${degradation}`,
-      stage: visit(1).stage,
-      edits: [
-        { kind: 'scribble', box: [0.26, 0.14, 0.45, 0.38], colour: BLUE, thickPx: 6, fromS: 14, doneS: 17 },
-      ],
-      zones: INSIDE,
-      degradation,
-      expected: after('tag', 17 + PERSIST_S - 2, 13),
-    }),
-  );
-  return [...bags, ...inYard, ...tags];
+  return [
+    ...inSights(leftAtTable()[0], 'left', 1, atTable),
+    ...inSights(heap, 'left-yard', 1, ['grey', 'haze', 'focus-hunting']),
+    ...inSights(drawnWalls()[0], 'drawn', 1.5, ['grey', 'infra-red', 'rain', '150-kbit']),
+  ];
 }
 
 /** A thing is left beside another that was there before; later changes around it are not part of it. */
@@ -89,11 +74,6 @@ export function besideBin(): Scene[] {
     { ...base, name: 'beside-bin', edits: [bin, bag] },
     { ...base, name: 'beside-bin-stain', edits: [bin, bag, stain] },
     {
-      ...base,
-      name: 'beside-bin-cloud',
-      edits: [bin, bag, exposure(0.75, 27, 30)],
-    },
-    {
       name: 'beside-bin-yard',
       stage: yard,
       edits: [
@@ -108,34 +88,24 @@ export function besideBin(): Scene[] {
 
 /** People and cars come and go, and no thing is left and no wall drawn on. */
 export function quietInBadSight(): Scene[] {
-  const rows: [string, Stage, Scene['zones']][] = [
-    ['grey', visit(2).stage, INSIDE],
-    ['gain-noise', visit(2).stage, INSIDE],
-    ['infra-red', visit(2).stage, INSIDE],
-    ['haze', visit(3).stage, INSIDE],
-    ['glare', visit(3).stage, INSIDE],
-    ['white-out', visit(3).stage, INSIDE],
-    ['rain', street(22), [PAVEMENT]],
-    ['150-kbit', street(40), [PAVEMENT]],
-    ['shake', street(10), [PAVEMENT]],
-    ['headlights', street(30), [PAVEMENT]],
-    ['white-out', street(48), [PAVEMENT]],
-    ['focus-hunting', street(15), [PAVEMENT]],
-    ['focus-hunting', hall, [PAVEMENT]],
-    ['blur', hall, [PAVEMENT]],
-    ['headlights', yard, [PAVEMENT]],
-    ['infra-red', yard, [PAVEMENT]],
-    ['haze', stageOf(ROAD, 13, 17), [PAVEMENT]],
+  const pavement = [PAVEMENT];
+  const rows: [string, Stage, Scene['zones'], string[]][] = [
+    ['table', visit(2).stage, INSIDE, ['grey', 'gain-noise', 'infra-red']],
+    ['table-later', visit(3).stage, INSIDE, ['haze', 'glare', 'white-out']],
+    ['street', street(22), pavement, ['rain', '150-kbit', 'headlights', 'focus-hunting']],
+    ['street-later', street(48), pavement, ['shake', 'white-out']],
+    ['hall', hall, pavement, ['focus-hunting', 'blur']],
+    ['yard', yard, pavement, ['headlights', 'infra-red']],
+    ['road', stageOf(ROAD, 13, 17), pavement, ['haze']],
   ];
-  return rows.map(([degradation, stage, zones], i) => ({
-    name: `quiet-${degradation}-${i + 1}`,
-    stage,
-    edits: [],
-    zones,
-    degradation,
-    ...(stage.clip === ROAD ? { masks: WRITING } : {}),
-    expected: [],
-  }));
+  return rows.flatMap(([where, stage, zones, degradations]) =>
+    inSights(
+      scene(where, stage, [], zones, stage.clip === ROAD ? { masks: WRITING } : {}),
+      `quiet-${where}`,
+      0,
+      degradations,
+    ),
+  );
 }
 
 /** A shadow's edge creeps over a front or the ground while people are about, and stays. */

@@ -16,7 +16,7 @@ import {
 import { ROOT } from '../lib/paths.ts';
 import { randomOf } from '../lib/random.ts';
 import { type Canvas, type Picture, paint, paintNoise } from './paint.ts';
-import { type Box, type Edit, labelOf, type Scene } from './scene.ts';
+import { labelOf, type Scene } from './scene.ts';
 
 export const SCENES_FPS = 5;
 const SCENES_DIR = join(ROOT, '.cache', 'scenes');
@@ -43,13 +43,11 @@ export async function compose(scene: Scene, clipOf: (clip: string) => string): P
   writeFileSync(label, `${JSON.stringify({ clip: 'clip.mp4', ...labelOf(scene) }, null, 1)}\n`);
   if (existsSync(clip)) return dir;
   const stage = await readStage(scene, clipOf);
-  const cuts = new Map<Edit, Picture>();
-  for (const edit of scene.edits) if (edit.kind === 'cut') cuts.set(edit, await readCut(edit, clipOf));
   const part = join(dir, 'part.mp4');
   const [size] = stage as [Picture];
   const film = { ...size, fps: SCENES_FPS, lengthS: stage.length / SCENES_FPS };
   const filter = degradation === undefined ? [] : ['-vf', filterGraph(degradation, film)];
-  await encode(painted(scene, stage, cuts, hash.readUInt32BE(0)), size, filter, part, degradation);
+  await encode(painted(scene, stage, hash.readUInt32BE(0)), size, filter, part, degradation);
   renameSync(part, clip);
   return dir;
 }
@@ -71,17 +69,6 @@ async function readStage({ stage }: Scene, clipOf: (clip: string) => string): Pr
     return picture;
   });
   return [...pictures.slice(0, at), ...heldPictures, ...pictures.slice(at)];
-}
-
-async function readCut(
-  { clip, atS, from }: { clip: string; atS: number; from: Box },
-  clipOf: (clip: string) => string,
-): Promise<Picture> {
-  const [x1, y1, x2, y2] = from;
-  const crop = `crop=iw*${x2 - x1}:ih*${y2 - y1}:iw*${x1}:ih*${y1},scale=64:-2`;
-  const [picture] = await read(['-ss', String(atS), '-i', clipOf(clip), '-frames:v', '1'], crop, 64);
-  if (picture === undefined) throw new Error(`nothing to cut from ${clip} at ${atS} s`);
-  return picture;
 }
 
 /** Reads pictures of a known width; the height comes from the first one. */
@@ -117,12 +104,7 @@ async function run(args: string[]): Promise<Buffer> {
   return bytes;
 }
 
-function* painted(
-  scene: Scene,
-  pictures: readonly Picture[],
-  cuts: ReadonlyMap<Edit, Picture>,
-  seed: number,
-): Generator<Uint8Array> {
+function* painted(scene: Scene, pictures: readonly Picture[], seed: number): Generator<Uint8Array> {
   const empty = medianOf(pictures);
   const table = Float64Array.from({ length: 1024 }, randomOf(seed));
   const fixed = (index: number): number => table[Math.abs(Math.trunc(index)) % table.length] as number;
@@ -134,7 +116,6 @@ function* painted(
       atS: frame / SCENES_FPS,
       random: randomOf(seed + frame + 1),
       fixed,
-      cuts,
     };
     for (const edit of scene.edits) paint(edit, canvas);
     yield picture.rgb;

@@ -73,19 +73,11 @@ export function leftElsewhere(): Scene[] {
   );
 }
 
-/** Harder scenes: a thing that is later taken away, changing light, or a picture of a real thing. */
+/** Harder scenes: a thing that is later taken away, or changing light. */
 export function leftHarder(): Scene[] {
   const bag = thing('bag', BLACK, [0.36, 0.72, 0.45, 0.92], 18);
   const expected = after('bag', visit(1).goneS - 1.5 + AFTER_S, 7);
   const base = { stage: visit(1).stage, zones: INSIDE, expected };
-  const cutOut: Edit = {
-    kind: 'cut',
-    clip: STREET,
-    atS: 3,
-    from: [0.84, 0.07, 0.94, 0.16],
-    box: [0.32, 0.76, 0.46, 0.93],
-    fromS: 18,
-  };
   return [
     { ...base, name: 'left-and-taken', edits: [thing('bag', RED, [0.36, 0.72, 0.45, 0.92], 18, 38)] },
     {
@@ -96,7 +88,6 @@ export function leftHarder(): Scene[] {
     { ...base, name: 'left-at-dusk', edits: [bag, exposure(0.5, 0, 44)] },
     { ...base, name: 'left-in-noise', edits: [bag, { kind: 'noise', sigma: 8 }] },
     { ...base, name: 'left-in-rain', edits: [bag, { kind: 'rain', drops: 120 }] },
-    { ...base, name: 'left-real-thing', edits: [cutOut] },
   ];
 }
 

@@ -17,8 +17,6 @@ export interface Canvas {
   readonly random: () => number;
   /** Numbers 0..1 that depend on the seed only. */
   readonly fixed: (index: number) => number;
-  /** Cut-outs by the edit that uses them. */
-  readonly cuts: ReadonlyMap<Edit, Picture>;
 }
 
 /** Difference from the empty stage, in levels, from which a pixel belongs to a person in front. */
@@ -28,9 +26,6 @@ export function paint(edit: Edit, canvas: Canvas): void {
   switch (edit.kind) {
     case 'thing':
       paintThing(edit, canvas);
-      break;
-    case 'cut':
-      paintCut(edit, canvas);
       break;
     case 'light':
       paintLight(edit, canvas);
@@ -139,18 +134,6 @@ function shapeOf(look: 'bag' | 'box' | 'heap', u: number, v: number, { fixed }: 
   const distance = Math.abs(u - 0.5);
   if (distance > wide || (look === 'bag' && v < 0.12 && distance < 0.15)) return undefined;
   return grain * (1.25 - 0.5 * v - 0.5 * distance);
-}
-
-function paintCut(edit: Extract<Edit, { kind: 'cut' }>, canvas: Canvas): void {
-  const cutOut = canvas.cuts.get(edit);
-  if (cutOut === undefined || !isPresent(edit, canvas.atS)) return;
-  within(canvas.picture, edit.box, (u, v, at) => {
-    if (somebodyBefore(canvas, at)) return;
-    const x = Math.min(cutOut.widthPx - 1, Math.floor(u * cutOut.widthPx));
-    const y = Math.min(cutOut.heightPx - 1, Math.floor(v * cutOut.heightPx));
-    const from = (y * cutOut.widthPx + x) * 3;
-    put(canvas, at, [cutOut.rgb[from], cutOut.rgb[from + 1], cutOut.rgb[from + 2]] as number[]);
-  });
 }
 
 function paintLight(edit: Extract<Edit, { kind: 'light' }>, { picture, atS }: Canvas): void {

@@ -20,8 +20,6 @@ export interface Stage {
 export type Edit =
   /** A thing is in the box, behind people who pass in front of it. */
   | { kind: 'thing'; look: 'bag' | 'box' | 'heap'; colour: Colour; box: Box; fromS: number; toS?: number }
-  /** A piece of another clip's picture stands in the box. */
-  | { kind: 'cut'; clip: string; atS: number; from: Box; box: Box; fromS: number; toS?: number }
   /** Light on an ellipse is multiplied; it may drift, in picture widths a second, until it stops. */
   | {
       kind: 'light';

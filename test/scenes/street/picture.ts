@@ -92,7 +92,6 @@ export class StreetPainter {
       atS,
       random: randomOf(this.#seed + frame),
       fixed: this.#fixed,
-      cuts: new Map(),
     };
     for (const edit of this.#scene.weather ?? []) paint(edit, canvas);
     return rgb;
