@@ -45,11 +45,7 @@ const NODE = process.execPath;
  * GStreamer's, so the program that starts sets them and then runs Node. It runs vision as one bundled file, which loads
  * in less than half the CPU time.
  */
-export function withFakeElement(
-  t: Test,
-  dir: string,
-  env: Readonly<Record<string, string>> = fakeElement(),
-): void {
+function withFakeElement(t: Test, dir: string, env: Readonly<Record<string, string>>): void {
   const program = join(dir, 'node-with-element');
   const node = process.execPath;
   const set = Object.entries(env).map(([name, value]) => `${name}='${value}'`);
