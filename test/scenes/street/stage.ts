@@ -7,8 +7,8 @@ import { makeLogger } from '../../../agent/base/log.ts';
 import type { SizePx, XyxyPx } from '../../../agent/contract/geometry.ts';
 import { placementOf } from '../../../agent/contract/letterbox.ts';
 import type { Detection } from '../../../agent/contract/picture.ts';
-import { Camera } from '../../../agent/vision/camera/camera.ts';
 import { Detector } from '../../../agent/vision/detect/detector.ts';
+import { cameraOf } from '../../lib/camera.ts';
 import { MODEL_DIR } from '../../lib/paths.ts';
 import { randomOf } from '../../lib/random.ts';
 import { paintNoise } from '../paint.ts';
@@ -55,18 +55,7 @@ function makeDetector(): Detector {
 export async function loadStage(clip: string, lengthS: number, fps = 5): Promise<Stage> {
   const detector = makeDetector();
   await detector.start();
-  const log = makeLogger('scenes', 'warn');
-  const camera = new Camera({
-    source: `file:${clip}`,
-    fps,
-    input: INPUT,
-    masks: [],
-    mode: 'replay',
-    clock: systemClock,
-    log,
-    onOpened: () => undefined,
-    onLost: ({ reason }) => log.warn({ reason }, 'clip lost'),
-  });
+  const camera = cameraOf({ source: `file:${clip}`, fps, input: INPUT });
   const frames: { atS: number; rgb: Uint8Array; detections: Detection[]; source: SizePx }[] = [];
   try {
     await camera.start();
