@@ -35,8 +35,8 @@ const SHORT = KINDS.flatMap((kind) => {
 
 t.test('the catalogue is balanced and its names are unique', async (t) => {
   t.equal(new Set(STREET_SCENES.map(({ name }) => name)).size, STREET_SCENES.length);
-  t.equal(KINDS.length, 6);
-  t.equal(SHORT.length, 12);
+  t.equal(KINDS.length, 8);
+  t.equal(SHORT.length, 16);
   for (const kind of KINDS) {
     const own = ofKind(kind);
     const quiet = own.filter(isQuiet).length;

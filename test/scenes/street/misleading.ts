@@ -6,7 +6,7 @@
  * - riders
  * - the same alerts by night
  */
-import type { Edit } from '../scene.ts';
+
 import {
   along,
   car,
@@ -22,6 +22,7 @@ import {
   visit,
   waits,
 } from './actors.ts';
+import type { Edit } from './paint.ts';
 import type { Actor, Ghost, StreetScene, Waypoint } from './scene.ts';
 
 /** The light of one street lamp in five, and a sensor at full gain. */

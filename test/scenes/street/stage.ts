@@ -11,7 +11,7 @@ import { Detector } from '../../../agent/vision/detect/detector.ts';
 import { cameraOf } from '../../lib/camera.ts';
 import { MODEL_DIR } from '../../lib/paths.ts';
 import { randomOf } from '../../lib/random.ts';
-import { paintNoise } from '../paint.ts';
+import { paintNoise } from './paint.ts';
 
 export const INPUT: SizePx = { widthPx: 416, heightPx: 256 };
 /** Number of pictures whose median is the empty stage. */

@@ -1,6 +1,31 @@
 /** Paints the edits of a scene into its pictures. All random numbers come from the scene's seed. */
-import type { Box, Colour, Edit } from './scene.ts';
 
+/** [x1, y1, x2, y2], 0..1 of the picture. */
+export type Box = readonly [number, number, number, number];
+export type Colour = readonly [number, number, number];
+/** Something painted into the pictures of a scene; times are seconds of the scene. */
+export type Edit =
+  /** A thing is in the box, behind people who pass in front of it. */
+  | { kind: 'thing'; look: 'bag' | 'box' | 'heap'; colour: Colour; box: Box; fromS: number; toS?: number }
+  /** Light on an ellipse is multiplied; it may drift, in picture widths a second, until it stops. */
+  | {
+      kind: 'light';
+      box: Box;
+      factor: number;
+      soft: number;
+      fromS: number;
+      toS?: number;
+      driftPerS?: number;
+      stopS?: number;
+    }
+  /** The whole picture is multiplied from `fromS` on, reaching `factor` at `doneS`. */
+  | { kind: 'exposure'; factor: number; fromS: number; doneS: number }
+  | { kind: 'noise'; sigma: number }
+  | { kind: 'rain'; drops: number }
+  /** A scribble grows in the box and stays. */
+  | { kind: 'scribble'; box: Box; colour: Colour; thickPx: number; fromS: number; doneS: number }
+  /** Another picture in the box every so often, from `fromS` on; once where `everyS` is left out. */
+  | { kind: 'screen'; box: Box; fromS: number; everyS?: number };
 export interface Picture {
   readonly widthPx: number;
   readonly heightPx: number;
@@ -32,9 +57,6 @@ export function paint(edit: Edit, canvas: Canvas): void {
       break;
     case 'exposure':
       paintGain(canvas, 1 + (edit.factor - 1) * progressAt(canvas.atS, edit.fromS, edit.doneS));
-      break;
-    case 'flicker':
-      paintGain(canvas, 1 + edit.share * Math.sin((2 * Math.PI * canvas.atS) / edit.periodS));
       break;
     case 'noise':
       paintNoise(canvas, edit.sigma);
