@@ -1,11 +1,10 @@
-/** Tests conditions of the camera from synthetic pictures, what makes it count as blind, and the agent's reports of them. */
+/** Tests conditions of the camera from synthetic pictures, and what makes it count as blind. */
 import t from 'tap';
 import type { CameraCondition } from '../../agent/contract/condition.ts';
 import type { MaskConfig } from '../../agent/contract/config.ts';
 import type { SizePx } from '../../agent/contract/geometry.ts';
 import type { KnownView } from '../../agent/contract/link.ts';
 import { type Detection, type Foreground, type Frame, MOVING } from '../../agent/contract/picture.ts';
-import { CameraFitness } from '../../agent/incident/camera-fitness.ts';
 import { Blindness } from '../../agent/vision/observe/blindness.ts';
 import { CameraConditions } from '../../agent/vision/observe/condition.ts';
 import { ConditionPicture } from '../../agent/vision/observe/condition-picture.ts';
@@ -357,42 +356,6 @@ t.test('the check costs less than half a pass over the frame in CPU time', { ski
   });
   t.comment(`${ms.toFixed(3)} CPU-ms a frame, a pass over it ${pass.toFixed(3)}`);
   t.ok(ms < pass / 2, `${(ms / pass).toFixed(2)} passes`);
-});
-
-t.test('the agent counts the time without a usable image, whatever the reason', async (t) => {
-  const watch = new CameraFitness();
-  watch.sees(true, 1000);
-  watch.sees(true, 9000);
-  t.equal(watch.blindS(10_000), 0);
-  watch.sees(false, 10_000);
-  watch.sees(false, 15_000);
-  t.equal(watch.blindS(17_000), 7, 'it goes on');
-  watch.sees(true, 20_000);
-  t.equal(watch.blindS(99_000), 10);
-});
-
-t.test('the agent counts the number and duration of conditions', async (t) => {
-  const watch = new CameraFitness();
-  t.same(watch.update({ atMs: 0, camera: [] }), []);
-  t.same(watch.update({ atMs: 500, camera: ['defocused'] }), [{ kind: 'defocused', active: true }]);
-  t.equal(watch.blind, false, 'a blurred picture still shows where a person is');
-  t.same(watch.degraded, ['defocused']);
-  t.same(watch.update({ atMs: 2500, camera: ['too-dark'] }), [
-    { kind: 'defocused', active: false },
-    { kind: 'too-dark', active: true },
-  ]);
-  t.equal(watch.blind, true);
-  t.same(watch.update({ atMs: 4500, camera: ['too-dark'] }), []);
-  watch.update({ atMs: 60_000, camera: [] });
-  t.equal(watch.blind, false);
-  t.match(watch.counters, {
-    camera_defocused: 1,
-    camera_defocused_s: 2,
-    camera_too_dark: 1,
-    camera_too_dark_s: 5,
-    camera_frozen: 0,
-    camera_frozen_s: 0,
-  });
 });
 
 const [COLUMNS, ROWS] = [64, 40];
