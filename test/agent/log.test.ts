@@ -1,6 +1,6 @@
 /**
- * Tests that the log never contains credentials, keys or pictures, with the whole program at debug level, and that foreign
- * text cannot move a cursor, begin a line, reverse or hide text.
+ * Tests that the log never contains credentials, keys or pictures, with the whole program at debug level. Tests also that
+ * foreign text cannot move a cursor, begin a line, reverse or hide text.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';

@@ -1,5 +1,5 @@
 /**
- * Tests that a client which holds all connections of a server keeps no one else out, and that a deadline aborts its
+ * Tests that a client which holds all connections of a server keeps no one else out. Tests also that a deadline aborts its
  * operation, whatever the garbage collector removes in the meantime.
  */
 import { EventEmitter } from 'node:events';

@@ -1,7 +1,7 @@
 /**
- * Tests that what is reported on a film depends neither on other rules nor on the encoder's noise: each rule alone, in
- * pairs and with all others, and films whose packets are copied or whose pictures are encoded again, finely and coarsely.
- * Runs with VIGIE_TEST_RUN=full only.
+ * Tests that what is reported on a film depends neither on other rules nor on the encoder's noise. Each rule plays alone,
+ * in pairs and with all others. Each film plays with its packets copied, and with its pictures encoded again, finely and
+ * coarsely. Runs with VIGIE_TEST_RUN=full only.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -249,7 +249,7 @@ t.test(
   },
 );
 
-/** Seconds at which a loitering person is reported, given the best score so far. */
+/** Seconds at which a loitering person is reported, given the best score by then. */
 function toldAt(scoreMin: number | undefined, bestScoreAt: (s: number) => number): number | undefined {
   const rule = makeRule({
     id: 'stays',

@@ -124,16 +124,16 @@ t.test('a place lasts through lost detections, light, occlusion and flicker', as
   const place = street.arrive()[0]?.place;
   /** Checks that each of these frames shows the one place, and how. */
   const still = (frames: number, presence: string, see: () => StationaryVehicle[]): void => {
-    const seen = Array.from({ length: frames }, see);
+    const reports = Array.from({ length: frames }, see);
     t.same(
-      seen.filter(([one]) => one?.place !== place || one?.presence !== presence),
+      reports.filter(([one]) => one?.place !== place || one?.presence !== presence),
       [],
       `${presence} at the same place`,
     );
   };
-  const [lost, dark, behind] = ALL ? [200, 100, 150] : [60, 40, 60];
-  still(lost, 'held', () => street.parked(false));
-  still(dark, 'held', () => street.parked(false, 1, (v) => 0.5 * v + 20));
+  const [lostFrames, darkFrames, hiddenFrames] = ALL ? [200, 100, 150] : [60, 40, 60];
+  still(lostFrames, 'held', () => street.parked(false));
+  still(darkFrames, 'held', () => street.parked(false, 1, (v) => 0.5 * v + 20));
   const bus: XyxyPx = [150, 80, 320, 200];
   const inFront = () =>
     street.step(
@@ -144,7 +144,7 @@ t.test('a place lasts through lost detections, light, occlusion and flicker', as
       [car(bus, 0.5)],
       [carTrack(8, bus, { label: 'bus' })],
     );
-  const hidden = Array.from({ length: behind }, inFront);
+  const hidden = Array.from({ length: hiddenFrames }, inFront);
   t.ok(
     hidden.every((vehicles) => vehicles.some((one) => one.place === place)),
     'behind a bus',

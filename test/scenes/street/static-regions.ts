@@ -1,5 +1,4 @@
 /** Scenes of things that are left behind and of walls that are drawn on, and of light, screens and things that are not. */
-
 import { person, scenes, stays, still, stream, visit } from './actors.ts';
 import type { Edit } from './paint.ts';
 import type { StreetScene } from './scene.ts';
@@ -9,8 +8,8 @@ type Thing = Pick<Extract<Edit, { kind: 'thing' }>, 'look' | 'colour'>;
 
 /** Place in the picture with its letterbox, of one in the stage's clip. */
 const inPicture = ([x1, y1, x2, y2]: Box): Box => {
-  const across = (x: number): number => (36 + 341 * x) / 416;
-  return [across(x1), y1, across(x2), y2];
+  const column = (x: number): number => (36 + 341 * x) / 416;
+  return [column(x1), y1, column(x2), y2];
 };
 const BAG: Thing = { look: 'bag', colour: [28, 28, 32] };
 const BOX: Thing = { look: 'box', colour: [170, 30, 35] };
@@ -85,7 +84,7 @@ export const DUMPING: readonly StreetScene[] = scenes(
   ],
 );
 
-export const DRAWN: readonly StreetScene[] = scenes(
+export const GRAFFITI: readonly StreetScene[] = scenes(
   { kind: 'graffiti', dwellS: 4, persistS: 8 },
   { zone: GROUND },
   [
