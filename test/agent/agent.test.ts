@@ -13,6 +13,7 @@ import { MODEL_DIR, scratch } from '../lib/paths.ts';
 import { BOX, makeRoom, type Room, SITE, waitUntil } from '../lib/room.ts';
 import { openInbox } from '../lib/room-inbox.ts';
 import { unlessAll } from '../lib/run.ts';
+import { useBundledVision } from '../lib/vision.ts';
 
 const calm = (room: Room) => streetConfig(room, { camera: { source: calmSource(), fps: 5 } });
 
@@ -20,6 +21,7 @@ t.test(
   'the agent publishes events, snapshots, status and health from the first frame to a clean end',
   { skip: noStreet },
   async (t) => {
+    useBundledVision(t);
     const room = await makeRoom(t);
     const inbox = await openInbox(t, room);
     const stateDir = join(scratch(t), 'state');

@@ -17,6 +17,7 @@ import { makeRoom, waitUntil } from '../lib/room.ts';
 import { openInbox } from '../lib/room-inbox.ts';
 import { unlessAll } from '../lib/run.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
+import { useBundledVision } from '../lib/vision.ts';
 
 const FAULTS = {
   full: {
@@ -35,6 +36,7 @@ const FAULTS = {
 for (const [name, { begin, end, reason }] of Object.entries(FAULTS)) {
   const skip = SmallDisk.unavailable() || (name === 'read-only' && unlessAll);
   void t.test(`analysis stops while the journal’s disk is ${name}`, { skip }, async (t) => {
+    useBundledVision(t);
     const room = await makeRoom(t);
     const inbox = await openInbox(t, room, 'vigie/+/+/evt/system/journal-down');
     const stateDir = join(scratch(t), 'state');

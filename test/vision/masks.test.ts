@@ -16,7 +16,7 @@ import { encodedClip } from '../lib/encoded-clip.ts';
 import { STREET_CLIP } from '../lib/paths.ts';
 import { ALL, unlessAll } from '../lib/run.ts';
 import { rectangle } from '../lib/shapes.ts';
-import { BARE_PERMIT, bareSettings } from '../lib/vision.ts';
+import { BARE_PERMIT, bareSettings, useBundledVision } from '../lib/vision.ts';
 
 const skip = existsSync(STREET_CLIP) ? false : 'no .cache/vtest.avi: run scripts/setup';
 // Seven runs of vision, each with its model.
@@ -138,6 +138,7 @@ const NOBODY = 'overlay=x=2000:y=380:shortest=1';
 const DOWN = "overlay=x=60:y='300+2*floor(8*t)':shortest=1";
 
 void t.test('a person under a mask causes no detection, track, motion or trace', { skip }, async (t) => {
+  useBundledVision(t);
   const [walk, nobody] = [paint(WALK), paint(NOBODY)];
   const masks = [maskOver('lawn', [32, 352, 336, 528])];
   const inside = ([x1, y1, x2, y2]: readonly [number, number, number, number]): boolean =>
