@@ -1,21 +1,19 @@
 /** Tests the whole agent with a real broker: a street clip goes in, events and redacted snapshots come out. */
 import { createHash } from 'node:crypto';
-import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { VigieEvent } from '../../agent/contract/event.ts';
 import { openCheckpoint, parseVerifierKey } from '../../agent/restraint/journal/note.ts';
 import { verifyJournal } from '../../scripts/lib/journal/verification.ts';
 import { makeAgent, noStreet, streetConfig } from '../lib/agent.ts';
-import { withFakeElement } from '../lib/element-vision.ts';
 import { calmSource } from '../lib/encoded-clip.ts';
-import { copyUsual, elementConfig, noCompiler, writeScript } from '../lib/inference-element.ts';
 import { keyOf } from '../lib/journal.ts';
 import { MODEL_DIR, scratch } from '../lib/paths.ts';
-import { visionsOf } from '../lib/proc.ts';
 import { BOX, makeRoom, type Room, SITE, waitUntil } from '../lib/room.ts';
 import { openInbox } from '../lib/room-inbox.ts';
 import { unlessAll } from '../lib/run.ts';
+import { useBundledVision } from '../lib/vision.ts';
 
 const calm = (room: Room) => streetConfig(room, { camera: { source: calmSource(), fps: 5 } });
 
@@ -23,6 +21,7 @@ t.test(
   'the agent publishes events, snapshots, status and health from the first frame to a clean end',
   { skip: noStreet },
   async (t) => {
+    useBundledVision(t);
     const room = await makeRoom(t);
     const inbox = await openInbox(t, room);
     const stateDir = join(scratch(t), 'state');
@@ -126,40 +125,6 @@ t.test(
       { phase: 'end', episode: reports()[0]?.episode },
       'over when the installed one runs again',
     );
-  },
-);
-
-t.test(
-  'an inference element that fails raises an event until it runs again',
-  { skip: unlessAll || noCompiler },
-  async (t) => {
-    const room = await makeRoom(t);
-    const inbox = await openInbox(t, room);
-    const dir = scratch(t);
-    const path = (name: string): string => join(dir, name);
-    for (const folder of ['models', 'cache']) mkdirSync(path(folder));
-    writeFileSync(path('fault'), '');
-    copyUsual(path('models'));
-    writeScript(path('models'), ['fault error', 'from 5', `while ${path('fault')}`]);
-    withFakeElement(t, dir);
-    setCacheDir(t, path('cache'));
-    const camera = { source: calmSource(5), fps: 5 };
-    const config = streetConfig(room, { camera });
-    const detector = elementConfig('tfliteinference', 'fake');
-    const agent = makeAgent(t, { ...config, detector }, path('state'), { modelDir: path('models') });
-    await agent.start();
-    const dataOf = (phase: string): VigieEvent['data'] | undefined =>
-      inbox.events('detector-fallback').find(({ data }) => data.phase === phase)?.data;
-    await waitUntil(t, 'it begins', () => dataOf('start') !== undefined, 20_000);
-    t.match(dataOf('start')?.cause, { reason: /the device was unplugged.*it is tried again at/ });
-    const { analysed } = agent.report().frames;
-    await waitUntil(t, 'frames go on', () => agent.report().frames.analysed > analysed + 5, 20_000);
-    rmSync(path('fault'));
-    // Removes the record of the trial, so that the next vision process tries the element again.
-    rmSync(path('cache/models/element-trial'));
-    process.kill(visionsOf(process.pid)[0] as number, 'SIGKILL');
-    await waitUntil(t, 'it ends', () => dataOf('end') !== undefined, 20_000);
-    t.equal(dataOf('end')?.episode, dataOf('start')?.episode);
   },
 );
 

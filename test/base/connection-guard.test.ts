@@ -1,15 +1,19 @@
 /**
- * Tests that a client which holds all connections of a server keeps no one else out, for enrolment and for the
- * technician's page.
+ * Tests that a client which holds all connections of a server keeps no one else out. Tests also that a deadline aborts its
+ * operation, whatever the garbage collector removes in the meantime.
  */
 import { EventEmitter } from 'node:events';
 import type { Server } from 'node:http';
 import { request } from 'node:https';
 import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import t, { type Test } from 'tap';
 import { addressKey } from '../../agent/base/address-key.ts';
 import { ConnectionGuard } from '../../agent/base/connection-guard.ts';
+import { withDeadline } from '../../agent/base/deadline.ts';
 import { TestRoom } from '../lib/enrolment.ts';
 import { openPage } from '../lib/page.ts';
 import { waitUntil } from '../lib/room.ts';
@@ -219,4 +223,38 @@ void t.test('a client is counted by its IPv4 address, or by its IPv6 network of 
     ['::1', '0:0:0:0'],
   ] as const)
     t.equal(addressKey(address), key);
+});
+
+setFlagsFromString('--expose-gc');
+const gc = runInNewContext('gc') as () => void;
+
+async function reasonsOf(signals: readonly AbortSignal[], ms: number): Promise<string[]> {
+  const reasons: string[] = signals.map(() => 'none');
+  for (const [i, signal] of signals.entries()) {
+    signal.addEventListener('abort', () => {
+      reasons[i] = (signal.reason as Error).name;
+    });
+  }
+  // A weak reference is cleared only after the task that has made it.
+  gc();
+  await sleep(10);
+  gc();
+  await sleep(ms);
+  return reasons;
+}
+
+void t.test('a deadline aborts after its time, also after a garbage collection', async (t) => {
+  const stop = new AbortController();
+  t.same(await reasonsOf([withDeadline(100, stop.signal), withDeadline(100)], 300), [
+    'TimeoutError',
+    'TimeoutError',
+  ]);
+});
+
+void t.test('a deadline aborts with the given signal, and by its reason', async (t) => {
+  const stop = new AbortController();
+  const signal = withDeadline(60_000, stop.signal);
+  stop.abort(new DOMException('stopped', 'AbortError'));
+  t.equal((signal.reason as Error).name, 'AbortError');
+  t.same(await reasonsOf([withDeadline(60_000)], 20), ['none'], 'not before its time');
 });

@@ -1,16 +1,32 @@
 /**
- * Tests the scores of tracks (HOTA, CLEAR MOT, IDF1) against figures of TrackEval, and those of detections (average
- * precision, recall at a minimum precision) on detections written by hand.
+ * Tests the scores of films against labels, of tracks (HOTA, CLEAR MOT, IDF1) against figures of TrackEval, and those of
+ * detections on detections written by hand.
  */
-import fc from 'fast-check';
+
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
+import type { UnnumberedEvent } from '../../agent/contract/event-sink.ts';
 import type { XyxyPx } from '../../agent/contract/geometry.ts';
 import { accuracyOf, type EvaluatedFrame } from '../../scripts/programs/evaluate/ap.ts';
 import { clearMot } from '../../scripts/programs/evaluate/clearmot.ts';
+import { pictureFolder } from '../../scripts/programs/evaluate/contact-sheet.ts';
+import { labelsIn } from '../../scripts/programs/evaluate/events.ts';
 import { hota } from '../../scripts/programs/evaluate/hota.ts';
 import { idf1 } from '../../scripts/programs/evaluate/identity.ts';
+import {
+  blindnessTold,
+  forgive,
+  type Label,
+  type RuleScore,
+  type Start,
+  scoreConditions,
+  scoreStarts,
+  startsOf,
+} from '../../scripts/programs/evaluate/labels.ts';
 import { formatMot, type MotRow, pairUp, parseMot } from '../../scripts/programs/evaluate/mot.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
 
 function row(
   frame: number,
@@ -95,68 +111,17 @@ t.test('three people, a swap, gaps, jitter and a ghost give the figures of Track
   t.equal(metrics.switches, 2);
 });
 
-const scene = fc.array(
-  fc.record({
-    frame: fc.integer({ min: 1, max: 6 }),
-    id: fc.integer({ min: 1, max: 4 }),
-    x: fc.integer({ min: 0, max: 60 }),
-    y: fc.integer({ min: 0, max: 60 }),
-  }),
-  { maxLength: 24 },
-);
-/** Builds rows with at most one box per id and frame. */
-const rowsOf = (boxes: { frame: number; id: number; x: number; y: number }[]): MotRow[] =>
-  [...new Map(boxes.map((one) => [`${one.frame}/${one.id}`, one])).values()].map(({ frame, id, x, y }) =>
-    row(frame, id, x, y),
-  );
-
-t.test('figures of any tracks stay in their range and do not depend on numbers', async (t) => {
-  fc.assert(
-    fc.property(scene, scene, (a, b) => {
-      const truth = rowsOf(a);
-      const detected = rowsOf(b);
-      const metrics = score(truth, detected, 6);
-      const renamed = score(
-        truth,
-        detected.map((one) => ({ ...one, id: 1000 - 7 * one.id })),
-        6,
-      );
-      const { hota: all, detection, association, localisation, precision, recall } = metrics;
-      return (
-        [all, detection, association, localisation, precision, recall, metrics.idf1].every(
-          (x) => x >= 0 && x <= 1 + 1e-12,
-        ) &&
-        metrics.mota <= 1 &&
-        metrics.hits + metrics.misses === truth.length &&
-        metrics.hits + metrics.falseAlarms === detected.length &&
-        Math.abs(renamed.hota - all) < 1e-9 &&
-        renamed.idf1 === metrics.idf1 &&
-        renamed.hits === metrics.hits
-      );
-    }),
-  );
-  t.pass('for all');
-});
-
 const THRESHOLDS = { iouMin: 0.5, precisionMin: 0.9 };
 
 /** A box of 10 × 10 at x; two of them `by` apart overlap with an IoU of (10 - by) / (10 + by). */
-const at = (x: number): XyxyPx => [x, 0, x + 10, 10];
-const detection = (x: number, score: number) => ({ xyxyPx: at(x), score });
+const boxAt = (x: number): XyxyPx => [x, 0, x + 10, 10];
+const detection = (x: number, score: number) => ({ xyxyPx: boxAt(x), score });
 const evaluate = (...frames: EvaluatedFrame[]) => accuracyOf(frames, THRESHOLDS);
-
-t.test('perfect detections score 1', async (t) => {
-  const all = evaluate(
-    { truth: [at(0), at(100)], detections: [detection(0, 0.4), detection(101, 0.9)] },
-    { truth: [], detections: [] },
-  );
-  t.same(all, { truths: 2, averagePrecision: 1, recallAtPrecision: 1, scoreAtPrecision: 0.4 });
-});
 
 t.test('precision is interpolated from the right', async (t) => {
   // Ranked as right, wrong, right; 3 truths. Precision 1, 1/2, 2/3 at recall 1/3, 1/3, 2/3.
   const mixed = evaluate({
-    truth: [at(0), at(100), at(200)],
+    truth: [boxAt(0), boxAt(100), boxAt(200)],
     detections: [detection(0, 0.9), detection(50, 0.8), detection(100, 0.7)],
   });
   t.equal(mixed.averagePrecision.toFixed(6), ((1 / 3) * 1 + (1 / 3) * (2 / 3)).toFixed(6));
@@ -166,7 +131,7 @@ t.test('precision is interpolated from the right', async (t) => {
 
 t.test('precision may return to its minimum further down', async (t) => {
   // One wrong at the top, then 9 right: precision is 0.9 again at the tenth.
-  const truth = Array.from({ length: 10 }, (_, i) => at(i * 100));
+  const truth = Array.from({ length: 10 }, (_, i) => boxAt(i * 100));
   const rest = truth.slice(1).map((xyxyPx, i) => ({ xyxyPx, score: 0.8 - i / 100 }));
   const late = evaluate({ truth, detections: [detection(50, 0.9), ...rest] });
   t.equal(late.recallAtPrecision, 0.9);
@@ -174,7 +139,7 @@ t.test('precision may return to its minimum further down', async (t) => {
 });
 
 t.test('a truth is taken once, by the better score, in any order', async (t) => {
-  const double = evaluate({ truth: [at(0)], detections: [detection(0, 0.5), detection(1, 0.9)] });
+  const double = evaluate({ truth: [boxAt(0)], detections: [detection(0, 0.5), detection(1, 0.9)] });
   t.equal(double.averagePrecision, 1);
   t.equal(double.scoreAtPrecision, 0.9, 'the second one is a false alarm');
 });
@@ -188,12 +153,12 @@ t.test('an IoU of exactly the minimum counts, a lower one does not', async (t) =
 
 t.test('a detection never takes a truth of another frame; all frames make one ranking', async (t) => {
   const separate = evaluate(
-    { truth: [at(0)], detections: [] },
+    { truth: [boxAt(0)], detections: [] },
     { truth: [], detections: [detection(0, 0.9)] },
   );
   t.same(separate, { truths: 1, averagePrecision: 0, recallAtPrecision: 0, scoreAtPrecision: null });
   const ranked = evaluate(
-    { truth: [at(0)], detections: [detection(0, 0.3)] },
+    { truth: [boxAt(0)], detections: [detection(0, 0.3)] },
     { truth: [], detections: [detection(0, 0.9)] },
   );
   t.equal(ranked.averagePrecision, 0.5, 'the false alarm of the other frame ranks higher');
@@ -201,15 +166,15 @@ t.test('a detection never takes a truth of another frame; all frames make one ra
 
 t.test('an ignored object excuses one detection, and only one that finds no truth', async (t) => {
   const excused = evaluate({
-    truth: [at(0)],
-    ignored: [at(50)],
+    truth: [boxAt(0)],
+    ignored: [boxAt(50)],
     detections: [detection(50, 0.9), detection(0, 0.8)],
   });
   t.equal(excused.averagePrecision, 1, 'the detection above is out of the ranking');
-  const both = evaluate({ truth: [at(0)], ignored: [at(1)], detections: [detection(1, 0.9)] });
+  const both = evaluate({ truth: [boxAt(0)], ignored: [boxAt(1)], detections: [detection(1, 0.9)] });
   t.equal(both.averagePrecision, 1, 'a truth is taken first, though the ignored one is nearer');
   t.equal(
-    evaluate({ truth: [at(0)], ignored: [at(0)], detections: [] }).truths,
+    evaluate({ truth: [boxAt(0)], ignored: [boxAt(0)], detections: [] }).truths,
     1,
     'ignored ones are not missed',
   );
@@ -218,4 +183,86 @@ t.test('an ignored object excuses one detection, and only one that finds no trut
 t.test('figures are 0 without truths', async (t) => {
   t.equal(evaluate({ truth: [], detections: [detection(0, 0.9)] }).averagePrecision, 0);
   t.equal(evaluate().averagePrecision, 0);
+});
+
+t.test('a contact sheet never lies in the project', async (t) => {
+  t.throws(() => pictureFolder(join(ROOT, 'sheets')), { kind: 'config', message: /is inside the project/ });
+  t.notOk(existsSync(join(ROOT, 'sheets')));
+});
+
+t.test('scoring counts windows, misses and false alerts', async (t) => {
+  const rules = [
+    { id: 'a', kind: 'loitering' },
+    { id: 'b', kind: 'wrong-way' },
+  ];
+  const expected: { rule: string; startS: [number, number] }[] = [
+    { rule: 'a', startS: [10, 20] },
+    { rule: 'a', startS: [12, 14] },
+    { rule: 'a', startS: [40, 50] },
+  ];
+  const label: Label = {
+    name: 'x',
+    clip: 'x',
+    clipPath: 'x',
+    config: { rules },
+    expected,
+    expectedAtLeast: [{ rule: 'b', count: 2 }],
+  };
+  const starts = [13, 19, 30].map((atS) => ({ rule: 'a', kind: 'loitering', atS }));
+  const [a, b] = scoreStarts(label, [...starts, { rule: 'b', kind: 'wrong-way', atS: 1 }]);
+  t.match(a, { truePositives: 2, falseNegatives: 1, falsePositives: 1 });
+  t.same(
+    a?.mistakes.map(({ line }) => line),
+    ['x: a missed between 40 and 50 s', 'x: a false at 30.0 s'],
+  );
+  t.match(b, { truePositives: 1, falseNegatives: 1, falsePositives: 0 });
+});
+
+t.test('scoring forgives presence at the start, allowed conditions and reported blindness', async (t) => {
+  const label: Label = {
+    name: 'x',
+    clip: 'x',
+    clipPath: 'x',
+    config: { rules: [{ id: 'a', kind: 'illegal-parking' }] },
+    expected: [{ rule: 'a', startS: [10, 20] }],
+    mayTell: ['too-dark'],
+    orCannotSee: true,
+  };
+  const event = (kind: string, atS: number, id = 'built-in', phase = 'start'): UnnumberedEvent =>
+    ({
+      time: new Date(atS * 1000).toISOString(),
+      data: { phase, rule: { id, kind, params: {} } },
+    }) as unknown as UnnumberedEvent;
+  const starts = startsOf([
+    event('present-at-start', 3, 'a'),
+    event('illegal-parking', 30, 'a'),
+    event('too-dark', 40),
+    event('too-dark', 50, 'built-in', 'end'),
+    event('cannot-see', 61, 'built-in'),
+  ]);
+  const [score] = scoreStarts(label, starts) as [RuleScore];
+  t.match(score, { truePositives: 0, falseNegatives: 1, falsePositives: 1 }, 'there before: not counted');
+  t.match(
+    scoreConditions(label, starts),
+    [{ kind: 'cannot-see', falsePositives: 1, mistakes: [{ line: 'x: cannot-see false at 61.0 s' }] }],
+    'only what the label does not allow is false',
+  );
+  const blind = blindnessTold(starts) as Start;
+  t.match(blind, { kind: 'too-dark', atS: 40 });
+  t.match(forgive(score, blind), {
+    falseNegatives: 0,
+    falsePositives: 1,
+    mistakes: [{ line: 'x: a false at 30.0 s' }],
+    forgiven: [{ line: 'x: a missed between 10 and 20 s; forgiven: too-dark reported at 40.0 s' }],
+  });
+  t.equal(blindnessTold(startsOf([event('cannot-see', 61)])), undefined, 'too late');
+  t.equal(blindnessTold(startsOf([event('defocused', 5)])), undefined, 'another condition');
+});
+
+t.test('a folder of labels that cannot be read is one clear line', async (t) => {
+  const dir = scratch(t);
+  writeFileSync(join(dir, 'x.json'), '{');
+  t.throws(() => labelsIn(dir), /x\.json: not a readable label/);
+  writeFileSync(join(dir, 'x.json'), JSON.stringify({ clip: 'none.mp4', config: { rules: [] } }));
+  t.throws(() => labelsIn(dir), /x\.json: clip none\.mp4 is in none of/);
 });

@@ -9,6 +9,7 @@ import t from 'tap';
 import { parseVerifierKey } from '../../agent/restraint/journal/note.ts';
 import { verifyJournal } from '../../scripts/lib/journal/verification.ts';
 import { makeAgent, streetConfig } from '../lib/agent.ts';
+import { calmSource } from '../lib/encoded-clip.ts';
 import { keyOf } from '../lib/journal.ts';
 import { scratch } from '../lib/paths.ts';
 import { visionsOf } from '../lib/proc.ts';
@@ -16,6 +17,7 @@ import { makeRoom, waitUntil } from '../lib/room.ts';
 import { openInbox } from '../lib/room-inbox.ts';
 import { unlessAll } from '../lib/run.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
+import { useBundledVision } from '../lib/vision.ts';
 
 const FAULTS = {
   full: {
@@ -34,6 +36,7 @@ const FAULTS = {
 for (const [name, { begin, end, reason }] of Object.entries(FAULTS)) {
   const skip = SmallDisk.unavailable() || (name === 'read-only' && unlessAll);
   void t.test(`analysis stops while the journal’s disk is ${name}`, { skip }, async (t) => {
+    useBundledVision(t);
     const room = await makeRoom(t);
     const inbox = await openInbox(t, room, 'vigie/+/+/evt/system/journal-down');
     const stateDir = join(scratch(t), 'state');
@@ -41,7 +44,7 @@ for (const [name, { begin, end, reason }] of Object.entries(FAULTS)) {
     mkdirSync(dir, { recursive: true });
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2m,mode=700', 'journal', dir], { stdio: 'pipe' });
     t.teardown(() => execFileSync('umount', [dir], { stdio: 'pipe' }));
-    const config = streetConfig(room, { camera: { source: 'test:pattern', fps: 5 } });
+    const config = streetConfig(room, { camera: { source: calmSource(), fps: 5 } });
     const agent = makeAgent(t, config, stateDir);
     await agent.start();
     await waitUntil(t, 'vision runs', () => visionsOf(process.pid).length === 1, 30_000);

@@ -16,7 +16,7 @@ import { calmSource } from '../lib/encoded-clip.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { waitUntil } from '../lib/room.ts';
 import { ALL, unlessAll } from '../lib/run.ts';
-import { BARE_PERMIT, bareSettings } from '../lib/vision.ts';
+import { BARE_PERMIT, bareSettings, useBundledVision } from '../lib/vision.ts';
 
 const log = makeLogger('test', 'silent');
 const asRoot = process.getuid?.() === 0;
@@ -43,6 +43,7 @@ class Messages {
 }
 
 t.test('vision comes back within 2 s after SIGKILL and SIGSEGV', async (t) => {
+  useBundledVision(t);
   const messages = new Messages();
   const ends: string[] = [];
   const delaysMs: number[] = [];
@@ -115,6 +116,7 @@ t.test('five ends within a minute are reported as one loop', { skip: unlessAll }
 });
 
 t.test('a broken detector is one clear message, and no snapshot is made', async (t) => {
+  useBundledVision(t);
   const messages = new Messages();
   const exit = new Promise<number | null>((resolve) => {
     const vision = new VisionProcess({
@@ -141,6 +143,7 @@ t.test(
   'vision sends no telemetry: no machine id, no Microsoft cache, no DNS, no socket',
   { skip: notRoot },
   async (t) => {
+    useBundledVision(t);
     const dir = scratch(t);
     const trace = join(dir, 'trace.txt');
     const home = process.env['HOME'];

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
 import { authoriseFile } from './authority.ts';
-import { emptyStreet } from './empty-street.ts';
+import { emptyStreet } from './encoded-clip.ts';
 import type { Container, Output } from './nspawn.ts';
 import { ROOT, scratch } from './paths.ts';
 

@@ -1,14 +1,13 @@
-/** A camera whose openings and losses no one hears, unless told otherwise. It is stopped with the test. */
+/** Cameras whose openings and losses no one hears, unless told otherwise. */
 import type { Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
 import { Camera, type CameraOptions } from '../../agent/vision/camera/camera.ts';
 import { SILENT } from './outbox.ts';
 
-export function testCamera(
-  t: Pick<Test, 'teardown'>,
-  options: Partial<CameraOptions> & Pick<CameraOptions, 'source'>,
-): Camera {
-  const camera = new Camera({
+type Options = Partial<CameraOptions> & Pick<CameraOptions, 'source'>;
+
+export function cameraOf(options: Options): Camera {
+  return new Camera({
     fps: 5,
     input: { widthPx: 416, heightPx: 256 },
     masks: [],
@@ -19,6 +18,11 @@ export function testCamera(
     onLost: () => undefined,
     ...options,
   });
+}
+
+/** A camera that is stopped with the test. */
+export function testCamera(t: Pick<Test, 'teardown'>, options: Options): Camera {
+  const camera = cameraOf(options);
   t.teardown(() => camera.stop());
   return camera;
 }

@@ -1,7 +1,6 @@
 """Models for inference elements, and the results of Debian's ONNX Runtime for frames outside GStreamer.
 
   element-models.py static IN.onnx OUT.onnx WIDTH HEIGHT   one size, boxes, scores and labels only, ids for the tensors
-  element-models.py float IN.onnx OUT.onnx                 the same model with nothing rounded between its layers
   element-models.py ssd OUT.onnx WIDTH HEIGHT ROWS.json    constants of the SSD kind; rows [[x1, y1, x2, y2, score, class]], 0..1
   element-models.py run MODEL.onnx FRAMES.rgb WIDTH HEIGHT its outputs for each frame, one JSON array a line
 """
@@ -33,60 +32,6 @@ def static(source, out, width, height):
     for output in [one for one in model.graph.output if one.name not in DETECTIONS]:
         model.graph.output.remove(output)
     name_tensors(model, {name: f"vigie-{name}" for name in DETECTIONS})
-    onnx.save(model, out)
-
-
-def reshaped(values, whole, axis):
-    """Shapes one value, or one for each part of `whole` along an axis."""
-    return values.reshape([-1 if i == axis else 1 for i in range(whole.ndim)]) if values.size > 1 else values.ravel()
-
-
-def unrounded(source, out):
-    model = onnx.load(source)
-    graph = model.graph
-    for output in [one for one in graph.output if one.name not in DETECTIONS]:
-        graph.output.remove(output)
-    values = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
-    rounded = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "QuantizeLinear"}
-    same, nodes = {}, []
-    for node in graph.node:
-        if node.op_type == "QuantizeLinear":
-            continue
-        if node.op_type != "DequantizeLinear":
-            nodes.append(node)
-            continue
-        whole, result = node.input[0], node.output[0]
-        scale, zero = (values[name].astype(np.float32) for name in node.input[1:])
-        if whole in rounded:
-            same[result] = rounded[whole]
-        elif whole in values:
-            axis = next((one.i for one in node.attribute if one.name == "axis"), 1)
-            exact = values[whole].astype(np.float32) - reshaped(zero, values[whole], axis)
-            exact *= reshaped(scale, values[whole], axis)
-            graph.initializer.append(numpy_helper.from_array(exact, result))
-        else:
-            # The frame itself. An optimiser would spread one remaining pair of rounding nodes over the graph.
-            graph.initializer.append(numpy_helper.from_array(zero, f"{result}-zero"))
-            graph.initializer.append(numpy_helper.from_array(scale, f"{result}-scale"))
-            nodes.append(helper.make_node("Cast", [whole], [f"{result}-float"], to=TensorProto.FLOAT))
-            nodes.append(helper.make_node("Sub", [f"{result}-float", f"{result}-zero"], [f"{result}-sub"]))
-            nodes.append(helper.make_node("Mul", [f"{result}-sub", f"{result}-scale"], [result]))
-    for node in nodes:
-        for i, name in enumerate(node.input):
-            while name in same:
-                name = same[name]
-            node.input[i] = name
-    # Nodes that only the removed outputs needed.
-    wanted, needed = set(DETECTIONS), []
-    for node in reversed(nodes):
-        if wanted.intersection(node.output):
-            wanted.update(node.input)
-            needed.append(node)
-    del graph.node[:]
-    graph.node.extend(reversed(needed))
-    for one in [one for one in graph.initializer if one.name not in wanted]:
-        graph.initializer.remove(one)
-    onnx.checker.check_model(model)
     onnx.save(model, out)
 
 
@@ -132,4 +77,4 @@ def run(model, frames, width, height):
 
 
 if __name__ == "__main__":
-    {"static": static, "float": unrounded, "ssd": ssd, "run": run}[sys.argv[1]](*sys.argv[2:])
+    {"static": static, "ssd": ssd, "run": run}[sys.argv[1]](*sys.argv[2:])

@@ -1,5 +1,5 @@
 /** Vision with an inference element that plays faults, kept alive as the agent keeps it, and its messages. */
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
@@ -8,7 +8,6 @@ import type { DetectorConfig } from '../../agent/contract/config.ts';
 import type { VisionSettings } from '../../agent/contract/link.ts';
 import { VisionKeepAlive } from '../../agent/supervisor/keep-alive.ts';
 import type { ReceivedFromVision, VisionExit } from '../../agent/supervisor/vision-process.ts';
-import { bundled } from './bundled.ts';
 import { calmSource } from './encoded-clip.ts';
 import type { BoardChange } from './hailo-board.ts';
 import {
@@ -21,7 +20,7 @@ import {
 } from './inference-element.ts';
 import { SILENT } from './outbox.ts';
 import { scratch } from './paths.ts';
-import { BARE_PERMIT, bareSettings } from './vision.ts';
+import { BARE_PERMIT, bareSettings, useBundledVision } from './vision.ts';
 
 type Message = ReceivedFromVision['message'];
 type DetectorMessage = Extract<Message, { kind: 'detector' }>;
@@ -38,30 +37,6 @@ export interface Trial {
 /** Detection where the script names nothing: a person in the middle of the picture. */
 const USUAL = 'box 150 60 200 200 0.9 0';
 export const ELEMENT = 'tfliteinference';
-const NODE = process.execPath;
-
-/**
- * Makes the supervisor start vision with the fake element. Vision gets a fixed list of environment variables without
- * GStreamer's, so the program that starts sets them and then runs Node. It runs vision as one bundled file, which loads
- * in less than half the CPU time.
- */
-export function withFakeElement(
-  t: Test,
-  dir: string,
-  env: Readonly<Record<string, string>> = fakeElement(),
-): void {
-  const program = join(dir, 'node-with-element');
-  const node = process.execPath;
-  const set = Object.entries(env).map(([name, value]) => `${name}='${value}'`);
-  const swap = `case $word in */dist/agent/vision/main.js) word='${bundled('agent/vision')}';; esac`;
-  const script = `for word do shift; ${swap}; set -- "$@" "$word"; done\nexec env ${set.join(' ')} '${NODE}' "$@"\n`;
-  writeFileSync(program, `#!/bin/sh\n${script}`);
-  chmodSync(program, 0o755);
-  process.execPath = program;
-  t.teardown(() => {
-    process.execPath = node;
-  });
-}
 
 export class ElementVision {
   readonly vision: VisionKeepAlive;
@@ -95,7 +70,8 @@ export class ElementVision {
     const lines = [...usualLines, ...script, `while ${this.plugged}`];
     if (board === undefined) writeScript(this.modelDir, lines);
     else writeHailoScript(this.modelDir, lines);
-    withFakeElement(t, dir, board === undefined ? fakeElement() : fakeBoard(t, board));
+    // Vision gets a fixed list of environment variables without GStreamer's.
+    useBundledVision(t, board === undefined ? fakeElement() : fakeBoard(t, board));
     const before = process.env['CACHE_DIRECTORY'];
     process.env['CACHE_DIRECTORY'] = this.#cacheDir;
     const settings: VisionSettings = {

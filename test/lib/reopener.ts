@@ -4,9 +4,9 @@
  */
 import { systemClock } from '../../agent/base/clock.ts';
 import { AgentError } from '../../agent/base/errors.ts';
-import { Camera } from '../../agent/vision/camera/camera.ts';
+import type { Camera } from '../../agent/vision/camera/camera.ts';
 import { NativePipeline } from '../../agent/vision/native/gstreamer.ts';
-import { SILENT } from './outbox.ts';
+import { cameraOf } from './camera.ts';
 
 interface MemoryUse {
   readonly rss: number;
@@ -45,17 +45,8 @@ async function reopen(camera: Camera, times: number): Promise<void> {
 }
 
 async function ofOpening(): Promise<MemoryUse> {
-  const camera = new Camera({
-    source: `file:${clip}`,
-    fps: null,
-    input: { widthPx: 64, heightPx: 64 },
-    masks: [],
-    mode: 'live',
-    clock: systemClock,
-    log: SILENT,
-    onOpened: () => undefined,
-    onLost: () => undefined,
-  });
+  const input = { widthPx: 64, heightPx: 64 };
+  const camera = cameraOf({ source: `file:${clip}`, fps: null, input, mode: 'live' });
   await camera.start();
   await reopen(camera, Number(warmup));
   const before = memoryUse();

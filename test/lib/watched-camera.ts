@@ -16,9 +16,6 @@ export class WatchedCamera {
   looping = false;
   /** Conditions of the last frame. */
   conditions = '';
-  /** Longest time between two frames since the last `mark()`, ms. */
-  gapMs = 0;
-  #frameMs = performance.now();
 
   constructor(t: Test, source: string, fps = 5) {
     const settings = bareSettings(source, fps);
@@ -36,11 +33,6 @@ export class WatchedCamera {
     });
     t.teardown(() => this.vision.stop());
     this.vision.start(permit);
-  }
-
-  mark(): void {
-    this.gapMs = 0;
-    this.#frameMs = performance.now();
   }
 
   /** Milliseconds until the condition holds; Infinity if it does not within `limitMs`. */
@@ -65,9 +57,6 @@ export class WatchedCamera {
 
   #take({ message }: ReceivedFromVision): void {
     if (message.kind === 'frame') {
-      const nowMs = performance.now();
-      this.gapMs = Math.max(this.gapMs, nowMs - this.#frameMs);
-      this.#frameMs = nowMs;
       this.frames += 1;
       this.conditions = (message.observation.camera ?? []).join();
       this.vision.send({ kind: 'ack', frame: message.observation.frame, evidence: [] });

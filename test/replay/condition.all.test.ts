@@ -8,13 +8,14 @@ import { basename, join } from 'node:path';
 import t from 'tap';
 import type { ZoneConfig } from '../../agent/contract/config.ts';
 import type { SizePx } from '../../agent/contract/geometry.ts';
+import type { Frame } from '../../agent/contract/picture.ts';
 import { CameraConditions } from '../../agent/vision/observe/condition.ts';
 import { MovingCells } from '../../agent/vision/observe/moving.ts';
 import { replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
 import { encodedClip, smallStreet } from '../lib/encoded-clip.ts';
 import { type ClipOptions, FILTERED_FPS, filteredClip } from '../lib/filtered-clip.ts';
-import { type Light, nightOf } from '../lib/night.ts';
 import { evaluationData, STREET_CLIP } from '../lib/paths.ts';
+import { randomOf } from '../lib/random.ts';
 import { unlessFull } from '../lib/run.ts';
 import { rectangle } from '../lib/shapes.ts';
 
@@ -25,6 +26,27 @@ const TO_S = 62;
 const during = `enable='between(t,${FROM_S},${TO_S})'`;
 /** Lays a filtered copy of the picture over the picture. */
 const over = (copy: string): string => `split[a][b];[b]${copy}[c];[a][c]overlay=${during}`;
+
+interface Light {
+  readonly gain: number;
+  /** Standard deviation of the noise, in levels. */
+  readonly noise: number;
+}
+
+/** Darkens frames in place; deterministic. */
+function nightOf({ gain, noise }: Light): (frame: Pick<Frame, 'rgb'>) => void {
+  const random = randomOf(3);
+  // The sum of four uniform variates has a standard deviation of 0.58.
+  const variates = Float32Array.from({ length: 65_536 }, () => random() + random() + random() + random() - 2);
+  return ({ rgb }) => {
+    const start = Math.floor(random() * 65_536);
+    for (let k = 0; k < rgb.length; k += 1) {
+      const level =
+        gain * (rgb[k] as number) + (noise / 0.58) * (variates[(start + k * 7) & 65_535] as number);
+      rgb[k] = Math.max(0, Math.min(255, level));
+    }
+  };
+}
 
 async function changes(filter: string, night?: Light, clip?: ClipOptions): Promise<[number, string][]> {
   const conditions = new CameraConditions();

@@ -19,13 +19,13 @@ import { evaluationData, MODEL_DIR, scratch } from '../lib/paths.ts';
 import { unlessFull } from '../lib/run.ts';
 import {
   biasOf,
+  playShaken,
   SHAKE_SCORE,
   type Shake,
   ShakenDetector,
   shakeOf,
   unshaken,
-} from '../lib/shaken-detector.ts';
-import { playShaken } from '../lib/shaken-film.ts';
+} from '../lib/shaken.ts';
 
 const SEEDS = 20;
 

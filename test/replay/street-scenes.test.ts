@@ -35,8 +35,8 @@ const SHORT = KINDS.flatMap((kind) => {
 
 t.test('the catalogue is balanced and its names are unique', async (t) => {
   t.equal(new Set(STREET_SCENES.map(({ name }) => name)).size, STREET_SCENES.length);
-  t.equal(KINDS.length, 6);
-  t.equal(SHORT.length, 12);
+  t.equal(KINDS.length, 8);
+  t.equal(SHORT.length, 16);
   for (const kind of KINDS) {
     const own = ofKind(kind);
     const quiet = own.filter(isQuiet).length;
@@ -57,7 +57,7 @@ function checkScenes(t: Test, scenes: readonly StreetScene[], stage: Stage): voi
 }
 
 t.test('street scenes raise exactly their incidents', { skip, timeout: 600_000 }, async (t) => {
-  const stage = await loadStage(STREET_CLIP, ALL ? 80 : 20);
+  const stage = await loadStage(STREET_CLIP, ALL ? 80 : 20, ALL ? 5 : 1);
   checkScenes(t, ALL ? sampled(t, 'street scenes', STREET_SCENES, 4) : SHORT, stage);
   await t.test('a busy street takes few passes over a frame', { skip: unlessAll }, async (t) => {
     // Once to warm up, because no other scene watches static regions.

@@ -1,7 +1,7 @@
-/** Tests the rules on made tracks: wrong way, pedestrian zone, loitering, crowd and schedules. */
+/** Tests the rules on made tracks: wrong way, pedestrian zone, loitering, crowd, schedules, and least scores. */
 import t from 'tap';
 import type { GroundPlaneConfig } from '../../agent/contract/config.ts';
-import type { ObservedTrack } from '../../agent/contract/observation.ts';
+import type { ObservedTrack, StationaryVehicle } from '../../agent/contract/observation.ts';
 import type { RuleConfig } from '../../agent/contract/rule-config.ts';
 import { Schedule } from '../../agent/contract/schedule.ts';
 import type { Situation } from '../../agent/contract/situation.ts';
@@ -248,3 +248,114 @@ t.test(
     t.ok(after >= 20, `left at 9 s, back at 10.5 s: raised at ${after} s`);
   },
 );
+
+/** Seconds at which a loitering person is reported, given the best score by then. */
+function toldAt(scoreMin: number | undefined, bestScoreAt: (s: number) => number): number | undefined {
+  const rule = makeRule({
+    id: 'stays',
+    kind: 'loitering',
+    zone: 'z',
+    purpose: 'p',
+    classes: ['person'],
+    afterS: 3,
+    ...(scoreMin !== undefined && { scoreMin }),
+  });
+  for (let i = 0; i < 60; i += 1) {
+    const s = i / 5;
+    const still: Partial<ObservedTrack> = { zones: [{ zone: 'z', sinceMs: 0 }], bestScore: bestScoreAt(s) };
+    if (rule.observe(observation(i * 200, [track(1, still)])).length > 0) return s;
+  }
+  return undefined;
+}
+
+t.test('a person is reported once the rule’s minimum score was reached, and not before', async (t) => {
+  const usual = toldAt(undefined, () => 0.4);
+  t.ok(usual !== undefined && usual >= 3, `without it at ${usual} s`);
+  t.equal(
+    toldAt(0.3, () => 0.4),
+    usual,
+    'sure enough: no later',
+  );
+  t.equal(
+    toldAt(0.5, () => 0.4),
+    undefined,
+  );
+  t.equal(
+    toldAt(0.5, (s) => (s < 6 ? 0.4 : 0.6)),
+    6,
+  );
+});
+
+const ZONES = [{ zone: 'square', sinceMs: 400 }];
+
+interface StoppedVehicle {
+  /** Time at which it stopped. */
+  readonly sinceMs?: number;
+  readonly arrival?: StationaryVehicle['arrival'];
+  readonly score?: number;
+  readonly presence?: StationaryVehicle['presence'];
+  /** Number of its track at a time. */
+  trackAt?(atMs: number): number | undefined;
+}
+
+/** Observes a stopped vehicle; returns the first time and the form of each situation. */
+function situationsOf({
+  sinceMs = 400,
+  arrival = 'unseen',
+  score = 0.565,
+  presence = 'seen',
+  trackAt = () => 4,
+}: StoppedVehicle): string[] {
+  const rule = makeRule({
+    id: 'cars',
+    kind: 'vehicle-in-pedestrian-zone',
+    zone: 'square',
+    purpose: 'p',
+    afterS: 1,
+    classes: ['car'],
+  });
+  const lines = new Map<string, string>();
+  let born: { id: number; firstMs: number } | undefined;
+  for (let atMs = 0; atMs <= 20_000; atMs += 200) {
+    const id = trackAt(atMs);
+    if (id !== born?.id) born = id === undefined ? undefined : { id, firstMs: atMs };
+    const car = {
+      group: 'vehicle' as const,
+      label: 'car' as const,
+      score,
+      bestScore: score,
+      pixelsMove: false,
+    };
+    const tracks =
+      born === undefined ? [] : [track(born.id, { ...car, firstMs: born.firstMs, zones: ZONES })];
+    const vehicle = track(born?.id ?? 1, { ...car, firstMs: sinceMs, zones: ZONES });
+    const standing = atMs < 3400 ? [] : [{ place: 7, arrival, moveTolerance: 0.25, presence, vehicle }];
+    for (const { key, presentAtStart } of rule.observe(observation(atMs, tracks, { standing }))) {
+      const line = `${presentAtStart === true ? 'present' : 'alert'} at ${atMs / 1000} s`;
+      if (!lines.has(key)) lines.set(key, line);
+    }
+  }
+  return [...lines.values()];
+}
+
+t.test('a vehicle present at the start is reported after ten seconds, whatever its tracks do', async (t) => {
+  t.same(situationsOf({}), ['present at 10.4 s'], 'one track');
+  t.same(situationsOf({ trackAt: (ms) => (ms < 8000 ? undefined : 9) }), ['present at 10.4 s'], 'a late one');
+  t.same(
+    situationsOf({ trackAt: (ms) => 1 + Math.floor(ms / 3000) }),
+    ['present at 10.4 s'],
+    'one after another',
+  );
+  t.same(situationsOf({ trackAt: () => undefined }), ['present at 10.4 s'], 'none at the time');
+});
+
+t.test('a vehicle that came, is not sure or is out of sight is not reported as present', async (t) => {
+  t.same(situationsOf({ arrival: 'followed' }), []);
+  t.same(situationsOf({ arrival: 'appeared' }), []);
+  t.same(situationsOf({ score: 0.45 }), []);
+  t.same(situationsOf({ presence: 'hidden' }), []);
+});
+
+t.test('a rule that begins during analysis reports vehicles present by then', async (t) => {
+  t.same(situationsOf({ arrival: 'followed', sinceMs: -60_000 }), ['present at 3.4 s']);
+});

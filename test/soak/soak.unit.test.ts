@@ -1,9 +1,10 @@
-/** Tests the arithmetic of a soak: a slope with its uncertainty, the verdict on growth, and the chart. */
+/** Tests the arithmetic of a soak and of a benchmark: a slope, the verdict on growth, the chart, and V8's work. */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import t from 'tap';
 import { packageRoot } from '../../agent/base/package-root.ts';
 import type { LocalStatus } from '../../agent/contract/local-status.ts';
+import { workOf } from '../../scripts/programs/bench/v8-work.ts';
 import { memoryPicture } from '../../scripts/programs/soak/picture.ts';
 import { type Sample, slopeOf } from '../../scripts/programs/soak/regression.ts';
 import { findingsOf, tableOf } from '../../scripts/programs/soak/report.ts';
@@ -28,7 +29,7 @@ void t.test('a slope comes with its uncertainty', async (t) => {
   let hitCount = 0;
   // For memory that wanders like this the interval holds the truth in 91.5 %, whatever the seed. With 2,000 trials, 88
   // are six standard deviations away. The default run has fewer, always with the same seed.
-  const trials = ALL ? 2000 : 200;
+  const trials = ALL ? 2000 : 50;
   for (let trial = 0; trial < trials; trial += 1) {
     // Memory that is allocated and released: each sample resembles the one before.
     let wander = 0;
@@ -95,11 +96,49 @@ void t.test('wrong arguments are one line, exit 2', async (t) => {
   const cases: [string[], RegExp][] = [
     [['--hours', '0'], /a number above 0/],
     [['--clip', '/nonexistent.avi'], /^soak: \/nonexistent\.avi: no such clip/],
-    [['--speed', '2'], /unknown option '--speed'/],
   ];
   for (const [args, line] of cases) {
     const { status, stderr } = spawnSync(process.execPath, [program, ...args], { encoding: 'utf8' });
     t.equal(status, 2, args.join(' '));
     t.match(stderr, line);
   }
+});
+
+const span = (name: string, ts: number, dur: number) => ({ name, ph: 'X', ts, dur, args: {} });
+const collection = (name: string, ts: number, before: number, after: number) => [
+  { name, ph: 'B', ts, dur: 0, args: { usedHeapSizeBefore: before } },
+  { name, ph: 'E', ts: ts + 1, dur: 0, args: { usedHeapSizeAfter: after } },
+];
+
+t.test('only work after the first part of the time counts', async (t) => {
+  const events = [
+    // An event without a time must not be taken for the beginning.
+    { name: 'process_name', ph: 'M', ts: 0, dur: 0, args: {} },
+    span('V8.OptimizeCode', 1000, 10),
+    span('V8.OptimizeCode', 1400, 10),
+    span('V8.OptimizeCode', 1900, 10),
+    span('V8.CompileCode', 1950, 10),
+    span('V8.OptimizeCode', 2000, 10),
+  ];
+  t.match(workOf(events, 0.5), { compilations: 2, deoptimisations: 0 });
+  t.match(workOf(events, 0), { compilations: 4 });
+});
+
+t.test('a deoptimisation that writes two spans, one in the other, is one', async (t) => {
+  const events = [
+    span('V8.DeoptimizeCode', 107, 4),
+    span('V8.DeoptimizeCode', 100, 20),
+    span('V8.DeoptimizeCode', 200, 5),
+  ];
+  t.match(workOf(events, 0), { deoptimisations: 2 });
+});
+
+t.test('memory counts the growth between the end of a collection and the next beginning', async (t) => {
+  const events = [
+    ...collection('MinorGC', 10, 5_000_000, 1_000_000),
+    ...collection('MajorGC', 30, 3_500_000, 900_000),
+    ...collection('MinorGC', 50, 1_900_000, 800_000),
+  ];
+  t.equal(workOf(events, 0).allocatedBytes, 2_500_000 + 1_000_000);
+  t.equal(workOf([], 0).allocatedBytes, 0);
 });

@@ -1,8 +1,9 @@
-/** Proves that a camera that runs for months leaks nothing for each opening and nothing for each frame. */
-import { execFileSync } from 'node:child_process';
+/** Proves that a camera that runs for months leaks nothing, and that a source faster than its sink blocks no opening. */
+import { execFileSync, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
+import { fakeElement, noCompiler } from '../lib/inference-element.ts';
 import { scratch } from '../lib/paths.ts';
 import { start } from '../lib/program.ts';
 import type { LeftBehind } from '../lib/reopener.ts';
@@ -30,4 +31,36 @@ void t.test('openings and frames leave no memory behind', async (t) => {
   t.ok(opening.heap < 2000, `${opening.heap.toFixed(0)} bytes of V8's heap an opening`);
   t.ok(opening.rss < 20_000, `${opening.rss.toFixed(0)} bytes of resident memory an opening`);
   t.ok(reading.rss < 10, `${reading.rss.toFixed(1)} bytes of resident memory a reading`);
+});
+
+const OPENER = fileURLToPath(new URL('../lib/opener.js', import.meta.url));
+const SLOW_OPENINGS = 5;
+/** Each opening takes 0.1 s. A blocked one never ends, nor does its process. */
+const LIMIT_MS = 60_000;
+
+/** Numbers of pictures, one for each opening, while the sink pauses on its way to PLAYING. */
+function picturesOf(mode: 'live' | 'replay'): number[] {
+  const env = { ...process.env, ...fakeElement(), GST_TRACERS: 'slowsink' };
+  const run = spawnSync(process.execPath, [OPENER, mode, String(SLOW_OPENINGS)], {
+    env,
+    timeout: LIMIT_MS,
+    killSignal: 'SIGKILL',
+    encoding: 'utf8',
+  });
+  if (run.stderr !== '') throw new Error(run.stderr);
+  return run.stdout.split('\n').filter(Boolean).map(Number);
+}
+
+t.test('a sink that is filled before it plays blocks nothing', { skip: noCompiler }, async (t) => {
+  await t.test('a replay gets every picture', async (t) => {
+    t.strictSame(picturesOf('replay'), Array(SLOW_OPENINGS).fill(8));
+  });
+  await t.test('a live camera gets at least the last one', async (t) => {
+    const pictures = picturesOf('live');
+    t.equal(pictures.length, SLOW_OPENINGS);
+    t.ok(
+      pictures.every((count) => count >= 1 && count <= 8),
+      pictures.join(),
+    );
+  });
 });

@@ -2,6 +2,7 @@
  * Compares the addon's output for a decoder's picture, byte by byte, with GStreamer's own scaler, converter and JPEG
  * encoder. Proves that masked areas are black before anyone gets the picture.
  */
+import { execFileSync } from 'node:child_process';
 import sharp from 'sharp';
 import t from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
@@ -11,13 +12,20 @@ import { placementOf } from '../../agent/contract/letterbox.ts';
 import { PrivacyMasks } from '../../agent/vision/camera/mask.ts';
 import { planesBytes, planesOf } from '../../agent/vision/camera/planes.ts';
 import { NativePipeline, type SinkPicture } from '../../agent/vision/native/gstreamer.ts';
-import { gstreamerFrames } from '../lib/gstreamer-frames.ts';
 import { ALL, unlessAll } from '../lib/run.ts';
 import { rectangle } from '../lib/shapes.ts';
 
 const INPUT = { widthPx: 416, heightPx: 256 };
 const FINE = { widthPx: 832, heightPx: 512 };
 const NO_MASK = new PrivacyMasks([]);
+
+/** All buffers of a GStreamer pipeline without a sink, concatenated. */
+function gstreamerFrames(text: string): Buffer {
+  return execFileSync('gst-launch-1.0', ['-q', ...text.split(' '), '!', 'fdsink', 'fd=1'], {
+    maxBuffer: 268_435_456,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+}
 
 interface Shape {
   readonly width: number;

@@ -1,12 +1,8 @@
-/**
- * Tests the tracks that a real vision process reports on a recorded street: their past places, and colours if
- * requested.
- */
+/** Tests the colours of vehicles that a real vision process reports on a recorded street if they are requested. */
 import t from 'tap';
 import type { LineConfig } from '../../agent/contract/config.ts';
 import type { Observation, ObservedTrack } from '../../agent/contract/observation.ts';
 import type { Colour } from '../../agent/contract/track-log.ts';
-import { type Approach, newApproach, Tripwire } from '../../agent/contract/tripwire.ts';
 import { observedClip } from '../lib/observed-clip.ts';
 import { evaluationData } from '../lib/paths.ts';
 
@@ -26,41 +22,6 @@ function lastOf(observations: readonly Observation[]): ObservedTrack[] {
   for (const { tracks } of observations) for (const track of tracks) last.set(track.id, track);
   return [...last.values()];
 }
-
-/** Crossings of each track by its places alone, as a line that is drawn afterwards would find them. */
-function foundAfterwards(observations: readonly Observation[], takesBefore: boolean): string[] {
-  const wires = LINES.map((line) => new Tripwire(line));
-  const approachesById = new Map<number, Approach[]>();
-  const crossings: string[] = [];
-  for (const { tracks, source } of observations) {
-    for (const { id, seen, before = [], xyxyNorm } of tracks) {
-      const approaches = approachesById.get(id) ?? LINES.map(newApproach);
-      approachesById.set(id, approaches);
-      if (!seen) continue;
-      for (const [x1, y1, x2, y2] of [...(takesBefore ? before.map((one) => one.xyxyNorm) : []), xyxyNorm]) {
-        const ground = [((x1 + x2) / 2) * source.widthPx, y2 * source.heightPx] as const;
-        for (const [k, wire] of wires.entries()) {
-          const approach = approaches[k] as Approach;
-          const direction = wire.approach(approach, source, ground, (y2 - y1) * source.heightPx);
-          if (direction !== undefined) crossings.push(`${wire.id} ${id} ${direction}`);
-        }
-      }
-    }
-  }
-  return crossings.sort();
-}
-
-t.test('a line drawn afterwards finds the crossings by the earlier places', { skip }, async (t) => {
-  const observations = await observedClip(file, { lines: LINES });
-  const reported = observations
-    .flatMap(({ crossings }) => crossings)
-    .map(({ line, track, direction }) => `${line} ${track} ${direction}`)
-    .sort();
-  t.ok(reported.length > 100, `${reported.length} passages of vision's own lines`);
-  t.same(foundAfterwards(observations, true), reported);
-  const fewer = foundAfterwards(observations, false);
-  t.ok(fewer.length < 0.95 * reported.length, `${fewer.length} without the places from before`);
-});
 
 t.test('requested colours are those of vehicles and change no other field', { skip }, async (t) => {
   const [observations, plain] = await Promise.all([

@@ -5,21 +5,20 @@
  */
 import t, { type Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
-import { makeLogger } from '../../agent/base/log.ts';
-import { Camera, type CameraOptions } from '../../agent/vision/camera/camera.ts';
+import type { Camera, CameraOptions } from '../../agent/vision/camera/camera.ts';
 import { QuietStreet, SECOND_FPS } from '../../agent/vision/schedule/quiet-street.ts';
 import { SecondView } from '../../agent/vision/schedule/second-view.ts';
 import { FPS_MAX, WantedRate } from '../../agent/vision/schedule/wanted-rate.ts';
 import { FilmCamera } from '../../scripts/programs/bench/film-camera.ts';
+import { cameraOf } from '../lib/camera.ts';
 import { encodedClip } from '../lib/encoded-clip.ts';
+import { SILENT } from '../lib/outbox.ts';
 import { rtspMissing } from '../lib/rtsp-server.ts';
 import { FULL } from '../lib/run.ts';
 
 const skip = rtspMissing();
 t.setTimeout(FULL ? 3_600_000 : 150_000);
 
-const log = makeLogger('quiet-street-test', 'silent');
-const INPUT = { widthPx: 416, heightPx: 256 };
 const FPS = 25;
 /** Start times of motion, s: a box crosses the picture in .76 s between two key frames, and later a person walks. */
 const DASH_S = [14.16, 14.92] as const;
@@ -96,11 +95,8 @@ interface FrameRecord {
   readonly resting: boolean;
 }
 
-const QUIET = { onOpened: () => undefined, onLost: () => undefined };
-
-function cameraOf(source: string, options: Partial<CameraOptions>): Camera {
-  const usual = { input: INPUT, masks: [], mode: 'live', small: true, clock: systemClock, log } as const;
-  return new Camera({ ...usual, ...QUIET, source, fps: FPS_MAX, ...options });
+function quietCamera(source: string, options: Partial<CameraOptions>): Camera {
+  return cameraOf({ mode: 'live', small: true, source, fps: FPS_MAX, ...options });
 }
 
 /** All frames of a camera, as the flow takes them; `each` is called for each. */
@@ -140,14 +136,14 @@ function startsOf(all: readonly FrameRecord[]): number[] {
 async function live(t: Test, filmPair: readonly [string, string]) {
   const server = await FilmCamera.start(...filmPair);
   t.teardown(() => server.stop());
-  const camera = cameraOf(server.url, { gated: true });
-  const second = cameraOf(server.substreamUrl, { fps: SECOND_FPS });
+  const camera = quietCamera(server.url, { gated: true });
+  const second = quietCamera(server.substreamUrl, { fps: SECOND_FPS });
   const quiet = new QuietStreet({
     second,
     keyFrames: () => camera.keyFrames,
     view: trusted(),
     clock: systemClock,
-    log,
+    log: SILENT,
   });
   await camera.start();
   void quiet.run();
@@ -165,7 +161,7 @@ async function live(t: Test, filmPair: readonly [string, string]) {
 for (const encoding of [NORMAL, ...(FULL ? EXTRA_ENCODINGS : [])]) {
   void t.test(`${encoding.name}: what moves is seen as by full decoding`, { skip }, async (t) => {
     const filmPair = films(encoding);
-    const replay = cameraOf(`file:${filmPair[0]}`, { mode: 'replay' });
+    const replay = quietCamera(`file:${filmPair[0]}`, { mode: 'replay' });
     await replay.start();
     const truth = startsOf(await watch(replay));
     await replay.stop();
@@ -198,7 +194,7 @@ void t.test(
     const filmPair = films(NORMAL);
     const server = await FilmCamera.start(filmPair[0]);
     t.teardown(() => server.stop());
-    const camera = cameraOf(server.url, { gated: true });
+    const camera = quietCamera(server.url, { gated: true });
     await camera.start();
     const rest = await watch(camera, undefined, ({ atS, resting }) => {
       camera.keyFrames?.want(true);

@@ -1,8 +1,8 @@
 /**
  * Searches published pictures for people. Real clips go through the camera, the real detector, the tracker, the
  * background and the redactor. The output is compared with the ground truth, and searched for people who were painted
- * in colours that occur nowhere else. The default run has the painted person alone, for half a minute. `--all` adds 300
- * frames of one clip. `--full` takes three clips whole, as often as a figure is given for.
+ * in colours that occur nowhere else. The default run has the painted person alone, for a quarter of a minute. `--all`
+ * adds 300 frames of one clip. `--full` takes three clips whole, as often as a figure is given for.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -60,12 +60,13 @@ for (const sequence of knownRedactionSequences(evaluationData('.').file)) {
 t.test('a person painted in a unique colour is in no published picture', { skip: noStreet }, async (t) => {
   const dir = scratch(t);
   const stillsDir = join(dir, 'stills');
-  // Ten seconds of an empty street, a walk across the lawn, a time of standing (a minute in `--all`), the departure.
-  const goesS = ALL ? 81 : 24;
-  const seconds = goesS + (ALL ? 24 : 6);
+  // An empty street, a walk across the lawn, a time of standing (a minute in `--all`), the departure.
+  const [comesS, walkS, goesS, seconds] = ALL ? [10, 10, 81, 105] : [6, 5, 13, 16];
   const clip = await paintedClip(dir, seconds, (s) => {
-    if (s < 10 || s >= goesS + 20) return undefined;
-    return [s < 20 ? -64 + (s - 10) * 36 : s < goesS ? 296 : 296 + (s - goesS) * 36, 380];
+    const pxPerS = 360 / walkS;
+    if (s < comesS || s >= goesS + 2 * walkS) return undefined;
+    const atPx = -64 + Math.min(walkS, s - comesS) * pxPerS + Math.max(0, s - goesS) * pxPerS;
+    return [atPx, 380];
   });
   const sequence = { name: 'painted', clip, truth: undefined, passes: 1 };
   const { pictures } = await measureRedaction(sequence, { stillsDir, say: () => undefined });

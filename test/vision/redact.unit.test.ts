@@ -10,7 +10,6 @@ import { drawLegend } from '../../agent/vision/redact/legend.ts';
 import { type CoarseBox, coarsen, fillUnknown, vehicleBlockPx } from '../../agent/vision/redact/mosaic.ts';
 import { isTouched } from '../lib/pictures.ts';
 import { ALL } from '../lib/run.ts';
-import { rectangle } from '../lib/shapes.ts';
 import { noiseBytes } from '../lib/stills.ts';
 
 /** Number of scenes that each property is tried on. */
@@ -289,23 +288,6 @@ t.test('mask: every touched pixel is black, and none farther than requested', as
     { numRuns: RUNS },
   );
   t.pass('holds for every polygon tried');
-});
-
-t.test('mask: known pixels are exact', async (t) => {
-  const size: SizePx = { widthPx: 8, heightPx: 4 };
-  const blackOf = (corners: PointNorm[], reachPx = 0): string[] => {
-    const rgb = new Uint8Array(8 * 4 * 3).fill(255);
-    new PrivacyMasks([{ id: 'mask', polygon: corners }]).blackenPicture(rgb, size, reachPx);
-    return Array.from({ length: 4 }, (_, y) =>
-      Array.from({ length: 8 }, (_, x) => (rgb[(y * 8 + x) * 3] === 0 ? '#' : '.')).join(''),
-    );
-  };
-  // x from 2.4 to 4.8, y from 1.2 to 2.2
-  const partial = rectangle(0.3, 0.3, 0.6, 0.55);
-  t.same(blackOf(partial), ['........', '..###...', '..###...', '........'], 'partly covered pixels count');
-  t.same(blackOf(partial, 1), ['.#####..', '.#####..', '.#####..', '.#####..']);
-  const everything = rectangle(0, 0, 1, 1);
-  t.same(blackOf(everything), Array(4).fill('########'));
 });
 
 const INK: Colour = [250, 0, 0];

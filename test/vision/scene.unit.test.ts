@@ -6,6 +6,7 @@ import { GraffitiRule } from '../../agent/rules/graffiti.ts';
 import { IllegalDumpingRule } from '../../agent/rules/illegal-dumping.ts';
 import { SmallPicture } from '../../agent/vision/observe/small-picture.ts';
 import { masking } from '../lib/pictures.ts';
+import { ALL } from '../lib/run.ts';
 import {
   block,
   EVERYWHERE,
@@ -48,7 +49,7 @@ t.test('the small picture consists of means, within its bound on cells', async (
 });
 
 t.test('a thing left behind is found with its associated track, and ends when taken away', async (t) => {
-  for (const fps of [3, 12]) {
+  for (const fps of ALL ? [3, 12] : [3]) {
     const { seconds } = play({
       seconds: 34,
       fps,
@@ -95,7 +96,7 @@ t.test('a change of light is not a thing', async (t) => {
         : (x, y, level) => level * (1 + 0.4 * Math.max(0, 1 - 4 * Math.hypot(x - 0.5, y - 0.7))),
   };
   for (const [name, paint] of Object.entries(scenes)) {
-    const { seconds } = play({ seconds: 20, paint, tracks: passer });
+    const { seconds } = play({ seconds: 20, fps: ALL ? 5 : 3, paint, tracks: passer });
     const regions = seconds
       .slice(12)
       .flat()

@@ -1,11 +1,14 @@
-/** Tests places of standing vehicles: when they begin and end, and what keeps them. */
+/** Tests places of standing vehicles, whether the content of a box moves with it, and static false positives. */
 import t from 'tap';
 import type { MaskConfig } from '../../agent/contract/config.ts';
 import type { XyxyPx } from '../../agent/contract/geometry.ts';
 import type { StationaryVehicle } from '../../agent/contract/observation.ts';
 import type { Detection, Frame, Track } from '../../agent/contract/picture.ts';
+import { PixelMotion } from '../../agent/vision/observe/pixel-motion.ts';
+import { StaticFalsePositives } from '../../agent/vision/observe/static-false-positives.ts';
 import { StationaryVehicles } from '../../agent/vision/observe/stationary-vehicles.ts';
 import { detectionOf, masking, paintGrey, trackOf } from '../lib/pictures.ts';
+import { ALL } from '../lib/run.ts';
 import { rectangle } from '../lib/shapes.ts';
 
 const SOURCE = { widthPx: 416, heightPx: 256 };
@@ -119,15 +122,18 @@ t.test('a car that arrives and stops is one place in its zone since its stop', a
 t.test('a place lasts through lost detections, light, occlusion and flicker', async (t) => {
   const street = new Street();
   const place = street.arrive()[0]?.place;
-  const still = (vehicles: StationaryVehicle[], presence: string): void => {
-    t.match(vehicles, [{ place, presence }], `${presence} at the same place`);
-  };
-  for (let i = 0; i < 200; i++) still(street.parked(false), 'held');
-  for (let i = 0; i < 100; i++)
-    still(
-      street.parked(false, 1, (v) => 0.5 * v + 20),
-      'held',
+  /** Checks that each of these frames shows the one place, and how. */
+  const still = (frames: number, presence: string, see: () => StationaryVehicle[]): void => {
+    const reports = Array.from({ length: frames }, see);
+    t.same(
+      reports.filter(([one]) => one?.place !== place || one?.presence !== presence),
+      [],
+      `${presence} at the same place`,
     );
+  };
+  const [lostFrames, darkFrames, hiddenFrames] = ALL ? [200, 100, 150] : [60, 40, 60];
+  still(lostFrames, 'held', () => street.parked(false));
+  still(darkFrames, 'held', () => street.parked(false, 1, (v) => 0.5 * v + 20));
   const bus: XyxyPx = [150, 80, 320, 200];
   const inFront = () =>
     street.step(
@@ -138,12 +144,12 @@ t.test('a place lasts through lost detections, light, occlusion and flicker', as
       [car(bus, 0.5)],
       [carTrack(8, bus, { label: 'bus' })],
     );
-  for (let i = 0; i < 150; i++)
-    t.equal(
-      inFront().some((s) => s.place === place),
-      true,
-    );
-  still(street.parked(true), 'seen');
+  const hidden = Array.from({ length: hiddenFrames }, inFront);
+  t.ok(
+    hidden.every((vehicles) => vehicles.some((one) => one.place === place)),
+    'behind a bus',
+  );
+  still(1, 'seen', () => street.parked(true));
 });
 
 t.test('a place ends when it is empty, and the next car is another place', async (t) => {
@@ -161,7 +167,8 @@ t.test('a car half under a privacy mask comes and goes as any other', async (t) 
   const polygon = rectangle(0, 0, 232 / 416, 1);
   const street = new Street([{ id: 'forecourt', polygon }]);
   t.equal(street.arrive().length, 1, 'it has come');
-  for (let i = 0; i < 50; i += 1) t.match(street.parked(false), [{ presence: 'held' }]);
+  for (let i = 0; i < 49; i += 1) street.parked(false);
+  t.match(street.parked(false), [{ presence: 'held' }], 'ten seconds later');
   let framesUntilGone = 0;
   while (street.empty().length > 0 && framesUntilGone < 100) framesUntilGone += 1;
   t.ok(framesUntilGone >= 20 && framesUntilGone <= 26, `gone after ${framesUntilGone / 5} s`);
@@ -179,7 +186,7 @@ t.test('a flicker, a weak false box and a driving car are not standing', async (
   const ghost = new Street();
   const drive = new Street();
   let raised = 0;
-  for (let i = 0; i < 300; i++) {
+  for (let i = 0; i < (ALL ? 300 : 100); i++) {
     raised += flicker.step([], i % 20 === 0 ? [car(PARKED, 0.5)] : [], []).length;
     raised += ghost.step([{ box: PARKED, seed: 3 }], [car(PARKED, 0.2)], []).length;
     const x = (i * 8) % 350;
@@ -191,7 +198,7 @@ t.test('a flicker, a weak false box and a driving car are not standing', async (
 
 t.test('a vehicle from before the start counts as unseen arrival, whenever it is found', async (t) => {
   const things = [{ box: PARKED, seed: 3 }] as const;
-  for (const foundFromS of [0, 1, 4, 9, 20]) {
+  for (const foundFromS of ALL ? [0, 1, 4, 9, 20] : [0, 4]) {
     const street = new Street();
     let last: StationaryVehicle[] = [];
     for (let i = 0; i < 5 * (foundFromS + 8); i++) {
@@ -205,7 +212,7 @@ t.test('a vehicle from before the start counts as unseen arrival, whenever it is
 t.test('a vehicle in the first picture counts as unseen arrival, even if a track jumps to it', async (t) => {
   const things = [{ box: PARKED, seed: 3 }] as const;
   const neighbour: XyxyPx = [PARKED[0] - 60, PARKED[1], PARKED[2] - 60, PARKED[3]];
-  for (const jumpsAtS of [0.4, 1, 3]) {
+  for (const jumpsAtS of ALL ? [0.4, 1, 3] : [1]) {
     const street = new Street();
     let last: StationaryVehicle[] = [];
     for (let i = 0; i < 60; i++) {
@@ -263,4 +270,145 @@ t.test('a briefly detected vehicle stands only when it is detected again', async
   last = street.parked(true);
   t.equal(last.length, 1);
   t.equal(last[0]?.vehicle.firstMs, 6000, 'since it came');
+});
+
+const SIZE = { widthPx: 416, heightPx: 256 };
+const STEP_MS = 200;
+/** Shared buffer, as in the camera: each frame takes the place of the previous one. */
+const CAMERA = Buffer.alloc(SIZE.widthPx * SIZE.heightPx * 3);
+
+/** A texture without period: smooth over 6 px, distinct at each place. */
+function textureAt(x: number, y: number, seed: number): number {
+  const at = (i: number, j: number): number =>
+    Math.abs(Math.sin(i * 12.9898 + j * 78.233 + seed * 37.7) * 43758.5453) % 1;
+  const [i, j] = [Math.floor(x / 6), Math.floor(y / 6)];
+  const [u, v] = [x / 6 - i, y / 6 - j];
+  const rowValue = (row: number): number => at(i, row) * (1 - u) + at(i + 1, row) * u;
+  return 40 + 140 * (rowValue(j) * (1 - v) + rowValue(j + 1) * v);
+}
+
+/** The textures of the street and of a thing, each computed once. */
+const [GROUND_TEXTURE, THING_TEXTURE] = [textureOf(1), textureOf(2)];
+
+function textureOf(seed: number): Float64Array {
+  return Float64Array.from({ length: SIZE.widthPx * SIZE.heightPx }, (_, pixel) =>
+    textureAt(pixel % SIZE.widthPx, Math.floor(pixel / SIZE.widthPx), seed),
+  );
+}
+
+/** A street, something of another texture in `box`, and the effects of light and lens. */
+function pictureAt(
+  atMs: number,
+  box: XyxyPx | undefined,
+  light: (level: number, x: number, y: number) => number = (level) => level,
+): Frame {
+  const rgb = CAMERA;
+  for (let y = 0; y < SIZE.heightPx; y += 1) {
+    for (let x = 0; x < SIZE.widthPx; x += 1) {
+      const inBox = box !== undefined && x >= box[0] && x < box[2] && y >= box[1] && y < box[3];
+      const pixel = y * SIZE.widthPx + x;
+      const level = inBox ? THING_TEXTURE[pixel - box[1] * SIZE.widthPx - box[0]] : GROUND_TEXTURE[pixel];
+      paintGrey(rgb, pixel, light(level as number, x, y));
+    }
+  }
+  return { index: 1, ptsNs: 0n, atMs, wallMs: atMs, source: SIZE, input: SIZE, rgb };
+}
+
+const vehicle = (xyxyPx: XyxyPx, over: Partial<Track> = {}): Track =>
+  trackOf(xyxyPx, { group: 'vehicle', label: 'car', score: 0.4, bestScore: 0.4, ...over });
+
+const boxAt = (x: number): XyxyPx => [x, 100, x + 48, 136];
+
+/** Ratio of the detector runs after the first at which the pixels are reported to move. */
+function movingRatio(steps: number, at: (k: number) => { frame: Frame; track: Track }): number {
+  const pixels = new PixelMotion();
+  let moving = 0;
+  for (let k = 0; k < steps; k += 1) {
+    const { frame, track } = at(k);
+    if (pixels.update(frame, [track]).has(track.id) && k > 0) moving += 1;
+  }
+  return moving / (steps - 1);
+}
+
+t.test('a driving vehicle moves its pixels, also in changing light', async (t) => {
+  const drive = (k: number) => boxAt(60 + 16 * k);
+  const drives = (light?: (level: number) => number) =>
+    movingRatio(8, (k) => ({ frame: pictureAt(k * STEP_MS, drive(k), light), track: vehicle(drive(k)) }));
+  t.equal(drives(), 1);
+  let gain = 1;
+  const dimming = movingRatio(8, (k) => {
+    gain = 1 - 0.07 * k;
+    return { frame: pictureAt(k * STEP_MS, drive(k), (level) => level * gain), track: vehicle(drive(k)) };
+  });
+  t.equal(dimming, 1, 'while the exposure goes down');
+});
+
+t.test('a box that moves over a still picture moves no pixels', async (t) => {
+  const wander = (k: number) => boxAt(120 + (k % 2 === 0 ? 0 : 20));
+  const over = (light: (k: number) => (level: number, x: number, y: number) => number) =>
+    movingRatio(10, (k) => ({
+      frame: pictureAt(k * STEP_MS, boxAt(120), light(k)),
+      track: vehicle(wander(k)),
+    }));
+  t.equal(
+    over(() => (level) => level),
+    0,
+    'to and fro',
+  );
+  t.equal(
+    over((k) => (level) => level * (1 - 0.06 * k) + 4),
+    0,
+    'in light that fades',
+  );
+  t.equal(
+    over((k) => (level) => 110 + (level - 110) * (k % 4 < 2 ? 1 : 0.4)),
+    0,
+    'while the focus hunts',
+  );
+  const edge = movingRatio(10, (k) => ({
+    frame: pictureAt(k * STEP_MS, undefined, (level, x) => (x < 100 + 16 * k ? level * 0.55 : level)),
+    track: vehicle(boxAt(80 + 16 * k)),
+  }));
+  t.ok(edge <= 0.2, `under the edge of a shadow that travels: ${edge}`);
+});
+
+t.test('a newly confirmed track is compared with its earlier places', async (t) => {
+  const pixels = new PixelMotion();
+  const before = [0, 1].map((k) => ({ atMs: k * STEP_MS, xyxyPx: boxAt(60 + 40 * k) }));
+  for (const { atMs, xyxyPx } of before) pixels.update(pictureAt(atMs, xyxyPx), []);
+  const now = boxAt(140);
+  t.ok(pixels.update(pictureAt(400, now), [vehicle(now, { before })]).has(1));
+});
+
+t.test('a weak box that returns over the same picture becomes a static false positive', async (t) => {
+  const staticFalsePositives = new StaticFalsePositives();
+  const box = boxAt(200);
+  let atMs = 0;
+  let id = 0;
+  /**
+   * Appears for three seconds and is absent for fifteen; returns whether its first and last run marked it as a static
+   * false positive.
+   */
+  const visit = (picture: XyxyPx | undefined, over: Partial<Track> = {}, moves = false): boolean[] => {
+    id += 1;
+    const marked: boolean[] = [];
+    for (let k = 0; k < 4; k += 1, atMs += 1000) {
+      const tracks = [vehicle(box, { id, ...over })];
+      marked.push(
+        staticFalsePositives
+          .update(pictureAt(atMs, picture), tracks, new Set(moves && k > 0 ? [id] : []))
+          .has(id),
+      );
+    }
+    staticFalsePositives.update(pictureAt(atMs, picture), [], new Set());
+    atMs += 15_000;
+    return [marked[0] as boolean, marked[3] as boolean];
+  };
+  for (let k = 0; k < 3; k += 1) t.same(visit(undefined), [false, false], `not known yet, ${k + 1}`);
+  t.same(visit(undefined), [true, true], 'the fourth time');
+  t.same(visit(box), [false, false], 'another object there: another picture');
+  t.same(visit(undefined, { bestScore: 0.6 }), [false, false], 'a sure detection');
+  t.same(visit(undefined, {}, true), [true, false], 'until it moves');
+  t.same(visit(undefined, { group: 'person', label: 'person' }), [false, false], 'another group');
+  t.equal(staticFalsePositives.droppedPlaces, 0);
 });

@@ -66,8 +66,21 @@ function grainAt(pixel: number, index: number): number {
   return ((Math.imul(pixel * 31 + index * 977, 2_654_435_761) >>> 24) % 9) - 4;
 }
 
+/** Pictures of the street without a vehicle, by index and light. */
+const empty = new Map<string, Uint8Array>();
+
 function painted(scene: Scene, index: number, isShown: boolean): Frame {
-  const { paint, light = BY_DAY, isGrey = false, box = BOX, mask } = scene;
+  const { light = BY_DAY, isGrey = false, mask } = scene;
+  const key = JSON.stringify([index, light, isGrey]);
+  const rgb = (isShown ? undefined : empty.get(key)) ?? pixelsOf(scene, index, isShown);
+  if (!isShown) empty.set(key, rgb);
+  const atMs = (1000 * (index - 1)) / FPS;
+  const frame = { index, ptsNs: 0n, atMs, wallMs: atMs, source: SOURCE, input: SOURCE, rgb: rgb.slice() };
+  return mask === undefined ? frame : masking([{ id: 'mask', polygon: mask }])(frame);
+}
+
+function pixelsOf(scene: Scene, index: number, isShown: boolean): Uint8Array {
+  const { paint, light = BY_DAY, isGrey = false, box = BOX } = scene;
   const { widthPx, heightPx } = SOURCE;
   const rgb = new Uint8Array(widthPx * heightPx * 3);
   const [x1, y1, x2, y2] = box;
@@ -87,9 +100,7 @@ function painted(scene: Scene, index: number, isShown: boolean): Frame {
         rgb[pixel * 3 + k] = Math.max(0, Math.min(255, Math.round(grey ?? level(k))));
     }
   }
-  const atMs = (1000 * (index - 1)) / FPS;
-  const frame = { index, ptsNs: 0n, atMs, wallMs: atMs, source: SOURCE, input: SOURCE, rgb };
-  return mask === undefined ? frame : masking([{ id: 'mask', polygon: mask }])(frame);
+  return rgb;
 }
 
 /** All observations of a scene. */

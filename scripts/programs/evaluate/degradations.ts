@@ -1,7 +1,7 @@
 /**
  * Simulates the effects of light, weather, lens and network on a film, as graphs of ffmpeg's filters. They are the
  * common corruptions of Hendrycks and Dietterich (2019), in strengths that street cameras suffer, the same from run to
- * run. `evaluate conditions` uses them for whole films, and the tests for composed scenes.
+ * run. `evaluate conditions` uses them for whole films.
  */
 import type { CameraCondition } from '../../../agent/contract/condition.ts';
 

@@ -268,7 +268,7 @@ static void attach(Fake *self, GstBuffer *frame, const gchar *name, guint8 *data
         gst_meta_register(hailo_api(), names[version], sizes[version], hailo_init, NULL, hailo_transform);
   meta = (HailoMeta *)gst_buffer_add_meta(output, infos[version], NULL);
   g_strlcpy(meta->name, name, sizeof meta->name);
-  meta->is_nms = !plays(self, "no-nms");
+  meta->is_nms = TRUE;
   meta->shape[0] = (guint32)self->output.classes;
   meta->shape[1] = (guint32)self->output.max;
   gst_buffer_add_parent_buffer_meta(frame, output);
@@ -293,7 +293,7 @@ static void answer_as_hailo(Fake *self, GstBuffer *buffer) {
     if (self->output.by_score) fill_by_score(self, data, scores);
     else fill_by_class(self, data, scores);
   }
-  attach(self, buffer, plays(self, "name") ? "faces" : self->output.name, data, plays(self, "short") ? bytes - 4 : bytes);
+  attach(self, buffer, plays(self, "name") ? "faces" : self->output.name, data, bytes);
   if (plays(self, "extra")) attach(self, buffer, "embedding", g_malloc0(512), 512);
   g_free(scores);
 }
@@ -315,7 +315,6 @@ static void faults(Fake *self) {
   if (plays(self, "slow")) g_usleep((gulong)self->number * 1000);
   if (plays(self, "stall")) hang();
   if (plays(self, "segfault")) raise(SIGSEGV);
-  if (plays(self, "abort")) abort();
   if (plays(self, "g-error")) g_error("HAILO_STREAM_ABORTED(62): inference failed");
   if (plays(self, "status")) {
     /* As HailoRT: the status on standard error, and the end of the process. */
@@ -323,7 +322,6 @@ static void faults(Fake *self) {
     _exit(1);
   }
   if (plays(self, "exit")) exit(self->number);
-  if (plays(self, "kill")) raise(SIGKILL);
 }
 
 static GstFlowReturn transform(GstBaseTransform *base, GstBuffer *buffer) {

@@ -2,7 +2,7 @@
 
 import { randomOf } from '../../lib/random.ts';
 import { rectangle } from '../../lib/shapes.ts';
-import type { Edit } from '../scene.ts';
+import type { Edit } from './paint.ts';
 import type { Actor, Ghost, StreetScene, Waypoint } from './scene.ts';
 
 type Extra = Partial<Omit<StreetScene, 'name' | 'lengthS' | 'actors' | 'expected' | 'rule'>>;

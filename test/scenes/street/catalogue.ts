@@ -9,6 +9,7 @@ import { MISLEADING } from './misleading.ts';
 import { PARKING } from './parking.ts';
 import { PEDESTRIAN_ZONE } from './pedestrian-zone.ts';
 import type { StreetScene } from './scene.ts';
+import { DUMPING, GRAFFITI } from './static-regions.ts';
 import { WRONG_WAY } from './wrong-way.ts';
 
 export const STREET_SCENES: readonly StreetScene[] = [
@@ -19,6 +20,8 @@ export const STREET_SCENES: readonly StreetScene[] = [
   ...LOITERING,
   ...CROWDS,
   ...MISLEADING,
+  ...DUMPING,
+  ...GRAFFITI,
 ];
 
 /** Every kind of rule at once over nine tenths of a street, with 16 people who stay, some 10 who pass, and two cars. */

@@ -6,10 +6,9 @@
  * - riders
  * - the same alerts by night
  */
-import type { Edit } from '../scene.ts';
+
 import {
   along,
-  busBefore,
   car,
   driveLeft,
   driveRight,
@@ -17,14 +16,13 @@ import {
   ROAD,
   SQUARE,
   scenes,
-  starts,
   stays,
   still,
-  toLeft,
   toRight,
   visit,
   waits,
 } from './actors.ts';
+import type { Edit } from './paint.ts';
 import type { Actor, Ghost, StreetScene, Waypoint } from './scene.ts';
 
 /** The light of one street lamp in five, and a sensor at full gain. */
@@ -75,7 +73,6 @@ const windows: Ghost[] = [0.25, 0.4, 0.55, 0.7].map((x, i) => ({
 const WRONG_WAY: StreetScene[] = scenes({ kind: 'wrong-way', directionDeg: 0 }, { zone: ROAD }, [
   ['by night', 14, [driveLeft(2, 6, 0.6, { score: 0.42 })], [[2.5, 8]], { weather: night }],
   ['past a queue at a red light', 34, [...queue(5, 0.52, 26), driveLeft(14, 6, 0.85)], [[14.5, 19.5]]],
-  ['a queue at a red light', 46, queue(5, 0.6, 34), []],
   ['queues in two lanes', 46, [...queue(5, 0.52, 34), ...queue(4, 0.72, 33)], []],
   [
     'a queue, motorcycles pass between',
@@ -86,26 +83,10 @@ const WRONG_WAY: StreetScene[] = scenes({ kind: 'wrong-way', directionDeg: 0 }, 
     ],
     [],
   ],
-  [
-    'vehicles of two speeds at 3 a second',
-    30,
-    [0, 1, 2, 3].flatMap((i) => [
-      driveRight(1 + 6 * i, 10, 0.55, { flips: 0.6 }),
-      driveRight(4 + 6 * i, 4, 0.64),
-    ]),
-    [],
-    { fps: 3 },
-  ],
   ['boxes in a row of windows', 40, [], [], { ghosts: windows }],
 ]);
 
 const PARKING: StreetScene[] = scenes({ kind: 'illegal-parking', afterS: 20 }, { zone: SQUARE }, [
-  [
-    'beside two that stood before',
-    60,
-    [car(still(60, 0.35, 0.5)), car(still(60, 0.7, 0.5)), visit(12, 50, 0.5, 0.85)],
-    [[30.5, 36]],
-  ],
   [
     'where another stood before',
     70,
@@ -114,20 +95,6 @@ const PARKING: StreetScene[] = scenes({ kind: 'illegal-parking', afterS: 20 }, {
   ],
   ['by night', 60, [visit(12, 52, 0.5, 0.6, { score: 0.4 })], [[30.5, 37]], { weather: night }],
   ['a queue at a red light for 15 s', 44, queue(4, 0.6, 20), []],
-  [
-    'two stand since before, seen badly in rain',
-    70,
-    [car(still(70, 0.4, 0.55), { score: 0.33 }), car(still(70, 0.62, 0.8), { score: 0.33, flips: 0.5 })],
-    [],
-    { weather: [{ kind: 'rain', drops: 120 }] },
-  ],
-  [
-    'stands since before, by night, behind buses',
-    80,
-    [car(still(80, 0.5, 0.6)), busBefore(20, 30, 0.5, 0.95), busBefore(46, 58, 0.5, 0.95)],
-    [],
-    { weather: night },
-  ],
 ]);
 
 const PEDESTRIAN_ZONE: StreetScene[] = scenes(
@@ -150,24 +117,11 @@ const PEDESTRIAN_ZONE: StreetScene[] = scenes(
       [],
       { weather: night },
     ],
-    [
-      'two stand since before',
-      40,
-      [car(still(40, 0.35, 0.6)), car(still(40, 0.66, 0.8), { score: 0.33 })],
-      [],
-    ],
   ],
 );
 
 const LINE_CROSSING: StreetScene[] = scenes({ kind: 'line-crossing' }, { line: LINE }, [
   ['by night', 14, [toRight(2, 0.6, { score: 0.55 })], [[6.5, 9.5]], { weather: night }],
-  [
-    'two by night',
-    20,
-    [toRight(2, 0.55, { score: 0.55 }), toLeft(7, 0.8, { score: 0.55 })],
-    starts([6.5, 9.5], [11.5, 14.5]),
-    { weather: night },
-  ],
   [
     'infra-red, lost in every fourth second',
     14,
@@ -200,28 +154,11 @@ const LINE_CROSSING: StreetScene[] = scenes({ kind: 'line-crossing' }, { line: L
     [],
     { rule: { classes: ['car', 'truck', 'bus'] }, weather: [creeping] },
   ],
-  [
-    'riders stay beside it',
-    24,
-    [0, 1, 2, 3].map((i) => ({
-      ...waits(0, 24, 0.3 + 0.04 * i, 0.6 + 0.06 * i, i),
-      label: 'bicycle' as const,
-    })),
-    [],
-  ],
 ]);
 
 const LOITERING: StreetScene[] = scenes({ kind: 'loitering', afterS: 20 }, { zone: SQUARE }, [
   ['by night', 50, [stays(8, 44, 0.5, 0.7, { score: 0.55 })], [[26, 33]], { weather: night }],
-  ['while a shadow creeps', 50, [stays(8, 44, 0.55, 0.7)], [[26, 32]], { weather: [creeping] }],
   ['waits for 12 s by night', 40, [stays(8, 20, 0.5, 0.7, { score: 0.55 })], [], { weather: night }],
-  [
-    'others pass, in noise',
-    50,
-    [0, 1, 2, 3].flatMap((i) => [toRight(1 + 10 * i, 0.6), toLeft(5 + 10 * i, 0.75)]),
-    [],
-    { weather: [{ kind: 'noise', sigma: 12 }] },
-  ],
 ]);
 
 const spots = (count: number): (readonly [number, number])[] =>
@@ -258,13 +195,6 @@ const CROWDS: StreetScene[] = scenes(
         }),
       ),
       [],
-    ],
-    [
-      'seven by night',
-      40,
-      spots(7).map(([x, y], i) => ({ ...waits(1, 39, x, y, i), score: 0.6 })),
-      [],
-      { weather: night },
     ],
   ],
 );

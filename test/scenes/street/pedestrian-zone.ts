@@ -16,14 +16,14 @@ import {
 } from './actors.ts';
 import type { StreetScene } from './scene.ts';
 
-function inPedestrianZone(): StreetScene[] {
-  return scenes({ kind: 'vehicle-in-pedestrian-zone', afterS: 2 }, { zone: SQUARE }, [
+export const PEDESTRIAN_ZONE: readonly StreetScene[] = scenes(
+  { kind: 'vehicle-in-pedestrian-zone', afterS: 2 },
+  { zone: SQUARE },
+  [
     ['drives in and stops', 20, [visit(6, 14, 0.5, 0.65)], [[5.5, 10]]],
     ['drives through slowly', 20, [driveRight(3, 10, 0.6)], [[6.5, 11]]],
     ['motorcycle', 16, [driveRight(3, 8, 0.6, { label: 'motorcycle' })], [[6, 10]]],
     ['lorry under three names', 20, [visit(6, 14, 0.5, 0.7, { label: 'truck', flips: 0.5 })], [[5.5, 10]]],
-    ['low scores at 10 a second', 20, [visit(6, 14, 0.5, 0.6, { score: 0.3 })], [[5.5, 11]], { fps: 10 }],
-    ['3 frames a second', 24, [visit(8, 18, 0.55, 0.6)], [[7, 13]], { fps: 3 }],
     ['one after another', 30, [visit(6, 10, 0.5, 0.6), visit(18, 22, 0.5, 0.6)], starts([5, 10], [17, 22])],
     ['two abreast', 20, [visit(6, 12, 0.4, 0.55), visit(7, 13, 0.6, 0.8)], starts([5, 10], [6, 11])],
     [
@@ -32,13 +32,10 @@ function inPedestrianZone(): StreetScene[] {
       [visit(6, 26, 0.55, 0.55), driveRight(12, 5, 0.99, { label: 'bus' })],
       [[5.5, 10]],
     ],
-    ['among walkers', 24, [visit(8, 16, 0.5, 0.6), ...walkers(8, 2, 0.72)], [[7, 13]]],
-    ['before a running street', 26, [visit(8, 18, 0.35, 0.85)], [[7, 13]], { runsFromS: 5 }],
     ['the light falls while it stands', 60, [visit(6, 54, 0.5, 0.65)], [[5.5, 10]], { weather: [darker] }],
     ['lapse of two seconds', 30, [visit(6, 24, 0.5, 0.65, { missed: [[12, 14]] })], [[5.5, 10]]],
 
     ['past its upper side', 14, [driveRight(3, 8, 0.33)], []],
-    ['past its lower side', 14, [driveRight(3, 8, 0.99)], []],
     [
       'cuts a corner',
       14,
@@ -47,9 +44,7 @@ function inPedestrianZone(): StreetScene[] {
     ],
     ['delivery when it may', 20, [visit(6, 14, 0.5, 0.65)], [], { rule: { schedule: FROM_TEN } }],
     ['parked since before the box', 60, [car(still(60, 0.5, 0.6))], []],
-    ['parked, found by spells', 60, [car(still(60, 0.5, 0.6), { score: 0.3 })], [], { fps: 10 }],
     ['kiosk taken for a lorry', 60, walkers(10, 5, 0.75), [], { ghosts: [kiosk] }],
-    ['people only', 60, [], [], { runsFromS: 10 }],
     [
       'bicycles',
       30,
@@ -63,9 +58,5 @@ function inPedestrianZone(): StreetScene[] {
       [],
     ],
     ['people hide a parked car', 50, [car(still(50, 0.5, 0.55)), ...walkers(14, 3, 0.66)], []],
-    ['parked, the light falls', 60, [car(still(60, 0.6, 0.6))], [], { weather: [darker] }],
-    ['noise and rain', 40, [], [], { ghosts: [kiosk], weather: [{ kind: 'rain', drops: 150 }] }],
-  ]);
-}
-
-export const PEDESTRIAN_ZONE: readonly StreetScene[] = inPedestrianZone();
+  ],
+);

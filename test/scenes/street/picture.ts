@@ -6,7 +6,7 @@ import type { SizePx, XyxyPx } from '../../../agent/contract/geometry.ts';
 import { groupOf, type Label } from '../../../agent/contract/label.ts';
 import { placementOf } from '../../../agent/contract/letterbox.ts';
 import { randomOf } from '../../lib/random.ts';
-import { type Canvas, paint } from '../paint.ts';
+import { type Canvas, paint } from './paint.ts';
 import { type Actor, placeOf, type StreetScene } from './scene.ts';
 import { INPUT, type Stage, toInput } from './stage.ts';
 import type { VisibleActor } from './stand-in-detector.ts';
@@ -92,7 +92,6 @@ export class StreetPainter {
       atS,
       random: randomOf(this.#seed + frame),
       fixed: this.#fixed,
-      cuts: new Map(),
     };
     for (const edit of this.#scene.weather ?? []) paint(edit, canvas);
     return rgb;

@@ -4,14 +4,12 @@
  */
 
 import { createHash } from 'node:crypto';
-import { makeLogger } from '../../../agent/base/log.ts';
 import { modelsDir } from '../../../agent/base/package-root.ts';
-import { ConfigProblems, inspectText } from '../../../agent/config/load.ts';
 import type { Config } from '../../../agent/contract/config.ts';
 import type { UnnumberedEvent } from '../../../agent/contract/event-sink.ts';
 import type { Observation } from '../../../agent/contract/observation.ts';
 import type { Detection, Frame } from '../../../agent/contract/picture.ts';
-import { AgentFlow } from '../../../agent/flow.ts';
+import type { AgentFlow } from '../../../agent/flow.ts';
 import { permitReplay } from '../../../agent/restraint/permit.ts';
 import { visionSettings } from '../../../agent/supervisor/vision-settings.ts';
 import { PixelMotion } from '../../../agent/vision/observe/pixel-motion.ts';
@@ -21,6 +19,8 @@ import { StationaryVehicles } from '../../../agent/vision/observe/stationary-veh
 import { TrackPlaces } from '../../../agent/vision/observe/track-places.ts';
 import { Tracker } from '../../../agent/vision/track/tracker.ts';
 import { type RuleScore, scoreStarts, startsOf } from '../../../scripts/programs/evaluate/labels.ts';
+import { configOf as checkedConfigOf } from '../../lib/agent.ts';
+import { allowing, makeFlow } from '../../lib/kept-notes.ts';
 import { randomOf } from '../../lib/random.ts';
 import { StreetPainter } from './picture.ts';
 import { configOf, type StreetScene } from './scene.ts';
@@ -92,23 +92,19 @@ class Street {
 
   constructor(scene: StreetScene) {
     this.#scene = scene;
-    this.#config = checkedConfig(scene);
+    this.#config = checkedConfigOf(configOf(scene), 'replay');
     this.#restarts = [...(scene.restartS ?? [])];
-    this.#flow = new AgentFlow({
-      keepSealed: undefined,
-      config: this.#config,
-      sink: { accept: (event) => this.#events.push(event), remember: () => undefined },
-      clock: {
-        nowMs: () => this.#atMs,
-        wallMs: () => this.#atMs,
-        sleep: () => Promise.reject(new Error('a scene does not wait')),
-      },
-      log: makeLogger('scenes', 'warn'),
-      boot: 'scene',
-      clockSynced: () => true,
-    });
-    const permit = permitReplay(this.#config);
-    this.#flow.permit({ mode: 'active', reason: null, permit, refusals: new Map() });
+    const sink = {
+      accept: (event: UnnumberedEvent) => this.#events.push(event),
+      remember: () => undefined,
+    };
+    const clock = {
+      nowMs: () => this.#atMs,
+      wallMs: () => this.#atMs,
+      sleep: () => Promise.reject(new Error('a scene does not wait')),
+    };
+    this.#flow = makeFlow(sink, clock, this.#config);
+    this.#flow.permit(allowing(this.#config.rules));
     this.#vision = visionOf(this.#config, this.#runs);
   }
 
@@ -192,11 +188,4 @@ function visionOf(config: Config, run: number) {
     ),
     regions: regions ? new SceneObserver({ zones }) : undefined,
   };
-}
-
-function checkedConfig(scene: StreetScene): Config {
-  const text = JSON.stringify(configOf(scene));
-  const { config, problems } = inspectText(text, { env: {}, mode: 'replay' });
-  if (config === undefined) throw new ConfigProblems(scene.name, problems);
-  return config;
 }

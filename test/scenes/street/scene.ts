@@ -5,7 +5,7 @@
  * the bottom centre of the box.
  */
 import type { Label } from '../../../agent/contract/label.ts';
-import type { Edit } from '../scene.ts';
+import type { Edit } from './paint.ts';
 
 /** [second, x, y], with straight and even motion in between. */
 export type Waypoint = readonly [number, number, number];

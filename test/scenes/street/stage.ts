@@ -7,14 +7,13 @@ import { makeLogger } from '../../../agent/base/log.ts';
 import type { SizePx, XyxyPx } from '../../../agent/contract/geometry.ts';
 import { placementOf } from '../../../agent/contract/letterbox.ts';
 import type { Detection } from '../../../agent/contract/picture.ts';
-import { Camera } from '../../../agent/vision/camera/camera.ts';
 import { Detector } from '../../../agent/vision/detect/detector.ts';
+import { cameraOf } from '../../lib/camera.ts';
 import { MODEL_DIR } from '../../lib/paths.ts';
 import { randomOf } from '../../lib/random.ts';
-import { paintNoise } from '../paint.ts';
+import { paintNoise } from './paint.ts';
 
 export const INPUT: SizePx = { widthPx: 416, heightPx: 256 };
-const STAGE_FPS = 5;
 /** Number of pictures whose median is the empty stage. */
 const SAMPLES = 25;
 /** Number of copies of the empty stage, each with its own sensor noise of a street camera in daylight. */
@@ -23,7 +22,7 @@ const NOISE_SIGMA = 2;
 
 export interface Stage {
   readonly source: SizePx;
-  /** The clip's frames, 5 a second. */
+  /** The clip's frames. */
   readonly frames: readonly {
     readonly atS: number;
     readonly rgb: Uint8Array;
@@ -52,22 +51,11 @@ function makeDetector(): Detector {
   });
 }
 
-/** Reads `lengthS` of a clip. */
-export async function loadStage(clip: string, lengthS: number): Promise<Stage> {
+/** Reads `lengthS` of a clip; scenes under which it runs need five frames a second. */
+export async function loadStage(clip: string, lengthS: number, fps = 5): Promise<Stage> {
   const detector = makeDetector();
   await detector.start();
-  const log = makeLogger('scenes', 'warn');
-  const camera = new Camera({
-    source: `file:${clip}`,
-    fps: STAGE_FPS,
-    input: INPUT,
-    masks: [],
-    mode: 'replay',
-    clock: systemClock,
-    log,
-    onOpened: () => undefined,
-    onLost: ({ reason }) => log.warn({ reason }, 'clip lost'),
-  });
+  const camera = cameraOf({ source: `file:${clip}`, fps, input: INPUT });
   const frames: { atS: number; rgb: Uint8Array; detections: Detection[]; source: SizePx }[] = [];
   try {
     await camera.start();

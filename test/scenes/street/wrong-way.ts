@@ -1,13 +1,15 @@
 /** Scenes of vehicles against the direction, and of those that turn, roll, park or only jitter. */
-import { along, car, driveLeft, driveRight, kiosk, person, ROAD, scenes, starts, still } from './actors.ts';
+import { along, car, driveLeft, driveRight, kiosk, person, ROAD, scenes, still } from './actors.ts';
 import type { StreetScene } from './scene.ts';
 
-function wrongWay(): StreetScene[] {
-  const traffic = (count: number, y: number) =>
-    Array.from({ length: count }, (_, i) => driveRight(1 + 3 * i, 5, y));
-  return scenes({ kind: 'wrong-way', directionDeg: 0 }, { zone: ROAD }, [
+const traffic = (count: number, y: number) =>
+  Array.from({ length: count }, (_, i) => driveRight(1 + 3 * i, 5, y));
+
+export const WRONG_WAY: readonly StreetScene[] = scenes(
+  { kind: 'wrong-way', directionDeg: 0 },
+  { zone: ROAD },
+  [
     ['drives back', 12, [driveLeft(2, 6, 0.6)], [[2.5, 7]]],
-    ['far away, 10 a second', 12, [driveLeft(2, 6, 0.4)], [[2.5, 7]], { fps: 10 }],
     ['at walking pace, 3 a second', 26, [driveLeft(2, 20, 0.6)], [[4, 14]], { fps: 3 }],
     [
       'turns round',
@@ -15,14 +17,10 @@ function wrongWay(): StreetScene[] {
       [car(along([2, -0.2, 0.6], [5, 0.5, 0.6], [6.5, 0.62, 0.68], [8, 0.5, 0.76], [12, -0.2, 0.76]))],
       [[6.8, 11.5]],
     ],
-    ['low scores', 14, [driveLeft(2, 8, 0.6, { score: 0.32 })], [[2.5, 9]]],
     ['under three names', 12, [driveLeft(2, 7, 0.6, { flips: 0.6 })], [[2.5, 8]]],
     ['against the traffic', 20, [driveLeft(4, 8, 0.5), ...traffic(5, 0.75)], [[4.5, 11]]],
     ['behind a bus', 18, [driveLeft(3, 10, 0.5), driveRight(4, 5, 0.9, { label: 'bus' })], [[3.5, 12]]],
-    ['two, 5 s apart', 20, [driveLeft(2, 6, 0.6), driveLeft(8, 6, 0.6)], starts([2.5, 7], [8.5, 13])],
     ['aslant', 14, [car(along([2, 1.15, 0.5], [8, -0.1, 0.95]))], [[2.5, 7]]],
-    ['motorcycle', 12, [driveLeft(2, 6, 0.6, { label: 'motorcycle' })], [[2.5, 7]]],
-    ['before a running street', 16, [driveLeft(3, 9, 0.9)], [[3.5, 10]], { runsFromS: 20 }],
     ['lapse of a second', 16, [driveLeft(2, 10, 0.6, { missed: [[4, 5]] })], [[3, 10]]],
 
     ['the right way', 24, traffic(6, 0.6), []],
@@ -37,51 +35,10 @@ function wrongWay(): StreetScene[] {
       ],
       [],
     ],
-    [
-      'backs into a place',
-      24,
-      [car(along([2, -0.2, 0.6], [6, 0.6, 0.6], [8, 0.6, 0.6], [11, 0.45, 0.55], [24, 0.45, 0.55]))],
-      [],
-      {
-        rule: { minTravel: 0.4 },
-      },
-    ],
-    [
-      'rolls back a little',
-      20,
-      [
-        car(
-          along(
-            [2, -0.2, 0.6],
-            [5, 0.5, 0.6],
-            [8, 0.5, 0.6],
-            [9, 0.46, 0.6],
-            [12, 0.46, 0.6],
-            [15, 1.2, 0.6],
-          ),
-        ),
-      ],
-      [],
-    ],
     ['parked', 60, [car(still(60, 0.3, 0.6)), car(still(60, 0.7, 0.8))], []],
-    ['parked behind the traffic', 40, [car(still(40, 0.5, 0.5)), ...traffic(11, 0.72)], []],
     ['straight down', 16, [car(along([1, 0.5, 0.15], [8, 0.5, 1.1]))], []],
-    [
-      'stops and goes',
-      30,
-      [
-        car(
-          along([2, -0.2, 0.6], [5, 0.3, 0.6], [9, 0.3, 0.6], [11, 0.6, 0.6], [18, 0.6, 0.6], [22, 1.2, 0.6]),
-        ),
-      ],
-      [],
-    ],
     ['overtakes', 16, [driveRight(2, 9, 0.6), driveRight(4, 4, 0.7)], []],
     ['a bus before it', 20, [driveRight(2, 12, 0.55), driveRight(3, 8, 0.9, { label: 'bus' })], []],
-    ['the right way at 3 a second', 24, traffic(6, 0.6), [], { fps: 3 }],
     ['kiosk and noise', 40, [], [], { ghosts: [kiosk], weather: [{ kind: 'noise', sigma: 10 }] }],
-    ['people only', 60, [], [], { runsFromS: 10 }],
-  ]);
-}
-
-export const WRONG_WAY: readonly StreetScene[] = wrongWay();
+  ],
+);

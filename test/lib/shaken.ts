@@ -6,22 +6,41 @@
  * INVARIANTS:
  * - Without a shake the detections are those of the installed model.
  * - The same seed gives the same shake.
+ *
+ * A labelled film is decoded, and passes the graph, once for many shakes. Every shake has a tracker, an observer and rules
+ * of its own, composed as agent/vision/flow.ts does.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { systemClock } from '../../agent/base/clock.ts';
 import { assert } from '../../agent/base/errors.ts';
+import { modelsDir } from '../../agent/base/package-root.ts';
+import type { UnnumberedEvent } from '../../agent/contract/event-sink.ts';
 import { iou, type XyxyPx } from '../../agent/contract/geometry.ts';
+import { GroundPlane } from '../../agent/contract/ground-plane.ts';
 import type { Group } from '../../agent/contract/label.ts';
-import type { Features, Frame } from '../../agent/contract/picture.ts';
+import type { VisionSettings } from '../../agent/contract/link.ts';
+import type { Detection, Features, Frame, Track } from '../../agent/contract/picture.ts';
+import type { AgentFlow } from '../../agent/flow.ts';
+import { permitReplay } from '../../agent/restraint/permit.ts';
+import { visionSettings } from '../../agent/supervisor/vision-settings.ts';
 import type { RawDetections } from '../../agent/vision/detect/backend.ts';
 import { type ModelCard, readCard, thresholdsOf } from '../../agent/vision/detect/card.ts';
 import { detectionsOf } from '../../agent/vision/detect/detections.ts';
-import { CLOSER_GROUP, type DetectorResult } from '../../agent/vision/detect/detector.ts';
+import { CLOSER_GROUP, type DetectorResult, FEATURES_EVERY_MS } from '../../agent/vision/detect/detector.ts';
 import { featuresOf } from '../../agent/vision/detect/features.ts';
 import { loadRuntime } from '../../agent/vision/detect/onnxruntime.ts';
 import { Session } from '../../agent/vision/detect/session.ts';
 import { suppressWithinGroups } from '../../agent/vision/detect/suppress.ts';
+import { Observer } from '../../agent/vision/observe/observer.ts';
+import { HighResolutionPasses } from '../../agent/vision/schedule/high-resolution-passes.ts';
+import { MotionGate } from '../../agent/vision/schedule/motion-gate.ts';
+import { Tracker } from '../../agent/vision/track/tracker.ts';
+import type { Label } from '../../scripts/programs/evaluate/labels.ts';
+import { configOf } from './agent.ts';
+import { cameraOf } from './camera.ts';
+import { allowing, makeFlow } from './kept-notes.ts';
 import { MODEL_DIR, ROOT } from './paths.ts';
 import { randomOf } from './random.ts';
 
@@ -145,4 +164,117 @@ function suppressed(
     scores: Float32Array.from(remaining, ({ row }) => scores[row] as number),
     labels: Int32Array.from(remaining, ({ label }) => label),
   };
+}
+
+const NO_BYTES = new Uint8Array();
+
+/** Reports under each shake, in their order. */
+export async function playShaken(
+  label: Label,
+  detector: ShakenDetector,
+  shakes: readonly Shake[],
+): Promise<UnnumberedEvent[][]> {
+  const config = configOf(label.config, 'replay');
+  const settings = visionSettings(config, permitReplay(config), {
+    modelDir: modelsDir(),
+    mode: 'replay',
+    camera: { source: `file:${label.clipPath}`, fps: null },
+  });
+  const boxes = shakes.map((shake) => new ShakenBox(config, settings, shake, detector));
+  const [widthPx, heightPx] = settings.detector.input;
+  const camera = cameraOf({
+    source: settings.camera.source,
+    fps: null,
+    input: { widthPx, heightPx },
+    masks: settings.masks,
+  });
+  // The pictures alone decide whether larger pictures are requested, so one instance requests for all.
+  const fine = new HighResolutionPasses();
+  await camera.start();
+  try {
+    for (let frame = await camera.next(); frame !== null; frame = await camera.next()) {
+      camera.wantFine(fine.wants(frame, false) ? Number.POSITIVE_INFINITY : 0);
+      const current = frame;
+      let sight: Promise<RawSight> | undefined;
+      const infer = (): Promise<RawSight> => (sight ??= detector.infer(current));
+      for (const box of boxes) await box.take(frame, infer);
+    }
+  } finally {
+    await camera.stop();
+  }
+  return boxes.map((box) => box.end());
+}
+
+class ShakenBox {
+  readonly #shake: Shake;
+  readonly #detector: ShakenDetector;
+  readonly #gate: MotionGate;
+  readonly #fine = new HighResolutionPasses();
+  readonly #tracker: Tracker;
+  readonly #observer: Observer;
+  readonly #regions: boolean;
+  readonly #flow: AgentFlow;
+  readonly #events: UnnumberedEvent[] = [];
+  #detections: readonly Detection[] = [];
+  #featuresDueMs = Number.NEGATIVE_INFINITY;
+  #atMs = 0;
+
+  constructor(
+    config: ReturnType<typeof configOf>,
+    settings: VisionSettings,
+    shake: Shake,
+    detector: ShakenDetector,
+  ) {
+    this.#shake = shake;
+    this.#detector = detector;
+    this.#gate = new MotionGate(settings);
+    const { groundPlane } = settings;
+    this.#tracker = new Tracker(undefined, 1, groundPlane && new GroundPlane(groundPlane));
+    this.#observer = new Observer(settings);
+    this.#regions = settings.regions;
+    const sink = {
+      accept: (event: UnnumberedEvent) => this.#events.push(event),
+      remember: () => undefined,
+    };
+    const clock = { ...systemClock, nowMs: () => this.#atMs, wallMs: () => this.#atMs };
+    this.#flow = makeFlow(sink, clock, config);
+    this.#flow.permit(allowing(config.rules));
+  }
+
+  async take(frame: Frame, infer: () => Promise<RawSight>): Promise<void> {
+    const { atMs } = frame;
+    this.#atMs = atMs;
+    this.#fine.wants(frame, false);
+    const awaited = this.#tracker.waits || this.#observer.waits(atMs) || this.#fine.isDue(frame);
+    const isAnalysed = this.#gate.mustDetect(frame, awaited);
+    let features: Features | undefined;
+    if (isAnalysed) {
+      const sight = await infer();
+      this.#detections = this.#detector.resultOf(sight, frame, this.#shake);
+      if (this.#regions && atMs >= this.#featuresDueMs) {
+        this.#featuresDueMs = atMs + FEATURES_EVERY_MS;
+        features = sight.features;
+      }
+      this.#fine.noteDetectorRun(frame);
+    }
+    const detections = this.#detections;
+    const tracks: readonly Track[] = isAnalysed
+      ? this.#tracker.update(frame, detections, this.#fine.dark)
+      : this.#tracker.hold(frame);
+    const observation = this.#observer.observationOf(frame, {
+      detectorRan: isAnalysed,
+      detections,
+      tracks,
+      features,
+    });
+    for (const { request } of this.#flow.observe(observation).evidence) {
+      const reason = 'no pictures are made';
+      this.#flow.evidence({ message: { kind: 'no-snapshot', request, reason }, binary: NO_BYTES });
+    }
+  }
+
+  end(): UnnumberedEvent[] {
+    this.#flow.end('the clip is over');
+    return this.#events;
+  }
 }

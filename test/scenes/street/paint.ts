@@ -1,6 +1,31 @@
 /** Paints the edits of a scene into its pictures. All random numbers come from the scene's seed. */
-import type { Box, Colour, Edit } from './scene.ts';
 
+/** [x1, y1, x2, y2], 0..1 of the picture. */
+export type Box = readonly [number, number, number, number];
+export type Colour = readonly [number, number, number];
+/** Something painted into the pictures of a scene; times are seconds of the scene. */
+export type Edit =
+  /** A thing is in the box, behind people who pass in front of it. */
+  | { kind: 'thing'; look: 'bag' | 'box' | 'heap'; colour: Colour; box: Box; fromS: number; toS?: number }
+  /** Light on an ellipse is multiplied; it may drift, in picture widths a second, until it stops. */
+  | {
+      kind: 'light';
+      box: Box;
+      factor: number;
+      soft: number;
+      fromS: number;
+      toS?: number;
+      driftPerS?: number;
+      stopS?: number;
+    }
+  /** The whole picture is multiplied from `fromS` on, reaching `factor` at `doneS`. */
+  | { kind: 'exposure'; factor: number; fromS: number; doneS: number }
+  | { kind: 'noise'; sigma: number }
+  | { kind: 'rain'; drops: number }
+  /** A scribble grows in the box and stays. */
+  | { kind: 'scribble'; box: Box; colour: Colour; thickPx: number; fromS: number; doneS: number }
+  /** Another picture in the box every so often, from `fromS` on; once where `everyS` is left out. */
+  | { kind: 'screen'; box: Box; fromS: number; everyS?: number };
 export interface Picture {
   readonly widthPx: number;
   readonly heightPx: number;
@@ -17,8 +42,6 @@ export interface Canvas {
   readonly random: () => number;
   /** Numbers 0..1 that depend on the seed only. */
   readonly fixed: (index: number) => number;
-  /** Cut-outs by the edit that uses them. */
-  readonly cuts: ReadonlyMap<Edit, Picture>;
 }
 
 /** Difference from the empty stage, in levels, from which a pixel belongs to a person in front. */
@@ -29,17 +52,11 @@ export function paint(edit: Edit, canvas: Canvas): void {
     case 'thing':
       paintThing(edit, canvas);
       break;
-    case 'cut':
-      paintCut(edit, canvas);
-      break;
     case 'light':
       paintLight(edit, canvas);
       break;
     case 'exposure':
       paintGain(canvas, 1 + (edit.factor - 1) * progressAt(canvas.atS, edit.fromS, edit.doneS));
-      break;
-    case 'flicker':
-      paintGain(canvas, 1 + edit.share * Math.sin((2 * Math.PI * canvas.atS) / edit.periodS));
       break;
     case 'noise':
       paintNoise(canvas, edit.sigma);
@@ -139,18 +156,6 @@ function shapeOf(look: 'bag' | 'box' | 'heap', u: number, v: number, { fixed }: 
   const distance = Math.abs(u - 0.5);
   if (distance > wide || (look === 'bag' && v < 0.12 && distance < 0.15)) return undefined;
   return grain * (1.25 - 0.5 * v - 0.5 * distance);
-}
-
-function paintCut(edit: Extract<Edit, { kind: 'cut' }>, canvas: Canvas): void {
-  const cutOut = canvas.cuts.get(edit);
-  if (cutOut === undefined || !isPresent(edit, canvas.atS)) return;
-  within(canvas.picture, edit.box, (u, v, at) => {
-    if (somebodyBefore(canvas, at)) return;
-    const x = Math.min(cutOut.widthPx - 1, Math.floor(u * cutOut.widthPx));
-    const y = Math.min(cutOut.heightPx - 1, Math.floor(v * cutOut.heightPx));
-    const from = (y * cutOut.widthPx + x) * 3;
-    put(canvas, at, [cutOut.rgb[from], cutOut.rgb[from + 1], cutOut.rgb[from + 2]] as number[]);
-  });
 }
 
 function paintLight(edit: Extract<Edit, { kind: 'light' }>, { picture, atS }: Canvas): void {
