@@ -15,9 +15,9 @@ void t.test('a site without power proves nothing', (t) => {
   const group = (site: string, all: number, silent: number): Watched[] =>
     Array.from({ length: all }, (_, i) => ({ id: `${site}/b-${i}`, isSilent: i < silent }));
   // Six of seven canaries are at a site whose power is cut: all boxes there are silent, and none elsewhere.
-  const tried = [...group('cut', 6, 6), ...group('other', 1, 0)];
+  const triedBoxes = [...group('cut', 6, 6), ...group('other', 1, 0)];
   const untried = [...group('cut', 100, 98), ...group('other', 1300, 13)];
-  t.ok(compare(tried, untried).probability > DOUBT);
+  t.ok(compare(triedBoxes, untried).probability > DOUBT);
   t.ok(
     compare(group('lab', 3, 3), untried).probability < DOUBT,
     'a site of canaries alone: compared with all',

@@ -1,6 +1,6 @@
 /**
- * Tests the sources of the health report (patience with them, the clock, processes and sensors), and the messages to
- * systemd: readiness, one status line for a technician, and watchdog pings that can stop.
+ * Tests the sources of the health report: patience with them, the clock, processes and sensors. Also tests the messages
+ * to systemd: readiness, one status line for a technician, and watchdog pings that can stop.
  */
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

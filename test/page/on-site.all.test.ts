@@ -1,6 +1,6 @@
 /**
- * Tests the technician's app in the conditions of a site: fingers on close corners, a phone in a pocket, a Wi-Fi that
- * ends in the middle of each step, and a box whose root program does not answer.
+ * Tests the technician's app in the conditions of a site: fingers on close corners, a phone in a pocket, and a Wi-Fi
+ * that ends in the middle of each step. Also tests a box whose root program does not answer.
  */
 import type { Browser } from 'puppeteer-core';
 import t, { type Test } from 'tap';

@@ -1,6 +1,6 @@
 /**
  * Tests the signed content of an authorisation besides names: places for zones and lines, black areas, its camera, and
- * the installation authorisation; and that the authority's key is read through the same descriptor as its owner and mode.
+ * the installation authorisation. The authority's key is read through the same descriptor as its owner and mode.
  */
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

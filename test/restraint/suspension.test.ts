@@ -77,9 +77,9 @@ void t.test('a suspended box analyses nothing, also after a restart, until two k
   const mode = () => inbox.modes.at(-1);
   const config = authorised(boxAt(room), join(dir, 'order'));
   const begin = async (): Promise<Agent> => {
-    const begun = makeAgent(t, config, stateDir);
-    await begun.start();
-    return begun;
+    const newAgent = makeAgent(t, config, stateDir);
+    await newAgent.start();
+    return newAgent;
   };
   const vigie = (...args: string[]): Promise<Output> => warm.run([...args, '--state', stateDir]);
   const visions = (): number[] => visionsOf(process.pid);

@@ -164,10 +164,10 @@ mqtt: { url: "mqtt://127.0.0.1:1", ack: broker }
       return program;
     };
     const askOnce = async (line: string): Promise<ConfigReply> => {
-      const asked = helper();
-      asked.child.stdin?.write(`${line}\n`);
-      t.equal(await asked.exit, 0, asked.err);
-      return JSON.parse(asked.out) as ConfigReply;
+      const answerer = helper();
+      answerer.child.stdin?.write(`${line}\n`);
+      t.equal(await answerer.exit, 0, answerer.err);
+      return JSON.parse(answerer.out) as ConfigReply;
     };
     const request = JSON.stringify({ op: 'try', proposal: PROPOSAL });
     const tryWith = (code: string): Promise<ConfigReply> => {
@@ -184,10 +184,10 @@ mqtt: { url: "mqtt://127.0.0.1:1", ack: broker }
     t.notOk(existsSync(`${bin}.log`), 'and systemd was asked for nothing');
     writeFileSync(program, answers({ ok: true, problems: [] }), { mode: 0o644 });
     const both = await Promise.all([askOnce(request), askOnce(request)]);
-    const refused = both.find((reply) => reply.refused !== null);
-    t.match(refused?.refused, /another configuration is on trial/, 'of two at once one is tried');
+    const refusedReply = both.find((reply) => reply.refused !== null);
+    t.match(refusedReply?.refused, /another configuration is on trial/, 'of two at once one is tried');
     t.match(
-      both.find((reply) => reply !== refused),
+      both.find((reply) => reply !== refusedReply),
       { refused: null, trial: { id: String }, problems: [] },
       'control',
     );

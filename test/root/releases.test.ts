@@ -1,6 +1,6 @@
 /**
- * Tests the program that changes releases: with a real server, on a full disk, and by hand; what it reads of the
- * configuration, as `vigie check` does; and the text of `vigie-root status`.
+ * Tests the program that changes releases: with a real server, on a full disk, and by hand. Also tests that it reads a
+ * configuration as `vigie check` does, and the text of `vigie-root status`.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {

@@ -1,6 +1,6 @@
 /**
  * Tests what the agent makes of vision's messages: the analysed rate under heat and slowness, the fault that it reports
- * without video, one request per picture, and the input size and rate that sizes and speeds of objects suggest.
+ * without video, and one request per picture. Sizes and speeds of objects suggest an input size and a rate.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

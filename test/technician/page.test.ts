@@ -1,6 +1,6 @@
 /**
- * Tests the agent's side of the technician's page through its socket: a real agent with real vision on the street clip,
- * and pages that flood, send rubbish, come in numbers or do not read.
+ * Tests the agent's side of the technician's page through its socket: a real agent with real vision on the street clip.
+ * Pages that flood, send rubbish, come in numbers or do not read harm nothing.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
