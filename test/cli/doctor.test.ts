@@ -23,10 +23,11 @@ import { freePort } from '../../scripts/lib/mosquitto.ts';
 import { authorised } from '../lib/authority.ts';
 import { viewOf } from '../lib/local-status.ts';
 import { STREET_CLIP, scratch } from '../lib/paths.ts';
-import { vigie } from '../lib/program.ts';
 import { BOX, makeRoom, SITE } from '../lib/room.ts';
 import { unlessAll } from '../lib/run.ts';
+import { WarmProgram } from '../lib/warm-program.ts';
 
+const warm = new WarmProgram('agent/cli');
 const noClip = !existsSync(STREET_CLIP) && 'no .cache/vtest.avi';
 
 function configFrom(changes: object): Config {
@@ -265,12 +266,7 @@ function accessEntries(dir: string): unknown[] {
 }
 
 /** Examines a box whose authorisation allows analysis, unless `order` changes it. */
-async function examine(
-  t: Test,
-  dir: string,
-  config: object,
-  { seconds = 2, change = {} } = {},
-): Promise<Report> {
+async function examine(dir: string, config: object, change = {}): Promise<Report> {
   const file = join(dir, 'vigie.yaml');
   const { authorisation, authorityKey } = authorised(
     configFrom({ site: SITE, box: BOX, ...config }),
@@ -280,9 +276,8 @@ async function examine(
   const content = { site: SITE, box: BOX, authorisation, authorityKey, ...config };
   writeFileSync(file, stringify(content), { mode: 0o640 });
   const places = ['--config', file, '--state', join(dir, 'state')];
-  const program = vigie(t, 'doctor', ...places, '--seconds', String(seconds), '--json');
-  const code = await program.exit;
-  return { code, err: program.err, ...(JSON.parse(program.out) as { ok: boolean; findings: Finding[] }) };
+  const { code, out, err } = await warm.run(['doctor', ...places, '--seconds', '1', '--json']);
+  return { code, err, ...(JSON.parse(out) as { ok: boolean; findings: Finding[] }) };
 }
 
 void t.test('the doctor examines a real clip and a real broker', { skip: noClip }, async (t) => {
@@ -290,7 +285,7 @@ void t.test('the doctor examines a real clip and a real broker', { skip: noClip 
   const { authority, config: mqtt } = await makeRoom(t);
   const camera = { source: `file:${STREET_CLIP}`, fps: 5 };
   journalIn(dir);
-  const fine = await examine(t, dir, { camera, mqtt });
+  const fine = await examine(dir, { camera, mqtt });
   t.equal(fine.err, '', 'nothing on standard error');
   const names = ['config', 'files', 'state', 'disk', 'broker', 'decoder', 'detector'];
   for (const name of names) t.match(findingOf(fine.findings, name), { state: 'ok' }, name);
@@ -308,7 +303,7 @@ void t.test('the doctor examines a real clip and a real broker', { skip: noClip 
 
   await t.test('a camera and a broker that refuse are named', { skip: unlessAll }, async (t) => {
     const source = `rtsp://admin:hunter2@127.0.0.1:${await freePort()}/main`;
-    const broken = await examine(t, dir, {
+    const broken = await examine(dir, {
       camera: { source, fps: 5 },
       mqtt: { ...mqtt, ...(await authority.client('another-box')) },
     });
@@ -323,7 +318,7 @@ void t.test('the doctor examines a real clip and a real broker', { skip: noClip 
 /** Examines a box whose camera must stay closed. */
 async function checkClosed(t: Test, dir: string, name: string, detail: RegExp, change = {}): Promise<void> {
   const config = { camera: { source: `file:${STREET_CLIP}`, fps: 5 } };
-  const { findings } = await examine(t, dir, config, { seconds: 1, change });
+  const { findings } = await examine(dir, config, change);
   t.match(findingOf(findings, name), { detail });
   t.match(findingOf(findings, 'camera'), { state: 'unknown' });
   t.match(findingOf(findings, 'detector'), { state: 'ok' }, 'a test picture shows that it works');

@@ -20,7 +20,9 @@ import { SITE_REMEDIES } from '../../agent/local/site-remedies.ts';
 import { EVENT as event, STATUS as WELL } from '../lib/local-status.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
-import { vigie } from '../lib/program.ts';
+import { type Output, WarmProgram } from '../lib/warm-program.ts';
+
+const warm = new WarmProgram('agent/cli');
 
 /** Some members of a value, at any depth. */
 type Part<T> = T extends readonly unknown[] ? T : T extends object ? { [K in keyof T]?: Part<T[K]> } : T;
@@ -212,14 +214,8 @@ async function boxWith(t: Test, body: string): Promise<string> {
 }
 
 void t.test('vigie status ends with exit code 0, 1 or 2', async (t) => {
-  const statusOf = async (
-    dir: string,
-    ...options: string[]
-  ): Promise<{ code: number | null; out: string; err: string }> => {
-    const program = vigie(t, 'status', '--state', dir, ...options);
-    const code = await program.exit;
-    return { code, out: program.out, err: program.err };
-  };
+  const statusOf = (dir: string, ...options: string[]): Promise<Output> =>
+    warm.run(['status', '--state', dir, ...options]);
   const well = await boxWith(t, JSON.stringify(WELL));
   t.match(await statusOf(well), { code: 0, out: /no problems/, err: '' });
   const json = await statusOf(well, '--json');
@@ -254,8 +250,8 @@ void t.test('the doctor asks a running agent, and a second connection does not c
   const file = join(dir, 'vigie.yaml');
   const mqtt = `{ url: "mqtt://127.0.0.1:${(broker.address() as AddressInfo).port}" }`;
   writeFileSync(file, `site: lab\nbox: lab-1\ncamera: { source: "test:pattern" }\nmqtt: ${mqtt}\n`);
-  const doctor = vigie(t, 'doctor', '--config', file, '--state', stateDir, '--json');
-  t.equal(await doctor.exit, 1, doctor.err);
+  const doctor = await warm.run(['doctor', '--config', file, '--state', stateDir, '--json']);
+  t.equal(doctor.code, 1, doctor.err);
   const { findings } = JSON.parse(doctor.out) as { findings: Finding[] };
   t.match(
     findings.filter(({ name }) => ['broker', 'outbox'].includes(name)),

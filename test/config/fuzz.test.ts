@@ -10,6 +10,7 @@ import { CONFIG_KEYS } from '../../agent/config/environment.ts';
 import { EXAMPLE } from '../../agent/config/example.ts';
 import { type ConfigMode, inspectText, problemText } from '../../agent/config/load.ts';
 import { Config } from '../../agent/contract/config.ts';
+import { anyCharacter } from '../lib/characters.ts';
 import { cpuMsSince } from '../lib/cpu-time.ts';
 import { SEED } from '../lib/random.ts';
 import { ALL, FULL } from '../lib/run.ts';
@@ -113,7 +114,7 @@ const textual = fc
       at: fc.nat(BASE.length),
       length: fc.nat(40),
       insert: fc.oneof(
-        fc.string({ unit: 'binary', maxLength: 8 }),
+        fc.string({ unit: anyCharacter, maxLength: 8 }),
         fc.constantFrom(...'"\'[{#%*\t\n', '&a ', '!!x ', '- ', ': ', '|\n', '? ', '---\n'),
       ),
     }),
@@ -136,7 +137,7 @@ const variables = fc.dictionary(
 );
 const environment = fc.oneof(fc.constant({}), fc.constant({}), variables);
 
-const INPUTS = { structured, textual, random: fc.string({ unit: 'binary', maxLength: 400 }) };
+const INPUTS = { structured, textual, random: fc.string({ unit: anyCharacter, maxLength: 400 }) };
 const RUN_RATIOS = { structured: 0.6, textual: 0.35, random: 0.05 };
 
 for (const [name, texts] of Object.entries(INPUTS)) {

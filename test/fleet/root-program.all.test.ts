@@ -158,24 +158,6 @@ void t.test('a release of root’s program is made of trees, signed, and offered
     /^fleet: --boards: a release of root’s program is for all boards; leave it out\n$/,
     ...([{ ...next, what: 'root' }, '--root', '--boards', 'pc'] as const),
   );
-  await checkRefusal(
-    /^fleet: release 42 of root’s program: the number was published before; .*; give a free one: --seq 43\n$/,
-    { ...next, what: 'root', seq: 42 },
-  );
-  await checkRefusal(
-    /^fleet: release 41 of the agent is older than the newest, 42; numbers grow over both /,
-    {
-      ...next,
-      seq: 41,
-    },
-  );
-  const later: SampleRelease = { ...next, what: 'root', stateWrites: 2, stateReads: [1, 2] };
-  await checkRefusal(
-    /release 42 cannot read the record that this one writes \(form 2\): .* pass --seq-min 43 to accept/,
-    later,
-  );
-  const forced = await builder.command(later, '--seq-min', '43');
-  t.match(forced, { code: 0, out: /NO WAY BACK to release 42; root’s program is not run here/ }, forced.err);
 });
 
 void t.test('offers, differences and architectures are counted for each program', async (t) => {

@@ -72,11 +72,6 @@ const EDITED_ROOTS: readonly (readonly [string, (root: RootJson) => void, RegExp
     /root: anna and dora, fingerprint [0-9a-f]{32}, have one and the same key; each keyholder must/,
   ],
   [
-    'a targets key under a second name and id',
-    (root) => doraIsAnna(root, 'targets', 'f'.repeat(64), (hex) => hex),
-    /targets: anna and dora, fingerprint .* have one and the same key/,
-  ],
-  [
     'a targets key as PEM',
     (root) => doraIsAnna(root, 'targets', 'f'.repeat(64), pemOf),
     /targets: anna and dora, .* one and the same key/,
@@ -124,11 +119,6 @@ const EDITED_ROOTS: readonly (readonly [string, (root: RootJson) => void, RegExp
     'one signature for releases',
     (root) => void Object.assign(root.roles['targets'] ?? {}, { threshold: 1 }),
     /targets: 1 must sign; it must be 2/,
-  ],
-  [
-    'one signature for roots',
-    (root) => void Object.assign(root.roles['root'] ?? {}, { threshold: 1 }),
-    /root: 1 must sign; it must be 2/,
   ],
   [
     'a second key for the timestamp',

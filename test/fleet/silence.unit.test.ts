@@ -1,60 +1,28 @@
-/**
- * Unit tests of boxes that begin a change and fall silent: when a rollout halts, holds and continues, and its false
- * halts.
- */
+/** Unit tests of boxes that begin a change and fall silent: when a rollout halts, holds and continues. */
 import fc from 'fast-check';
 import t from 'tap';
 import { randomOf } from '../../scripts/lib/random.ts';
 import { compare, DOUBT, type Watched } from '../../scripts/programs/fleet/rollout/silence.ts';
 import { stalledAt } from '../../scripts/programs/fleet/rollout/stall.ts';
 import type { BoxState, RolloutBox, Step } from '../../scripts/programs/fleet/rollout/states.ts';
-import { Timeline } from '../../scripts/programs/fleet/simulate/timeline.ts';
 import { boxesOf, HOUR, Lifetime, PLAN } from '../lib/rollout-life.ts';
 import { ALL, FULL } from '../lib/run.ts';
 
 const THRESHOLDS = PLAN.thresholds;
-const group = (site: string, all: number, silent: number): Watched[] =>
-  Array.from({ length: all }, (_, i) => ({ id: `${site}/b-${i}`, isSilent: i < silent }));
 const installs = ({ orders }: Step): number => orders.filter(({ action }) => action === 'install').length;
 
-/** Fisher's exact test from its definition, for small numbers. */
-function fisherExact(triedCount: number, silent: number, untried: number, untriedSilent: number): number {
-  const choose = (n: number, k: number): bigint => {
-    let result = 1n;
-    for (let i = 0; i < k; i += 1) result = (result * BigInt(n - i)) / BigInt(i + 1);
-    return k < 0 || k > n ? 0n : result;
-  };
-  const quiet = silent + untriedSilent;
-  let sum = 0n;
-  for (let n = silent; n <= Math.min(triedCount, quiet); n += 1)
-    sum += choose(triedCount, n) * choose(untried, quiet - n);
-  return Number((sum * 10n ** 15n) / choose(triedCount + untried, quiet)) / 1e15;
-}
-
-void t.test('silence is compared by Fisher’s test within sites', async (t) => {
-  // The lady tasting tea has three of four right: 17 of 70. The shortcut returns 1 below two deviations.
-  t.equal(fisherExact(4, 3, 4, 1).toFixed(4), (17 / 70).toFixed(4));
-  t.equal(compare(group('a', 4, 3), group('a', 4, 1)).probability, 1);
-  const close = (actual: number, expected: number): boolean => Math.abs(actual - expected) < 1e-9;
-  t.ok(close(compare(group('a', 7, 6), group('a', 1400, 28)).probability, fisherExact(7, 6, 1400, 28)));
-  fc.assert(
-    fc.property(fc.nat(60), fc.nat(60), fc.nat(200), fc.nat(200), (triedCount, silent, untried, quiet) => {
-      const [s, q] = [Math.min(silent, triedCount), Math.min(quiet, untried)];
-      const { probability } = compare(group('a', triedCount, s), group('a', untried, q));
-      const exact = fisherExact(triedCount, s, untried, q);
-      return close(probability, exact) || (probability === 1 && exact > DOUBT);
-    }),
-    { numRuns: 2000 },
-  );
+void t.test('a site without power proves nothing', (t) => {
+  const group = (site: string, all: number, silent: number): Watched[] =>
+    Array.from({ length: all }, (_, i) => ({ id: `${site}/b-${i}`, isSilent: i < silent }));
   // Six of seven canaries are at a site whose power is cut: all boxes there are silent, and none elsewhere.
   const triedBoxes = [...group('cut', 6, 6), ...group('other', 1, 0)];
   const untried = [...group('cut', 100, 98), ...group('other', 1300, 13)];
-  t.ok(compare(triedBoxes, untried).probability > DOUBT, 'a site without power proves nothing');
-  const bare = (all: readonly Watched[]): Watched[] =>
-    all.map(({ id, isSilent }) => ({ id: id.replace('/', '-'), isSilent }));
-  t.ok(compare(bare(triedBoxes), bare(untried)).probability < DOUBT, 'although it would without sites');
-  const lab = compare(group('lab', 3, 3), group('city', 1400, 28));
-  t.ok(lab.probability < DOUBT, 'canaries of a site of their own are compared with all');
+  t.ok(compare(triedBoxes, untried).probability > DOUBT);
+  t.ok(
+    compare(group('lab', 3, 3), untried).probability < DOUBT,
+    'a site of canaries alone: compared with all',
+  );
+  t.end();
 });
 
 void t.test('silent canaries hold the next wave, and halt it from a certain number', async (t) => {
@@ -94,22 +62,6 @@ void t.test('silent canaries hold the next wave, and halt it from a certain numb
   t.match(one.at(49, 'resume').rollout, { state: 'running', reachedMs: 49 * HOUR });
   t.equal(installs(one.at(73)), 60, 'a box that a person skips holds up no other');
   t.equal(one.boxes[0]?.state, 'skipped');
-});
-
-void t.test('a canary that is lost after its report holds the next wave until it returns', async (t) => {
-  const run = new Lifetime([...boxesOf(3, 0), ...boxesOf(60, 1, 3)], {
-    thresholds: THRESHOLDS,
-    soakMs: [24 * HOUR, 0],
-  });
-  run.at(0);
-  run.say((_, i) => i < 3, { progress: 'confirmed' }).at(0.1);
-  t.equal(run.last?.nextMs, 0.1 * HOUR + 600_000, 'the ten minutes are a time of their own');
-  t.equal(run.at(0.3).rollout.reachedMs, 0.3 * HOUR);
-  run.say((_, i) => i === 0, { online: false });
-  t.equal(installs(run.at(25)), 0, 'the soak is over, and one is silent');
-  t.match(run.last?.waits, { unheard: ['b-0'], sinceMs: 24.3 * HOUR, haltsMs: 72.3 * HOUR });
-  run.say((_, i) => i === 0, { online: true });
-  t.equal(installs(run.at(26)), 60);
 });
 
 void t.test('a wave with silent boxes halts with a reason; skip and resume continue it', async (t) => {
@@ -244,42 +196,4 @@ void t.test('a release that cuts boxes off is stopped within the first wave, day
     { numRuns: FULL ? 300 : ALL ? 25 : 10 },
   );
   t.ok(worst <= 37, `at most ${worst} of 607 were lost`);
-});
-
-void t.test('a rollout with equal losses before and after almost never halts', async (t) => {
-  const runs = FULL ? 600 : ALL ? 20 : 8;
-  const reasons: string[] = [];
-  for (let seed = 1; seed <= runs; seed += 1) {
-    const dark = [0, 0.3, 0.6][seed % 3] ?? 0;
-    const { state, reason } = simulateRollout({
-      seed,
-      dark,
-      attrition: 0.0002,
-      vanish: 0,
-      vanishAt: 'begun',
-    });
-    // A canary that dies of its own holds the next wave, and a person skips it; that is not a comparison.
-    if (state === 'halted' && !/no progress/.test(reason)) reasons.push(reason);
-  }
-  for (const reason of reasons) t.comment(reason);
-  // None of 600 did; one may by chance.
-  t.ok(reasons.length <= Math.max(1, 0.01 * runs), `${reasons.length} of ${runs} halted`);
-});
-
-void t.test('the simulator’s timeline returns what is due, the earliest first', async (t) => {
-  fc.assert(
-    fc.property(fc.array(fc.nat(1000)), fc.nat(1000), (times, untilMs) => {
-      const timeline = new Timeline();
-      for (const ms of times) timeline.add({ ms, action: async () => undefined });
-      const sorted = [...times].sort((a, b) => a - b);
-      const takenMs = timeline.take(untilMs).map(({ ms }) => ms);
-      const rest = timeline.take(1000).map(({ ms }) => ms);
-      return (
-        JSON.stringify([...takenMs, ...rest]) === JSON.stringify(sorted) &&
-        takenMs.every((ms) => ms <= untilMs)
-      );
-    }),
-  );
-  t.pass('whatever was put in');
-  t.end();
 });

@@ -1,12 +1,15 @@
 /**
  * Unit tests of the wave machine with any reports and commands in any order, and of the assignment of boxes to waves.
  */
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
 import type { UpdateReport } from '../../agent/contract/update.ts';
 import { chooseBoxes } from '../../scripts/programs/fleet/rollout/choose.ts';
 import { rolloutIn } from '../../scripts/programs/fleet/rollout/kinds.ts';
 import { Knowledge } from '../../scripts/programs/fleet/rollout/knowledge.ts';
+import { RolloutMetricsFile } from '../../scripts/programs/fleet/rollout/metrics.ts';
 import { planOf } from '../../scripts/programs/fleet/rollout/plan.ts';
 import { progressOf } from '../../scripts/programs/fleet/rollout/progress.ts';
 import {
@@ -19,9 +22,11 @@ import {
   type Step,
 } from '../../scripts/programs/fleet/rollout/states.ts';
 import { assignWaves } from '../../scripts/programs/fleet/rollout/stratify.ts';
+import type { RolloutView } from '../../scripts/programs/fleet/rollout/view.ts';
 import { step } from '../../scripts/programs/fleet/rollout/waves.ts';
 import { targetsOf } from '../../scripts/programs/fleet/simulate/scenario.ts';
 import { type BoxRow, FleetStore } from '../../scripts/programs/fleet/store.ts';
+import { HandClock } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { box, boxesOf, HOUR, Lifetime, NEW, PLAN } from '../lib/rollout-life.ts';
 import { ALL } from '../lib/run.ts';
@@ -411,5 +416,41 @@ void t.test('a box’s messages cannot fill the store', (t) => {
     400,
     'all are counted',
   );
+  t.end();
+});
+
+const VIEW = {
+  rollout: 'r-1',
+  kind: 'release',
+  description: '43-1.5.0',
+  state: 'running',
+  createdAt: '2026-11-25T11:00:00.000Z',
+  notAfter: '2026-11-26T11:00:00.000Z',
+  nextWave: null,
+  stuck: null,
+  waves: [],
+  boxes: [],
+} as unknown as RolloutView;
+
+void t.test('a failed write of the metrics is reported once, and again only after a successful one', (t) => {
+  const dir = join(scratch(t), 'node-exporter');
+  const file = join(dir, 'rollout.prom');
+  const clock = new HandClock();
+  const warnings: string[] = [];
+  const metrics = new RolloutMetricsFile({ file, clock, warn: (line) => warnings.push(line) });
+  const writeNext = (): void => {
+    clock.advance(15_000);
+    metrics.writeIfDue(() => VIEW);
+  };
+  for (let i = 0; i < 3; i += 1) writeNext();
+  t.equal(warnings.length, 1);
+  t.match(warnings[0], `fleet.yaml: metricsFile: ${file} cannot be written (ENOENT`);
+  t.match(warnings[0], /; make its folder, or leave metricsFile out$/);
+  mkdirSync(dir);
+  writeNext();
+  t.match(readFileSync(file, 'utf8'), /vigie_rollout_state\{rollout="r-1",state="running"\} 1\n/);
+  rmSync(dir, { recursive: true });
+  for (let i = 0; i < 3; i += 1) writeNext();
+  t.equal(warnings.length, 2, 'another fault');
   t.end();
 });

@@ -234,6 +234,9 @@ export class Phone {
   }
 }
 
+/** Key and certificate that the first page of this process has made; the others begin with them. */
+const ownPair = new Map<string, Buffer>();
+
 export class Page {
   readonly dir: string;
   readonly code = makeSetupCode();
@@ -249,6 +252,7 @@ export class Page {
     for (const folder of ['state', 'room', 'app']) mkdirSync(join(dir, folder));
     writeFileSync(join(dir, 'app', 'index.html'), `<!doctype html><title>Vigie</title>${'<p>'.repeat(200)}`);
     for (const name of ['app.js', 'style.css']) writeFileSync(join(dir, 'app', name), `/* ${name} */`);
+    for (const [name, content] of ownPair) writeFileSync(join(dir, 'state', name), content, { mode: 0o600 });
     this.offer(this.code);
     this.agent = new PeerAgent(join(dir, 'page.sock'));
     this.helper = new PeerHelper(join(dir, 'config.sock'));
@@ -342,6 +346,7 @@ export async function openPage(t: Test, limits: Partial<PageLimits> = {}): Promi
   const page = new Page(scratch(t), limits);
   await page.agent.start();
   await page.start();
+  for (const name of ['page.key', 'page.crt']) ownPair.set(name, readFileSync(join(page.dir, 'state', name)));
   t.teardown(async () => {
     await page.stop();
     await page.agent.stop();

@@ -2,23 +2,13 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { loadConfig } from '../../agent/config/load.ts';
 import { CONFIG_REPLY_BYTES_MAX } from '../../agent/contract/config-trial.ts';
 import { authorisationFor } from '../lib/authority.ts';
 import { ConfiguredBox } from '../lib/configured-box.ts';
 import { PROPOSAL } from '../lib/proposal.ts';
 
-const PREVIOUS = `site: s # where
-box: box-1
-camera: { source: "rtsp://admin:hunter2@10.0.0.2/main" }
-zones:
-  - id: yard # behind the house
-    polygon: [[0, 0], [1, 0], [1, 1]]
-rules:
-  - { id: stay, kind: loitering, zone: yard, afterS: 9, purpose: safety }
-mqtt: { url: "mqtt://127.0.0.1:1", ack: broker }
-`;
 const TRIANGLE = [
   [0, 0],
   [1, 0],
@@ -26,17 +16,15 @@ const TRIANGLE = [
 ] as [number, number][];
 const rule = { id: 'stay', kind: 'loitering', zone: 'yard', classes: ['person'], purpose: 'safety' } as const;
 
-const boxOf = (t: Test, content = PREVIOUS): ConfiguredBox => new ConfiguredBox(t, { content });
-
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 void t.test('a configuration can be read, checked, tried, kept and reverted', async (t) => {
-  const box = boxOf(t);
+  const box = new ConfiguredBox(t);
   const read = await box.ask({ op: 'read' });
-  t.match(read, { refused: null, problems: [], trial: null, sha256: sha256(PREVIOUS) });
+  t.match(read, { refused: null, problems: [], trial: null, sha256: sha256(box.initialText) });
   t.equal(read.installed?.cameraAddress, 'rtsp://10.0.0.2/main', 'without the login');
   t.match(await box.ask({ op: 'check', proposal: PROPOSAL }), { refused: null, problems: [], trial: null });
-  t.equal(box.text, PREVIOUS, 'checked is not tried');
+  t.equal(box.text, box.initialText, 'checked is not tried');
 
   const reply = await box.ask({ op: 'try', proposal: PROPOSAL });
   t.match(reply, {
@@ -93,7 +81,7 @@ void t.test('a configuration can be read, checked, tried, kept and reverted', as
 });
 
 void t.test('a file that someone replaced during a trial is not kept, and stays', async (t) => {
-  const box = boxOf(t);
+  const box = new ConfiguredBox(t);
   const { trial } = await box.ask({ op: 'try', proposal: PROPOSAL });
   const editedText = `${box.text}# by hand\n`;
   writeFileSync(box.file, editedText);
@@ -106,19 +94,19 @@ void t.test('a file that someone replaced during a trial is not kept, and stays'
 });
 
 void t.test('a trial that is not kept in time is rolled back', async (t) => {
-  const box = boxOf(t);
+  const box = new ConfiguredBox(t);
   const id = await box.try();
   box.boottimeS += 121;
   t.match(await box.ask({ op: 'read' }), { trial: null }, 'over, though not rolled back yet');
   t.match(await box.ask({ op: 'keep', trial: id }), { refused: /its time is over/ }, 'too late');
   await box.assess();
-  t.equal(box.text, PREVIOUS);
-  t.equal(box.running, PREVIOUS);
+  t.equal(box.text, box.initialText);
+  t.equal(box.running, box.initialText);
 
   await box.try();
   const beganS = box.boottimeS;
   await box.assess();
-  t.equal(box.text, PREVIOUS, 'by the judge');
+  t.equal(box.text, box.initialText, 'by the judge');
   t.ok(box.boottimeS - beganS >= 120 && box.boottimeS - beganS < 123);
   await box.try();
   let keptAtS = 0;
@@ -130,7 +118,7 @@ void t.test('a trial that is not kept in time is rolled back', async (t) => {
   };
   await box.assess();
   t.equal(box.boottimeS, keptAtS, 'the judge ends on confirmation');
-  t.not(box.text, PREVIOUS);
+  t.not(box.text, box.initialText);
   const keptText = box.text;
   await box.try({ ...PROPOSAL, zones: [{ ...PROPOSAL.zones[0], id: 'yard', polygon: TRIANGLE }] });
   t.not(box.text, keptText);
@@ -140,35 +128,35 @@ void t.test('a trial that is not kept in time is rolled back', async (t) => {
 });
 
 void t.test('a file that someone edits during a trial is not overwritten', async (t) => {
-  const box = boxOf(t);
+  const box = new ConfiguredBox(t);
   await box.try();
   const edited = `${box.text}# by hand\n`;
   writeFileSync(box.file, edited);
   await box.assess();
   t.equal(box.text, edited, 'is not overwritten');
   t.match(box.output.join('\n'), /was changed by someone else and stays; .*vigie\.yaml\.before$/m);
-  t.equal(readFileSync(`${box.file}.before`, 'utf8'), PREVIOUS);
+  t.equal(readFileSync(`${box.file}.before`, 'utf8'), box.initialText);
   t.strictSame(box.leftoverFiles, ['vigie.yaml.before']);
 
-  const linked = boxOf(t);
+  const linked = new ConfiguredBox(t);
   renameSync(linked.file, join(linked.dir, 'elsewhere.yaml'));
   symlinkSync(join(linked.dir, 'elsewhere.yaml'), linked.file);
   t.match(await linked.ask({ op: 'try', proposal: PROPOSAL }), { refused: /not a file of its own/ });
-  const missing = boxOf(t);
+  const missing = new ConfiguredBox(t);
   renameSync(missing.file, join(missing.dir, 'elsewhere.yaml'));
   t.match(await missing.ask({ op: 'read' }), { installed: null, sha256: null });
 });
 
 void t.test('a refusal by systemd ends a trial before it begins', async (t) => {
-  const box = boxOf(t);
+  const box = new ConfiguredBox(t);
   box.refuses = true;
   const reply = await box.ask({ op: 'try', proposal: PROPOSAL });
-  t.match(reply, { refused: /systemd refuses/, trial: null, sha256: sha256(PREVIOUS) });
+  t.match(reply, { refused: /systemd refuses/, trial: null, sha256: sha256(box.initialText) });
   t.strictSame(box.leftoverFiles, []);
 });
 
 void t.test('a wrong proposal is refused with a reason without passwords', async (t) => {
-  const box = boxOf(t);
+  const box = new ConfiguredBox(t);
   const checkProblem = async (
     proposal: object,
     path: string,
@@ -176,7 +164,7 @@ void t.test('a wrong proposal is refused with a reason without passwords', async
     order = false,
   ): Promise<void> => {
     const reply = await box.ask({ op: 'try', proposal: { ...PROPOSAL, ...proposal } });
-    t.match(reply, { refused: null, trial: null, sha256: sha256(PREVIOUS) });
+    t.match(reply, { refused: null, trial: null, sha256: sha256(box.initialText) });
     t.match(reply.problems, [{ path, message, order }], path);
   };
   const crossing = [
@@ -243,7 +231,7 @@ void t.test('a wrong proposal is refused with a reason without passwords', async
   await box.try({ ...PROPOSAL, source: 'rtsp://b:geheim@10.0.0.2/main' });
   t.match(box.text, /b:geheim@10/, 'a new login for the same camera');
 
-  const idle = boxOf(t, PREVIOUS.replace('purpose: safety', 'purpose: fun'));
+  const idle = new ConfiguredBox(t, { content: box.initialText.replace('purpose: safety', 'purpose: fun') });
   idle.authorisation = authorisationFor(config);
   const movedProposal = {
     ...PROPOSAL,
@@ -255,7 +243,7 @@ void t.test('a wrong proposal is refused with a reason without passwords', async
     'a rule that did not run may stay so',
   );
 
-  const broken = boxOf(t, 'site: [');
+  const broken = new ConfiguredBox(t, { content: 'site: [' });
   t.match(await broken.ask({ op: 'try', proposal: PROPOSAL }), {
     installed: null,
     problems: [{ path: '', message: /not readable as YAML/ }],
@@ -270,7 +258,7 @@ void t.test('a wrong proposal is refused with a reason without passwords', async
       zone: 'n',
     })),
   };
-  const reply = await boxOf(t).ask({ op: 'check', proposal: manyRules });
+  const reply = await new ConfiguredBox(t).ask({ op: 'check', proposal: manyRules });
   t.ok(JSON.stringify(reply).length < CONFIG_REPLY_BYTES_MAX);
   for (const line of ['', '{}', 'null', '{"op":"keep"}', '{"op":"try","proposal":{}}', '[', 'a'.repeat(99)])
     t.match(await box.requests.answer(line), { refused: /not a request/ }, line.slice(0, 20));

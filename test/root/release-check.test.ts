@@ -12,7 +12,7 @@ import {
 } from '../../scripts/programs/root/configuration/release-check.ts';
 import { rootProgram } from '../lib/bundled.ts';
 import { scratch } from '../lib/paths.ts';
-import { start, VIGIE } from '../lib/program.ts';
+import { type Program, start, VIGIE } from '../lib/program.ts';
 import { PROPOSAL } from '../lib/proposal.ts';
 import { unlessAll } from '../lib/run.ts';
 
@@ -132,47 +132,86 @@ void t.test('the answer is bounded and printable', { skip: unlessAll }, async (t
   t.equal(ask(t, answers({ ok: false, problems: manyProblems })).length, 50);
 });
 
-void t.test('a configuration that the release refuses is not tried', { skip: unlessAll }, async (t) => {
-  const dir = scratch(t);
-  chmodSync(dir, 0o755);
-  const [file, bin] = [join(dir, 'vigie.yaml'), join(dir, 'systemctl')];
-  const [lib, agentState] = [join(dir, 'lib'), join(dir, 'agent')];
-  const program = join(lib, 'releases/1-0.1.0/dist/agent/cli/main.js');
-  for (const folder of [dirname(program), agentState]) mkdirSync(folder, { recursive: true });
-  writeFileSync(join(lib, 'releases/1-0.1.0/package.json'), '{"type":"module"}');
-  symlinkSync('releases/1-0.1.0', join(lib, 'current'));
-  const previous = `site: s
+void t.test(
+  'the unit’s program answers one request each, and tries nothing that the release refuses',
+  { skip: unlessAll },
+  async (t) => {
+    const dir = scratch(t);
+    chmodSync(dir, 0o755);
+    const [file, bin] = [join(dir, 'vigie.yaml'), join(dir, 'systemctl')];
+    const [lib, agentState] = [join(dir, 'lib'), join(dir, 'agent')];
+    const program = join(lib, 'releases/1-0.1.0/dist/agent/cli/main.js');
+    for (const folder of [dirname(program), agentState]) mkdirSync(folder, { recursive: true });
+    writeFileSync(join(lib, 'releases/1-0.1.0/package.json'), '{"type":"module"}');
+    symlinkSync('releases/1-0.1.0', join(lib, 'current'));
+    const previous = `site: s
 box: box-1
 camera: { source: "test:pattern" }
 zones: [{ id: yard, polygon: [[0, 0], [1, 0], [1, 1]] }]
 rules: [{ id: stay, kind: loitering, zone: yard, afterS: 9, purpose: safety }]
 mqtt: { url: "mqtt://127.0.0.1:1", ack: broker }
 `;
-  writeFileSync(file, previous);
-  writeFileSync(bin, '#!/bin/sh\necho "$@" >>"$0.log"\n', { mode: 0o755 });
-  const tryWith = async (code: string): Promise<ConfigReply> => {
-    writeFileSync(program, code, { mode: 0o644 });
-    const helper = start(t, process.execPath, [
-      ...[VIGIE_ROOT, 'config-trial', '--config', file, '--lib', lib, '--state', join(dir, 'root')],
-      ...['--agent-state', agentState, '--folder', join(dir, 'restraint'), '--agent-user', 'nobody'],
-      ...['--settings', join(dir, 'none'), '--systemctl', bin, '--timedatectl', 'false'],
+    writeFileSync(file, previous);
+    writeFileSync(bin, '#!/bin/sh\necho "$@" >>"$0.log"\n', { mode: 0o755 });
+    const helper = (): Program => {
+      const program = start(t, process.execPath, [
+        ...[VIGIE_ROOT, 'config-trial', '--config', file, '--lib', lib, '--state', join(dir, 'root')],
+        ...['--agent-state', agentState, '--folder', join(dir, 'restraint'), '--agent-user', 'nobody'],
+        ...['--settings', join(dir, 'none'), '--systemctl', bin, '--timedatectl', 'false'],
+      ]);
+      // A refused request is not read to its end, which breaks the pipe.
+      program.child.stdin?.on('error', () => undefined);
+      return program;
+    };
+    const askOnce = async (line: string): Promise<ConfigReply> => {
+      const answerer = helper();
+      answerer.child.stdin?.write(`${line}\n`);
+      t.equal(await answerer.exit, 0, answerer.err);
+      return JSON.parse(answerer.out) as ConfigReply;
+    };
+    const request = JSON.stringify({ op: 'try', proposal: PROPOSAL });
+    const tryWith = (code: string): Promise<ConfigReply> => {
+      writeFileSync(program, code, { mode: 0o644 });
+      return askOnce(request);
+    };
+    const silent = helper();
+    const half = helper();
+    half.child.stdin?.write('{"op":');
+    const problem = { path: 'rules[0].zone', message: 'this release has no such rule' };
+    t.match(await tryWith(answers({ ok: false, problems: [problem] })), { trial: null, problems: [problem] });
+    t.match(await tryWith(''), { trial: null, problems: [{ message: /its answer is not in the form/ }] });
+    t.equal(readFileSync(file, 'utf8'), previous, 'the configuration is unchanged');
+    t.notOk(existsSync(`${bin}.log`), 'and systemd was asked for nothing');
+    writeFileSync(program, answers({ ok: true, problems: [] }), { mode: 0o644 });
+    const both = await Promise.all([askOnce(request), askOnce(request)]);
+    const refusedReply = both.find((reply) => reply.refused !== null);
+    t.match(refusedReply?.refused, /another configuration is on trial/, 'of two at once one is tried');
+    t.match(
+      both.find((reply) => reply !== refusedReply),
+      { refused: null, trial: { id: String }, problems: [] },
+      'control',
+    );
+    t.not(readFileSync(file, 'utf8'), previous);
+    t.equal(
+      readFileSync(`${bin}.log`, 'utf8'),
+      [
+        '--quiet --no-block restart vigie.service',
+        '--quiet reset-failed vigie-root-judge.service',
+        '--quiet --no-block start vigie-root-judge.service',
+        '',
+      ].join('\n'),
+    );
+    t.match(await Promise.all(['a'.repeat(2_000_000), '{"op":"reboot"}', '\u0000'].map(askOnce)), [
+      { refused: /too long/ },
+      { refused: /not a request/ },
+      { refused: /not a request/ },
     ]);
-    helper.child.stdin?.write(`${JSON.stringify({ op: 'try', proposal: PROPOSAL })}\n`);
-    t.equal(await helper.exit, 0, helper.err);
-    return JSON.parse(helper.out) as ConfigReply;
-  };
-  const problem = { path: 'rules[0].zone', message: 'this release has no such rule' };
-  t.match(await tryWith(answers({ ok: false, problems: [problem] })), { trial: null, problems: [problem] });
-  t.match(await tryWith(''), { trial: null, problems: [{ message: /its answer is not in the form/ }] });
-  t.equal(readFileSync(file, 'utf8'), previous, 'the configuration is unchanged');
-  t.notOk(existsSync(`${bin}.log`), 'and systemd was asked for nothing');
-  t.match(
-    await tryWith(answers({ ok: true, problems: [] })),
-    { trial: { id: String }, problems: [] },
-    'control',
-  );
-  t.not(readFileSync(file, 'utf8'), previous);
-});
+    for (const slow of [silent, half]) {
+      t.equal(await slow.exit, 0, 'a silent client is not waited for');
+      t.match(slow.out, /not a request/);
+    }
+  },
+);
 
 void t.test('vigie check itself accepts and refuses configurations', { skip: unlessAll }, async (t) => {
   const check = (text: string): ReturnType<typeof releaseProblems> =>

@@ -1,4 +1,7 @@
-/** Tests the program that changes releases: with a real server, on a full disk, and by hand. */
+/**
+ * Tests the program that changes releases: with a real server, on a full disk, and by hand. Also tests that it reads a
+ * configuration as `vigie check` does, and the text of `vigie-root status`.
+ */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
   cpSync,
@@ -11,15 +14,21 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { Value } from '@sinclair/typebox/value';
+import fc from 'fast-check';
 import t from 'tap';
+import { inspectConfig } from '../../agent/config/load.ts';
 import { ChangeRecord, UpdaterStatus } from '../../agent/contract/update.ts';
 import { parseManifest, verifyTree } from '../../scripts/lib/manifest.ts';
 import { boardOf } from '../../scripts/programs/root/board.ts';
 import { History } from '../../scripts/programs/root/change/history.ts';
 import { readOrderReader, readSettings } from '../../scripts/programs/root/settings.ts';
+import { screenOf } from '../../scripts/programs/root/status.ts';
+import { makeSigner } from '../lib/commands.ts';
 import { scratch } from '../lib/paths.ts';
-import { unlessAll } from '../lib/run.ts';
+import { SEED } from '../lib/random.ts';
+import { ALL, unlessAll } from '../lib/run.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
 import { UPDATER, UpdatingBox } from '../lib/updating-box.ts';
 
@@ -292,5 +301,154 @@ void t.test('the history is bounded, and drops an incomplete line', (t) => {
   history.append(record(2001));
   t.equal(history.records().length, 1000);
   t.match(history.last(), { n: 2001 });
+  t.end();
+});
+
+const [one, two] = [makeSigner('one').config.publicKey, makeSigner('two').config.publicKey];
+const configFile = join(scratch(t), 'vigie.yaml');
+
+/** Values that each of the two reads; null where it refuses. */
+function readBoth(content: string | Uint8Array): { agent: unknown; updater: unknown } {
+  writeFileSync(configFile, content, { mode: 0o600 });
+  const { config } = inspectConfig(configFile, { env: {}, mode: 'check', files: false });
+  const agent = config && { site: config.site, box: config.box, keys: config.commands.keys };
+  try {
+    return { agent: agent ?? null, updater: readOrderReader(configFile, {}) };
+  } catch {
+    return { agent: agent ?? null, updater: null };
+  }
+}
+
+const HEAD = 'site: a\nbox: b\n';
+const keysOf = (key: string, may = '[update]') =>
+  `commands:\n  keys:\n    - { name: desk, publicKey: ${key}, may: ${may} }\n`;
+
+void t.test('a YAML text with two possible readings is refused by both or read alike', async (t) => {
+  const shapes = (name: string) =>
+    `${name}:\n${Array.from({ length: 60 }, (_, id) => `  - { id: z${id}, polygon: *area }\n`).join('')}`;
+  const area = '  - { id: z, polygon: &area [[0, 0], [1, 0], [1, 1]] }\n';
+  const manyAliases = shapes('zones').replace('\n', `\n${area}`) + shapes('masks');
+  const acceptedTexts: Record<string, string | Uint8Array> = {
+    plain: HEAD + keysOf(one),
+    'a mark of the byte order in front': `\ufeff${HEAD}${keysOf(one)}`,
+    'many aliases, which the library takes for a bomb': HEAD + keysOf(one) + manyAliases,
+    'an alias for the rights': `${HEAD}commands:\n  keys:\n    - { name: x, publicKey: ${one}, may: &r [update] }\n    - { name: y, publicKey: ${two}, may: *r }\n`,
+    JSON: JSON.stringify({
+      site: 'a',
+      box: 'b',
+      commands: { keys: [{ name: 'x', publicKey: one, may: ['update'] }] },
+    }),
+  };
+  for (const [name, text] of Object.entries(acceptedTexts)) {
+    const { agent, updater } = readBoth(text);
+    t.ok(agent, `${name}: the agent takes it`);
+    t.same(updater, agent, name);
+  }
+  const refusedTexts: Record<string, string | Uint8Array> = {
+    'keys twice': `${HEAD}${keysOf(one)}${keysOf(two)}`,
+    'the box twice': `${HEAD}box: c\n${keysOf(one)}`,
+    'a merge of YAML 1.1': `%YAML 1.1\n---\n${HEAD}commands:\n  <<: { keys: [{ name: x, publicKey: ${one}, may: [update] }] }\n`,
+    'a tag': `${HEAD}commands: !!omap\n  - keys: []\n`,
+    'bytes that are not UTF-8': Buffer.concat([Buffer.from(`${HEAD}${keysOf(one)}# `), Buffer.from([0xff])]),
+    'more than a configuration has': `${HEAD}${keysOf(one)}${'# nothing\n'.repeat(30_000)}`,
+    'two documents': `${HEAD}${keysOf(one)}---\n${HEAD}${keysOf(two)}`,
+    'an alias for the content of a key': `&k site: a\nbox: b\n${keysOf('*k')}`,
+  };
+  for (const [name, text] of Object.entries(refusedTexts)) {
+    const { agent, updater } = readBoth(text);
+    t.notOk(agent, `${name}: the agent refuses it`);
+    t.notOk(updater, name);
+  }
+});
+
+void t.test('random texts with anchors, aliases, tags and directives are read alike', async (t) => {
+  const pick = <T>(usual: T, ...odd: T[]) =>
+    fc.oneof({ weight: 6, arbitrary: fc.constant(usual) }, { weight: 1, arbitrary: fc.constantFrom(...odd) });
+  const key = pick(one, two, '*k', `&k ${one}`, `!!str ${two}`, '*m');
+  const may = pick('[update]', '&m [update]', '*m', '[search, update]', '!!seq [update]', '*k');
+  const entry = fc.record({ name: pick('x', '&k z', '*k', '~', '1', 'yes'), key, may });
+  const item = entry.map((e) => `    - { name: ${e.name}, publicKey: ${e.key}, may: ${e.may} }\n`);
+  const list = fc.array(item, { maxLength: 2 }).map((items) => `commands:\n  keys:\n${items.join('')}`);
+  const line = pick(
+    HEAD,
+    `&k ${HEAD}`,
+    'site: a\n? box\n: c\n',
+    'site: &m yes\nbox: *m\n',
+    `${HEAD}site: c\n`,
+  );
+  const head = pick('', '%YAML 1.1\n---\n', '---\n', '\ufeff', '%TAG ! tag:x:\n---\n');
+  let acceptedCount = 0;
+  const agree = fc.property(head, line, list, fc.boolean(), (start, names, keys, first) => {
+    const { agent, updater } = readBoth(start + (first ? keys + names : names + keys));
+    if (agent !== null) acceptedCount += 1;
+    // The agent may refuse another key of the file, which the updater ignores.
+    return agent === null || isDeepStrictEqual(structuredClone(updater), structuredClone(agent));
+  });
+  fc.assert(agree, { seed: SEED, numRuns: ALL ? 400 : 100 });
+  t.ok(acceptedCount > 5, `${acceptedCount} of them are configurations`);
+});
+
+const STATUS: UpdaterStatus = {
+  version: 1,
+  at: '2026-11-29T10:00:00.000Z',
+  board: 'pc',
+  arch: 'amd64',
+  os: 'Debian GNU/Linux 13 (trixie)',
+  kernel: '6.12',
+  node: '20.19.2',
+  release: { seq: 306, version: '0.1.1' },
+  previous: null,
+  phase: 'idle',
+  since: '1970-01-01T00:00:00.000Z',
+  rollout: null,
+  target: null,
+  reason: null,
+  bytes: null,
+  metadata: null,
+  osUpdates: null,
+  freeBytes: 1_048_576,
+  history: 0,
+  root: {
+    release: { seq: 305, version: '0.1.0' },
+    phase: 'idle',
+    since: '1970-01-01T00:00:00.000Z',
+    rollout: null,
+    target: null,
+    reason: null,
+  },
+  configuration: { phase: 'idle', rollout: null, target: null, former: null, reason: null },
+};
+
+function configLine(configuration: Partial<UpdaterStatus['configuration']>): string | undefined {
+  const lines = screenOf({ ...STATUS, configuration: { ...STATUS.configuration, ...configuration } });
+  return lines.find((line) => line.startsWith('config'));
+}
+
+void t.test('the status names the source of a configuration on trial', (t) => {
+  const target = { number: 0, name: 'a'.repeat(64) };
+  t.equal(configLine({}), undefined, 'none was ever changed');
+  t.equal(configLine({ phase: 'probation', target }), 'config     probation, tried at the box');
+  t.equal(
+    configLine({ phase: 'probation', target: { ...target, number: 7 }, rollout: 'r-1' }),
+    'config     probation revision 7 of r-1',
+  );
+  t.equal(
+    configLine({ phase: 'rolled-back', target, reason: 'its time was over' }),
+    'config     rolled-back, tried at the box: its time was over',
+  );
+  t.end();
+});
+
+void t.test('the status names root’s running program and the state of another', (t) => {
+  const rootLine = (root: Partial<UpdaterStatus['root']>): string | undefined =>
+    screenOf({ ...STATUS, root: { ...STATUS.root, ...root } }).find((line) => line.startsWith('root'));
+  const target = { seq: 309, version: '0.1.2' };
+  t.equal(rootLine({}), 'root       305-0.1.0');
+  t.equal(rootLine({ release: null }), 'root       none');
+  t.equal(rootLine({ phase: 'waiting', target }), 'root       305-0.1.0, waiting 309-0.1.2');
+  t.equal(
+    rootLine({ phase: 'rolled-back', target, reason: 'vigie-root boot: it ends with 1: no' }),
+    'root       305-0.1.0, rolled-back 309-0.1.2: vigie-root boot: it ends with 1: no',
+  );
   t.end();
 });

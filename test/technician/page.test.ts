@@ -1,23 +1,31 @@
 /**
  * Tests the agent's side of the technician's page through its socket: a real agent with real vision on the street clip.
+ * Pages that flood, send rubbish, come in numbers or do not read harm nothing.
  */
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import sharp from 'sharp';
 import t, { type Test } from 'tap';
+import { systemClock } from '../../agent/base/clock.ts';
 import type { Config, MaskConfig } from '../../agent/contract/config.ts';
 import type { VigieEvent } from '../../agent/contract/event.ts';
 import type { JournalContent } from '../../agent/contract/journal.ts';
+import { encodePagePicture } from '../../agent/contract/page-frames.ts';
 import { PREVIEW_BYTES_MAX, PREVIEW_LONG_SIDE_PX_MAX } from '../../agent/contract/page-link.ts';
 import { SNAPSHOT_BYTES_MAX, SNAPSHOT_LONG_SIDE_PX_MAX } from '../../agent/contract/redacted-jpeg.ts';
 import type { Agent } from '../../agent/main.ts';
 import { SUSPENSION_FILE } from '../../agent/orders/suspension.ts';
 import { Suspension } from '../../agent/restraint/suspension.ts';
+import { PageServer } from '../../agent/technician/page-server.ts';
+import type { Screen } from '../../agent/technician/preview.ts';
 import { contentOf } from '../../scripts/programs/oversight/timeline/content.ts';
 import { configOf, makeAgent } from '../lib/agent.ts';
 import { fits } from '../lib/config-lives.ts';
+import { smallStreet } from '../lib/encoded-clip.ts';
+import { picture, SILENT } from '../lib/outbox.ts';
 import { Page } from '../lib/page-asking.ts';
 import { STREET_CLIP, scratch } from '../lib/paths.ts';
 import { rectangle } from '../lib/rectangle.ts';
@@ -33,7 +41,7 @@ const boxConfig = (): Config =>
   configOf({
     site: SITE,
     box: BOX,
-    camera: { source: `file:${STREET_CLIP}`, fps: 5 },
+    camera: { source: `file:${smallStreet().clip}`, fps: 5 },
     lines: [{ id: 'across', from: [0.5, 0], to: [0.5, 1] }],
     masks: [MASK],
     rules: [{ id: 'passing', kind: 'line-crossing', line: 'across', purpose: 'counting' }],
@@ -75,7 +83,10 @@ async function checkPicture(t: Test, jpeg: Uint8Array, bytesMax: number, sideMax
   const { width = 0, height = 0, format } = await sharp(jpeg).metadata();
   t.equal(format, 'jpeg');
   t.ok(Math.max(width, height) <= sideMax, `${width} × ${height}`);
-  const corner = await sharp(jpeg).extract({ left: 8, top: 8, width: 170, height: 120 }).raw().toBuffer();
+  const corner = await sharp(jpeg)
+    .extract({ left: 8, top: 8, width: (width >> 2) - 22, height: (height >> 2) - 24 })
+    .raw()
+    .toBuffer();
   t.ok(Math.max(...corner) < 16, `black under the mask: ${Math.max(...corner)} at most`);
   return [width, height];
 }
@@ -121,7 +132,10 @@ async function preview(t: Test, { agent, stateDir, socket }: Box): Promise<numbe
   const pictureCount = page.pictures.length;
   other.socket.destroy();
   let after = state;
-  while (after.preview.viewers > 0 || isToldToRoom(after)) after = await page.state();
+  while (after.preview.viewers > 0 || isToldToRoom(after)) {
+    await sleep(100);
+    after = await page.state();
+  }
   const { leftTodayS } = after.preview;
   t.ok(leftTodayS < 3600 && leftTodayS > 3500, `${leftTodayS} s left today`);
   t.equal(counter(agent, 'preview_viewers'), 0);
@@ -245,4 +259,76 @@ t.test('a technician looks, issues a receipt, and sees nothing after a suspensio
     { type, session: SESSION, order },
     { type: 'preview-ended', session: SESSION, why: 'suspended' },
   ]);
+});
+
+/** Serves pages that get no answer, and notes what the agent hears of them. */
+async function served(t: Test, socket: string) {
+  const calls = { count: 0, closed: 0, screen: undefined as Screen | undefined };
+  const server = new PageServer({
+    socket,
+    mode: 0o600,
+    clock: systemClock,
+    log: SILENT,
+    ask: (_message, screen) => {
+      calls.count += 1;
+      calls.screen = screen;
+    },
+    onScreenClosed: () => {
+      calls.closed += 1;
+    },
+  });
+  await server.start();
+  t.teardown(() => server.stop());
+  return { server, calls, socket };
+}
+
+void t.test('a flood of requests is refused, and reaches the agent at its rate only', async (t) => {
+  const { server, calls, socket } = await served(t, join(scratch(t), 'page.sock'));
+  const page = await Page.connect(t, socket);
+  page.flood({ op: 'state', language: 'fr' }, 10_000);
+  await waitUntil(t, 'refusals', () => page.answers.size > 100);
+  t.match([...page.answers.values()][0], { refused: { code: 'too-many' }, state: null });
+  t.ok(Number(server.counters['page_limited']) >= 100);
+  t.ok(calls.count < 200, `${calls.count} of 10,000`);
+});
+
+void t.test('rubbish and a third page end their own connection only', async (t) => {
+  const { server, calls, socket } = await served(t, join(scratch(t), 'page.sock'));
+  for (const bytes of [randomBytes(4096), Buffer.from([0, 0x10, 0, 0])]) {
+    const page = await Page.connect(t, socket);
+    page.socket.write(bytes);
+    await waitUntil(t, 'its connection ends', () => page.closed);
+  }
+  await waitUntil(t, 'the agent knows', () => calls.closed === 2);
+  t.equal(calls.count, 0, 'with no other effect');
+  const two = [await Page.connect(t, socket), await Page.connect(t, socket)];
+  const third = await Page.connect(t, socket);
+  await waitUntil(t, 'a third connection ends', () => third.closed);
+  t.same(
+    two.map(({ closed }) => closed),
+    [false, false],
+  );
+  t.match(server.counters, { page_refused: 3 });
+});
+
+void t.test('a page that does not read gets no queue of pictures', async (t) => {
+  const { calls, socket } = await served(t, join(scratch(t), 'page.sock'));
+  const page = await Page.connect(t, socket);
+  page.flood({ op: 'state', language: 'fr' }, 1);
+  await waitUntil(t, 'it was calls', () => calls.screen !== undefined);
+  page.socket.pause();
+  const encoded = encodePagePicture(picture(100_000), []);
+  let sentCount = 0;
+  for (let count = 0; count < 100; count += 1) {
+    if (calls.screen?.show(encoded) === true) sentCount += 1;
+    await sleep(1);
+  }
+  t.ok(sentCount > 0 && sentCount < 20, `${sentCount} of 100 were sent`);
+  page.socket.resume();
+  await waitUntil(t, 'those arrive', () => page.pictures.length === sentCount);
+});
+
+void t.test('the agent runs on where it cannot listen', async (t) => {
+  const { server } = await served(t, join(scratch(t), 'no/such/page.sock'));
+  t.match(server.counters, { page_unserved: { gauge: 1 } });
 });

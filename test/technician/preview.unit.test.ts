@@ -97,6 +97,7 @@ class Screen {
   tracks: number[] = [];
   readonly reasons: string[] = [];
   reads = true;
+  readonly #decoder = new LinkDecoder(ToPage);
 
   show(encoded: Buffer): boolean {
     this.tell(encoded);
@@ -105,7 +106,7 @@ class Screen {
   }
 
   tell(encoded: Buffer): void {
-    for (const { message } of new LinkDecoder(ToPage).push(encoded)) {
+    for (const { message } of this.#decoder.push(encoded)) {
       if (message.kind === 'picture') this.tracks = message.tracks.map(({ track }) => track);
       if (message.kind === 'no-picture') this.reasons.push(message.why);
     }

@@ -1,13 +1,14 @@
-/** Tests that the agent reads status and history of root's program in another version. */
+/** Tests what the agent reads of root's program: status and history of another version, and whose a change is. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { releaseFindings } from '../../agent/cli/status/release.ts';
+import { previousFile } from '../../agent/contract/config-trial.ts';
 import { HISTORY_FILE, STATUS_FILE } from '../../agent/contract/update.ts';
+import { changeOrigin } from '../../agent/update/change-origin.ts';
 import { RootFiles } from '../../agent/update/root-files.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
-
 import { releaseRecord, status } from '../lib/root-said.ts';
 
 void t.test('members that a newer program of root’s has added are left out', (t) => {
@@ -40,4 +41,23 @@ void t.test('an invalid status gives one line and no status', (t) => {
     t.match(releaseFindings({ VIGIE_UPDATE_DIR: updateDir }), [{ detail: /status\.json cannot be read: / }]);
   }
   t.end();
+});
+
+void t.test('a change on trial is a technician’s unless it belongs to a rollout', async (t) => {
+  const dir = scratch(t);
+  const file = join(dir, 'vigie.yaml');
+  const withRollout = (rollout: string | null): void => {
+    const content = JSON.parse(status('idle', 1)) as { configuration: object };
+    const configuration = { ...content.configuration, phase: 'probation', rollout };
+    writeFileSync(join(dir, STATUS_FILE), JSON.stringify({ ...content, configuration }));
+  };
+  withRollout(null);
+  t.equal(changeOrigin(file, dir), 'box', 'without a trial');
+  t.equal(changeOrigin(undefined, undefined), 'box', 'a plain run');
+  writeFileSync(previousFile(file), 'site: a');
+  t.equal(changeOrigin(file, dir), 'technician');
+  withRollout('november-2');
+  t.equal(changeOrigin(file, dir), 'order');
+  writeFileSync(join(dir, STATUS_FILE), '{');
+  t.equal(changeOrigin(file, dir), 'box', 'root’s status is not readable');
 });
