@@ -27,6 +27,7 @@ import {
 } from '../lib/room-browser.ts';
 import { cityMapFile } from '../lib/room-city.ts';
 import { numbered } from '../lib/room-evening.ts';
+import { unlessAll } from '../lib/run.ts';
 
 const CAMERAS = 1500;
 const HOUR_MS = 3_600_000;
@@ -116,16 +117,22 @@ t.test(
     await t.test('an alert sounds once, and its notification ends with its claim', (t) =>
       checkAlarm(t, browser),
     );
-    await t.test('two tabs, a reload and a lost connection sound nothing twice', (t) =>
+    await t.test('two tabs, a reload and a lost connection sound nothing twice', { skip: unlessAll }, (t) =>
       checkTwice(t, browser),
     );
-    await t.test('a browser that blocks the sound says so on a phone', (t) => checkBlocked(t, browser));
-    await t.test('each account of a desk has its own alarm', (t) => checkAccounts(t, browser));
+    await t.test('a browser that blocks the sound says so on a phone', { skip: unlessAll }, (t) =>
+      checkBlocked(t, browser),
+    );
+    await t.test('each account of a desk has its own alarm', { skip: unlessAll }, (t) =>
+      checkAccounts(t, browser),
+    );
   },
 );
 
-t.test('the map beside the queue and the list select each other', { skip: browserMissing() }, async (t) =>
-  checkMap(t, await browserOf(t)),
+t.test(
+  'the map beside the queue and the list select each other',
+  { skip: unlessAll || browserMissing() },
+  async (t) => checkMap(t, await browserOf(t)),
 );
 
 async function checkAlarm(t: Test, browser: Browser): Promise<void> {

@@ -2,7 +2,7 @@
  * Tests of the list of closed incidents, with pages that stay quick, and of the week's report.
  *
  * Measures a million closed incidents with:
- * VIGIE_TEST_RUN=full node --enable-source-maps dist/test/room/closed.test.js
+ * VIGIE_TEST_RUN=full node --enable-source-maps dist/test/room/closed.all.test.js
  */
 
 import http from 'node:http';
