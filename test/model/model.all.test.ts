@@ -122,7 +122,7 @@ const REFUSALS: [string, Record<string, string>, string[], RegExp][] = [
   ['sight', yolox('person'), ['--stills', MODEL_DIR], /holds 0 pictures .* expected 8 to 400/],
 ];
 /** The refusal that comes last, after quantisation and measurement. */
-const POOR = /accuracy: the float model reaches AP 0\.000 .*--accept-accuracy/;
+const POOR = /accuracy: the float model reaches AP 0\.0\d\d .*--accept-accuracy/;
 
 t.test(
   'an export that cannot become a model is refused in one line and leaves no file',
@@ -192,7 +192,7 @@ t.test(
       /the export leaves its size open; it is 128x96 now/,
       /takes pictures channels last/,
       /opset 11 was brought to 17/,
-      /AP 0\.000 on people/,
+      /AP 0\.0\d\d on people/,
     ])
       t.match(half.err, note);
     t.match(half.out, /^([0-9a-f]{64} {2}\S+\.onnx\n){3}$/, 'quiet else');

@@ -44,7 +44,8 @@ const EVENING: readonly Step[] = [
   },
   { name: 'selected', path: '/queue', keys: ['j', 'x'], ready: '.bulk' },
   { name: 'unseen', keys: ['f'], ready: '#judge-unseen' },
-  { name: 'closed', path: '/closed', keys: ['j'], ready: '.closed-list [aria-selected=true]' },
+  { name: 'closed list', path: '/closed', ready: '.closed-list .row' },
+  { name: 'closed', keys: ['j'], ready: '.closed-list [aria-selected=true]' },
   { name: 'closed incident', path: '/closed/10', ready: '.incident .facts' },
   { name: 'week', path: '/week', ready: '.d-week' },
 ];
