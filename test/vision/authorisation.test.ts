@@ -189,7 +189,7 @@ t.test('a second stream is opened only where the authorisation names it', async 
   t.equal(ask({ source: substream, order: withSubstream }).substream, undefined, 'the main stream alone');
 });
 
-t.test('a mask of the authorisation is black, whatever folder and agent say', async (t) => {
+t.test('an ordered mask is black whatever folder and agent say; a suspension ends vision', async (t) => {
   useBundledVision(t);
   const dir = scratch(t);
   const bare = configOf({ site: SITE, box: BOX, camera: { source: 'test:pattern', fps: 5 } }, 'replay');
@@ -227,7 +227,7 @@ t.test('a mask of the authorisation is black, whatever folder and agent say', as
   }
 });
 
-/** The first picture that vision sends under an installation authorisation, which is not sealed. */
+/** The first picture of vision under an installation authorisation, not sealed. A suspension then ends the process. */
 async function picture(t: Test, folder: RestraintFolder, authorisation: string): Promise<Buffer> {
   let jpeg: Buffer | undefined;
   let over = false;
