@@ -255,7 +255,7 @@ async function picture(t: Test, folder: RestraintFolder, authorisation: string):
   await waitUntil(t, `a picture (${kinds.join(', ')})`, () => jpeg !== undefined, 30_000);
   t.notOk(kinds.includes('sealed'), 'no message is sealed');
   record(folder, true);
-  await waitUntil(t, 'the suspended process ends by itself', () => over, 20_000);
+  await waitUntil(t, 'the suspended process ends', () => over, 20_000);
   t.ok(kinds.includes('failed: suspended: by order'), kinds.slice(-3).join(', '));
   rmSync(folder.path(SUSPENSION_FILE));
   return jpeg ?? Buffer.alloc(0);
