@@ -39,6 +39,13 @@ t.test('a sealed still opens with the authority’s key and with no other', { sk
   const still = await stillOf(SMALL);
   const evidence = await sealed(still, recipients);
   t.same(evidence.recipients, recipients);
+  t.equal(
+    Buffer.from(evidence.bytes)
+      .toString('latin1')
+      .match(/^-> X25519 /gm)?.length,
+    2,
+    'for no other key',
+  );
   for (const { keyFile } of [authority, court].filter((one) => one !== undefined)) {
     const { content } = openSealed(evidence.bytes, keyFile);
     const [{ rgb, size }, before] = [await pixelsOf(content as Buffer), await pixelsOf(still.jpeg)];

@@ -1,5 +1,6 @@
 /** Tests the store of sealed stills: place, retention and release, on a clock that the test moves. */
 
+import { createHash } from 'node:crypto';
 import {
   chmodSync,
   existsSync,
@@ -23,9 +24,11 @@ import { type SealedEvidence, UnsealRecord, UnsealResult } from '../../agent/con
 import { PurgeRecord } from '../../agent/contract/search.ts';
 import { accepted } from '../lib/commands.ts';
 import { counterValue, counterValues } from '../lib/counters.ts';
+import { allowing, KeptNotes, makeFlow } from '../lib/kept-notes.ts';
 import { HandClock, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { sealed, stillOf } from '../lib/sealing.ts';
+import { observation, track } from '../lib/street.ts';
 
 const DAY_MS = 86_400_000;
 /** A public age key whose secret no one has. */
@@ -82,7 +85,8 @@ t.test('a sealed still is stored complete under the event’s id, readable by it
 
 t.test('an invalid sealed still is not stored, and a damaged one not released', async (t) => {
   const { store, dir } = make(t);
-  const jpeg = { ...small, bytes: (await stillOf({ widthPx: 64, heightPx: 64 })).jpeg };
+  const { jpeg: bytes } = await stillOf({ widthPx: 64, heightPx: 64 });
+  const jpeg = { ...small, bytes, sha256: createHash('sha256').update(bytes).digest('hex') };
   t.match(store.keep('a-1', jpeg), /could not be kept \(vision sent something other than a sealed still\)/);
   t.match(store.keep('a-2', { ...small, sha256: '0'.repeat(64) }), /other than a sealed still/);
   t.equal(existsSync(dir) ? readdirSync(dir).length : 0, 0);
@@ -99,6 +103,28 @@ t.test('the link carries sealed stills and refuses a JPEG in their place', async
   t.same(receivedSealed(header, message?.binary as Uint8Array), small);
   const jpeg = { ...small, bytes: (await stillOf({ widthPx: 64, heightPx: 64 })).jpeg };
   t.throws(() => encodeSealed(3, jpeg), { kind: 'bug', message: /is not an age file/ });
+});
+
+t.test('an event names its sealed still and does not contain it', async (t) => {
+  const { store } = make(t);
+  const notes = new KeptNotes();
+  const rule = { id: 'stays', kind: 'loitering', zone: 'square', purpose: 'order', afterS: 1 } as const;
+  const rules = [{ ...rule, classes: ['person' as const] }];
+  const keepSealed = (event: string, still: SealedEvidence) => store.keep(event, still);
+  const flow = makeFlow(notes, new HandClock(), { rules }, { keepSealed });
+  flow.start(notes);
+  flow.permit(allowing(rules));
+  const person = track(1, { firstMs: 0, zones: [{ zone: 'square', sinceMs: 0 }] });
+  for (let atMs = 0; atMs < 5000; atMs += 200)
+    for (const { request } of flow.observe(observation(atMs, [person])).evidence) {
+      for (const message of new LinkDecoder(FromVision).push(encodeSealed(request, small)))
+        flow.evidence(message as Parameters<typeof flow.evidence>[0]);
+      const message = { kind: 'no-snapshot', request, reason: 'none' } as const;
+      flow.evidence({ message, binary: new Uint8Array() });
+    }
+  t.equal(notes.events.length, 1);
+  const { sha256, recipients } = small;
+  t.strictSame(notes.events[0]?.data.evidence.sealed, { sha256, recipients });
 });
 
 t.test('a disk that refuses writes is named in the event, and the next still is stored', async (t) => {

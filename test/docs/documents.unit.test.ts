@@ -160,6 +160,16 @@ t.test('every command and option that a guide names is in the help of its progra
   t.equal(helpText('vigie', 'docter'), '', 'a command that does not exist has no help (control)');
 });
 
+t.test('the guide Legal has its chapters on duties, on limits of the proof and on users', async (t) => {
+  const text = readFileSync(join(ROOT, 'docs/guide/legal.md'), 'utf8');
+  for (const heading of [
+    'Requirement by requirement',
+    'What the box does not prove',
+    'Who can do what on a box',
+  ])
+    t.match(text, new RegExp(`^## ${heading}\\n\\n[|-] \\S`, 'm'), heading);
+});
+
 t.test('no line of a document repeats the end of the line before it', async (t) => {
   const documents = execFileSync('git', ['ls-files', '-z', '*.md'], { cwd: ROOT, encoding: 'utf8' })
     .split('\0')

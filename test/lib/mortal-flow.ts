@@ -6,7 +6,7 @@
  * same street.
  *
  * KILL-AT is a point at which the process kills itself, `<point>:<n>` for the n-th time that it passes there, or `-`.
- * Prints `done` when PERSONS have left and the street has been empty long enough to forget them.
+ * Prints `done` when the street has been empty long enough to forget everyone: PERSONS have left, or a departure was lost.
  */
 import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -109,7 +109,6 @@ writeSync(1, 'lives\n');
 for (let frame = 1; emptyFrames < EMPTY_FRAMES; frame += 1) {
   const { person, isReported } = outboxTold.street;
   const allGone = person > Number(persons);
-  if (allGone) emptyFrames += 1;
   const atMs = startMs + frame * FRAME_MS;
   if (stay?.person !== person) stay = { person, atMs };
   const tracks =
@@ -123,6 +122,7 @@ for (let frame = 1; emptyFrames < EMPTY_FRAMES; frame += 1) {
             zones: [{ zone: 'square', sinceMs: stay.atMs }],
           }),
         ];
+  emptyFrames = tracks.length === 0 ? emptyFrames + 1 : 0;
   const { evidence } = flow.observe(observation(atMs, tracks, { wallMs: Date.now() }));
   for (const { request } of evidence) pictures.push({ request, frame, atMs });
   while (pictures[0] !== undefined && frame - pictures[0].frame >= PICTURE_AFTER) {

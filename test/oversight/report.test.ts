@@ -340,6 +340,7 @@ void t.test('the report names who suspended, who resumed and who requested seale
     })
     .live(30)
     .suspend('s1')
+    .run(1)
     .live(30)
     .resume('s1')
     .mode('active', 'order lifted')
@@ -349,6 +350,8 @@ void t.test('the report names who suspended, who resumed and who requested seale
   for (const says of [
     /authorisation 2026-77, valid 1 Nov 2026, 01:00 \+01:00 to 1 Jun 2027, 00:00 \+02:00/,
     /suspended by desk: order/,
+    /suspended for 31 min \(/,
+    /CONTRADICTION: the counters of frames moved by 300 while the box was suspended or not authorised/,
     /resumed by the keys prefect, mayor: order lifted/,
     /case 2026\/1234, by the key “judge-desk”: assault – event b00t-1: handed out sealed, SHA-256 efef/,
     /the authority’s key that the box accepts from now on: abab/,

@@ -157,6 +157,10 @@ void t.test(
       verdict,
     );
     t.equal(verdict(accepted), 'accepted', 'a valid one is still accepted');
+    for (const field of ['purpose', 'legalBasis']) {
+      const rules = authorisation().rules.map((rule) => ({ ...rule, [field]: undefined }));
+      t.equal(verdict(signed({ rules })), 'malformed', `no ${field}`);
+    }
   },
 );
 

@@ -170,6 +170,16 @@ void t.test('a journal that was tampered with does not continue', async (t) => {
   writeFileSync(file, bytes);
   t.throws(() => openJournal(dir), /does not fit its tiles/);
   t.match(wrongIn(dir)[0], /contents\/000\.jsonl:1: the content of entry 0 does not fit its hash/);
+
+  const head = noteIn(dir);
+  rmSync(join(dir, 'journal'), { recursive: true });
+  fill(openJournal(dir), 5, 1);
+  writeFileSync(join(dir, 'journal/checkpoint'), head);
+  t.match(
+    wrongIn(dir),
+    [/^checkpoint: the 5 entries do not give the root that it signs$/],
+    'another history',
+  );
 });
 
 void t.test(`a journal is valid and complete after ${KILLS} kills during writing`, async (t) => {

@@ -7,8 +7,10 @@ import { EventArchive } from '../../agent/archive/archive.ts';
 import { SearchHandler } from '../../agent/archive/search.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import type { JournalContent } from '../../agent/contract/journal.ts';
+import type { VisionStats } from '../../agent/contract/link.ts';
 import { openCheckpoint, parseVerifierKey } from '../../agent/restraint/journal/note.ts';
 import type { JournalRecorder } from '../../agent/restraint/journal/recorder.ts';
+import { VisionStatus } from '../../agent/supervisor/status.ts';
 import { configOf } from '../lib/agent.ts';
 import { accepted } from '../lib/commands.ts';
 import { counterValue, counterValues } from '../lib/counters.ts';
@@ -37,7 +39,7 @@ function makeBox(
   stateDir: string,
   config = boxWith(),
   clock = new HandClock(),
-  options: { configFile?: string } = {},
+  options: { configFile?: string; status?: VisionStatus } = {},
 ): Box {
   const heads: string[] = [];
   const boot = `boot-${clock.epochMs}`;
@@ -77,7 +79,12 @@ t.test(
   'the recorder journals start, heartbeats, alerts, clock steps and stop, and heads once a minute at most',
   async (t) => {
     const stateDir = scratch(t);
-    const { recorder, clock, heads } = makeBox(t, stateDir);
+    const frames = { read: 9, analysed: 8, dropped: 1, watched: 4 };
+    const status = new VisionStatus(boxWith());
+    const { read: framesRead, analysed: framesAnalysed, dropped: framesDropped, watched } = frames;
+    const counts = { framesRead, framesAnalysed, framesDropped, packetsWatched: watched };
+    status.receive({ kind: 'stats', stats: counts as VisionStats });
+    const { recorder, clock, heads } = makeBox(t, stateDir, boxWith(), new HandClock(), { status });
     recorder.start();
     recorder.tick();
     t.equal(heads.length, 1, 'the first head is sent at once');
@@ -98,8 +105,9 @@ t.test(
     recorder.tick();
     recorder.stop();
     t.strictSame(typesIn(stateDir), ['start', 'alert', 'heartbeat', 'clock-step', 'heartbeat', 'stop']);
-    t.match(contentsIn(stateDir)[2], { frames: { read: 0 }, config: /^[0-9a-f]{64}$/, model: null });
+    t.match(contentsIn(stateDir)[2], { frames, config: /^[0-9a-f]{64}$/, model: null });
     t.match(contentsIn(stateDir)[3], { stepMs: -3_600_000 });
+    t.match(contentsIn(stateDir)[5], { frames });
     t.equal(openCheckpoint(heads.at(-1) as string, verifierIn(stateDir)).size, 6, 'the stop is sent at once');
     t.strictSame(wrongIn(stateDir), []);
     t.equal(recorder.downBecause, undefined);

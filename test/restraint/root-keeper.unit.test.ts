@@ -1,5 +1,5 @@
 /** Tests root's record under requests of any caller: any caller can add a restraint, and only signatures remove one. */
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
@@ -102,6 +102,7 @@ void t.test('any caller may suspend, and only two keys of the order end it', asy
   t.equal(record.resume(ID), null, 'not suspended, so nothing to do');
   t.equal(record.suspend(), null);
   t.match(record.folder.suspension(), { suspended: true, id: ID, since: iso(NOW_MS), reason: 'by order' });
+  t.equal(statSync(record.folder.path(SUSPENSION_FILE)).mode & 0o022, 0, 'no one else can write it');
   t.equal(record.suspend('f'.repeat(16)), null);
   t.equal(record.suspended, ID, 'a second one changes nothing');
   const refusals: [string | null, RegExp][] = [

@@ -52,6 +52,12 @@ interface TestBox {
   readonly folder: RestraintFolder;
 }
 
+/** Writes the record of a suspension into the folder, as root does. */
+function record(folder: RestraintFolder, suspended: boolean): void {
+  const about = { id: 'a'.repeat(16), since: new Date().toISOString(), by: 'court' };
+  writeFileSync(folder.path(SUSPENSION_FILE), suspensionText({ suspended, reason: 'by order', ...about }));
+}
+
 function box(t: Test): TestBox {
   const dir = scratch(t);
   writeOwnFolder(dir, authorised(config, join(dir, 'order')));
@@ -183,7 +189,7 @@ t.test('a second stream is opened only where the authorisation names it', async 
   t.equal(ask({ source: substream, order: withSubstream }).substream, undefined, 'the main stream alone');
 });
 
-t.test('a mask of the authorisation is black, whatever folder and agent say', async (t) => {
+t.test('an ordered mask is black whatever folder and agent say; a suspension ends vision', async (t) => {
   useBundledVision(t);
   const dir = scratch(t);
   const bare = configOf({ site: SITE, box: BOX, camera: { source: 'test:pattern', fps: 5 } }, 'replay');
@@ -205,7 +211,7 @@ t.test('a mask of the authorisation is black, whatever folder and agent say', as
   for (const [name, change, black] of ALL ? cases : cases.slice(0, 1)) {
     const jpeg = await picture(
       t,
-      ownFolder(dir).dir,
+      ownFolder(dir),
       String(signedAuthorisation(authorisationFor(bare, change))),
     );
     const { data, info } = await sharp(jpeg).greyscale().raw().toBuffer({ resolveWithObject: true });
@@ -221,16 +227,19 @@ t.test('a mask of the authorisation is black, whatever folder and agent say', as
   }
 });
 
-/** The first picture that vision sends under an installation authorisation, which is not sealed. */
-async function picture(t: Test, restraintDir: string, authorisation: string): Promise<Buffer> {
+/** The first picture of vision under an installation authorisation, not sealed. A suspension then ends the process. */
+async function picture(t: Test, folder: RestraintFolder, authorisation: string): Promise<Buffer> {
   let jpeg: Buffer | undefined;
+  let over = false;
   let hasAsked = false;
   const kinds: string[] = [];
   const vision = new VisionProcess({
     clock: systemClock,
     log: SILENT,
-    restraintDir,
-    onExit: () => undefined,
+    restraintDir: folder.dir,
+    onExit: () => {
+      over = true;
+    },
     onMessage: ({ message, binary }) => {
       kinds.push(message.kind === 'failed' ? `failed: ${message.message}` : message.kind);
       if (message.kind === 'snapshot') jpeg = Buffer.from(binary);
@@ -244,8 +253,11 @@ async function picture(t: Test, restraintDir: string, authorisation: string): Pr
   t.teardown(() => vision.stop());
   vision.start(permitUnder(authorisation, []), bareSettings('test:pattern', 5));
   await waitUntil(t, `a picture (${kinds.join(', ')})`, () => jpeg !== undefined, 30_000);
-  await vision.stop();
   t.notOk(kinds.includes('sealed'), 'no message is sealed');
+  record(folder, true);
+  await waitUntil(t, 'the suspended process ends', () => over, 20_000);
+  t.ok(kinds.includes('failed: suspended: by order'), kinds.slice(-3).join(', '));
+  rmSync(folder.path(SUSPENSION_FILE));
   return jpeg ?? Buffer.alloc(0);
 }
 
@@ -253,16 +265,10 @@ t.test('a suspension or an expired authorisation ends vision while it runs', asy
   const { ask, authorisationText, folder } = box(t);
   const grant = ask();
   grant.stillHolds();
-  const about = { id: 'a'.repeat(16), since: new Date().toISOString(), by: 'court' };
-  const suspended = (is: boolean): void =>
-    writeFileSync(
-      folder.path(SUSPENSION_FILE),
-      suspensionText({ suspended: is, reason: 'by order', ...about }),
-    );
-  suspended(true);
+  record(folder, true);
   t.throws(() => grant.stillHolds(), { message: 'suspended: by order' });
   t.throws(() => ask(), { message: 'suspended: by order' });
-  suspended(false);
+  record(folder, false);
   grant.stillHolds();
   writeFileSync(folder.path(SUSPENSION_FILE), 'x');
   t.throws(() => grant.stillHolds(), { message: /^suspended: / }, 'a record that cannot be read');
