@@ -1,5 +1,5 @@
 /** Tells a person when the first alert is to be expected, and while none can come, why. */
-import { CONDITIONS, isConditionKind } from '../../../agent/contract/condition.ts';
+import { CONDITIONS, isBlinding, isConditionKind } from '../../../agent/contract/condition.ts';
 import type { Config } from '../../../agent/contract/config.ts';
 import type { VigieEvent } from '../../../agent/contract/event.ts';
 
@@ -33,7 +33,7 @@ export class Hindrances {
     const { kind } = rule;
     if (severity !== 'system' || !isConditionKind(kind)) return;
     const { effect, title } = CONDITIONS[kind];
-    if (effect !== 'off' && effect !== 'blind') return;
+    if (effect !== 'off' && !isBlinding(kind)) return;
     if (phase === 'end') {
       if (this.#episodes.delete(episode) && this.#episodes.size === 0) this.#say('Alerts can come again.');
       return;
