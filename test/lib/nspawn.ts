@@ -1,37 +1,18 @@
 /**
  * A Debian 13 of this machine's architecture, or of another one under qemu-user, in which packages are installed and
- * units boot. It is an overlay on a root file system that is made once (.cache/rootfs-trixie-ARCH-…, about two
- * minutes).
+ * units boot. It is an overlay on a root file system that is made once (see root-file-system).
  *
  * systemd needs a pure cgroup v2 tree; each container starts in a mount namespace that has one.
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Test } from 'tap';
 import { ROOT, scratch } from './paths.ts';
 import { allPids, childrenOf, procText } from './proc.ts';
 import { waitUntil } from './room.ts';
 
-/** Dependencies of the package, and a broker, which a test needs inside. */
-const PACKAGES = [
-  'systemd,systemd-sysv,dbus,ca-certificates,openssl,nodejs,zstd,mosquitto,mosquitto-clients',
-  'gstreamer1.0-tools,gstreamer1.0-plugins-base,gstreamer1.0-plugins-good,gstreamer1.0-plugins-bad,gstreamer1.0-libav',
-].join(',');
-/** Packages of every Debian to be declared in a root file system that is only unpacked. */
-const BARE = 'base-files,coreutils,dash,libc-bin';
 /**
  * Complete environment of programs inside. A test's starter may add to a child's environment (tap adds a NODE_OPTIONS
  * with a file of this machine), and with that no node inside starts.
@@ -244,44 +225,10 @@ export function ownArch(): string {
   return execFileSync('dpkg', ['--print-architecture'], { encoding: 'utf8' }).trim();
 }
 
-/**
- * Makes the root file system unless it exists; of two tests that need it the second waits. `$1` is the folder, then the
- * arguments of mmdebstrap.
- */
-const MAKE_BASE = `base=$1; shift
-[ ! -e "$base" ] || exit 0
-rm -rf -- "$base.new"
-mmdebstrap --dpkgopt=force-unsafe-io "$@" trixie "$base.new"
-printf '127.0.0.1 localhost\\n' >"$base.new/etc/hosts"
-mv -- "$base.new" "$base"`;
-
-/** Path of the root file system, made once for these packages; an incomplete one has another name. */
+/** Path of the root file system of an architecture, which is made where it is missing (about two minutes). */
 export function baseRoot(arch: string): string {
-  const packages = createHash('sha256').update(PACKAGES).digest('hex').slice(0, 8);
-  const base = join(ROOT, '.cache', `rootfs-trixie-${arch}-${packages}`);
-  if (existsSync(base)) return base;
-  if (arch === ownArch()) {
-    const words = ['--variant=minbase', `--architectures=${arch}`, `--include=${PACKAGES}`];
-    execFileSync('flock', [`${base}.lock`, 'sh', '-ec', MAKE_BASE, 'sh', base, ...words], { stdio: 'pipe' });
-    return base;
-  }
-  // Unpacked and not configured: emulated, that would take half an hour.
-  const newBase = `${base}.new`;
-  rmSync(newBase, { recursive: true, force: true });
-  const words = ['--variant=extract', `--architectures=${arch}`, `--include=${BARE},${PACKAGES}`];
-  execFileSync('mmdebstrap', [...words, 'trixie', newBase], { stdio: 'pipe' });
-  completeBare(newBase);
-  writeFileSync(join(newBase, 'etc/hosts'), '127.0.0.1 localhost\n');
-  renameSync(newBase, base);
-  return base;
-}
-
-/** Does what the packages' own scripts would have done, as far as programs depend on it. */
-function completeBare(dir: string): void {
-  writeFileSync(join(dir, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\n');
-  writeFileSync(join(dir, 'etc/group'), 'root:x:0:\n');
-  const [libraries = ''] = readdirSync(join(dir, 'usr/lib')).filter((name) => name.endsWith('-linux-gnu'));
-  for (const library of ['lapack/liblapack.so.3', 'blas/libblas.so.3']) {
-    symlinkSync(library, join(dir, 'usr/lib', libraries, basename(library)));
-  }
+  return execFileSync(join(ROOT, 'test/lib/root-file-system'), [arch], {
+    encoding: 'utf8',
+    stdio: 'pipe',
+  }).trim();
 }
