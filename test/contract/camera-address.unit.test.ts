@@ -14,6 +14,7 @@ import {
   withLoginOf,
 } from '../../agent/contract/camera-address.ts';
 import { camerasDrawn } from '../lib/camera-sources.ts';
+import { anyCharacter } from '../lib/characters.ts';
 import { SEED } from '../lib/random.ts';
 
 const problemOf = (text: string): string => {
@@ -171,7 +172,7 @@ void t.test('random sources share an address only where just the login differs',
   fc.assert(
     fc.property(
       fc.constantFrom('rtsp://', 'file:', 'v4l2:', ''),
-      fc.string({ unit: 'binary' }),
+      fc.string({ unit: anyCharacter }),
       (head, rest) => {
         const parsed = parseCameraSource(head + rest);
         return 'fault' in parsed ? parsed.fault !== '' : parseCameraSource(parsed.address) !== undefined;
