@@ -1,6 +1,6 @@
 /**
- * Tests what the demo prints (an alert's line, when the first one comes, why none can, and what to try), and the hour of
- * tracks that it makes from its clip: a box that starts with it keeps it and answers from it.
+ * Tests what the demo prints: an alert's line, when the first one comes, why none can, and what to try. Tests also the
+ * hour of tracks that it makes from its clip. A box that starts with the hour keeps it and answers from it.
  */
 
 import { existsSync } from 'node:fs';

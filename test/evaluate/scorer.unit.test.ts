@@ -1,6 +1,6 @@
 /**
- * Tests what our measurements reckon: scores of films against labels, of tracks (HOTA, CLEAR MOT, IDF1) against figures of
- * TrackEval, of detections written by hand; a soak's slope and verdict on growth; and V8's work in a benchmark.
+ * Tests the scores of films against labels, and of detections on detections written by hand. Tracks (HOTA, CLEAR MOT,
+ * IDF1) are scored against figures of TrackEval. Tests also a soak's slope, verdict and chart, and V8's work in a benchmark.
  */
 
 import t, { type Test } from 'tap';

@@ -1,6 +1,6 @@
 /**
- * Tests what the agent keeps about its camera: the stored view, over restarts and confirmed by a person, and the address,
- * which is recorded in the journal and on the box only.
+ * Tests the camera's stored view: kept over restarts, and confirmed by a person. Tests also that the camera's address is
+ * recorded in the journal and on the box only.
  */
 import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -219,16 +219,16 @@ const EQUAL_FRAMES = 200;
 t.test('onnxinference detects what the CPU detects in a street', { skip: onElement || noClip }, async (t) => {
   const frames = streetFrames(scratch(t), EQUAL_FRAMES);
   const steps: Step[] = [{ do: 'load' }, { do: 'run all' }];
-  const found: (readonly Detections[])[] = [];
+  const results: (readonly Detections[])[] = [];
   for (const { name, config, good } of kinds.slice(0, 2)) {
     const modelDir = scratch(t);
     good(modelDir);
     const { outcomes } = await inProcess(t, { config, modelDir, frames, steps });
-    found.push(outcomes[1]?.found ?? []);
-    t.equal(found.at(-1)?.length, EQUAL_FRAMES, name);
+    results.push(outcomes[1]?.found ?? []);
+    t.equal(results.at(-1)?.length, EQUAL_FRAMES, name);
   }
-  t.ok((found[0] ?? []).flatMap(({ scores }) => scores).length > 1000, 'there is something to compare');
-  t.same(found[1], found[0], 'to the last bit');
+  t.ok((results[0] ?? []).flatMap(({ scores }) => scores).length > 1000, 'there is something to compare');
+  t.same(results[1], results[0], 'to the last bit');
 });
 
 t.test('ssdobjectdetector decodes a model of the SSD kind', { skip: onElement }, async (t) => {
