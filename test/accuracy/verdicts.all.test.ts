@@ -7,7 +7,7 @@ import { systemClock } from '../../agent/base/clock.ts';
 import type { AccuracyReport } from '../../agent/contract/accuracy.ts';
 import type { VigieEvent } from '../../agent/contract/event.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
-import { alert, seeingBox, verdictOf, WATCHING } from '../lib/accuracy.ts';
+import { alert, verdictOf, WATCHING } from '../lib/accuracy.ts';
 import { makeAgent, noStreet, streetConfig } from '../lib/agent.ts';
 import { bundledHelper } from '../lib/bundled.ts';
 import { eventItem } from '../lib/events.ts';
@@ -146,55 +146,6 @@ void t.test('verdicts acknowledged to the broker survive a kill', async (t) => {
     );
     acknowledged = statistics?.confirmed ?? 0;
   }
-});
-
-void t.test('vigie accuracy prints a table', { skip: unlessAll }, async (t) => {
-  const dir = scratch(t);
-  const none = vigie(t, 'accuracy', '--state', dir);
-  t.equal(await none.exit, 2);
-  t.match(none.err, /^vigie: .*accuracy\.db: no accuracy record; `vigie run` creates it[^\n]*\n$/);
-
-  const store = RecordStore.make(join(dir, RECORD_FILE));
-  store.setBox(seeingBox());
-  for (let i = 0; i < 120; i += 1) {
-    store.raise({ episode: `b-e${i}`, event: `b-${i}`, rule: 'long-stay', wallMs: Date.now() });
-  }
-  const verdict = (i: number): 'confirmed' | 'false-alarm' => (i < 93 ? 'confirmed' : 'false-alarm');
-  for (let i = 0; i < 100; i += 1) {
-    store.recordVerdict({ event: `b-${i}`, verdict: verdict(i), time: new Date().toISOString() }, Date.now());
-  }
-  store.keepWalkTest({
-    rule: 'kerb',
-    wallMs: Date.UTC(2026, 10, 24, 14),
-    passes: 10,
-    seen: 9,
-    repeated: 1,
-    afterId: 500,
-  });
-  const table = vigie(t, 'accuracy', '--state', dir);
-  t.equal(await table.exit, 0, table.err);
-  const lines = table.out.split('\n');
-  t.match(lines[0], `${BOX} at ${SITE}, alerts of the last 30 days`);
-  t.match(
-    lines.find((line) => line.startsWith('long-stay')),
-    /^long-stay +120 +93 +7 +0 +0\.93 +·+├─●┤·* +0\.86–0\.97$/,
-  );
-  t.ok(
-    lines.some((line) => /^kerb +0 +0 +0 +0 +– +·+ +– +no verdict yet$/.test(line)),
-    table.out,
-  );
-  t.ok(
-    lines.some((line) =>
-      /^kerb +10 +9 +1 +0\.90 +·+├─+●─*┤·* +0\.60–0\.98 +2026-11-24 14:00Z +too few passes to tell \(10\)$/.test(
-        line,
-      ),
-    ),
-    table.out,
-  );
-  store.close();
-  const stopped = vigie(t, 'accuracy', '--state', dir);
-  t.equal(await stopped.exit, 0, 'also when no agent runs');
-  t.equal(stopped.out, table.out);
 });
 
 void t.test(

@@ -223,36 +223,6 @@ void t.test('a hostile box cannot send control characters to a terminal', async 
   t.notMatch(refusal.err, /^room: all is well/m);
 });
 
-void t.test('a mistyped search is one line and exit code 2', { skip: unlessAll }, async (t) => {
-  const { room, dir, basic } = await makeSearch(t);
-  writeFileSync(join(dir, 'bad.yaml'), 'site: X\n');
-  writeFileSync(join(dir, 'bad.pem'), 'no key');
-  const cases: [string[], RegExp][] = [
-    [['--room', join(dir, 'none.yaml')], /--room: .*none\.yaml cannot be read/],
-    [['--room', join(dir, 'bad.yaml')], /--room: .*bad\.yaml: \/(site|mqtt)/],
-    [['--room', 'mqtt://room.example:1883', '--site', 'x'], /must be mqtts:/],
-    [['--sign', join(dir, 'bad.pem')], /--sign: .*openssl genpkey -algorithm ed25519/],
-    [['--from', 'yesterday'], /--from: invalid time "yesterday"; use/],
-    [['--from', '2026-11-24', '--to', '2026-11-23'], /--to: .* is not after/],
-    [['--kind', 'loitring'], /--kind: .*did you mean "loitering"/],
-    [['--zone', 'The Square'], /invalid name "The Square"/],
-    [['--time-zone', 'Europe/Marseille'], /--time-zone: "Europe\/Marseille" is not a time zone/],
-  ];
-  for (const [at, [args, message]] of cases.entries()) {
-    const words = [...basic, ...args];
-    const { code, out, err } = await (at === 0 ? asProcess(t, words) : searchWith(words));
-    t.match({ code, out, err }, { code: /^[12]$/, out: '', err: message }, args.join(' ').slice(0, 80));
-    t.match(err, /^room: [^\n]+\n$/, 'one line');
-  }
-  const { cert, key } = await pairOf(room, 'room');
-  const nobody = ['--room', 'mqtts://localhost:1', '--site', SITE, '--ca', room.authority.ca, '--cert', cert];
-  const { code, err } = await searchWith([...basic, ...nobody, '--cert-key', key]);
-  t.match(
-    { code, err },
-    { code: 1, err: /^room: broker mqtts:\/\/localhost:1: nothing listens there; [^\n]*\n$/ },
-  );
-});
-
 void t.test('the whole agent keeps its events and answers for them', { skip: unlessAll }, async (t) => {
   const { room, dir, signer, search } = await makeSearch(t);
   const models = join(dir, 'models');

@@ -10,7 +10,7 @@ import { EXAMPLE } from '../../agent/config/example.ts';
 import { makeProgram as makeOversight } from '../../scripts/programs/oversight/program.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { VIGIE } from '../lib/program.ts';
-import { ALL } from '../lib/run.ts';
+import { ALL, unlessAll } from '../lib/run.ts';
 import { type Output, WarmProgram } from '../lib/warm-program.ts';
 
 /** Runs the program as a process. */
@@ -34,13 +34,9 @@ void t.test('a usage error is one line on standard error and exit code 2', async
   const replay = ['replay', 'clip.mp4', '--config', 'x', '--out', 'x', '--fps'];
   const cases: [string[], RegExp][] = [
     [['chek'], /unknown command 'chek' \(Did you mean check\?\)/],
-    [['--verbose'], /unknown option '--verbose'/],
     [['check'], /missing required argument 'file'/],
-    [['check', 'a.yaml', 'b.yaml'], /too many arguments/],
-    [['check', '--strikt', 'a.yaml'], /unknown option '--strikt' \(Did you mean --strict\?\)/],
     [['replay', 'clip.mp4', '--out', 'x'], /required option '--config <file>' not specified/],
     [[...replay, '0'], /'--fps <n>' argument '0' is invalid/],
-    [[...replay, '5x'], /'--fps <n>' argument '5x' is invalid/],
     [['run', '--log', 'loud'], /Allowed choices are error, warn, info, debug, silent/],
     [['doctor', '--seconds', '-1'], /It must be a number above 0/],
   ];
@@ -54,18 +50,6 @@ void t.test('a usage error is one line on standard error and exit code 2', async
     { code: 2, out: '', err: /^Usage: vigie/ },
     'nothing typed: the help, on standard error',
   );
-});
-
-void t.test('help has examples for each command', async (t) => {
-  t.match(vigie(['--help']), { code: 0, out: /^Usage: vigie/, err: '' });
-  t.match(vigie(['--version']), { code: 0, out: /^\d+\.\d+\.\d+\n$/, err: '' });
-  for (const name of COMMANDS) {
-    const { code, out, err } = vigie([name, '--help']);
-    t.equal(code, 0, name);
-    t.match(out, new RegExp(`Usage: vigie ${name}`));
-    t.match(out, new RegExp(`\\nExamples:\\n(  # .+\\n  .*vigie ${name}.*\\n)+$`));
-    t.equal(err, '');
-  }
 });
 
 void t.test('invalid input is one line and exit code 2', async (t) => {
@@ -83,15 +67,11 @@ void t.test('invalid input is one line and exit code 2', async (t) => {
   };
   const cases: [string[], RegExp][] = [
     [['check', join(dir, 'absent.yaml')], /absent\.yaml: no such file/],
-    [['run', '--config', join(dir, 'absent.yaml')], /absent\.yaml: no such file/],
     [['run', '--config', join(dir, 'folder')], /folder: is not a file/],
-    [['run', '--config', good], /good\.yaml:1:1 camera: missing; .* and 1 more error/],
     [['run', '--config', bad], /bad\.yaml:1:1 camera.* and 3 more errors/],
-    [['doctor', '--config', bad], /bad\.yaml:1:7 site.* and 1 more error/],
     [['doctor', '--config', good, '--clip', clip], /clip\.mp4: is for --benchmark/],
     [replay(clip, bad), /bad\.yaml:1:7 site.* and 1 more error/],
     [replay(join(dir, 'absent.mp4'), good), /absent\.mp4: no such clip/],
-    [replay(join(dir, 'folder'), good), /folder: is not a file/],
   ];
   for (const [args, message] of cases) {
     const { code, out, err } = vigie(args);
@@ -100,7 +80,7 @@ void t.test('invalid input is one line and exit code 2', async (t) => {
   }
 });
 
-void t.test('the benchmark prints its table and no log of vision', (t) => {
+void t.test('the benchmark prints its table and no log of vision', { skip: unlessAll }, (t) => {
   const config = join(scratch(t), 'cuda.yaml');
   writeFileSync(config, 'site: lab\nbox: lab-1\ndetector: { providers: [cuda, cpu] }\n');
   // Without gst-launch-1.0 no clip is made, which would take ten times as long.
@@ -213,13 +193,11 @@ void t.test('vigie check fails for a box that would run nothing', async (t) => {
     [noRules, /NOTHING: `rules` is empty; name at least one rule/],
   ];
   for (const [change, reason] of cases) {
-    for (const options of [['--no-files'], ['--no-files', '--strict']]) {
-      const outcome = check(change, ...options);
-      t.match(outcome, { code: 1, out: reason, err: '' }, options.join(' '));
-      t.match(outcome.out, /^\S+vigie\.yaml: valid, but nothing would run: 3 zones/);
-    }
-    t.match(JSON.parse(check(change, '--no-files', '--json').out), { ok: true, runsNothing: String });
+    const outcome = check(change, '--no-files');
+    t.match(outcome, { code: 1, out: reason, err: '' });
+    t.match(outcome.out, /^\S+vigie\.yaml: valid, but nothing would run: 3 zones/);
   }
+  t.match(JSON.parse(check(noRules, '--no-files', '--json').out), { ok: true, runsNothing: String });
   t.equal(JSON.parse(check((text) => text, '--no-files', '--json').out).runsNothing, null);
   t.match(check(local), { code: 1, out: /NOTHING: authorityKey .* cannot be read: ENOENT/ }, 'no key there');
   t.match(

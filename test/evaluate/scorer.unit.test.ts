@@ -1,18 +1,15 @@
 /**
- * Tests the scores of films against labels, of tracks (HOTA, CLEAR MOT, IDF1) against figures of TrackEval, and those of
- * detections on detections written by hand.
+ * Tests the scores of films against labels, and of detections on detections written by hand. Tracks (HOTA, CLEAR MOT,
+ * IDF1) are scored against figures of TrackEval. Tests also a soak's slope, verdict and chart, and V8's work in a benchmark.
  */
 
-import { existsSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { AgentError } from '../../agent/base/errors.ts';
 import type { UnnumberedEvent } from '../../agent/contract/event-sink.ts';
 import type { XyxyPx } from '../../agent/contract/geometry.ts';
+import type { LocalStatus } from '../../agent/contract/local-status.ts';
+import { workOf } from '../../scripts/programs/bench/v8-work.ts';
 import { accuracyOf, type EvaluatedFrame } from '../../scripts/programs/evaluate/ap.ts';
 import { clearMot } from '../../scripts/programs/evaluate/clearmot.ts';
-import { pictureFolder } from '../../scripts/programs/evaluate/contact-sheet.ts';
-import { labelsIn } from '../../scripts/programs/evaluate/events.ts';
 import { hota } from '../../scripts/programs/evaluate/hota.ts';
 import { idf1 } from '../../scripts/programs/evaluate/identity.ts';
 import {
@@ -25,8 +22,11 @@ import {
   scoreStarts,
   startsOf,
 } from '../../scripts/programs/evaluate/labels.ts';
-import { formatMot, type MotRow, pairUp, parseMot } from '../../scripts/programs/evaluate/mot.ts';
-import { ROOT, scratch } from '../lib/paths.ts';
+import { type MotRow, pairUp } from '../../scripts/programs/evaluate/mot.ts';
+import { memoryPicture } from '../../scripts/programs/soak/picture.ts';
+import { type Sample, slopeOf } from '../../scripts/programs/soak/regression.ts';
+import { findingsOf, tableOf } from '../../scripts/programs/soak/report.ts';
+import type { Soaked } from '../../scripts/programs/soak/soak.ts';
 
 function row(
   frame: number,
@@ -52,17 +52,6 @@ function score(truth: readonly MotRow[], detected: readonly MotRow[], frames: nu
 /** One object that stays in place for `frames` frames. */
 const stationary = (frames: number, id = 1): MotRow[] =>
   Array.from({ length: frames }, (_, i) => row(i + 1, id, 0, 0));
-
-t.test('an invalid line of MOTChallenge text is named', async (t) => {
-  const error = { kind: 'corrupt', message: /^gt\.txt:2: expected frame,id,/ };
-  for (const line of ['1,2,3', 'one,2,3,4,5,6,7', '0,1,3,4,5,6,7']) {
-    t.throws(() => parseMot(`1,1,0,0,2,2,1\n${line}\n`, 'gt.txt'), error, line);
-  }
-  t.throws(() => parseMot('x', 'gt.txt'), AgentError);
-  t.same(parseMot('\n\n', 'gt.txt'), []);
-  const rows = [row(1, 7, -2.5, 3), row(2, 8, 4, 5.25)];
-  t.same(parseMot(formatMot(rows), 'memory'), rows, 'valid text reads back as written');
-});
 
 t.test('empty results or truths score 0', async (t) => {
   const none = score(stationary(4), [], 4);
@@ -180,16 +169,6 @@ t.test('an ignored object excuses one detection, and only one that finds no trut
   );
 });
 
-t.test('figures are 0 without truths', async (t) => {
-  t.equal(evaluate({ truth: [], detections: [detection(0, 0.9)] }).averagePrecision, 0);
-  t.equal(evaluate().averagePrecision, 0);
-});
-
-t.test('a contact sheet never lies in the project', async (t) => {
-  t.throws(() => pictureFolder(join(ROOT, 'sheets')), { kind: 'config', message: /is inside the project/ });
-  t.notOk(existsSync(join(ROOT, 'sheets')));
-});
-
 t.test('scoring counts windows, misses and false alerts', async (t) => {
   const rules = [
     { id: 'a', kind: 'loitering' },
@@ -259,10 +238,100 @@ t.test('scoring forgives presence at the start, allowed conditions and reported 
   t.equal(blindnessTold(startsOf([event('defocused', 5)])), undefined, 'another condition');
 });
 
-t.test('a folder of labels that cannot be read is one clear line', async (t) => {
-  const dir = scratch(t);
-  writeFileSync(join(dir, 'x.json'), '{');
-  t.throws(() => labelsIn(dir), /x\.json: not a readable label/);
-  writeFileSync(join(dir, 'x.json'), JSON.stringify({ clip: 'none.mp4', config: { rules: [] } }));
-  t.throws(() => labelsIn(dir), /x\.json: clip none\.mp4 is in none of/);
+/** An hour of samples, one every 5 s. */
+function hourOf(value: (hours: number) => number): Sample[] {
+  return Array.from({ length: 720 }, (_, i) => ({ hours: i / 720, value: value(i / 720) }));
+}
+
+void t.test('a slope comes with its uncertainty', async (t) => {
+  const exact = slopeOf(hourOf((hours) => 200 + 3 * hours));
+  t.ok(Math.abs((exact?.perHour ?? 0) - 3) < 1e-9 && (exact?.plusMinus ?? 1) < 1e-6);
+  t.ok(Math.abs((exact?.from ?? 0) - 200) < 1e-9);
+  t.equal(slopeOf(hourOf(() => 200).slice(0, 19)), undefined, 'too few samples say nothing');
+});
+
+/** Result of a soak in which vision grows by this number of MB an hour. */
+function soakResult(growth: number): Soaked {
+  const samples = hourOf((hours) => 200 + growth * hours).map(({ hours, value }) => ({
+    hours,
+    processes: {
+      vision: { pid: 2, rssMiB: value / 1.048576, fds: 25 },
+      agent: { pid: hours < 0.5 ? 3 : 4, rssMiB: 90, fds: 30 },
+    },
+  }));
+  const report = {
+    frames: { read: 36_000, analysed: 35_990, dropped: 10 },
+    incidents: { standing: 0, episodes: 50, events: 100 },
+    outbox: { lanes: { alert: { rows: 1 }, bulk: { rows: 2 } } },
+  };
+  const bucket = (le: string, count: number): string =>
+    `vigie_frame_to_puback_seconds_bucket{le="${le}"} ${count}`;
+  const metrics = [bucket('0.1', 50), bucket('0.2', 96), bucket('0.5', 100), bucket('+Inf', 100)].join('\n');
+  const arrivalMs = Array.from({ length: 100 }, (_, i) => 100 - i);
+  return { samples, status: { report } as unknown as LocalStatus, metrics, arrivalMs };
+}
+
+void t.test('a soak reports its figures and whether memory is steady', async (t) => {
+  const run = { hours: 1, warmupHours: 0.25, clip: 'street.avi', fps: 5 };
+  const steady = findingsOf(soakResult(0.5), run);
+  t.match(steady, {
+    steady: true,
+    events: 100,
+    outboxRows: 3,
+    processes: { vision: { lives: 1, fds: { last: 25 } }, agent: { lives: 2 } },
+    latencyMs: { toPuback: { p50: 100, p95: 200, p99: 500, max: 500 }, toArchive: { p50: 51, max: 100 } },
+  });
+  t.ok(Math.abs((steady.processes.vision.slope?.perHour ?? 0) - 0.5) < 1e-6, 'in MB, not MiB');
+  t.match(tableOf(steady), /vision {3}200\.1 .* 0\.50 ± 0\.00 .* 25 → 25 +1\n/);
+  t.match(tableOf(steady), /at most 1 MB\/h: held/);
+  const growing = findingsOf(soakResult(3), run);
+  t.equal(growing.steady, false);
+  t.match(tableOf(growing), /MISSED/);
+
+  const { samples } = soakResult(3);
+  const points = samples.map(({ hours, processes }) => ({ hours, value: processes.vision?.rssMiB ?? 0 }));
+  const slope = growing.processes.vision.slope ?? undefined;
+  const svg = memoryPicture([{ name: 'vision', points, slope }], 0.25);
+  t.match(svg, /^<svg [^>]+>/);
+  t.match(svg, 'vision: 3.00 ± 0.00 MB/h after warm-up');
+  t.notMatch(svg, /NaN|undefined|Infinity/);
+});
+
+const span = (name: string, ts: number, dur: number) => ({ name, ph: 'X', ts, dur, args: {} });
+const collection = (name: string, ts: number, before: number, after: number) => [
+  { name, ph: 'B', ts, dur: 0, args: { usedHeapSizeBefore: before } },
+  { name, ph: 'E', ts: ts + 1, dur: 0, args: { usedHeapSizeAfter: after } },
+];
+
+t.test('only work after the first part of the time counts', async (t) => {
+  const events = [
+    // An event without a time must not be taken for the beginning.
+    { name: 'process_name', ph: 'M', ts: 0, dur: 0, args: {} },
+    span('V8.OptimizeCode', 1000, 10),
+    span('V8.OptimizeCode', 1400, 10),
+    span('V8.OptimizeCode', 1900, 10),
+    span('V8.CompileCode', 1950, 10),
+    span('V8.OptimizeCode', 2000, 10),
+  ];
+  t.match(workOf(events, 0.5), { compilations: 2, deoptimisations: 0 });
+  t.match(workOf(events, 0), { compilations: 4 });
+});
+
+t.test('a deoptimisation that writes two spans, one in the other, is one', async (t) => {
+  const events = [
+    span('V8.DeoptimizeCode', 107, 4),
+    span('V8.DeoptimizeCode', 100, 20),
+    span('V8.DeoptimizeCode', 200, 5),
+  ];
+  t.match(workOf(events, 0), { deoptimisations: 2 });
+});
+
+t.test('memory counts the growth between the end of a collection and the next beginning', async (t) => {
+  const events = [
+    ...collection('MinorGC', 10, 5_000_000, 1_000_000),
+    ...collection('MajorGC', 30, 3_500_000, 900_000),
+    ...collection('MinorGC', 50, 1_900_000, 800_000),
+  ];
+  t.equal(workOf(events, 0).allocatedBytes, 2_500_000 + 1_000_000);
+  t.equal(workOf([], 0).allocatedBytes, 0);
 });

@@ -1,8 +1,7 @@
-"""Models for inference elements, and the results of Debian's ONNX Runtime for frames outside GStreamer.
+"""Models for inference elements.
 
   element-models.py static IN.onnx OUT.onnx WIDTH HEIGHT   one size, boxes, scores and labels only, ids for the tensors
   element-models.py ssd OUT.onnx WIDTH HEIGHT ROWS.json    constants of the SSD kind; rows [[x1, y1, x2, y2, score, class]], 0..1
-  element-models.py run MODEL.onnx FRAMES.rgb WIDTH HEIGHT its outputs for each frame, one JSON array a line
 """
 import json
 import sys
@@ -63,18 +62,5 @@ def ssd(out, width, height, rows):
     onnx.save(model, out)
 
 
-def run(model, frames, width, height):
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    shape = (1, int(height), int(width), 3)
-    for frame in np.fromfile(frames, np.uint8).reshape(-1, *shape):
-        found = session.run(list(DETECTIONS), {session.get_inputs()[0].name: frame})
-        print(json.dumps([one.astype(np.float64).ravel().tolist() for one in found]))
-
-
 if __name__ == "__main__":
-    {"static": static, "ssd": ssd, "run": run}[sys.argv[1]](*sys.argv[2:])
+    {"static": static, "ssd": ssd}[sys.argv[1]](*sys.argv[2:])

@@ -78,18 +78,13 @@ def cells_of(size, strides):
 
 # --- YOLOX ---
 
-def yolox(size, decoded=False, maps=False):
+def yolox(size, decoded=False):
     export = Export(size)
     parts = []
     for stride in (8, 16, 32):
         box = export.level(4, stride, 0.5)
         scores = [export.add("Sigmoid", export.level(channels, stride)) for channels in (1, CLASSES)]
         parts.append(export.joined([box, *scores]))
-    if maps:
-        for stride, part in zip((8, 16, 32), parts):
-            sides = [math.ceil(side / stride) for side in (export.size[1], export.size[0])]
-            export.put_out(f"output_{stride}", part, [1, 5 + CLASSES, *sides])
-        return export
     listed = export.joined([export.listed(part, 5 + CLASSES) for part in parts])
     if decoded:
         places = list(cells_of(export.size, (8, 16, 32)))
@@ -104,9 +99,9 @@ def yolox(size, decoded=False, maps=False):
     return export
 
 
-def yolox_reference(size, raw, decoded=False, maps=False):
-    values = (np.concatenate([one.reshape(5 + CLASSES, -1).T for one in raw]) if maps else raw[0][0]).tolist()
-    for (column, line, stride), (x, y, width, height, objectness, *classes) in zip(cells_of(size, (8, 16, 32)), values):
+def yolox_reference(size, raw, decoded=False):
+    cells = cells_of(size, (8, 16, 32))
+    for (column, line, stride), (x, y, width, height, objectness, *classes) in zip(cells, raw[0][0].tolist()):
         if not decoded:
             x, y = (x + column) * stride, (y + line) * stride
             width, height = math.exp(width) * stride, math.exp(height) * stride
@@ -116,31 +111,22 @@ def yolox_reference(size, raw, decoded=False, maps=False):
 
 # --- NanoDet ---
 
-def nanodet(size, plus=False, apart=False):
+def nanodet(size, plus=False):
     """NanoDet-Plus has a fourth stride, and its points in the corners of the cells."""
     export = Export(size)
     export.more = {"classes": CLASSES}
     strides = NANO_STRIDES[plus]
     scores = [export.add("Sigmoid", export.listed(export.level(CLASSES, stride), CLASSES)) for stride in strides]
     distances = [export.listed(export.level(4 * BINS, stride), 4 * BINS) for stride in strides]
-    if apart:
-        for index, stride in enumerate(strides):
-            export.put_out(f"cls_pred_stride_{stride}", scores[index], [1, export.cells(stride), CLASSES])
-            export.put_out(f"dis_pred_stride_{stride}", distances[index], [1, export.cells(stride), 4 * BINS])
-        return export
     total = sum(export.cells(stride) for stride in strides)
     export.put_out("output", export.joined([export.joined(scores), export.joined(distances)], axis=2),
                    [1, total, CLASSES + 4 * BINS])
     return export
 
 
-def nanodet_reference(size, raw, plus=False, apart=False):
-    strides = NANO_STRIDES[plus]
-    if apart:
-        scores, distances = (np.concatenate([one[0] for one in half]).tolist() for half in (raw[::2], raw[1::2]))
-    else:
-        scores, distances = raw[0][0, :, :CLASSES].tolist(), raw[0][0, :, CLASSES:].tolist()
-    for (column, line, stride), classes, bins in zip(cells_of(size, strides), scores, distances):
+def nanodet_reference(size, raw, plus=False):
+    scores, distances = raw[0][0, :, :CLASSES].tolist(), raw[0][0, :, CLASSES:].tolist()
+    for (column, line, stride), classes, bins in zip(cells_of(size, NANO_STRIDES[plus]), scores, distances):
         yield (around((column, line), stride, bins, 0 if plus else 0.5), [classes[row] for row in ROWS])
 
 
@@ -158,55 +144,41 @@ def around(cell, stride, bins, offset):
 PICO_STRIDES = (8, 16, 32, 64)
 
 
-def picodet(size, decoded=False, logits=False):
+def picodet(size):
     export = Export(size)
-    scores = [export.listed(export.level(CLASSES, stride), CLASSES) for stride in PICO_STRIDES]
-    if not logits:
-        scores = [export.add("Sigmoid", one) for one in scores]
-    total = sum(export.cells(stride) for stride in PICO_STRIDES)
-    if decoded:
-        boxes = [export.listed(export.level(4, stride, 30), 4) for stride in PICO_STRIDES]
-        export.put_out("boxes", export.joined(boxes), [1, total, 4])
-        turned = export.add("Transpose", export.joined(scores), perm=[0, 2, 1])
-        export.put_out("scores", turned, [1, CLASSES, total])
-        return export
-    for index, stride in enumerate(PICO_STRIDES):
-        export.put_out(f"scores_{stride}", scores[index], [1, export.cells(stride), CLASSES])
+    for stride in PICO_STRIDES:
+        scores = export.add("Sigmoid", export.listed(export.level(CLASSES, stride), CLASSES))
+        export.put_out(f"scores_{stride}", scores, [1, export.cells(stride), CLASSES])
     for stride in PICO_STRIDES:
         level = export.level(4 * BINS, stride)
         export.put_out(f"distances_{stride}", export.listed(level, 4 * BINS), [1, export.cells(stride), 4 * BINS])
     return export
 
 
-def picodet_reference(size, raw, decoded=False, logits=False):
-    if decoded:
-        yield from ((box, [raw[1][0][row][index] for row in ROWS]) for index, box in enumerate(raw[0][0].tolist()))
-        return
+def picodet_reference(size, raw):
     scores, distances = (np.concatenate([one[0] for one in half]).tolist() for half in (raw[:4], raw[4:]))
     for (column, line, stride), classes, bins in zip(cells_of(size, PICO_STRIDES), scores, distances):
-        yield (around((column, line), stride, bins, 0.5), [sigmoid(classes[row]) if logits else classes[row] for row in ROWS])
+        yield around((column, line), stride, bins, 0.5), [classes[row] for row in ROWS]
 
 
 # --- DETR ---
 
-def detr(size, no_object=False, applied=None, names=CLASSES):
+def detr(size, no_object=False):
     """A query for each cell of 16 pixels."""
     export = Export(size)
-    export.more = {"classes": names}
+    export.more = {"classes": CLASSES}
     count = CLASSES + no_object
     logits, boxes = (export.listed(export.level(channels, 16), channels) for channels in (count, 4))
-    if applied:
-        logits = export.add(applied, logits, **({"axis": 2} if applied == "Softmax" else {}))
     export.put_out("logits", logits, [1, export.cells(16), count])
     export.put_out("pred_boxes", export.add("Sigmoid", boxes), [1, export.cells(16), 4])
     return export
 
 
-def detr_reference(size, raw, no_object=False, applied=None, names=CLASSES, kept=False):
+def detr_reference(size, raw, no_object=False, kept=False):
     """`kept`: the softmax is one over the kept classes and no object; so in ssd_reference."""
     width, height = size
     for logits, (x, y, wide, high) in zip(raw[0][0].tolist(), raw[1][0].tolist()):
-        scores = logits if applied else softmax(logits) if no_object else [sigmoid(one) for one in logits]
+        scores = softmax(logits) if no_object else [sigmoid(one) for one in logits]
         share = sum(scores[row] for row in [*ROWS, -1]) if kept and no_object else 1
         yield ([(x - wide / 2) * width, (y - high / 2) * height, (x + wide / 2) * width, (y + high / 2) * height],
                [scores[row] / share for row in ROWS])
@@ -215,32 +187,20 @@ def detr_reference(size, raw, no_object=False, applied=None, names=CLASSES, kept
 # --- SSD ---
 
 SSD_STRIDES = (16, 32, 64, 128, 256, 512)
-VGG_STRIDES = (8, 16, 30, 60, 100, 300)  # that give its grids of 38, 19, 10, 5, 3 and 1 here
 
 
-def ssd(size, family="tensorflow", anchors=False, names=None, vgg=False):
-    """`names`: number of class names; with the background among them, CLASSES is the last row. `vgg`: torchvision's
-    ssd300_vgg16, of 300x300."""
+def ssd(size, family="tensorflow", anchors=False):
+    """Offsets from anchors; the background is the first class."""
     export = Export(size)
-    export.more = {"classes": names}
-    each = [4, 6, 6, 6, 4, 4] if vgg else [3, 6, 6, 6, 6, 6] if family != "torchvision" else [6] * 6
-    strides = VGG_STRIDES if vgg else SSD_STRIDES
+    export.more = {"classes": None}
+    each = [3, 6, 6, 6, 6, 6] if family == "tensorflow" else [6] * 6
     count = CLASSES + 1
     boxes, scores = ([export.listed(export.level(number * channels, stride), channels)
-                      for number, stride in zip(each, strides)] for channels in (4, count))
-    total = sum(number * export.cells(stride) for number, stride in zip(each, strides))
-    named = {"tensorflow": ("box_encodings", "class_predictions"), "torchvision": ("bbox_regression", "cls_logits"),
-             "corners": ("raw_detection_boxes", "raw_detection_scores"),
-             "coco-ssd": ("Postprocessor/ExpandDims_1", "Postprocessor/Slice")}[family]
-    joined, classes = export.joined(boxes), export.joined(scores)
-    shape = [1, total, 4]
-    if family in ("corners", "coco-ssd"):
-        joined, classes = export.add("Sigmoid", joined), export.add("Sigmoid", classes)
-    if family == "coco-ssd":
-        joined = export.add("Unsqueeze", joined, export.builder.integers(2))
-        shape = [1, total, 1, 4]
-    export.put_out(named[0], joined, shape)
-    export.put_out(named[1], classes, [1, total, count])
+                      for number, stride in zip(each, SSD_STRIDES)] for channels in (4, count))
+    total = sum(number * export.cells(stride) for number, stride in zip(each, SSD_STRIDES))
+    named = {"tensorflow": ("box_encodings", "class_predictions"), "torchvision": ("bbox_regression", "cls_logits")}
+    for name, parts, channels in zip(named[family], (boxes, scores), (4, count)):
+        export.put_out(name, export.joined(parts), [1, total, channels])
     if anchors:
         given = random.uniform(0.1, 0.9, size=(total, 4))
         if family == "torchvision":
@@ -280,40 +240,20 @@ def torchvision_anchors(size):
                            min(wide, 1) * size[0], min(high, 1) * size[1])
 
 
-def vgg_anchors(size):
-    """Anchors of ssd300_vgg16, cx cy w h in pixels: its steps are not those of its grids."""
-    scales = [0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05]
-    for level, (cells, step) in enumerate(zip((38, 19, 10, 5, 3, 1), (8, 16, 32, 64, 100, 300))):
-        shapes = [(scales[level], scales[level]), (math.sqrt(scales[level] * scales[level + 1]),) * 2]
-        for ratio in (2,) if level in (0, 4, 5) else (2, 3):
-            wide, high = scales[level] * math.sqrt(ratio), scales[level] / math.sqrt(ratio)
-            shapes += [(wide, high), (high, wide)]
-        for line in range(cells):
-            for column in range(cells):
-                for wide, high in shapes:
-                    yield ((column + 0.5) * step, (line + 0.5) * step, min(wide, 1) * size[0], min(high, 1) * size[1])
-
-
 def given_anchors(raw, family, size):
     for a, b, c, d in raw[2].tolist():
         yield ((b * size[0], a * size[1], d * size[0], c * size[1]) if family == "tensorflow"
                else ((a + c) / 2, (b + d) / 2, c - a, d - b))
 
 
-def ssd_reference(size, raw, family="tensorflow", anchors=False, names=None, vgg=False, kept=False):
-    first = 0 if family == "coco-ssd" or names == CLASSES + 1 else 1
+def ssd_reference(size, raw, family="tensorflow", anchors=False, kept=False):
+    is_torch = family == "torchvision"
+    places = given_anchors(raw, family, size) if anchors else (torchvision_anchors if is_torch else tensorflow_anchors)(size)
     offsets, scores = raw[0].reshape(-1, 4).tolist(), raw[1][0].tolist()
-    places = (given_anchors(raw, family, size) if anchors else vgg_anchors(size) if vgg else
-              {"torchvision": torchvision_anchors, "tensorflow": tensorflow_anchors}.get(family, lambda _: offsets)(size))
-    for (cx, cy, wide, high), (a, b, c, d), classes in zip(places, offsets, scores, strict=True):
-        if family in ("corners", "coco-ssd"):
-            box = [b * size[0], a * size[1], d * size[0], c * size[1]]
-        else:
-            dx, dy, dw, dh = (a, b, c, d) if family == "torchvision" else (b, a, d, c)
-            x, y = cx + dx / 10 * wide, cy + dy / 10 * high
-            w, h = math.exp(dw / 5) * wide, math.exp(dh / 5) * high
-            box = [x - w / 2, y - h / 2, x + w / 2, y + h / 2]
-        classes = {"tensorflow": lambda: [sigmoid(one) for one in classes], "torchvision": lambda: softmax(classes)}.get(
-            family, lambda: classes)()
-        share = sum(classes[row] for row in [0, *(row + 1 for row in ROWS)]) if kept and family == "torchvision" else 1
-        yield box, [classes[row + first] / share for row in ROWS]
+    for (cx, cy, wide, high), (a, b, c, d), logits in zip(places, offsets, scores, strict=True):
+        dx, dy, dw, dh = (a, b, c, d) if is_torch else (b, a, d, c)
+        x, y = cx + dx / 10 * wide, cy + dy / 10 * high
+        w, h = math.exp(dw / 5) * wide, math.exp(dh / 5) * high
+        classes = softmax(logits) if is_torch else [sigmoid(one) for one in logits]
+        share = sum(classes[row] for row in [0, *(row + 1 for row in ROWS)]) if kept and is_torch else 1
+        yield [x - w / 2, y - h / 2, x + w / 2, y + h / 2], [classes[row + 1] / share for row in ROWS]

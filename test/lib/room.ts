@@ -1,5 +1,6 @@
 /** A broker with mTLS, its authority and a box, for the tests of delivery. */
-import { readFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import mqtt, { type IClientOptions, type IClientPublishOptions, type MqttClient } from 'mqtt';
@@ -11,7 +12,12 @@ import type { Outbox } from '../../agent/contract/outbox.ts';
 import { NAMES_OF_OTHERS } from '../../agent/contract/topics.ts';
 import { Delivery, type DeliveryOptions } from '../../agent/mqtt/delivery.ts';
 import type { Inbox } from '../../agent/mqtt/incoming.ts';
-import { type CertificateAuthority, type KeyPair, RoomAuthorities } from '../../scripts/lib/certificates.ts';
+import {
+  type BrokerTls,
+  type CertificateAuthority,
+  type KeyPair,
+  RoomAuthorities,
+} from '../../scripts/lib/certificates.ts';
 import { Mosquitto, type MosquittoOptions } from '../../scripts/lib/mosquitto.ts';
 import { Archive } from './archive.ts';
 import { SILENT } from './outbox.ts';
@@ -31,21 +37,48 @@ export interface Room {
   readonly config: MqttConfig;
 }
 
+interface Issued {
+  readonly tls: BrokerTls;
+  readonly box: KeyPair;
+  readonly program: KeyPair;
+}
+let issued: Promise<Issued & { readonly dir: string }> | undefined;
+
+/** Makes the authorities of a room and what each room has of them; once for this process. */
+async function issue(): Promise<Issued & { readonly dir: string }> {
+  const dir = mkdtempSync(join(tmpdir(), 'vigie-test-'));
+  process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
+  const authorities = new RoomAuthorities(dir);
+  await authorities.start();
+  const [tls, box, program] = await Promise.all([
+    authorities.brokerTls(),
+    authorities.boxes.client(BOX),
+    authorities.programs.client('room'),
+  ]);
+  return { dir, tls, box, program };
+}
+
+/** A room's own copy of the authorities and certificates, in which it may issue others. */
+async function copyIssued(dir: string): Promise<Issued> {
+  issued ??= issue();
+  const { dir: from, ...files } = await issued;
+  cpSync(from, dir, { recursive: true });
+  return JSON.parse(JSON.stringify(files).replaceAll(from, dir)) as Issued;
+}
+
 /** A running broker that requires certificates and knows the box; the archive is made, not started. */
 export async function makeRoom(t: Test, options: Partial<MosquittoOptions> = {}): Promise<Room> {
   const dir = scratch(t);
-  const authorities = new RoomAuthorities(join(dir, 'pki'));
-  await authorities.start();
-  const { boxes: authority, programs } = authorities;
+  const { tls, box, program } = await copyIssued(join(dir, 'pki'));
+  const { boxes: authority, programs } = new RoomAuthorities(join(dir, 'pki'));
   const { ca } = authority;
   const boxes = [{ site: SITE, box: BOX }];
-  const broker = new Mosquitto({ dir, tls: await authorities.brokerTls(), boxes, ...options });
+  const broker = new Mosquitto({ dir, tls, boxes, ...options });
   t.teardown(() => broker.stop());
   await broker.start();
-  const box = await authority.client(BOX);
   const archive = new Archive({
     url: broker.programsUrl,
-    tls: { ...(await programs.client('room')), ca },
+    tls: { ...program, ca },
     site: SITE,
     box: BOX,
     onProblem: (problem) => t.fail(problem),

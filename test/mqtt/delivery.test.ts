@@ -13,7 +13,7 @@ import t, { type Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
 import { packageRoot } from '../../agent/base/package-root.ts';
 import { StatusReport, UNACKNOWLEDGED_S_MAX } from '../../agent/contract/health.ts';
-import { GapEvent, type Outbox, type OutboxItem } from '../../agent/contract/outbox.ts';
+import type { Outbox, OutboxItem } from '../../agent/contract/outbox.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
 import { eventItem } from '../lib/events.ts';
 import {
@@ -25,7 +25,6 @@ import {
   snapshot,
 } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
-import { TcpProxy } from '../lib/proxy.ts';
 import { BOX, clientOf, deliver, makeRoom, type Room, SITE, waitUntil } from '../lib/room.ts';
 import { FULL, unlessAll } from '../lib/run.ts';
 
@@ -182,71 +181,6 @@ void t.test(
       busy - idle <= 32,
       `RSS ${Math.round(idle)} MiB idle, ${Math.round(busy)} MiB at most while draining`,
     );
-  },
-);
-
-void t.test(
-  'an outbox that overflowed while offline reports its losses, and the lane continues',
-  { skip: unlessAll },
-  async (t) => {
-    const { archive, config } = await makeRoom(t);
-    await archive.start();
-    const outbox = opened(t, join(scratch(t), 'outbox.db'), 1);
-    for (let i = 0; i < 150; i += 1) outbox.append(Array.from({ length: 10 }, () => notice(900)));
-    outbox.append([alert(), still(30_000)]);
-    const { dropped } = outbox.counters.lanes.bulk;
-    deliver(t, config, outbox);
-    await waitUntil(t, 'drained', () => rowsOf(outbox) === 0);
-    t.equal(archive.storedThrough('bulk'), 1500, 'every number is accounted for');
-    const [gap] = [...archive.stored.bulk.values()].filter(
-      ({ topic }) => topic === TOPICS.event('system', 'outbox-gap'),
-    );
-    const event: unknown = JSON.parse(gap?.payload.toString() ?? 'null');
-    t.ok(Value.Check(GapEvent, event), 'the gap record has its published form');
-    t.match(event, {
-      data: { lane: 'bulk', from: 1, reasons: ['overflow'], dropped: { notice: dropped.notice } },
-    });
-    t.ok(dropped.notice > 500, `${dropped.notice} notices went`);
-  },
-);
-
-void t.test(
-  'at most 20 messages are in flight, and neither lane waits for the other',
-  { skip: unlessAll },
-  async (t) => {
-    const { archive, config, broker } = await makeRoom(t);
-    await archive.start();
-    const proxy = new TcpProxy(broker.port);
-    await proxy.start();
-    t.teardown(() => proxy.stop());
-    const outbox = opened(t, join(scratch(t), 'outbox.db'));
-    const { delivery } = deliver(t, { ...config, url: `mqtts://localhost:${proxy.port}` }, outbox);
-    await waitUntil(t, 'online', () => delivery.state.phase === 'online');
-    await sleep(300);
-    proxy.hold(false, true);
-    for (let i = 0; i < 50; i += 1) outbox.append([alert()]);
-    delivery.wake();
-    await sleep(600);
-    t.equal(
-      archive.arrived.alert.length,
-      15,
-      'with PUBACKs held back one lane fills three quarters of the window',
-    );
-    for (let i = 0; i < 50; i += 1) outbox.append([notice()]);
-    delivery.wake();
-    await sleep(600);
-    t.equal(archive.arrived.alert.length, 15);
-    t.equal(archive.arrived.bulk.length, 5, 'and the other lane has its own quarter');
-    proxy.hold(false, false);
-    await waitUntil(t, 'drained', () => rowsOf(outbox) === 0);
-
-    proxy.hold(false, true);
-    for (let i = 0; i < 10; i += 1) outbox.append([alert(), still(100_000)]);
-    delivery.wake();
-    await sleep(600);
-    t.equal(archive.arrived.alert.length, 50 + 4, 'large ones fill the window by their bytes');
-    proxy.hold(false, false);
-    await waitUntil(t, 'drained', () => rowsOf(outbox) === 0);
   },
 );
 

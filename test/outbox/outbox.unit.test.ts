@@ -133,9 +133,9 @@ void t.test(
           store.close();
         }
       }),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
-    t.pass('60 runs of up to 60 operations');
+    t.pass('30 runs of up to 60 operations');
   },
 );
 

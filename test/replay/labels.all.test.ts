@@ -2,19 +2,11 @@
  * Tests every label of the evaluation data: each expected incident in its window, and no others. Five films play at a
  * box's own rates. VIGIE_TEST_RUN=full plays all films, with every frame.
  */
-import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import sharp from 'sharp';
 import t, { type Test } from 'tap';
-import {
-  type ConditionRow,
-  conditionRow,
-  evaluateConditions,
-} from '../../scripts/programs/evaluate/conditions.ts';
-import { contactSheet, pictureFolder } from '../../scripts/programs/evaluate/contact-sheet.ts';
-import { DEGRADATIONS, encoderOf, filterGraph } from '../../scripts/programs/evaluate/degradations.ts';
 import { evaluateLabel, labelsIn } from '../../scripts/programs/evaluate/events.ts';
-import { factsOf, ffmpeg } from '../../scripts/programs/evaluate/ffmpeg.ts';
+import { ffmpeg } from '../../scripts/programs/evaluate/ffmpeg.ts';
 import type { Label } from '../../scripts/programs/evaluate/labels.ts';
 import { type Replayed, replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
 import { evaluateSight, goodFilms } from '../../scripts/programs/evaluate/sight.ts';
@@ -106,75 +98,5 @@ t.test(
       t.ok(seenS >= lengthS - 2, `${label.name}: ${seenS} s`);
       t.same(mistakes, []);
     }
-  },
-);
-
-t.test('a contact sheet shows the frames of a false alert', { skip: data.skip }, async (t) => {
-  const dir = pictureFolder(join(scratch(t), 'sheets'));
-  const label = labelsIn(data.file).find(({ name }) => name === 'stadtmitte-quiet') as Label;
-  writeFileSync(join(dir, 'tracks.txt'), '60,1,10,10,50,100,0.7,-1,-1,-1\n');
-  const mistake = {
-    label: label.name,
-    rule: 'bag',
-    outcome: 'false',
-    count: 1,
-    windowS: [3, 3],
-    line: '',
-  } as const;
-  await contactSheet(mistake, label, dir, dir);
-  const { width, height } = await sharp(join(dir, 'stadtmitte-quiet-bag-false-3.0.jpg')).metadata();
-  t.same([width, height], [1600, 900], 'four by three pictures');
-});
-
-t.test('every degradation changes a film, and is the same each time', { skip: unlessFull }, async (t) => {
-  const dir = scratch(t);
-  const film = { widthPx: 128, heightPx: 96, fps: 5, lengthS: 4 };
-  const source = ['-f', 'lavfi', '-i', 'testsrc2=s=128x96:r=5:d=4'];
-  const contents: string[] = [];
-  for (const one of DEGRADATIONS) {
-    const files = [0, 1].map((turn) => join(dir, `${one.name}-${turn}.mp4`));
-    for (const file of files)
-      await ffmpeg([
-        ...source,
-        '-vf',
-        filterGraph(one, film),
-        ...encoderOf(one, film.fps),
-        '-bitexact',
-        file,
-      ]);
-    const [first, second] = files.map((file) => readFileSync(file).toString('base64'));
-    t.equal(first === second, true, `${one.name}: the same bytes`);
-    contents.push(first ?? '');
-    const facts = factsOf(files[0] ?? '');
-    t.same([facts.widthPx, facts.heightPx, facts.fps], [128, 96, 5], `${one.name}: the same size and rate`);
-    t.ok(Math.abs(facts.lengthS - 4) < 0.3, `${one.name}: ${facts.lengthS} s`);
-  }
-  t.equal(new Set(contents).size, DEGRADATIONS.length, 'no two are alike');
-});
-
-t.test(
-  'a table of conditions shows matches, false alerts and reports for each',
-  { skip: data.skip || unlessFull },
-  async (t) => {
-    const dir = scratch(t);
-    for (const folder of ['labels', 'clips']) mkdirSync(join(dir, folder));
-    cpSync(join(data.file, 'stadtmitte-quiet.json'), join(dir, 'labels', 'quiet.json'));
-    symlinkSync(evaluationData('clips/tud-stadtmitte.mp4').file, join(dir, 'clips', 'tud-stadtmitte.mp4'));
-    const conditions: string[] = [];
-    const rows = await evaluateConditions({
-      dirs: [join(dir, 'labels')],
-      only: ['none', 'white-out'],
-      say: () => undefined,
-      onRow: ({ condition }) => conditions.push(condition),
-    });
-    t.same(conditions, ['none', 'white-out'], 'each is reported as soon as it is ready');
-    const [none, white] = rows;
-    t.match(none, { films: 1, expected: 0, falseAlerts: 0, detectionsShare: 1, blind: null });
-    t.match(white, { films: 1, expected: 0, falseAlerts: 0, blind: { askedCount: 1 } });
-    t.ok(
-      (white?.detectionsShare ?? 1) < 0.8,
-      `a ratio of ${white?.detectionsShare} of the people is detected in a white-out`,
-    );
-    t.match(conditionRow(white as ConditionRow), /^\| white-out \| 0 of 0 \| – \| 0 \| 0 \|.*\d of 1 films/);
   },
 );

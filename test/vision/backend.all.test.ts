@@ -44,6 +44,7 @@ interface Kind {
 }
 
 const [width, height] = INPUT;
+const onElement = noElement || noPython;
 const FRAME = { name: 'frame', shape: [1, height, width, 3] };
 const USUAL: DetectorConfig = {
   model: MODEL,
@@ -66,7 +67,7 @@ const kinds: Kind[] = [
   },
   {
     name: 'gstreamer with onnxinference',
-    skip: noElement || noPython,
+    skip: onElement,
     config: elementConfig('onnxinference', 'static'),
     good: (dir) => {
       const file = join(dir, 'static.onnx');
@@ -212,6 +213,41 @@ t.test(
     t.same(run?.found, [{ boxes: [], scores: [], labels: [] }]);
   },
 );
+
+const EQUAL_FRAMES = 200;
+
+t.test('onnxinference detects what the CPU detects in a street', { skip: onElement || noClip }, async (t) => {
+  const frames = streetFrames(scratch(t), EQUAL_FRAMES);
+  const steps: Step[] = [{ do: 'load' }, { do: 'run all' }];
+  const results: (readonly Detections[])[] = [];
+  for (const { name, config, good } of kinds.slice(0, 2)) {
+    const modelDir = scratch(t);
+    good(modelDir);
+    const { outcomes } = await inProcess(t, { config, modelDir, frames, steps });
+    results.push(outcomes[1]?.found ?? []);
+    t.equal(results.at(-1)?.length, EQUAL_FRAMES, name);
+  }
+  t.ok((results[0] ?? []).flatMap(({ scores }) => scores).length > 1000, 'there is something to compare');
+  t.same(results[1], results[0], 'to the last bit');
+});
+
+t.test('ssdobjectdetector decodes a model of the SSD kind', { skip: onElement }, async (t) => {
+  const dir = scratch(t);
+  const file = join(dir, 'ssd.onnx');
+  // x1 y1 x2 y2 in 0..1, score, class; the last is below the card's floor, which is .15.
+  const rows = [
+    [0.5, 0.25, 0.75, 0.5, 0.625, 2],
+    [0, 0, 1, 1, 0.875, 0],
+    [0.6, 0.1, 0.7, 0.9, 0.1, 28],
+  ];
+  elementModels('ssd', file, String(width), String(height), JSON.stringify(rows));
+  writeCard(dir, 'ssd', readFileSync(file), { decoder: 'ssdobjectdetector' });
+  const steps: Step[] = [{ do: 'load' }, { do: 'run', frame: 'black' }];
+  const config = elementConfig('onnxinference', 'ssd');
+  const { outcomes } = await inProcess(t, { config, modelDir: dir, steps });
+  const boxes = [0, 0, 416, 256, 208, 64, 312, 128];
+  t.same(outcomes[1]?.found?.[0], { boxes, scores: [0.875, 0.625], labels: [0, 2] }, 'the best is first');
+});
 
 t.test('frames leave nothing behind in the element’s pipeline', { skip: noCompiler }, async (t) => {
   const kind = kinds.find(({ config }) => config.element?.name === 'tfliteinference') as Kind;

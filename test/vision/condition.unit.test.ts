@@ -154,7 +154,7 @@ t.test('noise, light, and objects that pass are no condition', async (t) => {
   const lorry: Detection = detectionOf('truck', [0, 0, SOURCE.widthPx, SOURCE.heightPx], 0.6);
   const lamps: Level = (x, y, atS) => (x % 104 < 26 && y % 64 < 20 ? street : lit(0.06))(x, y, atS);
   const cases: Record<string, Take[]> = {
-    'a quiet night with sensor noise': [{ seconds: 90, level: lit(0.15, 10) }],
+    'a quiet night with sensor noise': [{ seconds: 60, level: lit(0.15, 10) }],
     'key frames every two seconds': [{ seconds: 120, level: street, everyMs: 2200 }],
     'a lorry before the lens, while the detector names it': [
       LEARN,
@@ -208,7 +208,7 @@ t.test('a night without lamps is too dark', async (t) => {
 t.test('a new view stays a moved camera until a person confirms it', async (t) => {
   const turned = shifted(97, 40);
   const conditions = new CameraConditions();
-  const [, second] = film(conditions, [LEARN, { seconds: ALL ? 900 : 120, level: turned }]);
+  const [, second] = film(conditions, [LEARN, { seconds: ALL ? 900 : 70, level: turned }]);
   t.match(second, [[Number, 'moved']], 'and remains so');
   t.equal(second?.length, 1);
   conditions.viewToTell();
@@ -235,7 +235,7 @@ t.test('a restart recognises the known view in any light, and another as moved',
   const view = knownStreet();
   const next = (level: Level, over: Partial<KnownView> = {}): [CameraConditions, [number, string][]] => {
     const conditions = new CameraConditions({ knownView: { ...view, ...over } });
-    return [conditions, film(conditions, [{ seconds: 60, level }])[0] ?? []];
+    return [conditions, film(conditions, [{ seconds: 35, level }])[0] ?? []];
   };
   t.same(next(street)[1], []);
   t.same(next(lit(0.15, 10))[1], [], 'at night');
@@ -244,7 +244,7 @@ t.test('a restart recognises the known view in any light, and another as moved',
   t.match(changes, [[Number, 'moved']]);
   t.ok((changes[0]?.[0] ?? 99) <= 30, `told after ${changes[0]?.[0]} s`);
   conditions.confirm();
-  t.same(film(conditions, [{ seconds: 60, level: turned }], 60_000), [[]], 'confirmed');
+  t.same(film(conditions, [{ seconds: 35, level: turned }], 35_000), [[]], 'confirmed');
   t.not(conditions.viewToTell()?.signature, view.signature, 'its own signature is reported');
   t.same(
     next(street, { moved: true })[1],

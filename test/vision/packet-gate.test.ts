@@ -56,8 +56,8 @@ const ENCODINGS = (
   ] satisfies [string, Encoding['codec'], string, string?][]
 ).map(([name, codec, args, reason]): Encoding => ({ name, codec, args, ...(reason && { reason }) }));
 
-/** Films of the default run: one that rests, and one that must not. */
-const DEFAULT = ['a key frame a second', 'B-frames'];
+/** Film of the default run. */
+const DEFAULT = 'a key frame a second';
 
 const films = new Map<string, string>();
 
@@ -116,7 +116,7 @@ async function read(
 }
 
 void t.test('pictures decoded after a rest equal those of full decoding', async (t) => {
-  for (const encoding of ALL ? ENCODINGS : ENCODINGS.filter(({ name }) => DEFAULT.includes(name))) {
+  for (const encoding of ALL ? ENCODINGS : ENCODINGS.filter(({ name }) => name === DEFAULT)) {
     const { name, codec, reason } = encoding;
     const file = film(encoding);
     const full = await read(t, file, codec, () => false);

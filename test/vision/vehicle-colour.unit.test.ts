@@ -197,15 +197,11 @@ t.test('the colours of clothes are never named', async (t) => {
   const paint = [PAINTS.red];
   for (const [group, label] of [
     ['person', 'person'],
-    ['cycle', 'bicycle'],
     ['vehicle', 'motorcycle'],
-    ['animal', 'dog'],
-    ['bag', 'suitcase'],
   ] as const)
     t.same(namesIn({ paint, track: { group, label } }), [], label);
   t.same(namesIn({ paint, box: [90, 50, 105, 92] }), [], 'an upright person with a vehicle label');
-  for (const label of ['car', 'bus', 'truck'] as const)
-    t.equal(namesIn({ paint, track: { label } })[0], 'red', label);
+  t.equal(namesIn({ paint, track: { label: 'truck' } })[0], 'red', 'a truck');
 });
 
 t.test('colours are reported as names alone, and only where the authorisation has them', async (t) => {

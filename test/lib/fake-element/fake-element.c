@@ -57,7 +57,7 @@ typedef struct {
   Box *boxes;
   guint *hashes;
   HailoOutput output;
-  gboolean stalls, is_hailo;
+  gboolean is_hailo;
   GstVideoInfo info;
 } Fake;
 
@@ -132,7 +132,6 @@ static gboolean start(GstBaseTransform *base) {
 static gboolean set_caps(GstBaseTransform *base, GstCaps *in, GstCaps *out) {
   Fake *self = (Fake *)base;
   (void)out;
-  if (plays(self, "refuse-caps")) return FALSE;
   return gst_video_info_from_caps(&self->info, in);
 }
 
@@ -163,7 +162,6 @@ static void answer(Fake *self, GstBuffer *buffer) {
   gfloat *boxes = g_new0(gfloat, n * columns + 1), *scores = g_new0(gfloat, n + 1);
   gint32 *labels = g_new0(gint32, n + 1);
   GstTensorDataType type = plays(self, "type") ? GST_TENSOR_DATA_TYPE_FLOAT32 : GST_TENSOR_DATA_TYPE_INT32;
-  const gchar *name = plays(self, "name") ? "faces" : "vigie-boxes";
   GstTensor **tensors = g_new0(GstTensor *, 4);
   guint count = 3;
   GstVideoFrame frame;
@@ -171,11 +169,11 @@ static void answer(Fake *self, GstBuffer *buffer) {
     for (i = 0; i < n && i < (gsize)self->n; i++) {
       memcpy(boxes + i * columns, self->boxes[i].xyxy, sizeof self->boxes[i].xyxy);
       scores[i] = self->boxes[i].score < 0 ? darkness(self, &frame, &self->boxes[i]) : self->boxes[i].score;
-      labels[i] = plays(self, "label") ? self->number : self->boxes[i].label;
+      labels[i] = self->boxes[i].label;
     }
     gst_video_frame_unmap(&frame);
   }
-  tensors[0] = tensor(name, GST_TENSOR_DATA_TYPE_FLOAT32, boxes, n, columns);
+  tensors[0] = tensor("vigie-boxes", GST_TENSOR_DATA_TYPE_FLOAT32, boxes, n, columns);
   tensors[1] = tensor("vigie-scores", GST_TENSOR_DATA_TYPE_FLOAT32, scores, plays(self, "unequal") ? n + 1 : n, 0);
   tensors[2] = tensor("vigie-labels", type, labels, n, 0);
   if (plays(self, "extra"))
@@ -246,7 +244,7 @@ static gsize fill_by_score(Fake *self, guint8 *data, const gfloat *scores) {
   for (i = 0; i < self->n && count < self->output.max; i++) {
     if (!is_of_frame(self, &self->boxes[i])) continue;
     put_box(self, data + at, &self->boxes[i], scores[i]);
-    class = (guint16)(plays(self, "label") ? self->number : self->boxes[i].label);
+    class = (guint16)self->boxes[i].label;
     memcpy(data + at + 20, &class, 2);
     at += 22;
     count++;
@@ -293,7 +291,7 @@ static void answer_as_hailo(Fake *self, GstBuffer *buffer) {
     if (self->output.by_score) fill_by_score(self, data, scores);
     else fill_by_class(self, data, scores);
   }
-  attach(self, buffer, plays(self, "name") ? "faces" : self->output.name, data, bytes);
+  attach(self, buffer, self->output.name, data, bytes);
   if (plays(self, "extra")) attach(self, buffer, "embedding", g_malloc0(512), 512);
   g_free(scores);
 }
@@ -316,12 +314,6 @@ static void faults(Fake *self) {
   if (plays(self, "stall")) hang();
   if (plays(self, "segfault")) raise(SIGSEGV);
   if (plays(self, "g-error")) g_error("HAILO_STREAM_ABORTED(62): inference failed");
-  if (plays(self, "status")) {
-    /* As HailoRT: the status on standard error, and the end of the process. */
-    fprintf(stderr, "[HailoRT] [error] CHECK_SUCCESS failed with status=%d\n", self->number);
-    _exit(1);
-  }
-  if (plays(self, "exit")) exit(self->number);
 }
 
 static GstFlowReturn transform(GstBaseTransform *base, GstBuffer *buffer) {
@@ -332,14 +324,11 @@ static GstFlowReturn transform(GstBaseTransform *base, GstBuffer *buffer) {
     GST_ELEMENT_ERROR(self, STREAM, WRONG_TYPE, ("other frame"), ("the frame has other bytes than the script names"));
     return GST_FLOW_ERROR;
   }
-  self->stalls = plays(self, "error-and-stall");
-  if (plays(self, "error") || self->stalls) {
+  if (plays(self, "error")) {
     GST_ELEMENT_ERROR(self, RESOURCE, READ, ("no device"), ("the device was unplugged"));
     return GST_FLOW_ERROR;
   }
   if (plays(self, "drop")) return GST_BASE_TRANSFORM_FLOW_DROPPED;
-  if (plays(self, "late")) GST_BUFFER_PTS(buffer) -= MIN(GST_BUFFER_PTS(buffer), GST_SECOND / 5);
-  if (plays(self, "untimed")) GST_BUFFER_PTS(buffer) = GST_CLOCK_TIME_NONE;
   if (!plays(self, "none")) {
     if (self->is_hailo) answer_as_hailo(self, buffer);
     else answer(self, buffer);
@@ -355,7 +344,6 @@ static GstFlowReturn transform(GstBaseTransform *base, GstBuffer *buffer) {
 
 static GstStateChangeReturn change_state(GstElement *element, GstStateChange change) {
   Fake *self = (Fake *)element;
-  if (self->stalls && change == GST_STATE_CHANGE_PLAYING_TO_PAUSED) hang();
   if (change == GST_STATE_CHANGE_PLAYING_TO_PAUSED && plays(self, "stall-stop")) hang();
   return GST_ELEMENT_CLASS(fake_parent_class)->change_state(element, change);
 }
