@@ -23,7 +23,7 @@ const asRoot = process.getuid?.() === 0;
 
 const SETTINGS = { ...bareSettings(calmSource(10), 10), moveTolerances: [0.25] };
 
-const SIGNALS: readonly NodeJS.Signals[] = ALL ? ['SIGKILL', 'SIGSEGV', 'SIGKILL'] : ['SIGSEGV'];
+const SIGNALS: readonly NodeJS.Signals[] = ALL ? ['SIGKILL', 'SIGSEGV', 'SIGKILL'] : ['SIGKILL', 'SIGSEGV'];
 
 /** Collects messages; `next` resolves at the next message of a kind. */
 class Messages {
