@@ -7,7 +7,7 @@ import { freePort } from '../../scripts/lib/mosquitto.ts';
 import { newEntryToken } from '../../scripts/programs/room/console/settings.ts';
 import { ENTER_PATH } from '../../scripts/programs/room/contract/terms.ts';
 import { bundled } from './bundled.ts';
-import { rssMB } from './load.ts';
+import { procText } from './proc.ts';
 import type { Room } from './room.ts';
 
 export const ROOM_PROGRAM = bundled('scripts/programs/room/archive');
@@ -114,6 +114,6 @@ export class ConsoleProgram extends Restartable {
 
   /** Memory of the process, MB. */
   get rssMB(): number {
-    return rssMB(this.pid ?? 0);
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(procText(this.pid ?? 0, 'status'))?.[1]) / 1000;
   }
 }

@@ -7,14 +7,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
-import { EVENT_CONTENT_TYPE } from '../../agent/contract/event.ts';
-import { topicsOf } from '../../agent/contract/topics.ts';
 import { PROGRAM_RULES } from '../../scripts/lib/broker-acl.ts';
 import { eventWithStill, namedEvent } from '../lib/events.ts';
 import { openedOutbox, rowsOf } from '../lib/outbox.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { type Program, start } from '../lib/program.ts';
-import { clientOf, deliver, makeRoom, type Room, SITE, waitUntil } from '../lib/room.ts';
+import { deliver, makeRoom, type Room, waitUntil } from '../lib/room.ts';
 
 interface Example {
   /** Program and arguments; the certificates' arguments follow. */
@@ -125,44 +123,5 @@ for (const [name, example] of Object.entries(EXAMPLES)) {
     await waitUntil(t, 'the box is rid of all', () => rowsOf(outbox) === 0, 60_000);
     t.strictSame(stored().sort(), [...expected].sort(), 'each is stored once, and none is lost');
     t.equal(third.code, undefined, 'and it goes on');
-  });
-
-  void t.test(`${name} survives foreign messages, and keeps what it cannot parse`, async (t) => {
-    const room = await makeRoom(t);
-    const dir = scratch(t);
-    const file = join(dir, 'stored');
-    const example_ = await startExample(t, room, example, file);
-    const box = await clientOf(t, room, 'odd');
-    const acks: string[] = [];
-    box.on('message', (_, payload) => acks.push(payload.toString()));
-    await box.subscribeAsync(`vigie/${SITE}/odd/ack`, { qos: 1 });
-    const topics = topicsOf(SITE, 'odd');
-    const send = (body: string, seq: string, topic = topics.event('notice', 'loitering')) => {
-      const userProperties = { lane: 'bulk', seq, first: '1', epoch: 'e', boot: 'b' };
-      const properties = { contentType: EVENT_CONTENT_TYPE, userProperties };
-      return box.publishAsync(topic, body, { qos: 1, properties });
-    };
-    const gap = (from: string): string => `{"id":"gap","type":"vigie.outbox-gap.v1","data":{"from":${from}}}`;
-    await waitUntil(t, 'it has subscribed', () => room.broker.pid !== undefined && existsSync(file), 20_000);
-    const bodies = [
-      ...['no JSON', '', '[]', 'null', '7', '{"id":7}', '{"id":"\\ud800"}', '['.repeat(100_000)],
-      ...[gap('9e99'), gap('"x"'), gap('null'), gap('Infinity')],
-    ];
-    // Publishes repeatedly until the archive has subscribed, since these messages have no outbox that sends them again.
-    const all = async (): Promise<void> => {
-      await box.publishAsync(topics.event('notice', 'x'), '{}', { qos: 1 });
-      for (const seq of ['x', '', '-1', '9'.repeat(40), '١']) await send('{}', seq);
-      await send('{}', '1', `${topics.root}/snap`);
-      for (const [i, body] of bodies.entries()) await send(body, `${i + 2}`);
-    };
-    const last = `{"bulk":${bodies.length + 1},"epoch":"e"}`;
-    const sending = setInterval(() => void all(), 1000);
-    t.teardown(() => clearInterval(sending));
-    const isAcknowledged = (): boolean => acks.some((ack) => ack.replaceAll(' ', '') === last);
-    await waitUntil(t, 'all that has a number is acknowledged', isAcknowledged);
-    clearInterval(sending);
-    t.equal(example_.code, undefined, 'it goes on');
-    t.ok(example.stored(file).length >= bodies.length, 'an unreadable message is stored');
-    t.notMatch(acks.join('\n'), /\d{5}/, 'no number that was never sent');
   });
 }

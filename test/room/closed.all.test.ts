@@ -1,8 +1,5 @@
 /**
- * Tests of the list of closed incidents, with pages that stay quick, and of the week's report.
- *
- * Measures a million closed incidents with:
- * VIGIE_TEST_RUN=full node --enable-source-maps dist/test/room/closed.all.test.js
+ * Tests of the list of closed incidents, of their table, and of the week's report.
  */
 
 import http from 'node:http';
@@ -28,15 +25,9 @@ import {
   insert,
   putCamera,
 } from '../lib/console-rows.ts';
-import { DATABASES, onEachDatabase, type TestDatabase } from '../lib/databases.ts';
-import { FULL, unlessAll } from '../lib/run.ts';
-import { slowness } from '../lib/slowness.ts';
+import { DATABASES, onEachDatabase } from '../lib/databases.ts';
 
 const NOW = Date.parse('2026-11-27T12:00:00.000Z');
-/** Closed incidents of the measurement. */
-const INCIDENTS = FULL ? 1_000_000 : 20_000;
-/** Maximum time of a page in ms, whatever the filter. */
-const PAGE_MS_MAX = 100;
 /** Rows of an export that is stopped, many times what a socket takes. */
 const EXPORTED = 10_000;
 /** Makes the table larger than what two sockets of a machine hold for a client that reads nothing. */
@@ -157,40 +148,6 @@ function fill(db: Sql, count: number, rule = 'r-1'): Promise<void> {
     },
   );
 }
-
-async function checkSpeed(t: Test, { prepared }: TestDatabase): Promise<void> {
-  const db = await prepared();
-  await fill(db, INCIDENTS);
-  const middle = iso(NOW - (INCIDENTS / 2) * 30_000);
-  const queries: Readonly<Record<string, ClosedQuery>> = {
-    newest: {},
-    'the middle': { cursor: `${middle}_999999999` },
-    'one box': { box: 'b-7' },
-    'a rare kind': { kind: 'graffiti' },
-    'a rare person': { closedBy: 'zoe' },
-    'a rare verdict': { verdict: 'unclear' },
-    'an unused verdict': { verdict: 'none' },
-    'a day long ago': { from: middle, to: iso(Date.parse(middle) + 3_600_000) },
-    'two filters': { kind: 'loitering', closedBy: 'zoe' },
-  };
-  const times: number[] = [];
-  for (const [label, query] of Object.entries(queries)) {
-    const runs: number[] = [];
-    let count = 0;
-    for (let run = 0; run < 5; run += 1) {
-      const beganMs = performance.now();
-      count = (await nosOf(db, query)).length;
-      runs.push(performance.now() - beganMs);
-    }
-    const [quickest = 0, median = 0] = [Math.min(...runs), runs.sort((a, b) => a - b)[2]];
-    t.comment(`${label}: ${median.toFixed(1)} ms, ${count} incidents`);
-    times.push(quickest);
-  }
-  const limitMs = FULL ? PAGE_MS_MAX : PAGE_MS_MAX * slowness();
-  t.ok(Math.max(...times) <= limitMs, `${INCIDENTS} incidents: ${Math.max(...times).toFixed(1)} ms at most`);
-}
-
-onEachDatabase('pages of many closed incidents are quick', checkSpeed, { timeout: 900_000, skip: unlessAll });
 
 t.test('the table of closed incidents is audited, and is read no faster than it is sent', async (t) => {
   const db = await roomDatabase(t, (await DATABASES.sqlite(t)).address);

@@ -1,6 +1,5 @@
 /**
- * Browser tests of the operators' actions with the real server: one verdict for many rows, by keyboard
- * and on a phone.
+ * Browser tests of the operators' actions with the real server: one verdict for many rows, by keyboard.
  */
 import type { Browser } from 'puppeteer-core';
 import sharp from 'sharp';
@@ -8,7 +7,7 @@ import t, { type Test } from 'tap';
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
 import { browserMissing } from '../lib/browser.ts';
 import { addIncidents, addPictured } from '../lib/console-rows.ts';
-import { browserOf, type OpenConsole, type Opening, openConsole, PHONE } from '../lib/room-browser.ts';
+import { browserOf, type OpenConsole, type Opening, openConsole } from '../lib/room-browser.ts';
 import { numbered } from '../lib/room-evening.ts';
 
 const STORM = [20, 21, 22, 23, 24];
@@ -22,7 +21,6 @@ t.test('operators act in a browser', { skip: browserMissing(), timeout: 240_000 
   await t.test('one verdict closes the selected rows, and refused rows say why', (t) =>
     checkBulk(t, browser, jpeg),
   );
-  await t.test('a phone selects by a long press and shows whole titles', (t) => checkPhone(t, browser, jpeg));
 });
 
 /** A storm of five, a car with a picture (2) and one without (3). */
@@ -105,40 +103,5 @@ async function checkBulk(t: Test, browser: Browser, jpeg: Buffer): Promise<void>
     [],
     'one key takes all of them back',
   );
-  t.same(pageErrors, []);
-}
-
-async function checkPhone(t: Test, browser: Browser, jpeg: Buffer): Promise<void> {
-  const { page, pageErrors, waitUntil, text } = await openApp(t, browser, jpeg, {
-    look: ['fr', 'light'],
-    size: PHONE,
-  });
-  const head = Number(await page.$eval('.top', (one) => one.getBoundingClientRect().height));
-  t.ok(head <= 60, `the head takes ${head} px`);
-  const cutTitles = await page.$$eval('.row strong', (all) =>
-    all.filter((one) => one.scrollWidth > one.clientWidth + 1 || one.scrollHeight > one.clientHeight + 2),
-  );
-  t.equal(cutTitles.length, 0, 'no title is cut off');
-  const press = async (selector: string, ms: number): Promise<void> => {
-    const box = await (await page.$(selector))?.boundingBox();
-    const [x, y] = [(box?.x ?? 0) + 150, (box?.y ?? 0) + 30];
-    const touch = await page.touchscreen.touchStart(x, y);
-    await new Promise((resolve) => setTimeout(resolve, ms));
-    await touch.end();
-  };
-  await press('.row[data-no="3"]', 700);
-  await waitUntil('document.querySelector(".bulk") !== null');
-  t.match(await text('.bulk-count'), '1 sélectionné');
-  await page.tap('.row.storm');
-  await waitUntil('document.querySelector(".bulk-count").textContent.includes("6 sélectionnés")');
-  t.match(await text('.bulk-count'), 'dont 5 non consultés');
-  t.equal(await page.$('.incident'), null, 'a tap adds to the selection and opens nothing');
-  await page.tap('.bulk .confirmed');
-  await page.waitForSelector('dialog[open]');
-  await page.tap('#judge-unseen');
-  await waitUntil('document.querySelector(".toast.good")?.textContent.includes("6 clôturés, avéré")');
-  await page.tap('.toast .undo');
-  await waitUntil('document.querySelectorAll(".row.new, .row.late").length > 0');
-  await waitUntil('document.querySelector(".bulk-count")?.textContent.includes("6 sélectionnés")');
   t.same(pageErrors, []);
 }

@@ -1,4 +1,4 @@
-/** Browser tests of the picture of an incident: its place on the screen, full size, zoom, and the pictures before it. */
+/** Browser tests of the picture of an incident: full size, zoom, and the pictures before it. */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Browser, Page } from 'puppeteer-core';
@@ -16,42 +16,26 @@ import {
   type OpenConsole,
   type Opening,
   openConsole,
-  PHONE,
 } from '../lib/room-browser.ts';
 import { evening, numbered } from '../lib/room-evening.ts';
 
-/** Incidents of the evening: with three pictures, with one of the test, and with none. */
+/** Incidents of the evening: with three pictures, and with one of the test. */
 const [THREE, ONE] = [2, 50];
 /** Size of a still, in px. */
 const STILL = { width: 1280, height: 960 };
 
-t.test(
-  'the picture of an incident is the screen',
-  { skip: browserMissing(), timeout: 180_000 },
-  async (t) => {
-    const { width, height } = STILL;
-    const jpeg = await sharp(join(ROOT, 'docs/alert.jpg')).resize(width, height).jpeg().toBuffer();
-    const browser = await browserOf(t);
-    const room = await appRoom(t, { fill: (db) => fill(db, jpeg) });
-    for (const language of ['en', 'fr'] as const) {
-      await t.test(`picture, facts and actions are on one screen of 1280 × 800, ${language}`, (t) =>
-        checkDesk(t, browser, room, language),
-      );
-      await t.test(`the picture comes first on a phone, with the actions on the screen, ${language}`, (t) =>
-        checkPhone(t, browser, room, language),
-      );
-    }
-    await t.test('the keyboard and the mouse open, zoom, move and close the full size', (t) =>
-      checkFull(t, browser, room),
-    );
-    await t.test('one key shows the pictures before the alert, each with its time', (t) =>
-      checkMoments(t, browser, room),
-    );
-    await t.test('a demonstration whose clocks are all in doubt states it once', (t) =>
-      checkDoubt(t, browser),
-    );
-  },
-);
+t.test('the pictures of an incident are viewed', { skip: browserMissing(), timeout: 180_000 }, async (t) => {
+  const { width, height } = STILL;
+  const jpeg = await sharp(join(ROOT, 'docs/alert.jpg')).resize(width, height).jpeg().toBuffer();
+  const browser = await browserOf(t);
+  const room = await appRoom(t, { fill: (db) => fill(db, jpeg) });
+  await t.test('the keyboard and the mouse open, zoom, move and close the full size', (t) =>
+    checkFull(t, browser, room),
+  );
+  await t.test('one key shows the pictures before the alert, each with its time', (t) =>
+    checkMoments(t, browser, room),
+  );
+});
 
 /** Adds the evening, and an incident with one picture, whose alert is at the right. */
 async function fill(db: Sql, jpeg: Buffer): Promise<void> {
@@ -74,81 +58,6 @@ async function open(
   await tab.waitUntil(`document.querySelector('.pictures img:not([hidden])')?.naturalWidth > 0`);
   await tab.waitUntil(`document.querySelector('.facts') !== null`);
   return tab;
-}
-
-/** Names of the elements that are not entirely on the screen, with their places. */
-const OFF_SCREEN = `(...selectors) => selectors.filter((selector) => {
-  const found = [...document.querySelectorAll(selector)];
-  return found.length === 0 || found.some((element) => {
-    const { left, top, right, bottom, width } = element.getBoundingClientRect();
-    return width === 0 || left < 0 || top < 0 || right > innerWidth || bottom > innerHeight;
-  });
-})`;
-
-/** Visible targets that are too small for a thumb, and the page if it scrolls sideways. */
-const SMALL_TARGETS = `[
-  ...[...document.querySelectorAll('.top button, .top a, .incident button, .incident .back, dialog button')]
-    .map((target) => [target.outerHTML.slice(0, 60), target.getBoundingClientRect()])
-    .filter(([, { width, height }]) => width > 0 && (width < 44 || height < 44))
-    .map(([html, { width, height }]) => html + ' is ' + width + ' by ' + height),
-  ...(document.documentElement.scrollWidth > innerWidth ? ['the page scrolls sideways'] : []),
-]`;
-
-const offScreen = (page: Page, ...selectors: string[]): Promise<unknown> =>
-  page.evaluate(`(${OFF_SCREEN})(...${JSON.stringify(selectors)})`);
-
-async function checkDesk(t: Test, browser: Browser, room: AppRoom, language: 'en' | 'fr'): Promise<void> {
-  for (const user of ['Nadia', 'Omar']) {
-    const { page, pageErrors } = await open(t, browser, room, THREE, { look: [language, 'light'], user });
-    t.strictSame(
-      await offScreen(
-        page,
-        '.pictures img:not([hidden])',
-        '.facts dt',
-        '.facts dd',
-        '.incident .act',
-        '#full-size',
-        '.queue',
-      ),
-      [],
-      'all of it is visible',
-    );
-    const places = (await page.evaluate(`(() => {
-      const at = (selector) => document.querySelector(selector).getBoundingClientRect();
-      const [queue, picture, facts] = [at('.queue'), at('.pictures img:not([hidden])'), at('.facts')];
-      return { queue: queue.right, from: picture.left, to: picture.right, wide: picture.width, facts: facts.left };
-    })()`)) as Record<'queue' | 'from' | 'to' | 'wide' | 'facts', number>;
-    t.ok(
-      places.queue <= places.from && places.to <= places.facts,
-      'queue, picture and facts are side by side',
-    );
-    t.ok(places.wide >= 500, `the picture is ${places.wide} px wide`);
-    t.strictSame(pageErrors, []);
-  }
-}
-
-async function checkPhone(t: Test, browser: Browser, room: AppRoom, language: 'en' | 'fr'): Promise<void> {
-  const { page, pageErrors } = await open(t, browser, room, THREE, {
-    look: [language, 'light'],
-    size: PHONE,
-  });
-  t.strictSame(
-    await offScreen(page, '.pictures img:not([hidden])', '.incident .act', '#full-size', '#incident-title'),
-    [],
-    'the whole picture and every action are visible',
-  );
-  const [picture = 0, title = 0] = (await page.evaluate(
-    `['.pictures', '#incident-title'].map((one) => document.querySelector(one).getBoundingClientRect().top)`,
-  )) as number[];
-  t.ok(picture < title, 'the picture is first');
-  t.strictSame(await page.evaluate(SMALL_TARGETS), []);
-  await page.touchscreen.tap(200, picture + 60);
-  await page.waitForSelector('dialog.picture-dialog[open]');
-  await page.waitForFunction(
-    `document.querySelector('.picture-stage canvas').style.visibility === 'visible'`,
-  );
-  t.strictSame(await page.evaluate(SMALL_TARGETS), [], 'targets of the full size');
-  t.strictSame(pageErrors, []);
 }
 
 interface Drawing {
@@ -244,25 +153,4 @@ async function checkMoments(t: Test, browser: Browser, room: AppRoom): Promise<v
   await page.keyboard.press('Escape');
   await waitUntil(FULL_GONE);
   t.strictSame(pageErrors, []);
-}
-
-async function checkDoubt(t: Test, browser: Browser): Promise<void> {
-  const { room, text, waitUntil } = await openConsole(t, browser, {
-    fill: (db) =>
-      addIncidents(
-        db,
-        [1, 2].map((no) => numbered(no, { clock_doubt: true })),
-      ),
-    path: '/incidents/2',
-  });
-  await waitUntil(`document.querySelector('.demo-clock') !== null`);
-  await waitUntil(`document.querySelector('.no-picture') !== null`);
-  t.notMatch(await text('.work'), /clock/, 'no incident repeats it');
-  await addIncidents(room.db, [numbered(3)]);
-  await waitUntil(`document.querySelector('.demo-clock') === null`);
-  t.match(
-    await text('.incident'),
-    /box’s clock is not reliable/,
-    'with a good clock in the room, its own incidents state it',
-  );
 }

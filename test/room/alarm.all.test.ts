@@ -1,16 +1,9 @@
-/**
- * Browser tests of the alarm and of the map beside the queue. Started tones and notifications are recorded; the
- * browser's own classes make them.
- */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+/** Browser tests of the alarm. Started tones and notifications are recorded; the browser's own classes make them. */
 import type { Browser, Page } from 'puppeteer-core';
 import t, { type Test } from 'tap';
-import { cityMap } from '../../scripts/programs/room/app/views/geo.ts';
 import { iso } from '../../scripts/programs/room/database/sql.ts';
 import { browserMissing, FULL_CHROMIUM } from '../lib/browser.ts';
 import { addIncidents, type Columns } from '../lib/console-rows.ts';
-import { scratch } from '../lib/paths.ts';
 import {
   appRoom,
   browserOf,
@@ -19,17 +12,13 @@ import {
   LIVE,
   type OpenConsole,
   type Opening,
-  openConsole,
   problemsOf,
   type Tab,
   type TabOptions,
   tabOf,
 } from '../lib/room-browser.ts';
-import { cityMapFile } from '../lib/room-city.ts';
 import { numbered } from '../lib/room-evening.ts';
-import { unlessAll } from '../lib/run.ts';
 
-const CAMERAS = 1500;
 const HOUR_MS = 3_600_000;
 
 /** Records what the browser is asked to do. */
@@ -72,10 +61,6 @@ const IN_VIEW = `(element) => {
   const { top, left, bottom, right } = element.getBoundingClientRect();
   return element.checkVisibility() && top >= 0 && left >= 0 && bottom <= innerHeight && right <= innerWidth;
 }`;
-/** Presses the mouse on a shape of the map. */
-const CLICK = `(shape) => {
-  for (const type of ['pointerdown', 'pointerup']) shape.dispatchEvent(new PointerEvent(type, { bubbles: true, button: 0 }));
-}`;
 
 interface Desk extends OpenConsole {
   /** Adds alerts of priority 1 of one moment, ten minutes after the ones before. */
@@ -117,22 +102,12 @@ t.test(
     await t.test('an alert sounds once, and its notification ends with its claim', (t) =>
       checkAlarm(t, browser),
     );
-    await t.test('two tabs, a reload and a lost connection sound nothing twice', { skip: unlessAll }, (t) =>
+    await t.test('two tabs, a reload and a lost connection sound nothing twice', (t) =>
       checkTwice(t, browser),
     );
-    await t.test('a browser that blocks the sound says so on a phone', { skip: unlessAll }, (t) =>
-      checkBlocked(t, browser),
-    );
-    await t.test('each account of a desk has its own alarm', { skip: unlessAll }, (t) =>
-      checkAccounts(t, browser),
-    );
+    await t.test('a browser that blocks the sound says so on a phone', (t) => checkBlocked(t, browser));
+    await t.test('each account of a desk has its own alarm', (t) => checkAccounts(t, browser));
   },
-);
-
-t.test(
-  'the map beside the queue and the list select each other',
-  { skip: unlessAll || browserMissing() },
-  async (t) => checkMap(t, await browserOf(t)),
 );
 
 async function checkAlarm(t: Test, browser: Browser): Promise<void> {
@@ -279,48 +254,4 @@ async function checkAccounts(t: Test, browser: Browser): Promise<void> {
   const [title, body] = ['No new alerts arrive', 'Log in again, or check the connection.'];
   t.match(await page.evaluate('notices'), [{ title, body }], 'an alarm that hears nothing says so');
   t.strictSame(errorsOf(tab), []);
-}
-
-/** Camera that is marked on the map. */
-const MARKED =
-  '[...document.querySelectorAll(".queue-map [data-chosen]")].map(({ dataset }) => dataset.chosen).join()';
-
-async function checkMap(t: Test, browser: Browser): Promise<void> {
-  const plan = join(scratch(t), 'city.geojson');
-  const file = cityMapFile(CAMERAS);
-  writeFileSync(plan, JSON.stringify(file));
-  const map = cityMap(file);
-  const keys = typeof map === 'string' ? [] : map.cameras.map(({ key }) => key);
-  const at = (index: number): Columns => {
-    const [site = '', box = ''] = (keys[index] ?? '').split('/');
-    return { site, box };
-  };
-  const storm = [3, 4, 5, 6, 7].map((no) => numbered(no, { ...at(900), rule: 'storm' }));
-  const rows = [numbered(1, { ...at(3), priority: 1 }), numbered(2, at(700)), ...storm];
-  const tab = await openConsole(t, browser, { settings: { plan }, fill: (db) => addIncidents(db, rows) });
-  const { page, press, waitUntil } = tab;
-  await waitUntil('document.querySelectorAll(".queue-map .d-alarm").length === 3');
-  t.equal(await page.evaluate('document.querySelectorAll(".queue-map .d-marker").length'), CAMERAS);
-  t.equal(await tab.text('.queue-map .d-count'), '5', 'a storm is counted');
-  await press('j');
-  await waitUntil(`${MARKED} === ${JSON.stringify(keys[3])}`);
-  await press('j');
-  await waitUntil(`${MARKED} === ${JSON.stringify(keys[900])} || ${MARKED} === ${JSON.stringify(keys[700])}`);
-  t.strictSame(await problemsOf(tab, 'queue-map'), []);
-  await page.evaluate(
-    `(${CLICK})(document.querySelector('.queue-map .d-alarm[data-key="${keys[700]}"] .d-ring'))`,
-  );
-  await waitUntil('document.querySelector("[data-no=\'2\'][aria-selected=true]") !== null');
-  await press('Enter');
-  await waitUntil('document.querySelector(".incident-body") !== null');
-  const isShown = 'document.querySelector(".queue-map").checkVisibility()';
-  t.notOk(await page.evaluate(isShown), 'an open incident shows its picture');
-  await press('m');
-  await waitUntil(isShown);
-  t.equal(await page.evaluate(MARKED), keys[700]);
-  await press('m', 'Escape', 'm');
-  await waitUntil('document.querySelector(".queue-map").hidden');
-  await page.reload();
-  await waitUntil('document.querySelector("#map[aria-pressed=false]") !== null');
-  t.strictSame(tab.pageErrors, []);
 }
