@@ -13,7 +13,7 @@ const stages = foldersIn('agent')
   .filter((name) => !SHARED.includes(name))
   .join('|');
 const visionStages = foldersIn('agent/vision').join('|');
-const ROOM = 'scripts/programs/room';
+const ROOM = 'scripts/products/room';
 const roomPrograms = foldersIn(ROOM)
   .filter((name) => existsSync(join(__dirname, ROOM, name, 'main.ts')))
   .join('|');
@@ -69,7 +69,7 @@ module.exports = {
       to: { path: '^agent/vision/', pathNot: '^agent/vision/($1|native)/' },
     },
     {
-      // What runs as root belongs to no release: scripts/programs/root.
+      // What runs as root belongs to no release: scripts/products/root.
       name: 'the-agent-knows-no-scripts',
       severity: 'error',
       from: { path: '^agent/' },
@@ -94,7 +94,7 @@ module.exports = {
     {
       name: 'pixels-stay-in-vision',
       severity: 'error',
-      from: { path: '^(agent|scripts)/', pathNot: '^agent/vision/|^scripts/programs/evaluate/' },
+      from: { path: '^(agent|scripts)/', pathNot: '^agent/vision/|^scripts/workshop/evaluate/' },
       to: { path: '^agent/vision/' },
     },
     {
@@ -103,13 +103,13 @@ module.exports = {
       severity: 'error',
       // Its main puts retention beside it, which reads the authority's orders.
       from: {
-        path: '^scripts/programs/room/(archive|contract|database)/',
-        pathNot: '^scripts/programs/room/archive/main\\.ts$',
+        path: '^scripts/products/room/(archive|contract|database)/',
+        pathNot: '^scripts/products/room/archive/main\\.ts$',
       },
       to: {
         path: '^(agent|scripts|test)/',
         pathNot:
-          '^agent/(contract/|base/(network-error|printable|json|sha256|token-bucket)\\.ts$)|^scripts/(lib/json-schema\\.ts$|programs/room/(archive|contract|database)/)',
+          '^agent/(contract/|base/(network-error|printable|json|sha256|token-bucket)\\.ts$)|^scripts/(lib/json-schema\\.ts$|products/room/(archive|contract|database)/)',
       },
     },
     {
@@ -136,17 +136,17 @@ module.exports = {
       // The room's console in a browser: of the room it knows the contract of its interface.
       name: 'the-console-app-knows-kit-and-contracts-only',
       severity: 'error',
-      from: { path: '^scripts/programs/room/app/' },
+      from: { path: '^scripts/products/room/app/' },
       to: {
         path: '^(agent|scripts|test)/',
-        pathNot: '^agent/(kit|contract)/|^scripts/programs/room/(app|contract)/',
+        pathNot: '^agent/(kit|contract)/|^scripts/products/room/(app|contract)/',
       },
     },
     {
       name: 'kit-and-apps-stay-in-the-browser',
       severity: 'error',
-      from: { path: '^(agent|scripts)/', pathNot: '^(agent/(kit|page/app)|scripts/programs/room/app)/' },
-      to: { path: '^(agent/(kit|page/app)|scripts/programs/room/app)/' },
+      from: { path: '^(agent|scripts)/', pathNot: '^(agent/(kit|page/app)|scripts/products/room/app)/' },
+      to: { path: '^(agent/(kit|page/app)|scripts/products/room/app)/' },
     },
     {
       // The addon itself is loaded in vision/native by createRequire, which no rule sees.

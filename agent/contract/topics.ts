@@ -40,7 +40,7 @@ export interface Topics {
 
 /**
  * Names that no box may have, with the reason: they belong to other clients of the room's broker
- * (scripts/programs/room/broker).
+ * (scripts/products/room/broker).
  */
 export const NAMES_OF_OTHERS: Readonly<Record<string, string>> = {
   [ALL_BOXES]: 'means every box of the site in topics',

@@ -10,7 +10,7 @@ import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.
 import type { IPublishPacket } from 'mqtt';
 import { parse } from 'yaml';
 import { packageRoot } from '../../agent/base/package-root.ts';
-import { exactSchema } from '../programs/docs/schema.ts';
+import { exactSchema } from '../workshop/docs/schema.ts';
 
 export const SCHEMA_FILE = join(packageRoot(), 'docs/ref/events.schema.json');
 export const ASYNCAPI_FILE = join(packageRoot(), 'docs/ref/asyncapi.yaml');

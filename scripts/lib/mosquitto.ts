@@ -18,7 +18,7 @@ const START_WITHIN_MS = 5000;
 const STOP_WITHIN_MS = 3000;
 
 /** Configuration of a room, used here with other paths and on the loopback. */
-const SHIPPED = join(packageRoot(), 'scripts/programs/room/broker/mosquitto');
+const SHIPPED = join(packageRoot(), 'scripts/products/room/broker/mosquitto');
 
 export interface MosquittoOptions {
   /** Receives configuration, log and, if requested, the broker's persistent data. */
@@ -252,7 +252,7 @@ function settled(lines: readonly string[], settings: Readonly<Record<string, str
   for (const name of Object.keys(settings)) {
     const count = names.filter((other) => other === name).length;
     if (count !== 1)
-      throw new AgentError('bug', `scripts/programs/room/broker/mosquitto: ${count} lines with ${name}`);
+      throw new AgentError('bug', `scripts/products/room/broker/mosquitto: ${count} lines with ${name}`);
   }
   return lines.flatMap((line, index) => {
     const name = names[index] ?? '';

@@ -53,7 +53,7 @@ make_modules() { # ARCH DIR SYSROOT
   else
     cross_compile_addons "$arch" "$sysroot"
   fi
-  node "$root/dist/scripts/programs/package/modules.js" "$dir" "$cpu"
+  node "$root/dist/scripts/workshop/package/modules.js" "$dir" "$cpu"
   local machine
   machine=$(case $arch in amd64) echo X86-64 ;; arm64) echo AArch64 ;; esac)
   find node_modules -name '*.node' | while read -r addon; do
@@ -74,7 +74,7 @@ need_modules() { # ARCH
   [ -e "$sysroot/usr/lib/$(triple_of "$arch")/pkgconfig/libonnxruntime.pc" ] || is_target "$arch" || step "headers and libraries of Debian for $arch" \
     'check the network, then run the same command again' make_sysroot "$arch" "$sysroot"
   wanted=$({
-    cat "$root/package-lock.json" "$root"/patches/* "$root"/scripts/programs/package/{modules,npm-package}.ts
+    cat "$root/package-lock.json" "$root"/patches/* "$root"/scripts/workshop/package/{modules,npm-package}.ts
     declare -f make_modules cross_compile_addons compile_addons
   } | sha256sum)
   if ! stamp_is "$modules/.stamp" "$wanted"; then

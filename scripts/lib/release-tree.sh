@@ -20,7 +20,7 @@ make_release() { # ARCH DIR MODULES SEQ
   find "$dir" -type d -exec chmod 0755 {} +
   find "$dir" -type f -exec chmod 0644 {} +
   chmod 0755 "$dir/dist/agent/cli/main.js"
-  node "$root/dist/scripts/programs/package/release.js" "$dir" "$arch" "$seq"
+  node "$root/dist/scripts/workshop/package/release.js" "$dir" "$arch" "$seq"
 }
 
 # Builds a release of root's program, in its form below /usr/lib/vigie-root/releases: one file of code, for every
@@ -29,10 +29,10 @@ make_root_release() { # DIR COPYRIGHT SEQ
   local dir=$1 copyright=$2 seq=$3
   rm -rf -- "$dir"
   mkdir -p -- "$dir"
-  node "$root/dist/scripts/programs/package/bundle.js" root "$dir" "$copyright"
+  node "$root/dist/scripts/workshop/package/bundle.js" root "$dir" "$copyright"
   find "$dir" -type d -exec chmod 0755 {} +
   find "$dir" -type f -exec chmod 0644 {} +
-  node "$root/dist/scripts/programs/package/release.js" "$dir" all "$seq"
+  node "$root/dist/scripts/workshop/package/release.js" "$dir" all "$seq"
 }
 
 # Leaves out stale output: the build never deletes files compiled from an earlier state of the sources.

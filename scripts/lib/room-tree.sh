@@ -4,12 +4,12 @@
 
 make_room_tree() { # ARCH DIR MODULES
   local arch=$1 tree=$2 lib=$2/usr/lib/vigie-room share=$2/usr/share/vigie-room doc=$2/usr/share/doc/vigie-room
-  local room=$root/scripts/programs/room addon
+  local room=$root/scripts/products/room addon
   rm -rf -- "$tree"
   mkdir -p "$lib" "$share" "$doc/examples/broker" "$tree"/usr/{bin,share/man/man1} \
     "$tree"/usr/lib/{systemd/system,sysusers.d,tmpfiles.d}
-  node "$root/dist/scripts/programs/package/room.js" "$lib" "$3"
-  node "$root/dist/scripts/programs/package/modules.js" "$lib" "$(npm_cpu_of "$arch")"
+  node "$root/dist/scripts/workshop/package/room.js" "$lib" "$3"
+  node "$root/dist/scripts/workshop/package/modules.js" "$lib" "$(npm_cpu_of "$arch")"
   for addon in "$lib"/node_modules/*/build/Release/*.node; do
     "$(triple_of "$arch")-strip" --strip-unneeded --remove-section=.note.gnu.build-id "$addon"
   done

@@ -48,7 +48,7 @@ async function makeSearch(t: Test) {
   return { room, dir, signer, nowMs, basic, search };
 }
 
-const warm = new WarmProgram('scripts/programs/room/search');
+const warm = new WarmProgram('scripts/products/room/search');
 /** Runs the program in a thread. */
 const searchWith = (args: string[]): Promise<Output> => warm.run(args);
 

@@ -7,7 +7,7 @@ import t from 'tap';
 import { makeProgram } from '../../agent/cli/program.ts';
 import { stateDir } from '../../agent/cli/state-dir.ts';
 import { EXAMPLE } from '../../agent/config/example.ts';
-import { makeProgram as makeOversight } from '../../scripts/programs/oversight/program.ts';
+import { makeProgram as makeOversight } from '../../scripts/products/oversight/program.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { VIGIE } from '../lib/program.ts';
 import { ALL, unlessAll } from '../lib/run.ts';
@@ -227,7 +227,7 @@ void t.test('the state folder is the one asked for, else systemd’s, else the u
 });
 
 void t.test('the reference pages match the sources', async (t) => {
-  t.match(new WarmProgram('scripts/programs/docs').runSync(['--check']), { code: 0, err: '' });
+  t.match(new WarmProgram('scripts/workshop/docs').runSync(['--check']), { code: 0, err: '' });
 });
 
 void t.test('the readme names every command, and all commands use the same signing options', async (t) => {

@@ -31,7 +31,7 @@ function asIs(text: string): Proposal {
   return structuredClone(proposal);
 }
 
-const demo = readFileSync(join(ROOT, 'scripts/programs/demo/config.yaml'), 'utf8');
+const demo = readFileSync(join(ROOT, 'scripts/workshop/demo/config.yaml'), 'utf8');
 
 t.test('an edit changes only the proposed lines', async (t) => {
   t.equal(editedText(demo, asIs(demo)), demo, 'to the byte');

@@ -27,7 +27,7 @@ import {
 } from '../../agent/contract/update.ts';
 import { messageOfRow } from '../../agent/mqtt/messages.ts';
 import { ASYNCAPI_FILE, Contract, publishedSchemas, SCHEMA_FILE } from '../../scripts/lib/contract.ts';
-import { EXAMPLES } from '../../scripts/programs/docs/examples.ts';
+import { EXAMPLES } from '../../scripts/workshop/docs/examples.ts';
 import { eventText } from '../lib/events.ts';
 import { openedOutbox } from '../lib/outbox.ts';
 import { ROOT, scratch } from '../lib/paths.ts';

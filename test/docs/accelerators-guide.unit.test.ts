@@ -81,7 +81,7 @@ t.test('a model comes to a box by commands in the order in which each works', (t
   );
   // A new vigie-root goes on trial at once, and from-package is refused until its end.
   t.notMatch(block, /apt install .*vigie-root_/);
-  t.match(textOf('scripts/programs/root/change/by-hand.ts'), /another \$\{\w+\} is on trial/);
+  t.match(textOf('scripts/products/root/change/by-hand.ts'), /another \$\{\w+\} is on trial/);
   t.end();
 });
 
@@ -114,7 +114,7 @@ t.test('the guides name the elements and inputs beside which the CPU adds nothin
 
 t.test('the guide says that a box has an ONNX Runtime of Debian in the last folder', (t) => {
   for (const folder of LIBRARY_FOLDERS) t.ok(GUIDE.includes(`\`${folder}\``), folder);
-  t.match(textOf('scripts/programs/package/debian/control'), /^ .*gstreamer1\.0-plugins-bad/m);
+  t.match(textOf('scripts/workshop/package/debian/control'), /^ .*gstreamer1\.0-plugins-bad/m);
   t.match(PROSE, /The last one has Debian's ONNX Runtime 1\.21, {4}which Vigie's package brings/);
   t.end();
 });

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import t from 'tap';
-import { filesNamed } from '../../scripts/programs/test/selection.ts';
+import { filesNamed } from '../../scripts/workshop/test/selection.ts';
 import { ROOT, testFiles } from '../lib/paths.ts';
 
 const LINK = /\]\(([^)#\s]+)/g;
@@ -100,13 +100,15 @@ function helpText(program: string, subcommand: string): string {
     if (subcommand === '') return text;
     return text.split(/^## /m).find((part) => part.startsWith(`\`${name} ${subcommand}\``)) ?? '';
   }
-  const folder = join(ROOT, 'scripts/programs', name.replace('scripts/', ''));
-  const sources = existsSync(folder)
-    ? readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => /\.(?:ts|py)$/.test(file))
-    : [];
-  return [join(ROOT, name), ...sources.map((file) => join(folder, file))]
-    .map((file) => readFileSync(file, 'utf8'))
-    .join('\n');
+  const sources = ['products', 'workshop']
+    .map((home) => join(ROOT, 'scripts', home, name.replace('scripts/', '')))
+    .filter((folder) => existsSync(folder))
+    .flatMap((folder) =>
+      readdirSync(folder, { recursive: true, encoding: 'utf8' })
+        .filter((file) => /\.(?:ts|py)$/.test(file))
+        .map((file) => join(folder, file)),
+    );
+  return [join(ROOT, name), ...sources].map((file) => readFileSync(file, 'utf8')).join('\n');
 }
 
 /** Commands in the code of a document: program, subcommand or nothing, options. */

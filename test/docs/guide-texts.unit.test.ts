@@ -5,12 +5,12 @@ import t from 'tap';
 import { FINDING_NAMES } from '../../agent/contract/finding-names.ts';
 import { EN as PAGE_EN } from '../../agent/page/app/words/en.ts';
 import { FR as PAGE_FR } from '../../agent/page/app/words/fr.ts';
-import { EN as CONSOLE_EN } from '../../scripts/programs/room/app/words/en.ts';
-import { FR as CONSOLE_FR } from '../../scripts/programs/room/app/words/fr.ts';
-import { REPORTS_EN } from '../../scripts/programs/room/app/words/reports-en.ts';
-import { REPORTS_FR } from '../../scripts/programs/room/app/words/reports-fr.ts';
-import { VIEWS_EN } from '../../scripts/programs/room/app/words/views-en.ts';
-import { VIEWS_FR } from '../../scripts/programs/room/app/words/views-fr.ts';
+import { EN as CONSOLE_EN } from '../../scripts/products/room/app/words/en.ts';
+import { FR as CONSOLE_FR } from '../../scripts/products/room/app/words/fr.ts';
+import { REPORTS_EN } from '../../scripts/products/room/app/words/reports-en.ts';
+import { REPORTS_FR } from '../../scripts/products/room/app/words/reports-fr.ts';
+import { VIEWS_EN } from '../../scripts/products/room/app/words/views-en.ts';
+import { VIEWS_FR } from '../../scripts/products/room/app/words/views-fr.ts';
 import { ROOT } from '../lib/paths.ts';
 
 /** An English text of a screen and the French one. */
@@ -48,7 +48,7 @@ function pairsOf(english: unknown, french: unknown): Pair[] {
 
 /** Texts of the alarm and the map, whose file needs a browser. */
 function alarmPairs(): Pair[] {
-  const source = readFileSync(join(ROOT, 'scripts/programs/room/app/words/alarm.ts'), 'utf8');
+  const source = readFileSync(join(ROOT, 'scripts/products/room/app/words/alarm.ts'), 'utf8');
   const [english = [], french = []] = source
     .split('const FR')
     .map((part) => [...part.matchAll(/^ {2}\w+:\s+'(.*)',$/gm)].map(([, text]) => String(text)));

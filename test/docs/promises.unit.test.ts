@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { filesNamed, isOfRun } from '../../scripts/programs/test/selection.ts';
+import { filesNamed, isOfRun } from '../../scripts/workshop/test/selection.ts';
 import { ROOT, testFiles } from '../lib/paths.ts';
 
 interface Row {

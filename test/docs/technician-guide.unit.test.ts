@@ -30,10 +30,10 @@ function constant(path: string, name: string): number {
 
 const MINUTE_MS = 60_000;
 const NUMBERS: readonly (readonly [phrase: RegExp, path: string, name: string, unit: number])[] = [
-  [/is open for (\d+) minutes/, 'scripts/programs/root/network/hotspot.ts', 'OPEN_MS', MINUTE_MS],
+  [/is open for (\d+) minutes/, 'scripts/products/root/network/hotspot.ts', 'OPEN_MS', MINUTE_MS],
   [
     /Wi-Fi of a box, for at most (\d+) minutes/,
-    'scripts/programs/root/network/hotspot.ts',
+    'scripts/products/root/network/hotspot.ts',
     'RUN_MS_MAX',
     MINUTE_MS,
   ],
@@ -67,7 +67,7 @@ void t.test('each number of the technician’s guide is that of the program', as
   t.match(TEXT, `at most ${Math.max(...DELAYS_S)} s.`, 'the longest delay before a pass');
   t.equal(STEPS.length, 9);
   t.match(TEXT, 'nine steps');
-  const browsers = read('scripts/programs/apps/main.ts').match(/target: \[([^\]]+)\]/)?.[1] ?? '';
+  const browsers = read('scripts/workshop/apps/main.ts').match(/target: \[([^\]]+)\]/)?.[1] ?? '';
   const names = [...browsers.matchAll(/'([a-z]+)([\d.]+)'/g)].map(
     ([, name, version]) => `${name} ${version}`,
   );

@@ -8,7 +8,7 @@ import sharp from 'sharp';
 import t from 'tap';
 import { RECORD_FILE, RecordStore } from '../../agent/accuracy/store.ts';
 import { sha256Of } from '../../agent/base/sha256.ts';
-import type { IncidentDetail, Queue } from '../../scripts/programs/room/contract/incident.ts';
+import type { IncidentDetail, Queue } from '../../scripts/products/room/contract/incident.ts';
 import { authoriseFile } from '../lib/authority.ts';
 import { ask, enter, from, readStream } from '../lib/console.ts';
 import { DATABASES } from '../lib/databases.ts';

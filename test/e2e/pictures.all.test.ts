@@ -10,19 +10,19 @@ import type { Browser } from 'puppeteer-core';
 import sharp from 'sharp';
 import t, { type Test } from 'tap';
 import { parseYaml } from '../../agent/base/yaml-text.ts';
-import type { SearchState } from '../../scripts/programs/room/contract/api.ts';
-import type { ClosedPage } from '../../scripts/programs/room/contract/closed.ts';
-import type { Incident, IncidentDetail, Queue } from '../../scripts/programs/room/contract/incident.ts';
-import type { Session } from '../../scripts/programs/room/contract/session.ts';
-import { priorityOf } from '../../scripts/programs/room/contract/terms.ts';
+import type { SearchState } from '../../scripts/products/room/contract/api.ts';
+import type { ClosedPage } from '../../scripts/products/room/contract/closed.ts';
+import type { Incident, IncidentDetail, Queue } from '../../scripts/products/room/contract/incident.ts';
+import type { Session } from '../../scripts/products/room/contract/session.ts';
+import { priorityOf } from '../../scripts/products/room/contract/terms.ts';
 import { browserMissing } from '../lib/browser.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { roomProgram, start } from '../lib/program.ts';
 import { browserOf, openByLink, type Tab } from '../lib/room-browser.ts';
 import { unlessFull } from '../lib/run.ts';
 
-const DEMO = fileURLToPath(new URL('../../scripts/programs/demo/main.js', import.meta.url));
-const DEMO_CONFIG = join(ROOT, 'scripts/programs/demo/config.yaml');
+const DEMO = fileURLToPath(new URL('../../scripts/workshop/demo/main.js', import.meta.url));
+const DEMO_CONFIG = join(ROOT, 'scripts/workshop/demo/config.yaml');
 /** Box of that configuration. */
 const BOX = 'square-1';
 const IS_WRITTEN = process.env['WRITE_SCREENS'] === '1';

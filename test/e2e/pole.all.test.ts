@@ -21,7 +21,7 @@ import { openBrowser, Phone } from '../page/phone.ts';
 
 const SITE = 'marseille-1';
 const BOX = 'canebiere-017';
-const ROOM = join(ROOT, 'dist/scripts/programs/room/enrol/main.js');
+const ROOM = join(ROOT, 'dist/scripts/products/room/enrol/main.js');
 /** Below /usr, the only part of the disk that vision can read. */
 const CLIP = '/usr/share/vigie-test/street.avi';
 const FIRMWARE = '/boot/firmware';

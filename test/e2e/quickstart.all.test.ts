@@ -15,7 +15,7 @@ import { roomProgram } from '../lib/program.ts';
 
 const GUIDE = join(ROOT, 'docs/guide/quickstart.md');
 const ROOM_PROGRAM = roomProgram('archive');
-const OVERSIGHT_PROGRAM = bundled('scripts/programs/oversight');
+const OVERSIGHT_PROGRAM = bundled('scripts/products/oversight');
 const ENROL_PROGRAM = roomProgram('enrol');
 
 /** Length of the clip that is replayed. */

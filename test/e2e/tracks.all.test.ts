@@ -12,7 +12,7 @@ import type { HealthReport } from '../../agent/contract/health.ts';
 import type { JournalContent } from '../../agent/contract/journal.ts';
 import type { RestraintRecord } from '../../agent/contract/search.ts';
 import type { TrackLogGrant, TrackResult } from '../../agent/contract/track-log.ts';
-import type { TrackAnswer } from '../../scripts/programs/room/contract/tracks.ts';
+import type { TrackAnswer } from '../../scripts/products/room/contract/tracks.ts';
 import { authorised, authoriseFile } from '../lib/authority.ts';
 import { makeSigner } from '../lib/commands.ts';
 import { ask, enter, from, fullConsole, roomDatabase } from '../lib/console.ts';
@@ -22,7 +22,7 @@ import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { roomProgram, start, VIGIE } from '../lib/program.ts';
 import { BOX, clientOf, makeRoom, pairOf, type Room, SITE, waitUntil } from '../lib/room.ts';
 
-const SIGNER = join(ROOT, 'dist/scripts/programs/room/signer/main.js');
+const SIGNER = join(ROOT, 'dist/scripts/products/room/signer/main.js');
 const SLOW_MS = 60_000;
 /** Crossings after which the log has seen some seconds. */
 const CROSSINGS = 6;

@@ -7,11 +7,11 @@ import t, { type Test } from 'tap';
 import type { UnnumberedEvent } from '../../agent/contract/event-sink.ts';
 import type { XyxyPx } from '../../agent/contract/geometry.ts';
 import type { LocalStatus } from '../../agent/contract/local-status.ts';
-import { workOf } from '../../scripts/programs/bench/v8-work.ts';
-import { accuracyOf, type EvaluatedFrame } from '../../scripts/programs/evaluate/ap.ts';
-import { clearMot } from '../../scripts/programs/evaluate/clearmot.ts';
-import { hota } from '../../scripts/programs/evaluate/hota.ts';
-import { idf1 } from '../../scripts/programs/evaluate/identity.ts';
+import { workOf } from '../../scripts/workshop/bench/v8-work.ts';
+import { accuracyOf, type EvaluatedFrame } from '../../scripts/workshop/evaluate/ap.ts';
+import { clearMot } from '../../scripts/workshop/evaluate/clearmot.ts';
+import { hota } from '../../scripts/workshop/evaluate/hota.ts';
+import { idf1 } from '../../scripts/workshop/evaluate/identity.ts';
 import {
   blindnessTold,
   forgive,
@@ -21,12 +21,12 @@ import {
   scoreConditions,
   scoreStarts,
   startsOf,
-} from '../../scripts/programs/evaluate/labels.ts';
-import { type MotRow, pairUp } from '../../scripts/programs/evaluate/mot.ts';
-import { memoryPicture } from '../../scripts/programs/soak/picture.ts';
-import { type Sample, slopeOf } from '../../scripts/programs/soak/regression.ts';
-import { findingsOf, tableOf } from '../../scripts/programs/soak/report.ts';
-import type { Soaked } from '../../scripts/programs/soak/soak.ts';
+} from '../../scripts/workshop/evaluate/labels.ts';
+import { type MotRow, pairUp } from '../../scripts/workshop/evaluate/mot.ts';
+import { memoryPicture } from '../../scripts/workshop/soak/picture.ts';
+import { type Sample, slopeOf } from '../../scripts/workshop/soak/regression.ts';
+import { findingsOf, tableOf } from '../../scripts/workshop/soak/report.ts';
+import type { Soaked } from '../../scripts/workshop/soak/soak.ts';
 
 function row(
   frame: number,

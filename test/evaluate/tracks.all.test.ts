@@ -2,9 +2,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { evaluateDetector } from '../../scripts/programs/evaluate/detector.ts';
-import { parseMot } from '../../scripts/programs/evaluate/mot.ts';
-import { evaluateTracks, knownTrackSequences, tracksTable } from '../../scripts/programs/evaluate/tracks.ts';
+import { evaluateDetector } from '../../scripts/workshop/evaluate/detector.ts';
+import { parseMot } from '../../scripts/workshop/evaluate/mot.ts';
+import { evaluateTracks, knownTrackSequences, tracksTable } from '../../scripts/workshop/evaluate/tracks.ts';
 import { evaluationData, scratch } from '../lib/paths.ts';
 import { unlessFull } from '../lib/run.ts';
 

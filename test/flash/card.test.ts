@@ -19,10 +19,10 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { setupCodeHash } from '../../agent/contract/setup-code.ts';
-import { type CardOptions, card, type Surroundings } from '../../scripts/programs/flash/card.ts';
-import { newLabel } from '../../scripts/programs/flash/new-label.ts';
-import { writeVerified } from '../../scripts/programs/flash/write.ts';
-import { findFiles } from '../../scripts/programs/root/card/found-files.ts';
+import { type CardOptions, card, type Surroundings } from '../../scripts/products/flash/card.ts';
+import { newLabel } from '../../scripts/products/flash/new-label.ts';
+import { writeVerified } from '../../scripts/products/flash/write.ts';
+import { findFiles } from '../../scripts/products/root/card/found-files.ts';
 import { testKey } from '../lib/authority.ts';
 import {
   BOOT_START,

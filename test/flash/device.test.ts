@@ -6,10 +6,10 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { adapterFiles } from '../../scripts/programs/flash/adapters.ts';
-import { confirm } from '../../scripts/programs/flash/confirm.ts';
-import { assertSame, type Disk, writableDisk } from '../../scripts/programs/flash/device.ts';
-import { wifiCode, writeLabel } from '../../scripts/programs/flash/label.ts';
+import { adapterFiles } from '../../scripts/products/flash/adapters.ts';
+import { confirm } from '../../scripts/products/flash/confirm.ts';
+import { assertSame, type Disk, writableDisk } from '../../scripts/products/flash/device.ts';
+import { wifiCode, writeLabel } from '../../scripts/products/flash/label.ts';
 import { scratch } from '../lib/paths.ts';
 import { unlessAll } from '../lib/run.ts';
 

@@ -8,7 +8,7 @@ import mqtt, { type MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';
 import { topicsOf } from '../../agent/contract/topics.ts';
 import { Mosquitto } from '../../scripts/lib/mosquitto.ts';
-import { FleetStore } from '../../scripts/programs/fleet/store.ts';
+import { FleetStore } from '../../scripts/products/fleet/store.ts';
 import { csrOf, newKey, TestRoom } from '../lib/enrolment.ts';
 import { messagesOf } from '../lib/fleet-reports.ts';
 import { openedOutbox } from '../lib/outbox.ts';
@@ -17,7 +17,7 @@ import { BOX, deliver, SITE, waitUntil } from '../lib/room.ts';
 import { unlessAll } from '../lib/run.ts';
 import { WarmProgram } from '../lib/warm-program.ts';
 
-const program = new WarmProgram('scripts/programs/fleet');
+const program = new WarmProgram('scripts/products/fleet');
 const DAY_MS = 86_400_000;
 
 interface Ops {

@@ -1,8 +1,8 @@
 /** Tests the recovery of rollouts from an old store, the broker and the boxes: examples and random fleet histories. */
 import fc from 'fast-check';
 import t from 'tap';
-import { isOpen, reachedWave } from '../../scripts/programs/fleet/rollout/adoption.ts';
-import type { RolloutKind } from '../../scripts/programs/fleet/rollout/kinds.ts';
+import { isOpen, reachedWave } from '../../scripts/products/fleet/rollout/adoption.ts';
+import type { RolloutKind } from '../../scripts/products/fleet/rollout/kinds.ts';
 import {
   type KnownRollout,
   type Merged,
@@ -10,8 +10,8 @@ import {
   type SeenOrder,
   type SeenReport,
   type Witnesses,
-} from '../../scripts/programs/fleet/rollout/merge.ts';
-import type { Action, BoxState, RolloutState } from '../../scripts/programs/fleet/rollout/states.ts';
+} from '../../scripts/products/fleet/rollout/merge.ts';
+import type { Action, BoxState, RolloutState } from '../../scripts/products/fleet/rollout/states.ts';
 
 const BOXES = 12;
 /** Later than all events, and earlier than any false report. */

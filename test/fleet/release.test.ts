@@ -14,21 +14,21 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
 import { deltaTarget, fullTarget, manifestPatchTarget, releaseName } from '../../agent/contract/release.ts';
-import { type MakeOptions, makeRelease } from '../../scripts/programs/fleet/release/make.ts';
-import { signersOf, signWith } from '../../scripts/programs/fleet/release/metadata.ts';
-import { publishReleases, refresh } from '../../scripts/programs/fleet/release/publish.ts';
+import { type MakeOptions, makeRelease } from '../../scripts/products/fleet/release/make.ts';
+import { signersOf, signWith } from '../../scripts/products/fleet/release/metadata.ts';
+import { publishReleases, refresh } from '../../scripts/products/fleet/release/publish.ts';
 import {
   addSignature,
   readSigningFile,
   signingFileOf,
   writeSigningFile,
-} from '../../scripts/programs/fleet/release/signing-file.ts';
-import { checkState } from '../../scripts/programs/fleet/release/state-check.ts';
-import { targetsWithout } from '../../scripts/programs/fleet/release/withdraw.ts';
-import { download } from '../../scripts/programs/root/download.ts';
-import { patchManifest } from '../../scripts/programs/root/manifest-patch.ts';
-import { stage } from '../../scripts/programs/root/stage.ts';
-import type { ReleaseTrust } from '../../scripts/programs/root/trust.ts';
+} from '../../scripts/products/fleet/release/signing-file.ts';
+import { checkState } from '../../scripts/products/fleet/release/state-check.ts';
+import { targetsWithout } from '../../scripts/products/fleet/release/withdraw.ts';
+import { download } from '../../scripts/products/root/download.ts';
+import { patchManifest } from '../../scripts/products/root/manifest-patch.ts';
+import { stage } from '../../scripts/products/root/stage.ts';
+import type { ReleaseTrust } from '../../scripts/products/root/trust.ts';
 import { FLEET, Fleet, keyPair } from '../lib/fleet-keyholders.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { start } from '../lib/program.ts';

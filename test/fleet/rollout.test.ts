@@ -9,8 +9,8 @@ import t, { type Test } from 'tap';
 import { topicsOf } from '../../agent/contract/topics.ts';
 import { UPDATE_ORDER_TYPE } from '../../agent/contract/update.ts';
 import { signEnvelope } from '../../agent/orders/dsse.ts';
-import { Rollouts } from '../../scripts/programs/fleet/rollout/rollouts.ts';
-import { viewOf } from '../../scripts/programs/fleet/rollout/view.ts';
+import { Rollouts } from '../../scripts/products/fleet/rollout/rollouts.ts';
+import { viewOf } from '../../scripts/products/fleet/rollout/view.ts';
 import { Orders, waitUntil } from '../lib/heard-orders.ts';
 import { QUICK, RolloutFleet, SITE, WELL } from '../lib/rollout-fleet.ts';
 

@@ -8,17 +8,17 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import type { Arch, ReleaseKind, ReleaseTarget } from '../../agent/contract/release.ts';
-import { type MakeOptions, makeRelease } from '../../scripts/programs/fleet/release/make.ts';
-import { publishReleases } from '../../scripts/programs/fleet/release/publish.ts';
-import { offered } from '../../scripts/programs/fleet/release/repository.ts';
+import { type MakeOptions, makeRelease } from '../../scripts/products/fleet/release/make.ts';
+import { publishReleases } from '../../scripts/products/fleet/release/publish.ts';
+import { offered } from '../../scripts/products/fleet/release/repository.ts';
 import {
   addSignature,
   readSigningFile,
   type SigningFile,
   writeSigningFile,
-} from '../../scripts/programs/fleet/release/signing-file.ts';
-import { Rollouts } from '../../scripts/programs/fleet/rollout/rollouts.ts';
-import type { RolloutState } from '../../scripts/programs/fleet/rollout/states.ts';
+} from '../../scripts/products/fleet/release/signing-file.ts';
+import { Rollouts } from '../../scripts/products/fleet/rollout/rollouts.ts';
+import type { RolloutState } from '../../scripts/products/fleet/rollout/states.ts';
 import { Fleet } from '../lib/fleet-keyholders.ts';
 import { Orders, waitUntil } from '../lib/heard-orders.ts';
 import { scratch } from '../lib/paths.ts';

@@ -5,13 +5,13 @@ import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import t from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
-import { unlockKey } from '../../scripts/programs/fleet/release/keyholder-key.ts';
-import { publishReleases, publishRoot } from '../../scripts/programs/fleet/release/publish.ts';
+import { unlockKey } from '../../scripts/products/fleet/release/keyholder-key.ts';
+import { publishReleases, publishRoot } from '../../scripts/products/fleet/release/publish.ts';
 import {
   addSignature,
   readSigningFile,
   writeSigningFile,
-} from '../../scripts/programs/fleet/release/signing-file.ts';
+} from '../../scripts/products/fleet/release/signing-file.ts';
 import { FLEET, Fleet, fleet, keyPair, PASSPHRASE, rootDigest } from '../lib/fleet-keyholders.ts';
 import { atTerminal } from '../lib/fleet-terminal.ts';
 import { scratch } from '../lib/paths.ts';

@@ -2,9 +2,9 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { randomOf } from '../../scripts/lib/random.ts';
-import { compare, DOUBT, type Watched } from '../../scripts/programs/fleet/rollout/silence.ts';
-import { stalledAt } from '../../scripts/programs/fleet/rollout/stall.ts';
-import type { BoxState, RolloutBox, Step } from '../../scripts/programs/fleet/rollout/states.ts';
+import { compare, DOUBT, type Watched } from '../../scripts/products/fleet/rollout/silence.ts';
+import { stalledAt } from '../../scripts/products/fleet/rollout/stall.ts';
+import type { BoxState, RolloutBox, Step } from '../../scripts/products/fleet/rollout/states.ts';
 import { boxesOf, HOUR, Lifetime, PLAN } from '../lib/rollout-life.ts';
 import { ALL, FULL } from '../lib/run.ts';
 

@@ -6,12 +6,12 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
 import type { UpdateReport } from '../../agent/contract/update.ts';
-import { chooseBoxes } from '../../scripts/programs/fleet/rollout/choose.ts';
-import { rolloutIn } from '../../scripts/programs/fleet/rollout/kinds.ts';
-import { Knowledge } from '../../scripts/programs/fleet/rollout/knowledge.ts';
-import { RolloutMetricsFile } from '../../scripts/programs/fleet/rollout/metrics.ts';
-import { planOf } from '../../scripts/programs/fleet/rollout/plan.ts';
-import { progressOf } from '../../scripts/programs/fleet/rollout/progress.ts';
+import { chooseBoxes } from '../../scripts/products/fleet/rollout/choose.ts';
+import { rolloutIn } from '../../scripts/products/fleet/rollout/kinds.ts';
+import { Knowledge } from '../../scripts/products/fleet/rollout/knowledge.ts';
+import { RolloutMetricsFile } from '../../scripts/products/fleet/rollout/metrics.ts';
+import { planOf } from '../../scripts/products/fleet/rollout/plan.ts';
+import { progressOf } from '../../scripts/products/fleet/rollout/progress.ts';
 import {
   type Action,
   type BoxState,
@@ -20,12 +20,12 @@ import {
   type Progress,
   type Rollout,
   type Step,
-} from '../../scripts/programs/fleet/rollout/states.ts';
-import { assignWaves } from '../../scripts/programs/fleet/rollout/stratify.ts';
-import type { RolloutView } from '../../scripts/programs/fleet/rollout/view.ts';
-import { step } from '../../scripts/programs/fleet/rollout/waves.ts';
-import { targetsOf } from '../../scripts/programs/fleet/simulate/scenario.ts';
-import { type BoxRow, FleetStore } from '../../scripts/programs/fleet/store.ts';
+} from '../../scripts/products/fleet/rollout/states.ts';
+import { assignWaves } from '../../scripts/products/fleet/rollout/stratify.ts';
+import type { RolloutView } from '../../scripts/products/fleet/rollout/view.ts';
+import { step } from '../../scripts/products/fleet/rollout/waves.ts';
+import { targetsOf } from '../../scripts/products/fleet/simulate/scenario.ts';
+import { type BoxRow, FleetStore } from '../../scripts/products/fleet/store.ts';
 import { HandClock } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { box, boxesOf, HOUR, Lifetime, NEW, PLAN } from '../lib/rollout-life.ts';

@@ -1,5 +1,5 @@
 /** Incidents as the console's API returns them, for the unit tests of its app. */
-import type { Incident } from '../../scripts/programs/room/contract/incident.ts';
+import type { Incident } from '../../scripts/products/room/contract/incident.ts';
 
 export const NOW_MS = Date.parse('2026-06-01T12:00:00.000Z');
 

@@ -7,7 +7,7 @@ import mqtt, { type IPublishPacket, type MqttClient } from 'mqtt';
 import { type GapEvent, LANES, type Lane } from '../../agent/contract/outbox.ts';
 import type { KeyPair } from '../../scripts/lib/certificates.ts';
 import type { Contract } from '../../scripts/lib/contract.ts';
-import { advance, NOTHING, type Progress } from '../../scripts/programs/room/archive/numbers.ts';
+import { advance, NOTHING, type Progress } from '../../scripts/products/room/archive/numbers.ts';
 
 export interface Stored {
   readonly topic: string;

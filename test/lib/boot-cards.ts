@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
-import { provisionBootPartition } from '../../scripts/programs/root/card/boot-partition-command.ts';
+import { provisionBootPartition } from '../../scripts/products/root/card/boot-partition-command.ts';
 import { scratch } from './paths.ts';
 
 export interface BootCard {

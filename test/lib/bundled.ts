@@ -22,10 +22,10 @@ const KEPT_DIR = join(ROOT, '.cache', 'bundled');
 /** Time after which files of earlier code are deleted, in ms: a day, since a test may be using it. */
 const KEPT_MS = 86_400_000;
 const MAKER = fileURLToPath(new URL('./bundle-writer.js', import.meta.url));
-const ROOTS_MAKER = join(ROOT, 'dist/scripts/programs/package/bundle.js');
+const ROOTS_MAKER = join(ROOT, 'dist/scripts/workshop/package/bundle.js');
 
 /**
- * Path of the bundled program, `scripts/programs/fleet` for its main.js; built unless it exists for this exact code.
+ * Path of the bundled program, `scripts/products/fleet` for its main.js; built unless it exists for this exact code.
  */
 export function bundled(folder: string): string {
   const main = join(ROOT, 'dist', folder, 'main.js');
@@ -44,7 +44,7 @@ export function bundledHelper(module: URL): string {
 
 export function rootProgram(): string {
   const name = 'vigie-root.js';
-  return bundlePath('scripts/programs/root', name, (dir) => [
+  return bundlePath('scripts/products/root', name, (dir) => [
     ROOTS_MAKER,
     'root',
     dir,

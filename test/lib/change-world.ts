@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import { AgentError } from '../../agent/base/errors.ts';
 import { CHANGE_KINDS, CONFIG_ORDER_TYPE, UPDATE_ORDER_TYPE } from '../../agent/contract/update.ts';
-import { Machine } from '../../scripts/programs/root/change/machine.ts';
-import type { LeaveResult, Payload } from '../../scripts/programs/root/change/payload.ts';
+import { Machine } from '../../scripts/products/root/change/machine.ts';
+import type { LeaveResult, Payload } from '../../scripts/products/root/change/payload.ts';
 import {
   AT_REST,
   Change,
@@ -15,10 +15,10 @@ import {
   sameTarget,
   type Target,
   type Trial,
-} from '../../scripts/programs/root/change/record.ts';
-import { type Installed, nextAction } from '../../scripts/programs/root/change/step.ts';
-import { Store } from '../../scripts/programs/root/change/store.ts';
-import { clockProblem } from '../../scripts/programs/root/clock.ts';
+} from '../../scripts/products/root/change/record.ts';
+import { type Installed, nextAction } from '../../scripts/products/root/change/step.ts';
+import { Store } from '../../scripts/products/root/change/store.ts';
+import { clockProblem } from '../../scripts/products/root/clock.ts';
 import { makeSigner, signed } from '../lib/commands.ts';
 import { BOX, SITE } from '../lib/room.ts';
 

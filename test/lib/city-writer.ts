@@ -5,9 +5,9 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { VigieEvent } from '../../agent/contract/event.ts';
-import { Archive } from '../../scripts/programs/room/archive/archive.ts';
-import type { Arrival } from '../../scripts/programs/room/archive/message.ts';
-import { databaseOf } from '../../scripts/programs/room/database/open.ts';
+import { Archive } from '../../scripts/products/room/archive/archive.ts';
+import type { Arrival } from '../../scripts/products/room/archive/message.ts';
+import { databaseOf } from '../../scripts/products/room/database/open.ts';
 import { boxOf, CITY, siteOf } from './city.ts';
 import { eventArrival } from './room-alerts.ts';
 

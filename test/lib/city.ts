@@ -4,7 +4,7 @@
  */
 import pg from 'pg';
 import type { VigieEvent } from '../../agent/contract/event.ts';
-import { iso } from '../../scripts/programs/room/database/sql.ts';
+import { iso } from '../../scripts/products/room/database/sql.ts';
 import { eventText } from './events.ts';
 
 export interface City {

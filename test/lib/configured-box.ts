@@ -14,22 +14,22 @@ import type { CommandKey, MaskConfig } from '../../agent/contract/config.ts';
 import { ConfigReply, previousFile } from '../../agent/contract/config-trial.ts';
 import type { Mode } from '../../agent/contract/mode.ts';
 import { CONFIG_ORDER_FILE, CONFIG_ORDER_TYPE, type ConfigOrder } from '../../agent/contract/update.ts';
-import { ConfigurationPayload } from '../../scripts/programs/root/change/configuration-payload.ts';
-import { assessTrials } from '../../scripts/programs/root/change/judge.ts';
-import { Machine } from '../../scripts/programs/root/change/machine.ts';
-import type { AgentHealth, UnitState } from '../../scripts/programs/root/change/probation.ts';
-import { ReleasePayload } from '../../scripts/programs/root/change/release-payload.ts';
-import { ConfigurationRequests } from '../../scripts/programs/root/change/requests.ts';
-import { Store } from '../../scripts/programs/root/change/store.ts';
-import { clockProblem } from '../../scripts/programs/root/clock.ts';
+import { ConfigurationPayload } from '../../scripts/products/root/change/configuration-payload.ts';
+import { assessTrials } from '../../scripts/products/root/change/judge.ts';
+import { Machine } from '../../scripts/products/root/change/machine.ts';
+import type { AgentHealth, UnitState } from '../../scripts/products/root/change/probation.ts';
+import { ReleasePayload } from '../../scripts/products/root/change/release-payload.ts';
+import { ConfigurationRequests } from '../../scripts/products/root/change/requests.ts';
+import { Store } from '../../scripts/products/root/change/store.ts';
+import { clockProblem } from '../../scripts/products/root/clock.ts';
 import {
   fullTextProblems,
   trialValidator,
-} from '../../scripts/programs/root/configuration/trial-validator.ts';
-import { DEFAULT_PLACES } from '../../scripts/programs/root/paths.ts';
-import { ReleaseFolder } from '../../scripts/programs/root/releases.ts';
-import { readOrderReader } from '../../scripts/programs/root/settings.ts';
-import type { Units } from '../../scripts/programs/root/units.ts';
+} from '../../scripts/products/root/configuration/trial-validator.ts';
+import { DEFAULT_PLACES } from '../../scripts/products/root/paths.ts';
+import { ReleaseFolder } from '../../scripts/products/root/releases.ts';
+import { readOrderReader } from '../../scripts/products/root/settings.ts';
+import type { Units } from '../../scripts/products/root/units.ts';
 import { makeSigner, type Signer, signed } from './commands.ts';
 import { scratch } from './paths.ts';
 import { PROPOSAL } from './proposal.ts';

@@ -1,7 +1,7 @@
 /** Calls of a room's console as people would make them, without a server between. */
-import { type Call, CallError } from '../../scripts/programs/room/console/handler.ts';
-import type { RouteName } from '../../scripts/programs/room/contract/api.ts';
-import type { Role } from '../../scripts/programs/room/contract/roles.ts';
+import { type Call, CallError } from '../../scripts/products/room/console/handler.ts';
+import type { RouteName } from '../../scripts/products/room/contract/api.ts';
+import type { Role } from '../../scripts/products/room/contract/roles.ts';
 
 /** Makes a call. Names are of people, roles are their permissions; parts that a call does not name are empty. */
 export function callOf<N extends RouteName>(

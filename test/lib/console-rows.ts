@@ -1,7 +1,7 @@
 /** Rows of a room's database, inserted by hand as its archive leaves them. */
 import { createHash } from 'node:crypto';
-import { next } from '../../scripts/programs/room/database/counters.ts';
-import { iso, type Queries, type Sql, type Value } from '../../scripts/programs/room/database/sql.ts';
+import { next } from '../../scripts/products/room/database/counters.ts';
+import { iso, type Queries, type Sql, type Value } from '../../scripts/products/room/database/sql.ts';
 
 export type Columns = Readonly<Record<string, Value>>;
 

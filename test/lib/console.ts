@@ -6,22 +6,22 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import http, { type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import { partsOf } from '../../scripts/programs/room/console/parts.ts';
-import { changesSince } from '../../scripts/programs/room/console/queue.ts';
-import type { DataHandlers } from '../../scripts/programs/room/console/routes.ts';
-import { ConsoleServer } from '../../scripts/programs/room/console/server.ts';
-import { demoSettings, type Settings } from '../../scripts/programs/room/console/settings.ts';
-import { readStaticFiles } from '../../scripts/programs/room/console/static-files.ts';
-import type { ChangesSince } from '../../scripts/programs/room/console/stream.ts';
-import type { Role } from '../../scripts/programs/room/contract/roles.ts';
-import { databaseOf } from '../../scripts/programs/room/database/open.ts';
-import { prepare } from '../../scripts/programs/room/database/prepare.ts';
-import type { Sql } from '../../scripts/programs/room/database/sql.ts';
+import { partsOf } from '../../scripts/products/room/console/parts.ts';
+import { changesSince } from '../../scripts/products/room/console/queue.ts';
+import type { DataHandlers } from '../../scripts/products/room/console/routes.ts';
+import { ConsoleServer } from '../../scripts/products/room/console/server.ts';
+import { demoSettings, type Settings } from '../../scripts/products/room/console/settings.ts';
+import { readStaticFiles } from '../../scripts/products/room/console/static-files.ts';
+import type { ChangesSince } from '../../scripts/products/room/console/stream.ts';
+import type { Role } from '../../scripts/products/room/contract/roles.ts';
+import { databaseOf } from '../../scripts/products/room/database/open.ts';
+import { prepare } from '../../scripts/products/room/database/prepare.ts';
+import type { Sql } from '../../scripts/products/room/database/sql.ts';
 import { ROOT, scratch } from './paths.ts';
 
 export const TIME_ZONE = 'Europe/Paris';
 /** Folder of the built app. */
-export const BUILT_APP = join(ROOT, 'dist/scripts/programs/room/app');
+export const BUILT_APP = join(ROOT, 'dist/scripts/products/room/app');
 
 /** A room's database, closed with the test. */
 export async function roomDatabase(t: Test, address: string, nowMs = Date.now()): Promise<Sql> {

@@ -1,6 +1,6 @@
 /**
  * Three machines with PostgreSQL, Patroni and etcd, and the room's proxy before them, all on this machine. They use the
- * files of scripts/programs/room/failover as shipped, with other paths, ports and addresses.
+ * files of scripts/products/room/failover as shipped, with other paths, ports and addresses.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -24,7 +24,7 @@ import { ROOT, scratch } from './paths.ts';
 import { newestPostgres } from './postgres.ts';
 import { childrenOf } from './proc.ts';
 
-const SHIPPED = join(ROOT, 'scripts/programs/room/failover');
+const SHIPPED = join(ROOT, 'scripts/products/room/failover');
 const PROGRAMS = ['/usr/bin/patroni', '/usr/bin/etcd', '/usr/bin/etcdctl', '/usr/sbin/haproxy'];
 
 const IS_ROOT = process.getuid?.() === 0;

@@ -1,6 +1,6 @@
 /** The enrolment's list of boxes as a file, as the archive reads it. */
 import { renameSync, writeFileSync } from 'node:fs';
-import type { EnrolledBox } from '../../scripts/programs/room/contract/enrolled.ts';
+import type { EnrolledBox } from '../../scripts/products/room/contract/enrolled.ts';
 
 export const ENROLLED_AT = '2026-11-24T12:00:00.000Z';
 

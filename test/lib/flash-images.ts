@@ -21,7 +21,7 @@ import { ROOT, scratch } from './paths.ts';
 
 const MIB = 1024 * 1024;
 /** The built program. */
-export const FLASH = join(ROOT, 'dist/scripts/programs/flash/main.js');
+export const FLASH = join(ROOT, 'dist/scripts/products/flash/main.js');
 
 const run = (program: string, args: readonly string[], input?: string): Buffer =>
   execFileSync(program, args, { input, stdio: ['pipe', 'pipe', 'pipe'], maxBuffer: 1e8 });

@@ -4,11 +4,11 @@ import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:cryp
 import { closeSync, copyFileSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { AgentError } from '../../agent/base/errors.ts';
-import { readLockedKey, unlockKey } from '../../scripts/programs/fleet/release/keyholder-key.ts';
-import { publishRoot } from '../../scripts/programs/fleet/release/publish.ts';
-import { Repository } from '../../scripts/programs/fleet/release/repository.ts';
-import { firstRoot } from '../../scripts/programs/fleet/release/root.ts';
-import { signedDigest } from '../../scripts/programs/fleet/release/root-check.ts';
+import { readLockedKey, unlockKey } from '../../scripts/products/fleet/release/keyholder-key.ts';
+import { publishRoot } from '../../scripts/products/fleet/release/publish.ts';
+import { Repository } from '../../scripts/products/fleet/release/repository.ts';
+import { firstRoot } from '../../scripts/products/fleet/release/root.ts';
+import { signedDigest } from '../../scripts/products/fleet/release/root-check.ts';
 import {
   addSignature,
   checkOrigin,
@@ -16,14 +16,14 @@ import {
   signingFileOf,
   trustedRoot,
   writeSigningFile,
-} from '../../scripts/programs/fleet/release/signing-file.ts';
+} from '../../scripts/products/fleet/release/signing-file.ts';
 import { bundled } from './bundled.ts';
 import { type Output, WarmProgram } from './warm-program.ts';
 
 /** The built program. */
-export const FLEET = bundled('scripts/programs/fleet');
+export const FLEET = bundled('scripts/products/fleet');
 
-const warm = new WarmProgram('scripts/programs/fleet');
+const warm = new WarmProgram('scripts/products/fleet');
 
 /** Runs the program in a thread. */
 export function fleet(...args: readonly string[]): Output {

@@ -1,5 +1,5 @@
 """Tiny detectors of every kind with random weights, as their exporters write them, and a plain decoding of their
-outputs, cell by cell. The importing program puts scripts/programs/model into the path first.
+outputs, cell by cell. The importing program puts scripts/workshop/model into the path first.
 
 Each export is a real graph: one convolution for each output map, then what the exporters of its kind add. A reference sees
 only the outputs of the export, and returns (box x1 y1 x2 y2 in pixels, scores of ROWS) for each anchor.

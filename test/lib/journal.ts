@@ -12,7 +12,7 @@ import { JournalRecorder } from '../../agent/restraint/journal/recorder.ts';
 import { VisionStatus } from '../../agent/supervisor/status.ts';
 import { TrackLogStatus } from '../../agent/tracks/status.ts';
 import { type Against, type KnownCheckpoint, verifyJournal } from '../../scripts/lib/journal/verification.ts';
-import { contentOf } from '../../scripts/programs/oversight/timeline/content.ts';
+import { contentOf } from '../../scripts/products/oversight/timeline/content.ts';
 import { HandClock, SILENT } from './outbox.ts';
 
 export const ORIGIN = 'vigie/marseille-1/canebiere-017';

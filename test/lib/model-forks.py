@@ -1,4 +1,4 @@
-"""Runs scripts/programs/model/import_model.py many times, each in a fork of one process that has loaded its libraries. The
+"""Runs scripts/workshop/model/import_model.py many times, each in a fork of one process that has loaded its libraries. The
 start of Python takes most of the time of a refusal. The argument is the folder of that program; reads lists of arguments
 as JSON, prints the output of each run.
 """

@@ -14,7 +14,7 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { sha256Of } from '../../agent/base/sha256.ts';
 import type { VisionSettings } from '../../agent/contract/link.ts';
 import type { Observation } from '../../agent/contract/observation.ts';
-import { observeClip } from '../../scripts/programs/demo/observed-clip.ts';
+import { observeClip } from '../../scripts/workshop/demo/observed-clip.ts';
 import { SILENT } from './outbox.ts';
 import { MODEL_DIR, ROOT } from './paths.ts';
 import { BARE_PERMIT, bareSettings } from './vision.ts';

@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import Provider from 'oidc-provider';
 import type { Test } from 'tap';
-import type { Settings } from '../../scripts/programs/room/console/settings.ts';
-import type { Role } from '../../scripts/programs/room/contract/roles.ts';
-import type { Sql } from '../../scripts/programs/room/database/sql.ts';
+import type { Settings } from '../../scripts/products/room/console/settings.ts';
+import type { Role } from '../../scripts/products/room/contract/roles.ts';
+import type { Sql } from '../../scripts/products/room/database/sql.ts';
 import { ask, fullConsole, type Reply, roomDatabase, startConsole, type TestConsole } from './console.ts';
 import { DATABASES } from './databases.ts';
 

@@ -37,11 +37,11 @@ export function start(t: Test, file: string, args: readonly string[]): Program {
 }
 
 /** Path of a program of the room. */
-export const roomProgram = (name: string): string => bundled(`scripts/programs/room/${name}`);
+export const roomProgram = (name: string): string => bundled(`scripts/products/room/${name}`);
 
 /** Starts the built program with these arguments; its standard input is a pipe. */
 export const vigie = (t: Test, ...args: string[]): Program => start(t, process.execPath, [VIGIE, ...args]);
 
 /** Starts the oversight program in the same way. */
 export const oversight = (t: Test, ...args: string[]): Program =>
-  start(t, process.execPath, [bundled('scripts/programs/oversight'), ...args]);
+  start(t, process.execPath, [bundled('scripts/products/oversight'), ...args]);

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import { ReleaseTrust } from '../../scripts/programs/root/trust.ts';
+import { ReleaseTrust } from '../../scripts/products/root/trust.ts';
 import { csrOf, newKey, TestRoom } from './enrolment.ts';
 import type { Fleet } from './fleet-keyholders.ts';
 import { Nginx } from './nginx.ts';

@@ -11,18 +11,18 @@ import { stringify } from 'yaml';
 import { systemClock } from '../../agent/base/clock.ts';
 import type { ReleaseKind } from '../../agent/contract/release.ts';
 import { Mosquitto } from '../../scripts/lib/mosquitto.ts';
-import { FleetLink } from '../../scripts/programs/fleet/broker.ts';
-import { bytesOf, metaFile, snapshotOf, timestampOf } from '../../scripts/programs/fleet/release/metadata.ts';
-import { chooseBoxes } from '../../scripts/programs/fleet/rollout/choose.ts';
-import { Controller } from '../../scripts/programs/fleet/rollout/controller.ts';
-import { createRollout } from '../../scripts/programs/fleet/rollout/create.ts';
-import { planOf } from '../../scripts/programs/fleet/rollout/plan.ts';
-import { type RolloutRow, Rollouts } from '../../scripts/programs/fleet/rollout/rollouts.ts';
-import type { SimBoxOptions } from '../../scripts/programs/fleet/simulate/box.ts';
-import type { Fate } from '../../scripts/programs/fleet/simulate/fate.ts';
-import { RUNS, TARGETS, targetsOf } from '../../scripts/programs/fleet/simulate/scenario.ts';
-import { Simulation } from '../../scripts/programs/fleet/simulate/world.ts';
-import { FleetStore } from '../../scripts/programs/fleet/store.ts';
+import { FleetLink } from '../../scripts/products/fleet/broker.ts';
+import { bytesOf, metaFile, snapshotOf, timestampOf } from '../../scripts/products/fleet/release/metadata.ts';
+import { chooseBoxes } from '../../scripts/products/fleet/rollout/choose.ts';
+import { Controller } from '../../scripts/products/fleet/rollout/controller.ts';
+import { createRollout } from '../../scripts/products/fleet/rollout/create.ts';
+import { planOf } from '../../scripts/products/fleet/rollout/plan.ts';
+import { type RolloutRow, Rollouts } from '../../scripts/products/fleet/rollout/rollouts.ts';
+import type { SimBoxOptions } from '../../scripts/products/fleet/simulate/box.ts';
+import type { Fate } from '../../scripts/products/fleet/simulate/fate.ts';
+import { RUNS, TARGETS, targetsOf } from '../../scripts/products/fleet/simulate/scenario.ts';
+import { Simulation } from '../../scripts/products/fleet/simulate/world.ts';
+import { FleetStore } from '../../scripts/products/fleet/store.ts';
 import { bundled } from './bundled.ts';
 import { type FastTime, fastClock } from './fast-clock.ts';
 import { scratch } from './paths.ts';
@@ -30,8 +30,8 @@ import { type Program, start } from './program.ts';
 import { slowness } from './slowness.ts';
 import { type Output, WarmProgram } from './warm-program.ts';
 
-const FLEET = bundled('scripts/programs/fleet');
-const warm = new WarmProgram('scripts/programs/fleet');
+const FLEET = bundled('scripts/products/fleet');
+const warm = new WarmProgram('scripts/products/fleet');
 /**
  * Factor at which hours of a rollout become seconds; lower on a slow machine, which would otherwise miss deadlines
  * while it is busy.

@@ -1,7 +1,7 @@
 /** A rollout, step by step as the controller stores it, without a broker or a store. */
-import { planOf } from '../../scripts/programs/fleet/rollout/plan.ts';
-import type { Action, Rollout, RolloutBox, Step } from '../../scripts/programs/fleet/rollout/states.ts';
-import { step } from '../../scripts/programs/fleet/rollout/waves.ts';
+import { planOf } from '../../scripts/products/fleet/rollout/plan.ts';
+import type { Action, Rollout, RolloutBox, Step } from '../../scripts/products/fleet/rollout/states.ts';
+import { step } from '../../scripts/products/fleet/rollout/waves.ts';
 
 export const HOUR = 3_600_000;
 export const PLAN = planOf({ canary: { boxes: ['b-0', 'b-1', 'b-2'] } }, 'Europe/Paris');

@@ -1,8 +1,8 @@
 /** People's actions in a room, as its console's handlers do them, and the state that they change. */
-import { dataHandlers, type RoomHandlers } from '../../scripts/programs/room/console/handlers.ts';
-import type { Incident } from '../../scripts/programs/room/contract/incident.ts';
-import type { ActedIncident, UndoAnswer, VerdictsAnswer } from '../../scripts/programs/room/contract/undo.ts';
-import type { Sql } from '../../scripts/programs/room/database/sql.ts';
+import { dataHandlers, type RoomHandlers } from '../../scripts/products/room/console/handlers.ts';
+import type { Incident } from '../../scripts/products/room/contract/incident.ts';
+import type { ActedIncident, UndoAnswer, VerdictsAnswer } from '../../scripts/products/room/contract/undo.ts';
+import type { Sql } from '../../scripts/products/room/database/sql.ts';
 import { TIME_ZONE } from './console.ts';
 import { callOf } from './console-room.ts';
 

@@ -1,8 +1,8 @@
 /** Messages of boxes as a room's archive receives them from the broker. */
 import type { IPublishPacket } from 'mqtt';
 import type { VigieEvent } from '../../agent/contract/event.ts';
-import { type Arrival, arrivalOf, type EventArrival } from '../../scripts/programs/room/archive/message.ts';
-import { iso } from '../../scripts/programs/room/database/sql.ts';
+import { type Arrival, arrivalOf, type EventArrival } from '../../scripts/products/room/archive/message.ts';
+import { iso } from '../../scripts/products/room/database/sql.ts';
 import { type EventText, eventText } from './events.ts';
 
 /** A message with the numbers of an outbox, or without where it has none. */

@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import type { Browser, BrowserContext, Page, Viewport } from 'puppeteer-core';
 import type { Test } from 'tap';
 import { freePort } from '../../scripts/lib/mosquitto.ts';
-import type { DataHandlers } from '../../scripts/programs/room/console/routes.ts';
-import type { Settings } from '../../scripts/programs/room/console/settings.ts';
-import type { Sql } from '../../scripts/programs/room/database/sql.ts';
+import type { DataHandlers } from '../../scripts/products/room/console/routes.ts';
+import type { Settings } from '../../scripts/products/room/console/settings.ts';
+import type { Sql } from '../../scripts/products/room/database/sql.ts';
 import { beginning, violations } from '../page/in-page.ts';
 import { type Look, openBrowser, savePicture } from '../page/phone.ts';
 import {

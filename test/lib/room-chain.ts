@@ -2,7 +2,7 @@
 import Database from 'better-sqlite3';
 import pg from 'pg';
 import type { Test } from 'tap';
-import { CHANNEL } from '../../scripts/programs/room/database/sql.ts';
+import { CHANNEL } from '../../scripts/products/room/database/sql.ts';
 import { DATABASES, type Row, type TestDatabase } from './databases.ts';
 import { makeRoom, type Room } from './room.ts';
 import { ConsoleProgram, RoomProgram } from './room-program.ts';

@@ -1,9 +1,9 @@
 /** A city of 1,500 cameras as rows of a room's database, and its map. */
-import type { SearchState } from '../../scripts/programs/room/contract/api.ts';
-import type { AuditDraft } from '../../scripts/programs/room/contract/audit.ts';
-import { type Condition, priorityOf } from '../../scripts/programs/room/contract/terms.ts';
-import { record } from '../../scripts/programs/room/database/audit.ts';
-import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
+import type { SearchState } from '../../scripts/products/room/contract/api.ts';
+import type { AuditDraft } from '../../scripts/products/room/contract/audit.ts';
+import { type Condition, priorityOf } from '../../scripts/products/room/contract/terms.ts';
+import { record } from '../../scripts/products/room/database/audit.ts';
+import { iso, type Sql } from '../../scripts/products/room/database/sql.ts';
 import { addIncidents, type Columns, insert, putCameras } from './console-rows.ts';
 
 const MINUTE = 60_000;

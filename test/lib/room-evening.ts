@@ -1,6 +1,6 @@
 /** A room's queue on a busy evening, as rows of its database. */
 import { createHash } from 'node:crypto';
-import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
+import { iso, type Sql } from '../../scripts/products/room/database/sql.ts';
 import { addIncidents, addStill, type Columns, insert } from './console-rows.ts';
 
 const ago = (s: number): string => iso(Date.now() - s * 1000);

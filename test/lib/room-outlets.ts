@@ -1,11 +1,11 @@
 /** Delivery of what leaves a room because of actions: verdicts by a stand-in broker, and webhooks. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeLogger } from '../../agent/base/log.ts';
-import { type Publisher, VerdictDelivery } from '../../scripts/programs/room/archive/verdicts.ts';
-import type { WebhookSettings } from '../../scripts/programs/room/console/webhook-sender.ts';
-import { Webhooks } from '../../scripts/programs/room/console/webhooks.ts';
-import type { Queries, Sql } from '../../scripts/programs/room/database/sql.ts';
-import { WatchedLease } from '../../scripts/programs/room/database/watched-lease.ts';
+import { type Publisher, VerdictDelivery } from '../../scripts/products/room/archive/verdicts.ts';
+import type { WebhookSettings } from '../../scripts/products/room/console/webhook-sender.ts';
+import { Webhooks } from '../../scripts/products/room/console/webhooks.ts';
+import type { Queries, Sql } from '../../scripts/products/room/database/sql.ts';
+import { WatchedLease } from '../../scripts/products/room/database/watched-lease.ts';
 
 /** A room's database whose program dies before a given statement: later ones fail, and open transactions roll back. */
 export class MortalDatabase {

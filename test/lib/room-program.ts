@@ -4,13 +4,13 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import { freePort } from '../../scripts/lib/mosquitto.ts';
-import { newEntryToken } from '../../scripts/programs/room/console/settings.ts';
-import { ENTER_PATH } from '../../scripts/programs/room/contract/terms.ts';
+import { newEntryToken } from '../../scripts/products/room/console/settings.ts';
+import { ENTER_PATH } from '../../scripts/products/room/contract/terms.ts';
 import { bundled } from './bundled.ts';
 import { procText } from './proc.ts';
 import type { Room } from './room.ts';
 
-export const ROOM_PROGRAM = bundled('scripts/programs/room/archive');
+export const ROOM_PROGRAM = bundled('scripts/products/room/archive');
 const START_WITHIN_MS = 30_000;
 
 /** A program that can be started again with the same arguments. */
@@ -85,7 +85,7 @@ export class ConsoleProgram extends Restartable {
 
   private constructor(database: string, port: number, token = newEntryToken()) {
     const args = ['--demo', '--database', database, '--listen', `127.0.0.1:${port}`];
-    super([bundled('scripts/programs/room/console'), ...args], { VIGIE_ROOM_DEMO_TOKEN: token });
+    super([bundled('scripts/products/room/console'), ...args], { VIGIE_ROOM_DEMO_TOKEN: token });
     this.url = `http://127.0.0.1:${port}`;
     this.link = `${this.url}${ENTER_PATH}?token=${token}`;
   }

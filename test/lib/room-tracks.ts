@@ -1,6 +1,6 @@
 /** Replies of a box's track log as the room returns them, of a street that no one has filmed. */
 import type { FoundTrack, TrackCoverage } from '../../agent/contract/track-log.ts';
-import type { TrackAnswer, TrackRequest } from '../../scripts/programs/room/contract/tracks.ts';
+import type { TrackAnswer, TrackRequest } from '../../scripts/products/room/contract/tracks.ts';
 
 /** HTML, an escape sequence, and a character that reverses the direction of writing. */
 const HOSTILE = '<img src=x onerror=alert(1)>\u001b[31m\u202Etxt';

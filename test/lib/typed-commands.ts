@@ -5,8 +5,8 @@ import { promisify } from 'node:util';
 import { Command, CommanderError } from 'commander';
 import { messageOf } from '../../agent/base/errors.ts';
 import { makeProgram as makeVigie } from '../../agent/cli/program.ts';
-import { makeProgram as makeOversight } from '../../scripts/programs/oversight/program.ts';
-import { makeProgram as makeRoot } from '../../scripts/programs/root/program.ts';
+import { makeProgram as makeOversight } from '../../scripts/products/oversight/program.ts';
+import { makeProgram as makeRoot } from '../../scripts/products/root/program.ts';
 import { ROOT } from './paths.ts';
 
 export interface Typed {
@@ -36,7 +36,7 @@ async function programOf(folder: string): Promise<Command> {
     return Promise.resolve(this);
   };
   try {
-    await import(new URL(`../../scripts/programs/${folder}/main.js`, import.meta.url).href);
+    await import(new URL(`../../scripts/workshop/${folder}/main.js`, import.meta.url).href);
   } finally {
     Command.prototype.parseAsync = parseAsync;
   }

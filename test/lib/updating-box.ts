@@ -24,7 +24,7 @@ import {
   type UpdateOrder,
   type UpdaterStatus,
 } from '../../agent/contract/update.ts';
-import type { State, Target } from '../../scripts/programs/root/change/record.ts';
+import type { State, Target } from '../../scripts/products/root/change/record.ts';
 import { rootProgram } from './bundled.ts';
 import { makeSigner, type Signer, signed, updateOrder } from './commands.ts';
 import { scratch } from './paths.ts';

@@ -31,7 +31,7 @@ export class WarmProgram {
   #worker: Worker | undefined;
   #last: Promise<unknown> = Promise.resolve();
 
-  /** The program of this folder of the checkout, `scripts/programs/fleet`; loaded at the first call. */
+  /** The program of this folder of the checkout, `scripts/products/fleet`; loaded at the first call. */
   constructor(folder: string) {
     this.#main = pathToFileURL(join(ROOT, 'dist', folder, 'main.js')).href;
     this.#calls.port1.unref();

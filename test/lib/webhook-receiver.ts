@@ -6,8 +6,8 @@ import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'nod
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
-import type { WebhookSettings } from '../../scripts/programs/room/console/webhook-sender.ts';
-import { WEBHOOK_TYPES, type WebhookMessage } from '../../scripts/programs/room/contract/webhook.ts';
+import type { WebhookSettings } from '../../scripts/products/room/console/webhook-sender.ts';
+import { WEBHOOK_TYPES, type WebhookMessage } from '../../scripts/products/room/contract/webhook.ts';
 
 const WRITER = fileURLToPath(new URL('./webhook-writer.js', import.meta.url));
 export const SECRET = `whsec_${randomBytes(32).toString('base64')}`;

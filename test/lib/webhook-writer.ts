@@ -1,8 +1,8 @@
 /** Process that sends webhooks as a console does, until it is killed or told to end: `DATABASE SETTINGS` in JSON. */
 import { makeLogger } from '../../agent/base/log.ts';
-import type { WebhookSettings } from '../../scripts/programs/room/console/webhook-sender.ts';
-import { Webhooks } from '../../scripts/programs/room/console/webhooks.ts';
-import { databaseOf } from '../../scripts/programs/room/database/open.ts';
+import type { WebhookSettings } from '../../scripts/products/room/console/webhook-sender.ts';
+import { Webhooks } from '../../scripts/products/room/console/webhooks.ts';
+import { databaseOf } from '../../scripts/products/room/database/open.ts';
 
 const [address = '', settings = '[]'] = process.argv.slice(2);
 const db = databaseOf(address, (error) => process.stderr.write(`${error.message}\n`));

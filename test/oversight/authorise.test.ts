@@ -19,7 +19,7 @@ const AUTHORISATION = /```yaml\n(order: .*?)```/s.exec(GUIDE)?.[1] ?? '';
 
 /** The programs in threads; each is started as a process too. */
 const warmVigie = new WarmProgram('agent/cli');
-const warmOversight = new WarmProgram('scripts/programs/oversight');
+const warmOversight = new WarmProgram('scripts/products/oversight');
 
 async function toEnd(program: Program): Promise<Program> {
   await program.exit;

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { durationText, SiteTime } from '../../agent/base/site-time.ts';
 import type { JournalContent } from '../../agent/contract/journal.ts';
-import { rolloutText } from '../../scripts/programs/oversight/report/rollouts.ts';
-import { TimelineWriter } from '../../scripts/programs/oversight/timeline/timeline.ts';
+import { rolloutText } from '../../scripts/products/oversight/report/rollouts.ts';
+import { TimelineWriter } from '../../scripts/products/oversight/timeline/timeline.ts';
 import { BoxLifetime, dayOf } from '../lib/box-lifetime.ts';
 import { browserMissing, chromium, measured } from '../lib/browser.ts';
 import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
@@ -16,7 +16,7 @@ import { unlessAll } from '../lib/run.ts';
 import { WarmProgram } from '../lib/warm-program.ts';
 
 /** The program in a thread; it is started as a process too. */
-const warm = new WarmProgram('scripts/programs/oversight');
+const warm = new WarmProgram('scripts/products/oversight');
 const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
 

@@ -18,7 +18,7 @@ import { unlessAll } from '../lib/run.ts';
 import { type Output, WarmProgram } from '../lib/warm-program.ts';
 
 /** The program in a thread; oversight/report starts it as a process too. */
-const warm = new WarmProgram('scripts/programs/oversight');
+const warm = new WarmProgram('scripts/products/oversight');
 const DAY_MIN = 24 * 60;
 const URL = 'https://ville.example/cameras/canebiere-017';
 const CONTACT = 'dpd@ville.example <le délégué>';

@@ -9,7 +9,7 @@ import type { Journal } from '../../agent/restraint/journal/journal.ts';
 import { COSIGNATURE, openCheckpoint, parseVerifierKey } from '../../agent/restraint/journal/note.ts';
 import { parseProvenHead } from '../../agent/restraint/journal/proven-head.ts';
 import { cosignedAtMs } from '../../scripts/lib/journal/cosignature.ts';
-import { type Assessment, Witness } from '../../scripts/programs/oversight/witness/witness.ts';
+import { type Assessment, Witness } from '../../scripts/products/oversight/witness/witness.ts';
 import { fill, keyOf, noteIn, ORIGIN, openJournal, wrongAt, wrongIn } from '../lib/journal.ts';
 import { openedOutbox } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
@@ -20,7 +20,7 @@ import { ALL } from '../lib/run.ts';
 import { WarmProgram } from '../lib/warm-program.ts';
 
 /** The programs in threads; the witness is started as a process too. */
-const warm = new WarmProgram('scripts/programs/oversight');
+const warm = new WarmProgram('scripts/products/oversight');
 const warmVigie = new WarmProgram('agent/cli');
 const NOW_MS = Date.parse('2026-11-24T15:00:00Z');
 /** Sizes of the journal between which a proof is checked. */

@@ -105,9 +105,9 @@ void t.test('the room’s package has the room’s files and no others', { skip 
   );
   for (const file of [
     ...['archive', 'console', 'signer', 'enrol', 'metrics', 'search', 'tracks', 'unseal'].map(
-      (name) => `${lib}/scripts/programs/room/${name}/main.js`,
+      (name) => `${lib}/scripts/products/room/${name}/main.js`,
     ),
-    `${lib}/scripts/programs/room/app/index.html`,
+    `${lib}/scripts/products/room/app/index.html`,
     ...['archive', 'console', 'signer', 'metrics', 'enrol'].map(
       (name) => `/usr/lib/systemd/system/vigie-room-${name}.service`,
     ),

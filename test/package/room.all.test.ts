@@ -14,7 +14,7 @@ import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { waitUntil } from '../lib/room.ts';
 
 const UNITS = ['archive', 'console', 'signer', 'metrics', 'enrol'].map((name) => `vigie-room-${name}`);
-const EXAMPLES = join(ROOT, 'scripts/programs/room/examples');
+const EXAMPLES = join(ROOT, 'scripts/products/room/examples');
 const SOCKET = '/run/vigie-room-signer/signer.sock';
 /** Time on a busy machine for the start of node and for creating tables. */
 const PATIENCE_MS = 60_000;
@@ -209,7 +209,7 @@ function checkUnits(t: Test, container: Container): void {
     const words = ['security', '--offline=true', '--no-pager', '--threshold=15'];
     const { status, stdout } = spawnSync('systemd-analyze', [
       ...words,
-      `${ROOT}/scripts/programs/room/systemd/${unit}`,
+      `${ROOT}/scripts/products/room/systemd/${unit}`,
     ]);
     t.equal(status, 0, `${unit}: exposure ${/level.*?: (\S+)/.exec(String(stdout))?.[1]}`);
   }

@@ -69,7 +69,7 @@ import { FiringWatch, passed } from '../../agent/page/app/rule-preview.ts';
 import { type Area, placedSigns } from '../../agent/page/app/sign-layout.ts';
 import { EN } from '../../agent/page/app/words/en.ts';
 import { FR } from '../../agent/page/app/words/fr.ts';
-import { ruleFields } from '../../scripts/programs/apps/rule-fields.ts';
+import { ruleFields } from '../../scripts/workshop/apps/rule-fields.ts';
 import { ROOT } from '../lib/paths.ts';
 import { rectangle } from '../lib/rectangle.ts';
 import { AUTHORISATION, INSTALLED } from './canned.ts';

@@ -11,7 +11,7 @@ import type { SizePx } from '../../agent/contract/geometry.ts';
 import type { Frame } from '../../agent/contract/picture.ts';
 import { CameraConditions } from '../../agent/vision/observe/condition.ts';
 import { MovingCells } from '../../agent/vision/observe/moving.ts';
-import { replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
+import { replayClip } from '../../scripts/workshop/evaluate/replay-clip.ts';
 import { encodedClip, smallStreet } from '../lib/encoded-clip.ts';
 import { type ClipOptions, FILTERED_FPS, filteredClip } from '../lib/filtered-clip.ts';
 import { evaluationData, STREET_CLIP } from '../lib/paths.ts';

@@ -6,16 +6,16 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { labelsIn } from '../../scripts/programs/evaluate/events.ts';
-import { ffmpeg, loopedClip } from '../../scripts/programs/evaluate/ffmpeg.ts';
+import { labelsIn } from '../../scripts/workshop/evaluate/events.ts';
+import { ffmpeg, loopedClip } from '../../scripts/workshop/evaluate/ffmpeg.ts';
 import {
   BLINDNESS,
   BLINDNESS_BY_S,
   conditionsOf,
   type Label,
   startsOf,
-} from '../../scripts/programs/evaluate/labels.ts';
-import { replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
+} from '../../scripts/workshop/evaluate/labels.ts';
+import { replayClip } from '../../scripts/workshop/evaluate/replay-clip.ts';
 import { evaluationData, scratch } from '../lib/paths.ts';
 import { unlessFull } from '../lib/run.ts';
 

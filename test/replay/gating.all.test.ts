@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import t from 'tap';
-import { type Replayed, replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
+import { type Replayed, replayClip } from '../../scripts/workshop/evaluate/replay-clip.ts';
 import { encodedClip } from '../lib/encoded-clip.ts';
 import { STREET_CLIP } from '../lib/paths.ts';
 import { unlessAll } from '../lib/run.ts';

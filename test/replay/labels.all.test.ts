@@ -5,11 +5,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { evaluateLabel, labelsIn } from '../../scripts/programs/evaluate/events.ts';
-import { ffmpeg } from '../../scripts/programs/evaluate/ffmpeg.ts';
-import type { Label } from '../../scripts/programs/evaluate/labels.ts';
-import { type Replayed, replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
-import { evaluateSight, goodFilms } from '../../scripts/programs/evaluate/sight.ts';
+import { evaluateLabel, labelsIn } from '../../scripts/workshop/evaluate/events.ts';
+import { ffmpeg } from '../../scripts/workshop/evaluate/ffmpeg.ts';
+import type { Label } from '../../scripts/workshop/evaluate/labels.ts';
+import { type Replayed, replayClip } from '../../scripts/workshop/evaluate/replay-clip.ts';
+import { evaluateSight, goodFilms } from '../../scripts/workshop/evaluate/sight.ts';
 import { evaluationData, scratch } from '../lib/paths.ts';
 import { FULL, unlessFull } from '../lib/run.ts';
 

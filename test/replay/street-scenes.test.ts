@@ -5,7 +5,7 @@
  */
 import { existsSync } from 'node:fs';
 import t, { type Test } from 'tap';
-import { byKind } from '../../scripts/programs/evaluate/events.ts';
+import { byKind } from '../../scripts/workshop/evaluate/events.ts';
 import { passMs } from '../lib/cpu-time.ts';
 import { STREET_CLIP } from '../lib/paths.ts';
 import { ALL, unlessAll } from '../lib/run.ts';

@@ -16,7 +16,7 @@ import type { LocalMode } from '../../agent/contract/mode.ts';
 import { LOCAL_MODE_FILE } from '../../agent/restraint/mode-files.ts';
 import { permitReplay } from '../../agent/restraint/permit.ts';
 import { visionSettings } from '../../agent/supervisor/vision-settings.ts';
-import { logLines } from '../../scripts/programs/fleet/ask/logs-text.ts';
+import { logLines } from '../../scripts/products/fleet/ask/logs-text.ts';
 import { authorisationFor, signedAuthorisation, testKey } from '../lib/authority.ts';
 import { BootedBox, PATIENCE_MS } from '../lib/booted-box.ts';
 import { boxPackages, provision } from '../lib/box-package.ts';

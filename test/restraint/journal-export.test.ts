@@ -6,7 +6,7 @@ import { AgentError } from '../../agent/base/errors.ts';
 import { exportJournal } from '../../agent/restraint/journal/export.ts';
 import { COSIGNATURE, parseVerifierKey } from '../../agent/restraint/journal/note.ts';
 import type { Against } from '../../scripts/lib/journal/verification.ts';
-import { Witness } from '../../scripts/programs/oversight/witness/witness.ts';
+import { Witness } from '../../scripts/products/oversight/witness/witness.ts';
 import { AT, fill, keyOf, noteIn, ORIGIN, openJournal, wrongAt } from '../lib/journal.ts';
 import { scratch } from '../lib/paths.ts';
 import { oversight, vigie } from '../lib/program.ts';

@@ -8,7 +8,7 @@ import t, { type Test } from 'tap';
 import { getLocal } from '../../agent/base/local-http.ts';
 import type { HealthReport } from '../../agent/contract/health.ts';
 import { LOCAL_SOCKET, type LocalStatus, STATUS_PATH } from '../../agent/contract/local-status.ts';
-import { FilmCamera } from '../../scripts/programs/bench/film-camera.ts';
+import { FilmCamera } from '../../scripts/workshop/bench/film-camera.ts';
 import { configOf } from '../lib/agent.ts';
 import { authorised } from '../lib/authority.ts';
 import { encodedClip } from '../lib/encoded-clip.ts';

@@ -16,7 +16,7 @@ import { keyIdOf } from '../../agent/orders/dsse.ts';
 import { JOURNAL_KEY_FILE, readJournalKey } from '../../agent/restraint/journal/key.ts';
 import { LATEST_TIME_FILE } from '../../agent/restraint/latest-time.ts';
 import { Suspension } from '../../agent/restraint/suspension.ts';
-import { Suspensions } from '../../scripts/programs/oversight/timeline/suspensions.ts';
+import { Suspensions } from '../../scripts/products/oversight/timeline/suspensions.ts';
 import { configOf, makeAgent, streetConfig } from '../lib/agent.ts';
 import {
   authorisationFor,

@@ -5,12 +5,12 @@
 import { Value } from '@sinclair/typebox/value';
 import t from 'tap';
 import { sha256Of } from '../../agent/base/sha256.ts';
-import { verifyChain } from '../../scripts/programs/room/console/audit.ts';
-import { changesSince } from '../../scripts/programs/room/console/queue.ts';
-import type { Incident } from '../../scripts/programs/room/contract/incident.ts';
-import { BULK_MAX } from '../../scripts/programs/room/contract/terms.ts';
-import { ActedIncident, VerdictsAnswer } from '../../scripts/programs/room/contract/undo.ts';
-import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
+import { verifyChain } from '../../scripts/products/room/console/audit.ts';
+import { changesSince } from '../../scripts/products/room/console/queue.ts';
+import type { Incident } from '../../scripts/products/room/contract/incident.ts';
+import { BULK_MAX } from '../../scripts/products/room/contract/terms.ts';
+import { ActedIncident, VerdictsAnswer } from '../../scripts/products/room/contract/undo.ts';
+import { iso, type Sql } from '../../scripts/products/room/database/sql.ts';
 import { ask, enter, from, fullConsole, roomDatabase } from '../lib/console.ts';
 import { refusalOf } from '../lib/console-room.ts';
 import { addIncident, addStill, changeIncident } from '../lib/console-rows.ts';

@@ -1,7 +1,7 @@
 /** Browser tests of the alarm. Started tones and notifications are recorded; the browser's own classes make them. */
 import type { Browser, Page } from 'puppeteer-core';
 import t, { type Test } from 'tap';
-import { iso } from '../../scripts/programs/room/database/sql.ts';
+import { iso } from '../../scripts/products/room/database/sql.ts';
 import { browserMissing, FULL_CHROMIUM } from '../lib/browser.ts';
 import { addIncidents, type Columns } from '../lib/console-rows.ts';
 import {

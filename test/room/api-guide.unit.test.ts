@@ -7,16 +7,16 @@ import t from 'tap';
 import { parse } from 'yaml';
 import { MOMENTS } from '../../agent/contract/event.ts';
 import { EVENT_KINDS } from '../../agent/contract/kinds.ts';
-import { problemOf } from '../../scripts/programs/room/console/fault.ts';
-import { timeAsked } from '../../scripts/programs/room/console/request-params.ts';
-import { SettingsFile } from '../../scripts/programs/room/console/settings.ts';
-import { ACTION_ROUTES } from '../../scripts/programs/room/contract/action-routes.ts';
-import { ROUTES, type Route } from '../../scripts/programs/room/contract/api.ts';
-import { WEBHOOK_EXAMPLES } from '../../scripts/programs/room/contract/examples.ts';
-import { OpenCount } from '../../scripts/programs/room/contract/incident.ts';
-import { openApi } from '../../scripts/programs/room/contract/openapi.ts';
-import { AskedTime } from '../../scripts/programs/room/contract/schema.ts';
-import { WEBHOOK_TYPES } from '../../scripts/programs/room/contract/webhook.ts';
+import { problemOf } from '../../scripts/products/room/console/fault.ts';
+import { timeAsked } from '../../scripts/products/room/console/request-params.ts';
+import { SettingsFile } from '../../scripts/products/room/console/settings.ts';
+import { ACTION_ROUTES } from '../../scripts/products/room/contract/action-routes.ts';
+import { ROUTES, type Route } from '../../scripts/products/room/contract/api.ts';
+import { WEBHOOK_EXAMPLES } from '../../scripts/products/room/contract/examples.ts';
+import { OpenCount } from '../../scripts/products/room/contract/incident.ts';
+import { openApi } from '../../scripts/products/room/contract/openapi.ts';
+import { AskedTime } from '../../scripts/products/room/contract/schema.ts';
+import { WEBHOOK_TYPES } from '../../scripts/products/room/contract/webhook.ts';
 import { ROOT } from '../lib/paths.ts';
 
 interface Media {
@@ -123,7 +123,7 @@ void t.test('the guide’s table of actions is complete, and its bodies are acce
 });
 
 void t.test('the guide lists the events of the stream that the console sends', async (t) => {
-  const source = readFileSync(join(ROOT, 'scripts/programs/room/console/stream.ts'), 'utf8');
+  const source = readFileSync(join(ROOT, 'scripts/products/room/console/stream.ts'), 'utf8');
   const [header = ''] = source.split('*/');
   const sentNames = new Set([...source.matchAll(/(?:eventOf\(|\[)'([a-z-]+)',/g)].map(([, name]) => name));
   t.ok(sentNames.size >= 9, [...sentNames].join(' '));

@@ -4,7 +4,7 @@
  */
 import type { Browser } from 'puppeteer-core';
 import t, { type Test } from 'tap';
-import type { Sql } from '../../scripts/programs/room/database/sql.ts';
+import type { Sql } from '../../scripts/products/room/database/sql.ts';
 import { browserMissing } from '../lib/browser.ts';
 import { enter, fullConsole, readStream, roomDatabase } from '../lib/console.ts';
 import { addIncidents, putCamera } from '../lib/console-rows.ts';

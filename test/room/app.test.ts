@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import sharp from 'sharp';
 import t from 'tap';
-import { iso } from '../../scripts/programs/room/database/sql.ts';
+import { iso } from '../../scripts/products/room/database/sql.ts';
 import { browserMissing } from '../lib/browser.ts';
 import { BUILT_APP } from '../lib/console.ts';
 import { addIncidents, addPictured, insert } from '../lib/console-rows.ts';

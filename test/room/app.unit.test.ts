@@ -5,27 +5,27 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { EVENT_KINDS } from '../../agent/contract/kinds.ts';
-import { type AlarmMemory, alarmOf } from '../../scripts/programs/room/app/alarm/alarm-memory.ts';
+import { type AlarmMemory, alarmOf } from '../../scripts/products/room/app/alarm/alarm-memory.ts';
 import {
   type Frame,
   movedBy,
   natural,
   scaled,
   wholeScale,
-} from '../../scripts/programs/room/app/parts/picture-zoom.ts';
-import { isEscalated, type LinesOptions, linesOf } from '../../scripts/programs/room/app/queue/lines.ts';
-import { incidentsOf, nextUnjudged, stormOf } from '../../scripts/programs/room/app/queue/next.ts';
-import { LOADED_MAX, Rows } from '../../scripts/programs/room/app/queue/rows.ts';
-import { EN } from '../../scripts/programs/room/app/words/en.ts';
-import { FR } from '../../scripts/programs/room/app/words/fr.ts';
+} from '../../scripts/products/room/app/parts/picture-zoom.ts';
+import { isEscalated, type LinesOptions, linesOf } from '../../scripts/products/room/app/queue/lines.ts';
+import { incidentsOf, nextUnjudged, stormOf } from '../../scripts/products/room/app/queue/next.ts';
+import { LOADED_MAX, Rows } from '../../scripts/products/room/app/queue/rows.ts';
+import { EN } from '../../scripts/products/room/app/words/en.ts';
+import { FR } from '../../scripts/products/room/app/words/fr.ts';
 import {
   age,
   kindText,
   lasting,
   placeText,
   sentence,
-} from '../../scripts/programs/room/app/words/sentence.ts';
-import type { Incident } from '../../scripts/programs/room/contract/incident.ts';
+} from '../../scripts/products/room/app/words/sentence.ts';
+import type { Incident } from '../../scripts/products/room/contract/incident.ts';
 import { incidentOf, NOW_MS, secondsAgo } from '../lib/app-incident.ts';
 
 const OPTIONS: LinesOptions = { nowMs: NOW_MS, me: 'Nadia', isOpen: () => false, fits: () => true };

@@ -9,7 +9,7 @@ import type { IPublishPacket } from 'mqtt';
 import t from 'tap';
 import type { VigieEvent } from '../../agent/contract/event.ts';
 import { SNAPSHOT_BYTES_MAX } from '../../agent/contract/redacted-jpeg.ts';
-import type { LaneProgress } from '../../scripts/programs/room/archive/batch.ts';
+import type { LaneProgress } from '../../scripts/products/room/archive/batch.ts';
 import {
   type Arrival,
   arrivalOf,
@@ -17,8 +17,8 @@ import {
   type Place,
   type ReportArrival,
   type SnapshotArrival,
-} from '../../scripts/programs/room/archive/message.ts';
-import { stillOf } from '../../scripts/programs/room/console/stills.ts';
+} from '../../scripts/products/room/archive/message.ts';
+import { stillOf } from '../../scripts/products/room/console/stills.ts';
 import { callOf } from '../lib/console-room.ts';
 import { onEachDatabase, type Row } from '../lib/databases.ts';
 import { eventText } from '../lib/events.ts';

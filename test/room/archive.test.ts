@@ -9,9 +9,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import mqtt, { type MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';
 import type { VigieEvent } from '../../agent/contract/event.ts';
-import { VerdictDelivery } from '../../scripts/programs/room/archive/verdicts.ts';
-import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
-import { WatchedLease } from '../../scripts/programs/room/database/watched-lease.ts';
+import { VerdictDelivery } from '../../scripts/products/room/archive/verdicts.ts';
+import { iso, type Sql } from '../../scripts/products/room/database/sql.ts';
+import { WatchedLease } from '../../scripts/products/room/database/watched-lease.ts';
 import { addIncident, addVerdict, countOf, putCamera, recordsOf } from '../lib/console-rows.ts';
 import { DATABASES, onEachDatabase, type Row } from '../lib/databases.ts';
 import { enrolled, revoked, writeBoxes } from '../lib/enrolled-boxes.ts';
@@ -247,7 +247,7 @@ void t.test('a usage error is one line and exit code 2', { skip: unlessAll }, as
     [[...broker, ...boxes], /^room: --boxes: \/nowhere\/boxes.json: cannot be read \(.*\); name .*\n$/],
     [[...broker, '--keep', '1'], /^room: unknown option '--keep'\n/],
   ];
-  const program = new WarmProgram('scripts/programs/room/archive');
+  const program = new WarmProgram('scripts/products/room/archive');
   for (const [at, [args, line]] of cases.entries()) {
     const { code, err } = at === 0 ? started(args) : await program.run(args);
     t.equal(code, 2, args.join(' '));

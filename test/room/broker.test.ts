@@ -186,7 +186,7 @@ void t.test(
   },
 );
 
-const programOf = (name: string): string => bundled(`scripts/programs/room/${name}`);
+const programOf = (name: string): string => bundled(`scripts/products/room/${name}`);
 
 /** Returns the program's first line on standard error, and ends it. */
 async function firstErrorLine(t: Test, name: string, ...args: string[]): Promise<string> {

@@ -6,10 +6,10 @@
  */
 import { loadavg } from 'node:os';
 import t, { type Test } from 'tap';
-import { incidentsOf } from '../../scripts/programs/room/console/incidents.ts';
-import { changesSince } from '../../scripts/programs/room/console/queue.ts';
-import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
-import { Purge } from '../../scripts/programs/room/retention/purge.ts';
+import { incidentsOf } from '../../scripts/products/room/console/incidents.ts';
+import { changesSince } from '../../scripts/products/room/console/queue.ts';
+import { iso, type Sql } from '../../scripts/products/room/database/sql.ts';
+import { Purge } from '../../scripts/products/room/retention/purge.ts';
 import { boxOf, CITY, fillCity, SMALL_CITY, siteOf } from '../lib/city.ts';
 import { CityStoring } from '../lib/city-storing.ts';
 import { roomDatabase } from '../lib/console.ts';

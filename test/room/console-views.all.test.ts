@@ -5,7 +5,7 @@ import type { Browser } from 'puppeteer-core';
 import sharp from 'sharp';
 import t, { type Test } from 'tap';
 import { sha256Of } from '../../agent/base/sha256.ts';
-import type { Sql } from '../../scripts/programs/room/database/sql.ts';
+import type { Sql } from '../../scripts/products/room/database/sql.ts';
 import { browserMissing } from '../lib/browser.ts';
 import { addIncident, addStill, putCamera, putCameras } from '../lib/console-rows.ts';
 import { scratch } from '../lib/paths.ts';

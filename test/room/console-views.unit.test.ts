@@ -5,8 +5,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import type { FoundTrack } from '../../agent/contract/track-log.ts';
-import { demoPlan } from '../../scripts/programs/demo/plan.ts';
-import { approvalCommand } from '../../scripts/programs/room/app/tracks/command.ts';
+import { approvalCommand } from '../../scripts/products/room/app/tracks/command.ts';
 import {
   arrowsOf,
   asDrawn,
@@ -17,8 +16,8 @@ import {
   withCorner,
   withInserted,
   withoutCorner,
-} from '../../scripts/programs/room/app/tracks/drawn-place.ts';
-import { HEAT_COLUMNS, heatOf } from '../../scripts/programs/room/app/tracks/heat.ts';
+} from '../../scripts/products/room/app/tracks/drawn-place.ts';
+import { HEAT_COLUMNS, heatOf } from '../../scripts/products/room/app/tracks/heat.ts';
 import {
   advanced,
   batchOf,
@@ -32,11 +31,12 @@ import {
   stepFrom,
   TOGETHER_MAX,
   togetherAt,
-} from '../../scripts/programs/room/app/tracks/replay.ts';
-import { axisMarks, listRows, slotCounts } from '../../scripts/programs/room/app/tracks/rows.ts';
-import { type CityMap, cityMap } from '../../scripts/programs/room/app/views/geo.ts';
-import { badNames, names } from '../../scripts/programs/room/app/views/names.ts';
-import { cityView, panned, zoomed } from '../../scripts/programs/room/app/views/view.ts';
+} from '../../scripts/products/room/app/tracks/replay.ts';
+import { axisMarks, listRows, slotCounts } from '../../scripts/products/room/app/tracks/rows.ts';
+import { type CityMap, cityMap } from '../../scripts/products/room/app/views/geo.ts';
+import { badNames, names } from '../../scripts/products/room/app/views/names.ts';
+import { cityView, panned, zoomed } from '../../scripts/products/room/app/views/view.ts';
+import { demoPlan } from '../../scripts/workshop/demo/plan.ts';
 import { SEED } from '../lib/random.ts';
 import { cityMapFile } from '../lib/room-city.ts';
 

@@ -7,25 +7,25 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
 import { CONDITION_KINDS, isBlinding } from '../../agent/contract/condition.ts';
-import { dayAfter, weekNumber } from '../../scripts/programs/room/app/views/week-days.ts';
-import { wallMs, wallTime } from '../../scripts/programs/room/app/views/zone.ts';
+import { dayAfter, weekNumber } from '../../scripts/products/room/app/views/week-days.ts';
+import { wallMs, wallTime } from '../../scripts/products/room/app/views/zone.ts';
 import {
   type CameraRow,
   changedConditions,
   conditionOf,
   coveredS,
   type Interval,
-} from '../../scripts/programs/room/console/cameras.ts';
-import { DurationCounts } from '../../scripts/programs/room/console/durations.ts';
-import { readSettings } from '../../scripts/programs/room/console/settings.ts';
-import { NO_VIDEO, videoLink, videoOf } from '../../scripts/programs/room/console/video.ts';
-import type { Camera } from '../../scripts/programs/room/contract/camera.ts';
-import { roundedRatio } from '../../scripts/programs/room/contract/rounded-ratio.ts';
-import { type Condition, SILENT_S } from '../../scripts/programs/room/contract/terms.ts';
-import { dayHourOf } from '../../scripts/programs/room/database/day-hour.ts';
-import type { TrackAnswerParts } from '../../scripts/programs/room/questions/tracks/export.ts';
-import { csvOf } from '../../scripts/programs/room/questions/tracks/export-csv.ts';
-import { mfJsonOf } from '../../scripts/programs/room/questions/tracks/export-mf-json.ts';
+} from '../../scripts/products/room/console/cameras.ts';
+import { DurationCounts } from '../../scripts/products/room/console/durations.ts';
+import { readSettings } from '../../scripts/products/room/console/settings.ts';
+import { NO_VIDEO, videoLink, videoOf } from '../../scripts/products/room/console/video.ts';
+import type { Camera } from '../../scripts/products/room/contract/camera.ts';
+import { roundedRatio } from '../../scripts/products/room/contract/rounded-ratio.ts';
+import { type Condition, SILENT_S } from '../../scripts/products/room/contract/terms.ts';
+import { dayHourOf } from '../../scripts/products/room/database/day-hour.ts';
+import type { TrackAnswerParts } from '../../scripts/products/room/questions/tracks/export.ts';
+import { csvOf } from '../../scripts/products/room/questions/tracks/export-csv.ts';
+import { mfJsonOf } from '../../scripts/products/room/questions/tracks/export-mf-json.ts';
 import { scratch } from '../lib/paths.ts';
 import { track } from '../lib/track-box.ts';
 

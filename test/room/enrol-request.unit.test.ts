@@ -4,8 +4,8 @@ import { generateKeyPairSync, type KeyObject, sign, X509Certificate } from 'node
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { OpensslAuthority } from '../../scripts/programs/room/enrol/authority.ts';
-import { readRequest } from '../../scripts/programs/room/enrol/request.ts';
+import { OpensslAuthority } from '../../scripts/products/room/enrol/authority.ts';
+import { readRequest } from '../../scripts/products/room/enrol/request.ts';
 import { scratch } from '../lib/paths.ts';
 
 const dir = scratch(t);

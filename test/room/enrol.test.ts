@@ -10,9 +10,9 @@ import Database from 'better-sqlite3';
 import mqtt from 'mqtt';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
-import { listLines } from '../../scripts/programs/room/enrol/list.ts';
-import { EnrolFiles } from '../../scripts/programs/root/enrolment/enrol-files.ts';
-import { renewBox } from '../../scripts/programs/root/enrolment/renew.ts';
+import { listLines } from '../../scripts/products/room/enrol/list.ts';
+import { EnrolFiles } from '../../scripts/products/root/enrolment/enrol-files.ts';
+import { renewBox } from '../../scripts/products/root/enrolment/renew.ts';
 import { bundled } from '../lib/bundled.ts';
 import { ask, BOX, csrOf, NewBox, newKey, SITE, TestRoom } from '../lib/enrolment.ts';
 import { namedEvent } from '../lib/events.ts';
@@ -24,7 +24,7 @@ import { deliver, waitUntil } from '../lib/room.ts';
 import { ALL, unlessAll } from '../lib/run.ts';
 import { WarmProgram } from '../lib/warm-program.ts';
 
-const PROGRAM = bundled('scripts/programs/room/enrol');
+const PROGRAM = bundled('scripts/products/room/enrol');
 const ENROL = '/.well-known/est/simpleenroll';
 const RENEW = '/.well-known/est/simplereenroll';
 const base64 = (der: Buffer): string => der.toString('base64');
@@ -306,7 +306,7 @@ async function fuzz(t: Test, room: TestRoom): Promise<void> {
 }
 
 /** The program in a thread; its server is a process. */
-const warm = new WarmProgram('scripts/programs/room/enrol');
+const warm = new WarmProgram('scripts/products/room/enrol');
 const enrolProgram = (dir: string, name: string, ...args: string[]) =>
   warm.runSync([name, '--dir', dir, ...args]);
 
@@ -376,7 +376,7 @@ void t.test('the newer of two concurrent writers of the lists wins', { skip: unl
   for (const box of boxes) room.enrol(box);
   // A server that enrols writes as fast as it can while another program revokes.
   const writer = `
-    const { Enrolment } = await import(${JSON.stringify(new URL('../../scripts/programs/room/enrol/enrolment.js', import.meta.url).href)});
+    const { Enrolment } = await import(${JSON.stringify(new URL('../../scripts/products/room/enrol/enrolment.js', import.meta.url).href)});
     const { appendFileSync } = await import('node:fs');
     const enrolment = new Enrolment(${JSON.stringify(room.dir)});
     process.stdout.write('writes');

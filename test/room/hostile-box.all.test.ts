@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { MqttClient } from 'mqtt';
 import type { Test } from 'tap';
 import { topicsOf } from '../../agent/contract/topics.ts';
-import { queueOf } from '../../scripts/programs/room/console/queue.ts';
+import { queueOf } from '../../scripts/products/room/console/queue.ts';
 import { onEachDatabase } from '../lib/databases.ts';
 import { ask, csrOf, newKey, SITE } from '../lib/enrolment.ts';
 import { alertOf, FAR, FAR_SITE, HONEST, HostileRoom, THIEF } from '../lib/hostile-room.ts';

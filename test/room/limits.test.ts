@@ -4,16 +4,16 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import type { Archive } from '../../scripts/programs/room/archive/archive.ts';
-import type { Arrival, EventArrival } from '../../scripts/programs/room/archive/message.ts';
-import { Register } from '../../scripts/programs/room/archive/register.ts';
-import { Withdrawal } from '../../scripts/programs/room/archive/withdrawal.ts';
-import { camerasOf } from '../../scripts/programs/room/console/cameras.ts';
-import { handOverOf } from '../../scripts/programs/room/console/hand-over.ts';
-import { detailOf, pageOf } from '../../scripts/programs/room/console/incidents.ts';
-import { changesSince, queueOf } from '../../scripts/programs/room/console/queue.ts';
-import { reopen } from '../../scripts/programs/room/console/reopening.ts';
-import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
+import type { Archive } from '../../scripts/products/room/archive/archive.ts';
+import type { Arrival, EventArrival } from '../../scripts/products/room/archive/message.ts';
+import { Register } from '../../scripts/products/room/archive/register.ts';
+import { Withdrawal } from '../../scripts/products/room/archive/withdrawal.ts';
+import { camerasOf } from '../../scripts/products/room/console/cameras.ts';
+import { handOverOf } from '../../scripts/products/room/console/hand-over.ts';
+import { detailOf, pageOf } from '../../scripts/products/room/console/incidents.ts';
+import { changesSince, queueOf } from '../../scripts/products/room/console/queue.ts';
+import { reopen } from '../../scripts/products/room/console/reopening.ts';
+import { iso, type Sql } from '../../scripts/products/room/database/sql.ts';
 import { callOf, refusalOf } from '../lib/console-room.ts';
 import {
   addIncident,

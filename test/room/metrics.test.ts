@@ -17,7 +17,7 @@ import { type Program, start } from '../lib/program.ts';
 import { clientOf, makeRoom, pairOf, waitUntil } from '../lib/room.ts';
 import { FULL, unlessAll } from '../lib/run.ts';
 
-const PROGRAM = bundled('scripts/programs/room/metrics');
+const PROGRAM = bundled('scripts/products/room/metrics');
 const RULES = join(ROOT, 'docs/guide/prometheus-fleet-rules.yaml');
 const FLEET = 1500;
 

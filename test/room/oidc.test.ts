@@ -5,7 +5,7 @@
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import t, { type Test } from 'tap';
 import { freePort } from '../../scripts/lib/mosquitto.ts';
-import type { Sql } from '../../scripts/programs/room/database/sql.ts';
+import type { Sql } from '../../scripts/products/room/database/sql.ts';
 import { ask, from, type Reply, readStream } from '../lib/console.ts';
 import { addIncidents } from '../lib/console-rows.ts';
 import { Browser, consoleWith, GROUPS, listening, provider } from '../lib/oidc-people.ts';

@@ -4,7 +4,7 @@
 import type { Browser } from 'puppeteer-core';
 import sharp from 'sharp';
 import t, { type Test } from 'tap';
-import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
+import { iso, type Sql } from '../../scripts/products/room/database/sql.ts';
 import { browserMissing } from '../lib/browser.ts';
 import { addIncidents, addPictured } from '../lib/console-rows.ts';
 import { browserOf, type OpenConsole, type Opening, openConsole } from '../lib/room-browser.ts';

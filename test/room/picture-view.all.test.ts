@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'puppeteer-core';
 import sharp from 'sharp';
 import t, { type Test } from 'tap';
-import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
+import { iso, type Sql } from '../../scripts/products/room/database/sql.ts';
 import { browserMissing } from '../lib/browser.ts';
 import { addIncidents, addStill } from '../lib/console-rows.ts';
 import { ROOT } from '../lib/paths.ts';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import openapiTS, { astToString } from 'openapi-typescript';
 import t, { type Test } from 'tap';
 import ts from 'typescript';
-import { openApi } from '../../scripts/programs/room/contract/openapi.ts';
+import { openApi } from '../../scripts/products/room/contract/openapi.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 
 const CLIENT = `import type { operations, components } from './room';

@@ -3,14 +3,14 @@ import { Validator } from '@seriousme/openapi-schema-validator';
 import fc from 'fast-check';
 import { parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
 import t from 'tap';
-import { cellOf, csvLines } from '../../scripts/programs/room/console/csv.ts';
-import { incidentsParquet } from '../../scripts/programs/room/console/parquet.ts';
-import { stepsOf } from '../../scripts/programs/room/console/webhook-messages.ts';
-import { ROUTES } from '../../scripts/programs/room/contract/api.ts';
-import type { Camera } from '../../scripts/programs/room/contract/camera.ts';
-import type { Incident } from '../../scripts/programs/room/contract/incident.ts';
-import { openApi } from '../../scripts/programs/room/contract/openapi.ts';
-import { WEBHOOK_TYPES } from '../../scripts/programs/room/contract/webhook.ts';
+import { cellOf, csvLines } from '../../scripts/products/room/console/csv.ts';
+import { incidentsParquet } from '../../scripts/products/room/console/parquet.ts';
+import { stepsOf } from '../../scripts/products/room/console/webhook-messages.ts';
+import { ROUTES } from '../../scripts/products/room/contract/api.ts';
+import type { Camera } from '../../scripts/products/room/contract/camera.ts';
+import type { Incident } from '../../scripts/products/room/contract/incident.ts';
+import { openApi } from '../../scripts/products/room/contract/openapi.ts';
+import { WEBHOOK_TYPES } from '../../scripts/products/room/contract/webhook.ts';
 import { incidentOf } from '../lib/app-incident.ts';
 
 async function* each<T>(rows: readonly T[]): AsyncGenerator<T> {

@@ -3,12 +3,12 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { verifyChain } from '../../scripts/programs/room/console/audit.ts';
-import { hold } from '../../scripts/programs/room/database/lease.ts';
-import { partitionsOf } from '../../scripts/programs/room/database/partitions.ts';
-import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
-import { Authorisations } from '../../scripts/programs/room/retention/orders.ts';
-import { Purge, type PurgeOptions } from '../../scripts/programs/room/retention/purge.ts';
+import { verifyChain } from '../../scripts/products/room/console/audit.ts';
+import { hold } from '../../scripts/products/room/database/lease.ts';
+import { partitionsOf } from '../../scripts/products/room/database/partitions.ts';
+import { iso, type Sql } from '../../scripts/products/room/database/sql.ts';
+import { Authorisations } from '../../scripts/products/room/retention/orders.ts';
+import { Purge, type PurgeOptions } from '../../scripts/products/room/retention/purge.ts';
 import { AUTHORITY, MAYOR, PREFECT, signedAuthorisation, testKey } from '../lib/authority.ts';
 import {
   addEvent,

@@ -5,19 +5,19 @@ import type { TSchema } from '@sinclair/typebox';
 import t from 'tap';
 import { parse } from 'yaml';
 import { PERMISSIONS } from '../../agent/contract/command.ts';
-import { DEFAULT_QUOTA } from '../../scripts/programs/room/archive/share.ts';
-import { problemOf } from '../../scripts/programs/room/console/fault.ts';
-import { OPEN_MAX } from '../../scripts/programs/room/console/queue.ts';
-import { SettingsFile } from '../../scripts/programs/room/console/settings.ts';
-import { CAMERAS_MAX } from '../../scripts/programs/room/contract/camera.ts';
-import { ACTIONS, type Action, may, ROLES } from '../../scripts/programs/room/contract/roles.ts';
-import { MATCHES_MAX } from '../../scripts/programs/room/contract/signer.ts';
-import * as terms from '../../scripts/programs/room/contract/terms.ts';
-import { ROOM_TRACKS_MAX } from '../../scripts/programs/room/contract/tracks.ts';
-import { DEFAULT } from '../../scripts/programs/room/retention/orders.ts';
+import { DEFAULT_QUOTA } from '../../scripts/products/room/archive/share.ts';
+import { problemOf } from '../../scripts/products/room/console/fault.ts';
+import { OPEN_MAX } from '../../scripts/products/room/console/queue.ts';
+import { SettingsFile } from '../../scripts/products/room/console/settings.ts';
+import { CAMERAS_MAX } from '../../scripts/products/room/contract/camera.ts';
+import { ACTIONS, type Action, may, ROLES } from '../../scripts/products/room/contract/roles.ts';
+import { MATCHES_MAX } from '../../scripts/products/room/contract/signer.ts';
+import * as terms from '../../scripts/products/room/contract/terms.ts';
+import { ROOM_TRACKS_MAX } from '../../scripts/products/room/contract/tracks.ts';
+import { DEFAULT } from '../../scripts/products/room/retention/orders.ts';
 import { ROOT } from '../lib/paths.ts';
 
-const PROGRAMS = 'scripts/programs/room';
+const PROGRAMS = 'scripts/products/room';
 const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
 const guideOf = (name: string): string => read(`docs/guide/${name}.md`);
 const room = guideOf('room');
@@ -163,7 +163,7 @@ void t.test('every example and guide that the package is said to contain is in i
   const units = readdirSync(join(ROOT, PROGRAMS, 'systemd'))
     .map(unitText)
     .join('\n');
-  const man = read('scripts/programs/package/room.ts').replaceAll('\\', '');
+  const man = read('scripts/workshop/package/room.ts').replaceAll('\\', '');
   const mentions = [...`${units}${man}`.matchAll(/file:\/\/\/usr\/share\/doc\/vigie-room\/([\w-]+)\.md/g)];
   t.ok(mentions.length > 6);
   for (const [text, guide = ''] of mentions) t.ok(shipped.includes(guide), text);
@@ -210,7 +210,7 @@ void t.test('the guide of the archive shows the example in Python that is tested
 });
 
 void t.test('the backup holds every folder that a purge of the package deletes', async (t) => {
-  const [, folders = ''] = /rm -rf (.*)/.exec(read('scripts/programs/package/debian-room/postrm')) ?? [];
+  const [, folders = ''] = /rm -rf (.*)/.exec(read('scripts/workshop/package/debian-room/postrm')) ?? [];
   const [backup = ''] = codeBlocks(sectionOf(room, '## Backup and restore'), 'sh');
   const isSaved = (folder: string): boolean => new RegExp(`${folder.slice(1)}(?![\\w-])`).test(backup);
   t.strictSame(

@@ -7,11 +7,11 @@ import t, { type Test } from 'tap';
 import {
   changesSince as queueChanges,
   type ScreenChanges,
-} from '../../scripts/programs/room/console/queue.ts';
-import type { Camera } from '../../scripts/programs/room/contract/camera.ts';
-import type { Incident } from '../../scripts/programs/room/contract/incident.ts';
-import { databaseOf } from '../../scripts/programs/room/database/open.ts';
-import { DatabaseUnavailable, type Sql } from '../../scripts/programs/room/database/sql.ts';
+} from '../../scripts/products/room/console/queue.ts';
+import type { Camera } from '../../scripts/products/room/contract/camera.ts';
+import type { Incident } from '../../scripts/products/room/contract/incident.ts';
+import { databaseOf } from '../../scripts/products/room/database/open.ts';
+import { DatabaseUnavailable, type Sql } from '../../scripts/products/room/database/sql.ts';
 import { bundled } from '../lib/bundled.ts';
 import {
   appFolder,
@@ -32,7 +32,7 @@ import { waitUntil } from '../lib/room.ts';
 import { unlessAll } from '../lib/run.ts';
 import { WarmProgram } from '../lib/warm-program.ts';
 
-const PROGRAM = bundled('scripts/programs/room/console');
+const PROGRAM = bundled('scripts/products/room/console');
 
 const NO_CHANGES: ScreenChanges = {
   rev: 0,
@@ -363,7 +363,7 @@ t.test('two consoles of the program share one database and end cleanly', async (
     [['--demo', '--database', 'postgres://u@127.0.0.1:1/x'], 1, /^room: database: does not answer/],
     [['--demo', '--app', '/nowhere'], 2, /^room: the browser app is missing .*npm run build/],
   ];
-  const warm = new WarmProgram('scripts/programs/room/console');
+  const warm = new WarmProgram('scripts/products/room/console');
   for (const [extraArgs, code, line] of cases) {
     const ended = await warm.run(['--app', appFolder(t), ...extraArgs]);
     t.match(ended, { code, err: line }, extraArgs.join(' '));

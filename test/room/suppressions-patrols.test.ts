@@ -6,25 +6,25 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import t, { type Test } from 'tap';
-import { claim, dispatch, release } from '../../scripts/programs/room/console/acts.ts';
-import { statisticsOf } from '../../scripts/programs/room/console/figures.ts';
-import { handOverOf } from '../../scripts/programs/room/console/hand-over.ts';
-import { pageOf } from '../../scripts/programs/room/console/incidents.ts';
-import type { Patrol } from '../../scripts/programs/room/console/patrol-settings.ts';
-import { patrolsOf, reportPatrol } from '../../scripts/programs/room/console/patrols.ts';
-import { changesSince, queueOf } from '../../scripts/programs/room/console/queue.ts';
-import { readSettings } from '../../scripts/programs/room/console/settings.ts';
+import { claim, dispatch, release } from '../../scripts/products/room/console/acts.ts';
+import { statisticsOf } from '../../scripts/products/room/console/figures.ts';
+import { handOverOf } from '../../scripts/products/room/console/hand-over.ts';
+import { pageOf } from '../../scripts/products/room/console/incidents.ts';
+import type { Patrol } from '../../scripts/products/room/console/patrol-settings.ts';
+import { patrolsOf, reportPatrol } from '../../scripts/products/room/console/patrols.ts';
+import { changesSince, queueOf } from '../../scripts/products/room/console/queue.ts';
+import { readSettings } from '../../scripts/products/room/console/settings.ts';
 import {
   endExpired,
   runningOf,
   suppress,
   unsuppress,
-} from '../../scripts/programs/room/console/suppressions.ts';
-import { undo } from '../../scripts/programs/room/console/undo.ts';
-import { ActedSuppression } from '../../scripts/programs/room/contract/suppression-routes.ts';
-import { type PatrolAnswer, SUPPRESSIONS_MAX } from '../../scripts/programs/room/contract/terms.ts';
-import { ActedIncident } from '../../scripts/programs/room/contract/undo.ts';
-import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
+} from '../../scripts/products/room/console/suppressions.ts';
+import { undo } from '../../scripts/products/room/console/undo.ts';
+import { ActedSuppression } from '../../scripts/products/room/contract/suppression-routes.ts';
+import { type PatrolAnswer, SUPPRESSIONS_MAX } from '../../scripts/products/room/contract/terms.ts';
+import { ActedIncident } from '../../scripts/products/room/contract/undo.ts';
+import { iso, type Sql } from '../../scripts/products/room/database/sql.ts';
 import { TIME_ZONE } from '../lib/console.ts';
 import { callOf, refusalOf } from '../lib/console-room.ts';
 import { addIncident } from '../lib/console-rows.ts';

@@ -22,7 +22,7 @@ import { deskOf, writeKey } from '../lib/signer-desk.ts';
 import { STILL, track, trackBox, VIEW } from '../lib/track-box.ts';
 import { WarmProgram } from '../lib/warm-program.ts';
 
-const program = new WarmProgram('scripts/programs/room/tracks');
+const program = new WarmProgram('scripts/products/room/tracks');
 const BOX = 'alpha';
 const NIGHT = ['--from', '2026-11-24T02:00', '--to', '2026-11-24T05:00'];
 

@@ -3,11 +3,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Value } from '@sinclair/typebox/value';
 import type { Test } from 'tap';
-import { verifyChain } from '../../scripts/programs/room/console/audit.ts';
-import { undo } from '../../scripts/programs/room/console/undo.ts';
-import { ActedIncident, UndoAnswer } from '../../scripts/programs/room/contract/undo.ts';
-import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
-import { closeWindows } from '../../scripts/programs/room/database/undo-window.ts';
+import { verifyChain } from '../../scripts/products/room/console/audit.ts';
+import { undo } from '../../scripts/products/room/console/undo.ts';
+import { ActedIncident, UndoAnswer } from '../../scripts/products/room/contract/undo.ts';
+import { iso, type Sql } from '../../scripts/products/room/database/sql.ts';
+import { closeWindows } from '../../scripts/products/room/database/undo-window.ts';
 import { TIME_ZONE } from '../lib/console.ts';
 import { callOf, refusalOf } from '../lib/console-room.ts';
 import { addIncident, changeIncident, countOf, putCamera } from '../lib/console-rows.ts';

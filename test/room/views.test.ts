@@ -2,10 +2,10 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Value } from '@sinclair/typebox/value';
-import { dataHandlers } from '../../scripts/programs/room/console/handlers.ts';
-import { OPEN_MAX } from '../../scripts/programs/room/console/queue.ts';
-import { type IncidentQuery, ROUTES } from '../../scripts/programs/room/contract/api.ts';
-import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
+import { dataHandlers } from '../../scripts/products/room/console/handlers.ts';
+import { OPEN_MAX } from '../../scripts/products/room/console/queue.ts';
+import { type IncidentQuery, ROUTES } from '../../scripts/products/room/contract/api.ts';
+import { iso, type Sql } from '../../scripts/products/room/database/sql.ts';
 import { TIME_ZONE } from '../lib/console.ts';
 import { callOf, refusalOf } from '../lib/console-room.ts';
 import { addIncident, addStill, insert, putCamera } from '../lib/console-rows.ts';

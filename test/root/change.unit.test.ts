@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
 import { CHANGE_KINDS } from '../../agent/contract/update.ts';
-import { AT_REST, type Kind, sameTarget } from '../../scripts/programs/root/change/record.ts';
+import { AT_REST, type Kind, sameTarget } from '../../scripts/products/root/change/record.ts';
 import { DAY_MS, NOON, Simulation } from '../lib/change-world.ts';
 import { SEED } from '../lib/random.ts';
 import { ALL, FULL } from '../lib/run.ts';

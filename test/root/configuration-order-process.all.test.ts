@@ -9,10 +9,10 @@ import { CONFIG_ORDER_FILE } from '../../agent/contract/update.ts';
 import { openAuthorisation } from '../../agent/orders/signed-authorisation.ts';
 import { readAuthorisationFile } from '../../agent/restraint/authorisation.ts';
 import { Mosquitto } from '../../scripts/lib/mosquitto.ts';
-import { type Box, openBox, WORK_WITHIN_MS } from '../../scripts/programs/root/box.ts';
-import { assessTrials } from '../../scripts/programs/root/change/judge.ts';
-import { fullTextProblems } from '../../scripts/programs/root/configuration/trial-validator.ts';
-import { DEFAULT_PLACES } from '../../scripts/programs/root/paths.ts';
+import { type Box, openBox, WORK_WITHIN_MS } from '../../scripts/products/root/box.ts';
+import { assessTrials } from '../../scripts/products/root/change/judge.ts';
+import { fullTextProblems } from '../../scripts/products/root/configuration/trial-validator.ts';
+import { DEFAULT_PLACES } from '../../scripts/products/root/paths.ts';
 import { AT_ALL_TIMES, AUTHORITY, authoriseFile } from '../lib/authority.ts';
 import { bundled } from '../lib/bundled.ts';
 import { makeSigner } from '../lib/commands.ts';
@@ -22,7 +22,7 @@ import { type Program, start, VIGIE } from '../lib/program.ts';
 import { waitUntil } from '../lib/room.ts';
 
 const WAIT_MS = 60_000;
-const FLEET = bundled('scripts/programs/fleet');
+const FLEET = bundled('scripts/products/fleet');
 const textOf = (file: string): string => readFileSync(file, 'utf8');
 
 /** Acts as systemd does for the agent's unit. */

@@ -7,7 +7,7 @@ import { loadConfig } from '../../agent/config/load.ts';
 import type { Authorisation } from '../../agent/contract/authorisation.ts';
 import type { MaskConfig } from '../../agent/contract/config.ts';
 import { previousFile } from '../../agent/contract/config-trial.ts';
-import { FIRST_TRIAL } from '../../scripts/programs/root/change/record.ts';
+import { FIRST_TRIAL } from '../../scripts/products/root/change/record.ts';
 import { authorisationFor } from '../lib/authority.ts';
 import { makeSigner } from '../lib/commands.ts';
 import { ConfiguredBox } from '../lib/configured-box.ts';

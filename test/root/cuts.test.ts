@@ -13,7 +13,7 @@ import t, { type Test } from 'tap';
 import { messageOf } from '../../agent/base/errors.ts';
 import { editedText } from '../../agent/config/edit.ts';
 import { parseManifest, verifyTree } from '../../scripts/lib/manifest.ts';
-import { AT_REST, State } from '../../scripts/programs/root/change/record.ts';
+import { AT_REST, State } from '../../scripts/products/root/change/record.ts';
 import { askConfiguration, maskProposal, orderConfiguration, sha256 } from '../lib/configuration-changes.ts';
 import { type CutPoint, CuttableBox } from '../lib/power-cuts.ts';
 import { randomOf, SEED } from '../lib/random.ts';

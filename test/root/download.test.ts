@@ -17,9 +17,9 @@ import t, { type Test } from 'tap';
 import type { ErrorKind } from '../../agent/base/errors.ts';
 import { sha256Of } from '../../agent/base/sha256.ts';
 import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
-import { download, TargetMismatch } from '../../scripts/programs/root/download.ts';
-import type { PatienceLimits } from '../../scripts/programs/root/server-patience.ts';
-import type { TargetRef } from '../../scripts/programs/root/trust.ts';
+import { download, TargetMismatch } from '../../scripts/products/root/download.ts';
+import type { PatienceLimits } from '../../scripts/products/root/server-patience.ts';
+import type { TargetRef } from '../../scripts/products/root/trust.ts';
 import { scratch } from '../lib/paths.ts';
 import { type Fault, ReleaseRepository, TestReleaseServer } from '../lib/release-server.ts';
 

@@ -19,17 +19,17 @@ import t, { type Test } from 'tap';
 import type { Command } from '../../agent/contract/command.ts';
 import { requestHotspot } from '../../agent/technician/hotspot-request.ts';
 import { ownAuthorisation } from '../../scripts/lib/own-authorisation.ts';
-import { type Provisioned, takeFromBootPartition } from '../../scripts/programs/root/card/boot-partition.ts';
-import { settingsDir, UPDATE_FILES, updatePlace } from '../../scripts/programs/root/card/update-files.ts';
+import { type Provisioned, takeFromBootPartition } from '../../scripts/products/root/card/boot-partition.ts';
+import { settingsDir, UPDATE_FILES, updatePlace } from '../../scripts/products/root/card/update-files.ts';
 import {
   Hotspot,
   hotspotKeyProblem,
   hotspotProfile,
   readHotspotKey,
-} from '../../scripts/programs/root/network/hotspot.ts';
-import { hotspotRefusal } from '../../scripts/programs/root/network/hotspot-command.ts';
-import { HotspotRequest } from '../../scripts/programs/root/network/hotspot-request.ts';
-import { DEFAULT_PLACES } from '../../scripts/programs/root/paths.ts';
+} from '../../scripts/products/root/network/hotspot.ts';
+import { hotspotRefusal } from '../../scripts/products/root/network/hotspot-command.ts';
+import { HotspotRequest } from '../../scripts/products/root/network/hotspot-request.ts';
+import { DEFAULT_PLACES } from '../../scripts/products/root/paths.ts';
 import { configOf } from '../lib/agent.ts';
 import { accepted, makeSigner, searchCommand, signed } from '../lib/commands.ts';
 import { HandClock } from '../lib/outbox.ts';

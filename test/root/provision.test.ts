@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { RestraintFolder } from '../../agent/orders/restraint-folder.ts';
 import { writeCamera } from '../../agent/restraint/folder.ts';
-import { cameraReach, tellSystemd } from '../../scripts/programs/root/network/camera-address.ts';
+import { cameraReach, tellSystemd } from '../../scripts/products/root/network/camera-address.ts';
 import { type BootCard, BootCards, configOfCard as config, takeHere } from '../lib/boot-cards.ts';
 import { rootProgram } from '../lib/bundled.ts';
 import { ROOT, scratch } from '../lib/paths.ts';

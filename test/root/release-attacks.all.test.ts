@@ -3,7 +3,7 @@ import { appendFileSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync 
 import { join } from 'node:path';
 import t from 'tap';
 import { UPDATE_ORDER_TYPE } from '../../agent/contract/update.ts';
-import type { State } from '../../scripts/programs/root/change/record.ts';
+import type { State } from '../../scripts/products/root/change/record.ts';
 import { signed } from '../lib/commands.ts';
 import { start } from '../lib/program.ts';
 import { UpdatingBox } from '../lib/updating-box.ts';

@@ -8,8 +8,8 @@ import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import t from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
-import { type AgentHealth, Probation } from '../../scripts/programs/root/change/probation.ts';
-import { targetOf } from '../../scripts/programs/root/change/release-payload.ts';
+import { type AgentHealth, Probation } from '../../scripts/products/root/change/probation.ts';
+import { targetOf } from '../../scripts/products/root/change/release-payload.ts';
 import { makeSigner } from '../lib/commands.ts';
 import { Bench, DAY_MS, iso, NOON, version } from '../lib/release-bench.ts';
 

@@ -5,11 +5,11 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileS
 import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { ConfigReply } from '../../agent/contract/config-trial.ts';
-import { childUser } from '../../scripts/programs/root/agent-user.ts';
+import { childUser } from '../../scripts/products/root/agent-user.ts';
 import {
   type ReleaseCheckOptions,
   releaseProblems,
-} from '../../scripts/programs/root/configuration/release-check.ts';
+} from '../../scripts/products/root/configuration/release-check.ts';
 import { rootProgram } from '../lib/bundled.ts';
 import { scratch } from '../lib/paths.ts';
 import { type Program, start, VIGIE } from '../lib/program.ts';

@@ -30,12 +30,12 @@ import {
 } from '../../agent/contract/release.ts';
 import { parseManifest, scanTree, verifyTree } from '../../scripts/lib/manifest.ts';
 import { packFiles } from '../../scripts/lib/release-archive.ts';
-import { machine } from '../../scripts/programs/root/board.ts';
-import { DEFAULT_PLACES } from '../../scripts/programs/root/paths.ts';
-import { ServerSource } from '../../scripts/programs/root/release-source.ts';
-import { ReleaseFolder } from '../../scripts/programs/root/releases.ts';
-import { readSettings } from '../../scripts/programs/root/settings.ts';
-import { bytesToWrite, type Staged, stage } from '../../scripts/programs/root/stage.ts';
+import { machine } from '../../scripts/products/root/board.ts';
+import { DEFAULT_PLACES } from '../../scripts/products/root/paths.ts';
+import { ServerSource } from '../../scripts/products/root/release-source.ts';
+import { ReleaseFolder } from '../../scripts/products/root/releases.ts';
+import { readSettings } from '../../scripts/products/root/settings.ts';
+import { bytesToWrite, type Staged, stage } from '../../scripts/products/root/stage.ts';
 import { ROOT, scratch, scratchOnDisk } from '../lib/paths.ts';
 import { ReleaseRepository, sampleRelease, TestReleaseServer, withManifest } from '../lib/release-server.ts';
 import { FULL, unlessAll } from '../lib/run.ts';

@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { TargetFile } from '@tufjs/models';
 import t, { type Test } from 'tap';
 import type { ErrorKind } from '../../agent/base/errors.ts';
-import { type BoxFacts, misfit } from '../../scripts/programs/root/fits.ts';
-import { ReleaseTrust, type TargetRef, type TrustOptions } from '../../scripts/programs/root/trust.ts';
+import { type BoxFacts, misfit } from '../../scripts/products/root/fits.ts';
+import { ReleaseTrust, type TargetRef, type TrustOptions } from '../../scripts/products/root/trust.ts';
 import { scratch } from '../lib/paths.ts';
 import {
   type Fault,

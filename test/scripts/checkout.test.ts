@@ -94,12 +94,12 @@ async function oneScriptRegistry(t: Test, dir: string): Promise<string> {
 void t.test('the quick tests are those of the two names, and none is a failure', async (t) => {
   // A checkout with this one's runner and tests of its own.
   const dir = scratch(t);
-  for (const name of ['dist/agent/base', 'dist/scripts/programs/test', 'package.json']) {
+  for (const name of ['dist/agent/base', 'dist/scripts/workshop/test', 'package.json']) {
     cpSync(join(ROOT, name), join(dir, name), { recursive: true });
   }
   symlinkSync(realpathSync(join(ROOT, 'node_modules')), join(dir, 'node_modules'));
   mkdirSync(join(dir, 'dist/test/outbox'), { recursive: true });
-  const runner = join(dir, 'dist/scripts/programs/test/main.js');
+  const runner = join(dir, 'dist/scripts/workshop/test/main.js');
   const run = () => {
     const [program = '', ...args] = withoutNpmVariables(
       process.execPath,

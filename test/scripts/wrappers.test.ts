@@ -16,7 +16,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { start } from '../lib/program.ts';
@@ -143,16 +143,31 @@ void t.test('all other programs set the checkout up and pass on the arguments', 
     return { status: run.status, stdout: run.stdout, stderr };
   };
   const cases: [program: string, args: string[], main: string, passed: string[]][] = [
-    ...['fleet', 'bench', 'evaluate', 'flash', 'soak', 'oversight'].map(
-      (name): [string, string[], string, string[]] => [name, ['a b', '--help'], name, ['a b', '--help']],
-    ),
-    ['room', ['--help'], 'room/archive', ['--help']],
+    ...[
+      'workshop/bench',
+      'workshop/evaluate',
+      'workshop/soak',
+      'products/fleet',
+      'products/flash',
+      'products/oversight',
+    ].map((main): [string, string[], string, string[]] => [
+      basename(main),
+      ['a b', '--help'],
+      main,
+      ['a b', '--help'],
+    ]),
+    ['room', ['--help'], 'products/room/archive', ['--help']],
     ...['console', 'enrol', 'metrics', 'search', 'signer', 'tracks', 'unseal'].map(
-      (name): [string, string[], string, string[]] => ['room', [name, 'serve'], `room/${name}`, ['serve']],
+      (name): [string, string[], string, string[]] => [
+        'room',
+        [name, 'serve'],
+        `products/room/${name}`,
+        ['serve'],
+      ],
     ),
   ];
   for (const [name, args, main, passed] of cases) {
-    const file = join(dir, 'dist/scripts/programs', main, 'main.js');
+    const file = join(dir, 'dist/scripts', main, 'main.js');
     t.ok(existsSync(file), `${main} is built`);
     const stdout = `${['--enable-source-maps', file, ...passed].join('|')}|`;
     t.strictSame(call(`${folder}:/usr/bin:/bin`, name, ...args), { status: 0, stdout, stderr: 'SET UP ' });

@@ -19,7 +19,7 @@ import { metricsPage } from '../../agent/local/metrics.ts';
 import { CameraView } from '../../agent/supervisor/camera-view.ts';
 import { CameraConnection } from '../../agent/supervisor/connection.ts';
 import { VisionStatus } from '../../agent/supervisor/status.ts';
-import { changeText } from '../../scripts/programs/oversight/report/account.ts';
+import { changeText } from '../../scripts/products/oversight/report/account.ts';
 import { configOf } from '../lib/agent.ts';
 import { contentsIn, makeRecorder } from '../lib/journal.ts';
 import { STATUS } from '../lib/local-status.ts';

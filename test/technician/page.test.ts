@@ -21,7 +21,7 @@ import { SUSPENSION_FILE } from '../../agent/orders/suspension.ts';
 import { Suspension } from '../../agent/restraint/suspension.ts';
 import { PageServer } from '../../agent/technician/page-server.ts';
 import type { Screen } from '../../agent/technician/preview.ts';
-import { contentOf } from '../../scripts/programs/oversight/timeline/content.ts';
+import { contentOf } from '../../scripts/products/oversight/timeline/content.ts';
 import { configOf, makeAgent } from '../lib/agent.ts';
 import { fits } from '../lib/config-lives.ts';
 import { smallStreet } from '../lib/encoded-clip.ts';

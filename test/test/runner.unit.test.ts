@@ -1,10 +1,10 @@
 /** Tests the runner of tests: which files a run selects, which run in parallel, and what is counted. */
 import { existsSync } from 'node:fs';
 import t from 'tap';
-import { projectTexts, reachedBy, reachingTests } from '../../scripts/programs/test/changes.ts';
-import { kindOf, Schedule, type TestFile } from '../../scripts/programs/test/schedule.ts';
-import { filesNamed, isOfRun, nameOf, type Run } from '../../scripts/programs/test/selection.ts';
-import { type FileResult, Tally } from '../../scripts/programs/test/tally.ts';
+import { projectTexts, reachedBy, reachingTests } from '../../scripts/workshop/test/changes.ts';
+import { kindOf, Schedule, type TestFile } from '../../scripts/workshop/test/schedule.ts';
+import { filesNamed, isOfRun, nameOf, type Run } from '../../scripts/workshop/test/selection.ts';
+import { type FileResult, Tally } from '../../scripts/workshop/test/tally.ts';
 import { ROOT } from '../lib/paths.ts';
 
 const FILES = [
@@ -44,9 +44,9 @@ t.test('a file reaches what it imports, starts or reads', (t) => {
   const files = new Set([
     'agent/cli/main.ts',
     'agent/base/clock.ts',
-    'scripts/programs/fleet/main.ts',
-    'scripts/programs/room/archive/main.ts',
-    'scripts/programs/room/console/main.ts',
+    'scripts/products/fleet/main.ts',
+    'scripts/products/room/archive/main.ts',
+    'scripts/products/room/console/main.ts',
     'systemd/vigie.service',
     'scripts/lib/steps.sh',
   ]);
@@ -54,11 +54,11 @@ t.test('a file reaches what it imports, starts or reads', (t) => {
     [`import { Clock } from '../../agent/base/clock.ts';`, ['agent/base/clock.ts']],
     [`new URL('../../agent/cli/main.js', import.meta.url)`, ['agent/cli/main.ts']],
     [`join(ROOT, 'dist/agent/cli/main.js')`, ['agent/cli/main.ts']],
-    [`bundled('scripts/programs/fleet')`, ['scripts/programs/fleet/main.ts']],
+    [`bundled('scripts/products/fleet')`, ['scripts/products/fleet/main.ts']],
     [`join(ROOT, 'systemd', name)`, ['systemd/vigie.service']],
     [
-      '// @starts scripts/programs/room/',
-      ['scripts/programs/room/archive/main.ts', 'scripts/programs/room/console/main.ts'],
+      '// @starts scripts/products/room/',
+      ['scripts/products/room/archive/main.ts', 'scripts/products/room/console/main.ts'],
     ],
     [`t.test('the agent runs')`, []],
   ] as const)
@@ -75,8 +75,8 @@ t.test('a change in this project reaches the tests that run the changed file', (
   for (const [source, test] of [
     ['agent/rules/loitering.ts', 'rules/rules'],
     ['agent/vision/track/tracker.ts', 'agent/agent'],
-    ['scripts/programs/room/archive/main.ts', 'room/archive'],
-    ['scripts/programs/root/main.ts', 'root/provision'],
+    ['scripts/products/room/archive/main.ts', 'room/archive'],
+    ['scripts/products/root/main.ts', 'root/provision'],
     ['systemd/vigie-vision.service', 'systemd/units'],
     ['docs/guide/legal.md', 'docs/documents'],
     ['scripts/fleet', 'scripts/wrappers'],
@@ -88,7 +88,7 @@ t.test('a change in this project reaches the tests that run the changed file', (
   const all = [...texts.keys()].filter((file) => file.endsWith('.test.ts')).length;
   t.equal(tests('package-lock.json').length, all, 'installed packages reach all');
   t.ok(tests('agent/base/errors.ts').length > all / 2, 'what all use reaches most');
-  t.notOk(tests('scripts/programs/room/app/words/fr.ts').includes('rules/rules'), 'words of a screen do not');
+  t.notOk(tests('scripts/products/room/app/words/fr.ts').includes('rules/rules'), 'words of a screen do not');
   t.strictSame(tests('LICENSE'), []);
   t.end();
 });

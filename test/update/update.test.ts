@@ -22,8 +22,8 @@ import {
 import { signEnvelope } from '../../agent/orders/dsse.ts';
 import { RoomOrder } from '../../agent/update/room-orders.ts';
 import { Contract } from '../../scripts/lib/contract.ts';
-import { openReport } from '../../scripts/programs/fleet/report.ts';
-import { FleetStore } from '../../scripts/programs/fleet/store.ts';
+import { openReport } from '../../scripts/products/fleet/report.ts';
+import { FleetStore } from '../../scripts/products/fleet/store.ts';
 import { rootProgram } from '../lib/bundled.ts';
 import { makeSigner, type Signer } from '../lib/commands.ts';
 import { keyOf } from '../lib/journal.ts';
@@ -400,7 +400,7 @@ function logsHelper(t: Test, dir: string): { close(): void } {
 
 const FLEET = `
 import { Command } from '@commander-js/extra-typings';
-import { askCommands, renewCommand } from './dist/scripts/programs/fleet/ask/commands.js';
+import { askCommands, renewCommand } from './dist/scripts/products/fleet/ask/commands.js';
 const program = new Command();
 askCommands(program);
 renewCommand(program.command('cert'));

@@ -9,7 +9,7 @@ import type { Camera, CameraOptions } from '../../agent/vision/camera/camera.ts'
 import { QuietStreet, SECOND_FPS } from '../../agent/vision/schedule/quiet-street.ts';
 import { SecondView } from '../../agent/vision/schedule/second-view.ts';
 import { FPS_MAX, WantedRate } from '../../agent/vision/schedule/wanted-rate.ts';
-import { FilmCamera } from '../../scripts/programs/bench/film-camera.ts';
+import { FilmCamera } from '../../scripts/workshop/bench/film-camera.ts';
 import { cameraOf } from '../lib/camera.ts';
 import { encodedClip } from '../lib/encoded-clip.ts';
 import { SILENT } from '../lib/outbox.ts';

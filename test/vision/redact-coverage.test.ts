@@ -11,7 +11,7 @@ import {
   knownRedactionSequences,
   measureRedaction,
   redactionTable,
-} from '../../scripts/programs/evaluate/redaction.ts';
+} from '../../scripts/workshop/evaluate/redaction.ts';
 import { PAINTED_FPS, paintedClip, paintedPixels } from '../lib/painted-clip.ts';
 import { evaluationData, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { ALL, FULL, unlessAll, unlessFull } from '../lib/run.ts';

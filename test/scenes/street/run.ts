@@ -18,7 +18,7 @@ import { StaticFalsePositives } from '../../../agent/vision/observe/static-false
 import { StationaryVehicles } from '../../../agent/vision/observe/stationary-vehicles.ts';
 import { TrackPlaces } from '../../../agent/vision/observe/track-places.ts';
 import { Tracker } from '../../../agent/vision/track/tracker.ts';
-import { type RuleScore, scoreStarts, startsOf } from '../../../scripts/programs/evaluate/labels.ts';
+import { type RuleScore, scoreStarts, startsOf } from '../../../scripts/workshop/evaluate/labels.ts';
 import { configOf as checkedConfigOf } from '../../lib/agent.ts';
 import { allowing, makeFlow } from '../../lib/kept-notes.ts';
 import { randomOf } from '../../lib/random.ts';
