@@ -98,6 +98,12 @@ module.exports = {
       to: { path: '^agent/vision/' },
     },
     {
+      name: 'products-know-no-workshop',
+      severity: 'error',
+      from: { path: '^scripts/(products|lib)/' },
+      to: { path: '^scripts/workshop/' },
+    },
+    {
       // What a central team copies: it knows the published schema, how to print it, and nothing of the agent's inside.
       name: 'the-room-knows-the-contract-only',
       severity: 'error',

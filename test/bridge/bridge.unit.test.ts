@@ -10,7 +10,7 @@ import type { Phase } from '../../agent/contract/event.ts';
 import type { UnnumberedEvent } from '../../agent/contract/event-sink.ts';
 import { RULE_SCHEMAS, type RuleConfig } from '../../agent/contract/rule-config.ts';
 import { eventOf, subjectOfCondition, subjectOfRule } from '../../agent/incident/event.ts';
-import { Contract } from '../../scripts/lib/contract.ts';
+import { Contract } from '../../scripts/workshop/docs/contract.ts';
 import { redacted, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { track } from '../lib/street.ts';

@@ -26,7 +26,12 @@ import {
   UPDATE_REPORT_BYTES_MAX,
 } from '../../agent/contract/update.ts';
 import { messageOfRow } from '../../agent/mqtt/messages.ts';
-import { ASYNCAPI_FILE, Contract, publishedSchemas, SCHEMA_FILE } from '../../scripts/lib/contract.ts';
+import {
+  ASYNCAPI_FILE,
+  Contract,
+  publishedSchemas,
+  SCHEMA_FILE,
+} from '../../scripts/workshop/docs/contract.ts';
 import { EXAMPLES } from '../../scripts/workshop/docs/examples.ts';
 import { eventText } from '../lib/events.ts';
 import { openedOutbox } from '../lib/outbox.ts';

@@ -6,8 +6,8 @@ import { readFileSync } from 'node:fs';
 import mqtt, { type IPublishPacket, type MqttClient } from 'mqtt';
 import { type GapEvent, LANES, type Lane } from '../../agent/contract/outbox.ts';
 import type { KeyPair } from '../../scripts/lib/certificates.ts';
-import type { Contract } from '../../scripts/lib/contract.ts';
 import { advance, NOTHING, type Progress } from '../../scripts/products/room/archive/numbers.ts';
+import type { Contract } from '../../scripts/workshop/docs/contract.ts';
 
 export interface Stored {
   readonly topic: string;
@@ -30,7 +30,7 @@ let contract: Promise<Contract> | undefined;
 
 /** Compiles the schemas at once. At the first message it would stop the timers of a box in this process for a second. */
 async function compiledContract(): Promise<Contract> {
-  const { Contract } = await import('../../scripts/lib/contract.ts');
+  const { Contract } = await import('../../scripts/workshop/docs/contract.ts');
   const compiled = new Contract();
   compiled.eventProblems({});
   return compiled;

@@ -8,10 +8,10 @@ import { readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../../agent/base/clock.ts';
 import { FleetLink, type Outgoing } from '../../scripts/products/fleet/broker.ts';
-import { readFleet } from '../../scripts/products/fleet/fleet-file.ts';
 import { adoptInto } from '../../scripts/products/fleet/rollout/adopt.ts';
 import { Controller } from '../../scripts/products/fleet/rollout/controller.ts';
 import { Rollouts } from '../../scripts/products/fleet/rollout/rollouts.ts';
+import { readFleet } from '../../scripts/products/fleet/settings.ts';
 import { FleetStore } from '../../scripts/products/fleet/store.ts';
 import { type FastTime, fastClock } from './fast-clock.ts';
 

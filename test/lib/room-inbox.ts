@@ -5,7 +5,7 @@ import type { Test } from 'tap';
 import type { VigieEvent } from '../../agent/contract/event.ts';
 import type { HealthReport } from '../../agent/contract/health.ts';
 import { ModeStatement } from '../../agent/contract/mode.ts';
-import { Contract } from '../../scripts/lib/contract.ts';
+import { Contract } from '../../scripts/workshop/docs/contract.ts';
 import { clientOf, type Room } from './room.ts';
 
 /** Messages that a room has received, in order. */

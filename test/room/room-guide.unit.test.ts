@@ -158,7 +158,7 @@ void t.test('a folder into which a command of the guides writes is made by the p
 });
 
 void t.test('every example and guide that the package is said to contain is in it', async (t) => {
-  const tree = read('scripts/lib/room-tree.sh');
+  const tree = read('scripts/workshop/package/room-tree.sh');
   const shipped = /docs\/guide\/\{([\w,-]+)\}\.md/.exec(tree)?.[1]?.split(',') ?? [];
   const units = readdirSync(join(ROOT, PROGRAMS, 'systemd'))
     .map(unitText)

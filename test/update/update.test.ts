@@ -21,9 +21,9 @@ import {
 } from '../../agent/contract/update.ts';
 import { signEnvelope } from '../../agent/orders/dsse.ts';
 import { RoomOrder } from '../../agent/update/room-orders.ts';
-import { Contract } from '../../scripts/lib/contract.ts';
 import { openReport } from '../../scripts/products/fleet/report.ts';
 import { FleetStore } from '../../scripts/products/fleet/store.ts';
+import { Contract } from '../../scripts/workshop/docs/contract.ts';
 import { rootProgram } from '../lib/bundled.ts';
 import { makeSigner, type Signer } from '../lib/commands.ts';
 import { keyOf } from '../lib/journal.ts';

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { AgentError, messageOf } from '../../../agent/base/errors.ts';
+import { AgentProcess } from '../../lib/agent-process.ts';
 import { ENTER_PATH } from '../../products/room/contract/terms.ts';
-import { AgentProcess } from './agent-process.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../products/room/console/main.js', import.meta.url));
 /** Same as for the page: node alone needs several seconds on a busy board. */

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { PAGE_SOCKET } from '../../../agent/contract/page-link.ts';
 import { makeSetupCode, type SetupCode, setupCodeHash } from '../../../agent/contract/setup-code.ts';
+import { AgentProcess } from '../../lib/agent-process.ts';
 import { freePort, listening } from '../../lib/mosquitto.ts';
-import { AgentProcess } from './agent-process.ts';
 
 const START_WITHIN_MS = 15_000;
 

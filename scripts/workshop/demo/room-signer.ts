@@ -9,8 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { AgentError, messageOf } from '../../../agent/base/errors.ts';
 import type { CommandKey } from '../../../agent/contract/config.ts';
+import { AgentProcess } from '../../lib/agent-process.ts';
 import type { KeyPair } from '../../lib/certificates.ts';
-import { AgentProcess } from './agent-process.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../products/room/signer/main.js', import.meta.url));
 const START_WITHIN_MS = 15_000;

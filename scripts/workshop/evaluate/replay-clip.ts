@@ -6,7 +6,7 @@ import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AgentError } from '../../../agent/base/errors.ts';
 import type { VigieEvent } from '../../../agent/contract/event.ts';
-import { Contract } from '../../lib/contract.ts';
+import { Contract } from '../docs/contract.ts';
 
 export interface Replayed {
   /** Folder with the output of the replay; `forget()` removes it. */

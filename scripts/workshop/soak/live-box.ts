@@ -9,12 +9,12 @@ import { AgentError } from '../../../agent/base/errors.ts';
 import { getLocal } from '../../../agent/base/local-http.ts';
 import { LOCAL_SOCKET, type LocalStatus, STATUS_PATH } from '../../../agent/contract/local-status.ts';
 import { roomBrokerProblem } from '../../../agent/mqtt/connection-errors.ts';
+import { AgentProcess } from '../../lib/agent-process.ts';
 import type { KeyPair } from '../../lib/certificates.ts';
 import { freePort, roomBroker } from '../../lib/mosquitto.ts';
 import { Archive, localTimeZone } from '../../products/room/archive/archive.ts';
 import { Room } from '../../products/room/archive/room.ts';
 import { SqliteDatabase } from '../../products/room/database/sqlite.ts';
-import { AgentProcess } from '../demo/agent-process.ts';
 import { BOX, SITE, soakBox } from './box.ts';
 
 export interface LiveBoxOptions {

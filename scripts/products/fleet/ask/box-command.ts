@@ -9,7 +9,7 @@ import type { CommandOp } from '../../../../agent/contract/command.ts';
 import type { CommandArgs, CommandResult } from '../../../../agent/contract/commands.ts';
 import { askBox } from '../../../lib/room-link/box-session.ts';
 import { NAME, type Room } from '../../../lib/room-link/room-file.ts';
-import { FLEET_DIR, readFleet, signingKey } from '../fleet-file.ts';
+import { FLEET_DIR, readFleet, signingKey } from '../settings.ts';
 import { FleetStore } from '../store.ts';
 
 const TIMEOUT_S = 60;

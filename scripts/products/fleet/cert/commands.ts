@@ -2,7 +2,7 @@
 import type { Command } from '@commander-js/extra-typings';
 import { integerUpTo, placeName } from '../../../../agent/cli/commands/options.ts';
 import { renewCommand } from '../ask/commands.ts';
-import { FLEET_DIR } from '../fleet-file.ts';
+import { FLEET_DIR } from '../settings.ts';
 import { type ListOptions, list } from './list.ts';
 import { type RevokeOptions, revoke } from './revoke.ts';
 

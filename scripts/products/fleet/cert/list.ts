@@ -3,11 +3,11 @@ import { AgentError } from '../../../../agent/base/errors.ts';
 import { printableJson } from '../../../../agent/base/printable.ts';
 import { withEnrolment } from '../../room/enrol/enrolment.ts';
 import type { CertificateRow } from '../../room/enrol/store.ts';
-import { withFleet } from '../fleet-context.ts';
-import type { Fleet } from '../fleet-file.ts';
+import { withFleet } from '../context.ts';
 import { say } from '../output.ts';
 import { learnt } from '../rollout/status-commands.ts';
 import { columns } from '../rollout/table.ts';
+import type { Fleet } from '../settings.ts';
 import type { BoxRow } from '../store.ts';
 
 const DAY_MS = 86_400_000;

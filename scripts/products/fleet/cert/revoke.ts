@@ -12,7 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { Enrolment } from '../../room/enrol/enrolment.ts';
-import { requireConfirmation, withFleet } from '../fleet-context.ts';
+import { requireConfirmation, withFleet } from '../context.ts';
 import { say, warn } from '../output.ts';
 import { cutOff } from './cut-off.ts';
 import { enrolmentOf } from './list.ts';

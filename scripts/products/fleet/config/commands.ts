@@ -1,7 +1,7 @@
 /** `fleet config …`: manages the boxes' configurations and the room's copies of them. */
 import type { Command } from '@commander-js/extra-typings';
 import { positiveNumber } from '../../../../agent/cli/commands/options.ts';
-import { FLEET_DIR } from '../fleet-file.ts';
+import { FLEET_DIR } from '../settings.ts';
 import { type PullOptions, pull } from './pull.ts';
 import { type PushOptions, push } from './push.ts';
 

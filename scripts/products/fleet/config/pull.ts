@@ -3,11 +3,11 @@
 import { AgentError, rethrowBug } from '../../../../agent/base/errors.ts';
 import { sha256Of } from '../../../../agent/base/sha256.ts';
 import { askBox } from '../../../lib/room-link/box-session.ts';
-import { type FleetContext, withFleet } from '../fleet-context.ts';
-import { signingKey } from '../fleet-file.ts';
+import { type FleetContext, withFleet } from '../context.ts';
 import { say, warn } from '../output.ts';
 import { learnt } from '../rollout/status-commands.ts';
 import { someOf } from '../rollout/table.ts';
+import { signingKey } from '../settings.ts';
 import type { BoxRow } from '../store.ts';
 import { Copies } from './copies.ts';
 import { selected } from './selector.ts';

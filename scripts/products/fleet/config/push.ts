@@ -2,13 +2,13 @@
 import { readFileSync } from 'node:fs';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { parseYaml } from '../../../../agent/base/yaml-text.ts';
-import { type FleetContext, lockFleet, requireConfirmation, withFleet } from '../fleet-context.ts';
-import { signingKey } from '../fleet-file.ts';
+import { type FleetContext, lockFleet, requireConfirmation, withFleet } from '../context.ts';
 import { say, warn } from '../output.ts';
 import { createRollout, freeName } from '../rollout/create.ts';
 import { controllerOf, refuseForeignOrders } from '../rollout/drive.ts';
 import { type Plan, planOf, readPlan } from '../rollout/plan.ts';
 import { someOf } from '../rollout/table.ts';
+import { signingKey } from '../settings.ts';
 import type { BoxRow } from '../store.ts';
 import { type Choice, chooseChanges, fieldsOf } from './change-selection.ts';
 import { Copies } from './copies.ts';

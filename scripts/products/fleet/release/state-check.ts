@@ -20,9 +20,9 @@ import { printable } from '../../../../agent/base/printable.ts';
 import { loadConfig } from '../../../../agent/config/load.ts';
 import { LANES } from '../../../../agent/contract/outbox.ts';
 import { parseVerifierKey } from '../../../../agent/restraint/journal/note.ts';
+import { AgentProcess } from '../../../lib/agent-process.ts';
 import { verifyJournal } from '../../../lib/journal/verification.ts';
 import { ownAuthorisation } from '../../../lib/own-authorisation.ts';
-import { AgentProcess } from '../../../workshop/demo/agent-process.ts';
 import { type AgentHealth, agentHealth } from '../../root/change/probation.ts';
 
 /** Time limit of a run, ms. The street clip has its first events after 5 s, and a loaded machine is slow. */

@@ -1,9 +1,9 @@
 /** `fleet rollout adopt`: copies what boxes and broker know into a store that is behind the fleet. */
 import { AgentError } from '../../../../agent/base/errors.ts';
-import { type FleetContext, lockFleet, requireConfirmation, withFleet } from '../fleet-context.ts';
-import { signingKey } from '../fleet-file.ts';
+import { type FleetContext, lockFleet, requireConfirmation, withFleet } from '../context.ts';
 import { say } from '../output.ts';
 import { Repository } from '../release/repository.ts';
+import { signingKey } from '../settings.ts';
 import { isOpen, type Member, membersOf, retainedOrdersOf, witnessesOf, writeMerged } from './adoption.ts';
 import { chooseBoxes } from './choose.ts';
 import type { Controller } from './controller.ts';

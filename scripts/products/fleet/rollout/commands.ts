@@ -1,7 +1,7 @@
 /** Adds the commands `fleet status`, `box`, `inventory` and `rollout`. */
 import { type Command, InvalidArgumentError } from '@commander-js/extra-typings';
 import { integerUpTo, placeName } from '../../../../agent/cli/commands/options.ts';
-import { FLEET_DIR } from '../fleet-file.ts';
+import { FLEET_DIR } from '../settings.ts';
 import { type AdoptOptions, adopt } from './adopt.ts';
 import {
   type RolloutStatusOptions,

@@ -1,6 +1,6 @@
 /** `fleet inventory`: exports the inventory for a spreadsheet. */
 import { AgentError } from '../../../../agent/base/errors.ts';
-import { withFleet } from '../fleet-context.ts';
+import { withFleet } from '../context.ts';
 import { releaseName, releaseText } from '../store.ts';
 import { type DirOption, learnt } from './status-commands.ts';
 import { csvLine } from './table.ts';

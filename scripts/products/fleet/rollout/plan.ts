@@ -2,7 +2,7 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { Window } from '../../../../agent/contract/update.ts';
-import { checkTimeZone } from '../fleet-file.ts';
+import { checkTimeZone } from '../settings.ts';
 import { ofSchema, readYaml } from '../strict-yaml.ts';
 
 const strict = { additionalProperties: false } as const;

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { StateLock } from '../../../../agent/base/state-lock.ts';
-import { type FleetContext, lockFleet, withFleet } from '../fleet-context.ts';
+import { type FleetContext, lockFleet, withFleet } from '../context.ts';
 import { say } from '../output.ts';
 import { controllerOf, present } from './drive.ts';
 import { type RolloutRow, Rollouts } from './rollouts.ts';

@@ -6,8 +6,8 @@ import { systemClock } from '../../../agent/base/clock.ts';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { StateLock } from '../../../agent/base/state-lock.ts';
 import { FleetLink } from './broker.ts';
-import { type Fleet, readFleet } from './fleet-file.ts';
 import { warn } from './output.ts';
+import { type Fleet, readFleet } from './settings.ts';
 import { FleetStore } from './store.ts';
 
 export interface FleetContext {

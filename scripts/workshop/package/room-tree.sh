@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Builds the content of vigie-room.deb: the programs of the room, their units, and the set-up files of a room. Sourced by
-# scripts/package; needs `root`, the built checkout, and the requirements of scripts/lib/release-tree.sh.
+# scripts/package; needs `root`, the built checkout, and the requirements of scripts/workshop/package/release-tree.sh.
 
 make_room_tree() { # ARCH DIR MODULES
   local arch=$1 tree=$2 lib=$2/usr/lib/vigie-room share=$2/usr/share/vigie-room doc=$2/usr/share/doc/vigie-room

@@ -9,8 +9,8 @@ import { join } from 'node:path';
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
 import type { IPublishPacket } from 'mqtt';
 import { parse } from 'yaml';
-import { packageRoot } from '../../agent/base/package-root.ts';
-import { exactSchema } from '../workshop/docs/schema.ts';
+import { packageRoot } from '../../../agent/base/package-root.ts';
+import { exactSchema } from './schema.ts';
 
 export const SCHEMA_FILE = join(packageRoot(), 'docs/ref/events.schema.json');
 export const ASYNCAPI_FILE = join(packageRoot(), 'docs/ref/asyncapi.yaml');
