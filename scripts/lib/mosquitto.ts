@@ -13,6 +13,7 @@ import { AgentError, messageOf } from '../../agent/base/errors.ts';
 import { packageRoot } from '../../agent/base/package-root.ts';
 import { type BoxPlace, brokerAcl, PROGRAM_RULES } from './broker-acl.ts';
 import { type BrokerTls, RoomAuthorities } from './certificates.ts';
+import { systemPath } from './system-path.ts';
 
 const START_WITHIN_MS = 5000;
 const STOP_WITHIN_MS = 3000;
@@ -94,8 +95,7 @@ export class Mosquitto {
     await writeFile(file, this.#configuration(await readFile(join(SHIPPED, 'mosquitto.conf'), 'utf8')));
     // setpriv(1): the broker ends with this process, however that ends.
     const command = ['--pdeathsig', 'TERM', 'mosquitto', '-c', file];
-    // Debian installs the broker in /usr/sbin, which is not in the PATH of a user other than root.
-    const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin` };
+    const env = { ...process.env, PATH: systemPath() };
     const child = spawn('setpriv', command, { stdio: ['ignore', 'ignore', 'pipe'], env });
     this.#child = child;
     let errorOutput = '';

@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import type { Authorisation } from '../../agent/contract/authorisation.ts';
 import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
+import { systemPath } from '../../scripts/lib/system-path.ts';
 import { authoriseFile } from './authority.ts';
 import { boxPackages } from './box-package.ts';
 import { ownArch } from './nspawn.ts';
@@ -24,7 +25,12 @@ const MIB = 1024 * 1024;
 export const FLASH = join(ROOT, 'dist/scripts/products/flash/main.js');
 
 const run = (program: string, args: readonly string[], input?: string): Buffer =>
-  execFileSync(program, args, { input, stdio: ['pipe', 'pipe', 'pipe'], maxBuffer: 1e8 });
+  execFileSync(program, args, {
+    input,
+    env: { ...process.env, PATH: systemPath() },
+    stdio: ['pipe', 'pipe', 'pipe'],
+    maxBuffer: 1e8,
+  });
 
 interface Parts {
   readonly fatMib: number;

@@ -10,7 +10,7 @@ import { ROOT } from '../lib/paths.ts';
 import { randomOf, SEED } from '../lib/random.ts';
 import { ALL, FULL } from '../lib/run.ts';
 
-const REQUESTS = FULL ? 200_000 : ALL ? 2000 : 200;
+const REQUESTS = FULL ? 200_000 : ALL ? 2000 : 100;
 /** Parallel connections: fewer than the page accepts, so that it closes none for that reason. */
 const AT_ONCE = 24;
 if (FULL) t.setTimeout(3_600_000);

@@ -324,7 +324,7 @@ async function consoleProgram(t: Test, ...args: string[]): Promise<{ program: Pr
   return { program, url: /http:\/\/\S+(?=\/;)/.exec(program.out)?.[0] ?? '' };
 }
 
-t.test('two consoles of the program share one database and end cleanly', async (t) => {
+t.test('two consoles of the program share one database and end cleanly', { skip: unlessAll }, async (t) => {
   const database = join(scratch(t), 'room.db');
   const args = ['--demo', '--database', database, '--listen', '127.0.0.1:0'];
   const [one, two] = [await consoleProgram(t, ...args), await consoleProgram(t, ...args)];

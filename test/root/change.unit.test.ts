@@ -144,7 +144,7 @@ void t.test('the machine ends in a proven state after any faults, orders and pow
         simulation.end();
       }
     }),
-    { seed: SEED, numRuns: FULL ? 3000 : ALL ? 100 : 20 },
+    { seed: SEED, numRuns: FULL ? 3000 : ALL ? 100 : 10 },
   );
   t.pass(`seed ${SEED}`);
 });

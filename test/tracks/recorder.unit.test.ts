@@ -213,7 +213,7 @@ t.test('each grade keeps its classes', async (t) => {
   }
 });
 
-const RUNS = FULL ? 20_000 : ALL ? 2000 : 400;
+const RUNS = FULL ? 20_000 : ALL ? 2000 : 100;
 const ASPECT = 16 / 9;
 const options = { seed: SEED, numRuns: RUNS, endOnFailure: true };
 

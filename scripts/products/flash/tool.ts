@@ -1,6 +1,7 @@
 /** Runs programs of Debian, each listed with its package. */
 import { spawn } from 'node:child_process';
 import { AgentError } from '../../../agent/base/errors.ts';
+import { systemPath } from '../../lib/system-path.ts';
 
 /** Maximum output: one screen of errors, a listing, or a file of the boot partition (mtype). */
 const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
@@ -54,7 +55,7 @@ export function stream(
   return new Promise((resolve, reject) => {
     const child = spawn(name, args, {
       stdio: [stdin ?? 'pipe', 'pipe', 'pipe'],
-      env: { ...process.env, LC_ALL: 'C.UTF-8', ...env },
+      env: { ...process.env, PATH: systemPath(), LC_ALL: 'C.UTF-8', ...env },
       ...(signal && { signal }),
     });
     let errorOutput = '';
