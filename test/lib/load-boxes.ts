@@ -117,7 +117,7 @@ class LoadBox {
       boot: epoch,
     };
     const base = { qos: 1, retain: false, userProperties } as const;
-    counts.sent += 1;
+    counts.sentCount += 1;
     const payload = (): string =>
       eventText({ site, box, id, seq, time: new Date().toISOString(), bytes: 900 });
     const message: Message = isStill
@@ -139,7 +139,7 @@ class LoadBox {
 
   #publish(message: Message): void {
     this.#session?.publish(message, (refusal) => {
-      if (refusal !== undefined) counts.refused += 1;
+      if (refusal !== undefined) counts.refusedCount += 1;
     });
   }
 

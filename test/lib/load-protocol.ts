@@ -24,10 +24,10 @@ export interface LoadCounts {
   /** Connections that failed or were lost; each is tried again. */
   failed: number;
   /** Events and pictures sent, which the archive acknowledges. */
-  sent: number;
+  sentCount: number;
   /** Health reports sent, which the archive does not acknowledge. */
   health: number;
-  refused: number;
+  refusedCount: number;
   /** Messages stored, by the archive's acknowledgements. */
   stored: number;
 }
@@ -35,9 +35,9 @@ export interface LoadCounts {
 export const noCounts = (): LoadCounts => ({
   connected: 0,
   failed: 0,
-  sent: 0,
+  sentCount: 0,
   health: 0,
-  refused: 0,
+  refusedCount: 0,
   stored: 0,
 });
 
