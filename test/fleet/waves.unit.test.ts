@@ -31,7 +31,7 @@ import { scratch } from '../lib/paths.ts';
 import { box, boxesOf, HOUR, Lifetime, NEW, PLAN } from '../lib/rollout-life.ts';
 import { ALL } from '../lib/run.ts';
 
-const RUNS = ALL ? 1500 : 100;
+const RUNS = ALL ? 1500 : 300;
 const OUTCOMES = ['confirmed', 'rolled-back', 'failed'] as const;
 const ordersOf = ({ orders }: Step, action: Action): number =>
   orders.filter((order) => order.action === action).length;

@@ -204,10 +204,6 @@ void t.test('an unreachable broker is one line with its address and the fix', as
     await firstErrorLine(t, 'archive', '--broker', `mqtt://127.0.0.1:${port}`, '--database', database),
     `room: broker mqtt://127.0.0.1:${port}: nothing listens there; start the broker, or correct --broker`,
   );
-  t.match(
-    await firstErrorLine(t, 'archive', '--broker', 'mqtt://no-such-host.invalid', '--database', database),
-    /^room: broker mqtt:\/\/no-such-host\.invalid: the (name is unknown; correct the host in --broker|DNS does not)/,
-  );
   const brokerArgs = ['--broker', `mqtt://user:hunter2@127.0.0.1:${port}`, '--port', '0'];
   t.equal(
     await firstErrorLine(t, 'metrics', ...brokerArgs),

@@ -178,8 +178,8 @@ async function untilDone(db: Sql): Promise<void> {
   while ((await countOf(db, "camera WHERE box = 'thief' AND NOT is_removed")) > 0) await sleep(10);
 }
 
-/** Open alerts of a revoked box: 2, 30 or 100 batches. */
-const MANY_ALERTS = FULL ? 100_000 : ALL ? 30_000 : 2000;
+/** Open alerts of a revoked box: 5, 30 or 100 batches. */
+const MANY_ALERTS = FULL ? 100_000 : ALL ? 30_000 : 5000;
 
 onEachDatabase('a revoked box leaves queue and list at once', async (t, { open, sql }) => {
   const archive = await open(() => NOW);

@@ -426,7 +426,7 @@ const PHASES = ['waiting', 'downloading', 'verified', 'staged', 'switching', 'pr
 
 void t.test('a power cut in each phase of a release leaves the old or the new one', async (t) => {
   const bench = await orderBench(t, release);
-  t.strictSame(await bench.cutIn(ALL ? PHASES : PHASES.slice(3)), []);
+  t.strictSame(await bench.cutIn(PHASES), []);
 });
 void t.test(
   'a power cut in a technician’s trial leaves the old configuration',

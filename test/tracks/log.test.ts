@@ -269,7 +269,7 @@ t.test('deleted rows are no longer in the file', async (t) => {
 
 t.test('a full file drops the oldest rows with a record, a counter and a gap', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: GRANT, tracksMiB: 1 }).start();
-  for (let minute = 0; minute < 120; minute += 1) {
+  for (let minute = 0; minute < 180; minute += 1) {
     const movingObjects = Array.from({ length: 120 }, (_, i) =>
       movingObject(1 + minute * 200 + i, [0.1, 0.5], [0.9, 0.1 + 0.006 * i], [0, 2]),
     );
@@ -279,7 +279,7 @@ t.test('a full file drops the oldest rows with a record, a counter and a gap', a
   await box.ask(last(box, 60));
   const limits = purges(box).filter(({ why }) => why === 'limit');
   t.ok(limits.length > 0 && box.log.counters['tracks_evicted'] !== 0, `${limits.length} records`);
-  const answer = await box.ask({ ...last(box, 120 * 60), answer: 'count' });
+  const answer = await box.ask({ ...last(box, 180 * 60), answer: 'count' });
   t.equal(answer.coverage.gaps[0]?.why, 'storage');
 });
 

@@ -151,7 +151,7 @@ t.test('a V4L2 camera is accepted as a device, by its real path', { skip }, asyn
   );
 });
 
-t.test('what is not a V4L2 camera is no device', async (t) => {
+t.test('any other file is refused as a device', async (t) => {
   const dir = scratch(t);
   const byId = join(dir, 'usb-Camera-index0');
   copyFileSync('/etc/hostname', join(dir, 'file'));
