@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { filesNamed, isOfRun } from '../../scripts/workshop/test/selection.ts';
+import { sectionOf, tableRows } from '../lib/markdown.ts';
 import { ROOT, testFiles } from '../lib/paths.ts';
 
 interface Row {
@@ -15,20 +16,17 @@ const namesIn = (cell = ''): string[] => cell.split(',').flatMap((name) => name.
 
 function rows(): Row[] {
   const page = readFileSync(join(ROOT, 'docs/design/034-promises.md'), 'utf8');
-  return page
-    .split('\n')
-    .filter((line) => line.startsWith('| ') && !line.startsWith('| promise |') && !line.startsWith('| --- |'))
-    .map((line) => {
-      const [promise = '', inDefault, inAll] = line.replace(/^\| /, '').split(' |');
-      return { promise, inDefault: namesIn(inDefault), inAll: namesIn(inAll) };
-    });
+  return tableRows(page).map(([promise = '', inDefault, inAll]) => ({
+    promise,
+    inDefault: namesIn(inDefault),
+    inAll: namesIn(inAll),
+  }));
 }
 
 /** Sentences of a section of the README, without links and bold type; a link alone is none. */
 function sentencesOf(section: string): string[] {
   const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
-  const [, text = ''] = readme.split(`\n## ${section}\n`);
-  return (text.split('\n## ')[0] ?? '')
+  return sectionOf(readme, `## ${section}`)
     .replaceAll('**', '')
     .replaceAll('\n', ' ')
     .split(/(?<=\.|\.\))\s+(?=[[A-Z`])/)
