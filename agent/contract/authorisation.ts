@@ -1,6 +1,6 @@
 /**
  * Authorisation by which an authority allows one box to run its analysis.
- * It is a DSSE envelope (envelope.ts in agent/restraint) with an ed25519 signature. The authority signs it off the box.
+ * It is a DSSE envelope (agent/orders/dsse.ts) with an ed25519 signature. The authority signs it off the box.
  * Without it, no analysis runs.
  */
 import { type Static, Type } from '@sinclair/typebox';

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-MODEL = Path(__file__).resolve().parents[2] / "scripts" / "programs" / "model"
+MODEL = Path(__file__).resolve().parents[2] / "scripts" / "workshop" / "model"
 sys.path.insert(0, str(MODEL))
 from quiet import onnx  # noqa: E402 - its folder comes from the arguments
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402

@@ -12,7 +12,7 @@ export function modelOfOneSize(dir: string): string {
     copyFileSync(join(MODEL_DIR, `${MODEL}.${end}`), join(dir, `${MODEL}.${end}`));
   const script =
     'import pathlib, sys; sys.path.insert(0, sys.argv[1]); import one_size; one_size.write(pathlib.Path(sys.argv[2]), 416, 256)';
-  const program = join(ROOT, 'scripts', 'programs', 'model');
+  const program = join(ROOT, 'scripts', 'workshop', 'model');
   execFileSync('/usr/bin/python3', ['-B', '-c', script, program, join(dir, `${MODEL}.onnx`)], {
     stdio: 'pipe',
   });

@@ -17,7 +17,7 @@ import { PAGE_LIMITS, type PageLimits, PageServer } from '../../agent/page/serve
 import { STATUS } from './local-status.ts';
 import { HandClock } from './outbox.ts';
 import { scratch } from './paths.ts';
-import { rectangle } from './rectangle.ts';
+import { rectangle } from './shapes.ts';
 
 export const VIEW: AgentView = {
   site: 'marseille-1',

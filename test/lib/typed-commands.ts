@@ -22,8 +22,14 @@ const PLACEHOLDER = /^[A-Z][A-Z0-9_-]*$|…$|^\$/;
 const MISSING = ['missingArgument', 'missingMandatoryOptionValue', 'optionMissingArgument', 'help'];
 /** Programs of the room, by the first word after `vigie-room` or `scripts/room`. */
 const ROOM = ['archive', 'console', 'enrol', 'metrics', 'search', 'signer', 'tracks', 'unseal'];
-/** Wrappers of one program of Node. */
-const WRAPPED = ['bench', 'evaluate', 'flash', 'fleet', 'soak'];
+/** Wrappers of one program of Node, with its folder. */
+const WRAPPED: Readonly<Record<string, string>> = {
+  bench: 'workshop/bench',
+  evaluate: 'workshop/evaluate',
+  flash: 'products/flash',
+  fleet: 'products/fleet',
+  soak: 'workshop/soak',
+};
 /** Wrappers that read their arguments in order, so that a last `--help` ends them before they do anything. */
 const SHELL = ['demo', 'package', 'setup', 'test'];
 
@@ -36,7 +42,7 @@ async function programOf(folder: string): Promise<Command> {
     return Promise.resolve(this);
   };
   try {
-    await import(new URL(`../../scripts/workshop/${folder}/main.js`, import.meta.url).href);
+    await import(new URL(`../../scripts/${folder}/main.js`, import.meta.url).href);
   } finally {
     Command.prototype.parseAsync = parseAsync;
   }
@@ -84,8 +90,8 @@ export class TypedCommands {
       ['vigie-oversight', makeOversight() as Command],
       ['vigie-root', makeRoot() as Command],
     ]);
-    for (const name of ROOM) programs.set(`room ${name}`, await programOf(`room/${name}`));
-    for (const name of WRAPPED) programs.set(name, await programOf(name));
+    for (const name of ROOM) programs.set(`room ${name}`, await programOf(`products/room/${name}`));
+    for (const [name, folder] of Object.entries(WRAPPED)) programs.set(name, await programOf(folder));
     for (const program of programs.values()) parseOnly(program);
     return new TypedCommands(programs);
   }
@@ -95,7 +101,7 @@ export class TypedCommands {
     const wrapper = /(?:^|\/)scripts\/([a-z-]+)$/.exec(name)?.[1];
     if (wrapper !== undefined && SHELL.includes(wrapper)) return shellProblem(wrapper, args);
     if (wrapper === 'oversight') return this.#parsed('vigie-oversight', args, isWhole);
-    if (wrapper !== undefined && WRAPPED.includes(wrapper)) return this.#parsed(wrapper, args, isWhole);
+    if (wrapper !== undefined && wrapper in WRAPPED) return this.#parsed(wrapper, args, isWhole);
     if (/dist\/agent\/cli\/main\.js$/.test(name)) return this.#parsed('vigie', args, isWhole);
     if (wrapper !== 'room' && name !== 'vigie-room') return this.#parsed(name, args, isWhole);
     const [first = '', ...rest] = args;

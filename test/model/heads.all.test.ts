@@ -11,7 +11,7 @@ import { packageRoot } from '../../agent/base/package-root.ts';
 
 /** Debian's own, independent of PATH: python3-onnx and python3-onnxruntime belong to it. */
 const PYTHON = '/usr/bin/python3';
-const PROGRAMS = join(packageRoot(), 'scripts', 'programs', 'model');
+const PROGRAMS = join(packageRoot(), 'scripts', 'workshop', 'model');
 /** Tolerances for float32, which keeps seven digits: for boxes up to some hundred pixels, and for scores below 1. */
 const BOXES_WITHIN_PX = 1e-3;
 const SCORES_WITHIN = 1e-5;

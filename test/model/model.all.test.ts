@@ -67,7 +67,7 @@ async function importedWith(environment: NodeJS.ProcessEnv, ...args: string[]): 
 
 /** Results of scripts/model import for each of these lists of arguments. */
 async function importedTogether(all: readonly (readonly string[])[]): Promise<ImportEnd[]> {
-  const folder = join(ROOT, 'scripts', 'programs', 'model');
+  const folder = join(ROOT, 'scripts', 'workshop', 'model');
   const truth = join(process.env['VIGIE_DATA'] ?? join(ROOT, '../shared/data'), 'gt/pets09-s2l1.txt');
   const places = Object.entries({
     clip: STREET_CLIP,
@@ -284,7 +284,7 @@ t.test('the gate weighs each form on each view', options, async (t) => {
     '                   gate.losses({"plain": ap(*plain), "infra-red": ap(*night)})]',
     '                  for plain, night in json.loads(sys.argv[2])]))',
   ].join('\n');
-  const folder = join(ROOT, 'scripts', 'programs', 'model');
+  const folder = join(ROOT, 'scripts', 'workshop', 'model');
   const [float, night] = [0.87, 0.82];
   const views = [
     { plain: [float, 0.86, 0.86], infraRed: [night, 0.75, 0.75] },
@@ -344,7 +344,7 @@ async function streetFrames([widthPx, heightPx]: readonly [number, number]): Pro
 t.test('both languages have the same list of detectable classes', options, async (t) => {
   const script =
     'import json, sys; sys.path.insert(0, sys.argv[1]); import labels; print(json.dumps(labels.LABELS))';
-  const folder = join(ROOT, 'scripts', 'programs', 'model');
+  const folder = join(ROOT, 'scripts', 'workshop', 'model');
   const printed = execFileSync(PYTHON, ['-B', '-c', script, folder], { encoding: 'utf8' });
   t.strictSame(JSON.parse(printed), { ...LABELS });
 });

@@ -71,7 +71,7 @@ import { EN } from '../../agent/page/app/words/en.ts';
 import { FR } from '../../agent/page/app/words/fr.ts';
 import { ruleFields } from '../../scripts/workshop/apps/rule-fields.ts';
 import { ROOT } from '../lib/paths.ts';
-import { rectangle } from '../lib/rectangle.ts';
+import { rectangle } from '../lib/shapes.ts';
 import { AUTHORISATION, INSTALLED } from './canned.ts';
 
 const FIELDS = ruleFields() as unknown as RuleFields;

@@ -11,7 +11,7 @@ import type { Proposable } from '../../agent/contract/proposal.ts';
 import { STATUS as WELL } from '../lib/local-status.ts';
 import { VIEW } from '../lib/page.ts';
 import { ROOT } from '../lib/paths.ts';
-import { rectangle } from '../lib/rectangle.ts';
+import { rectangle } from '../lib/shapes.ts';
 
 const STATUS: LocalStatus = {
   ...WELL,

@@ -28,8 +28,8 @@ import { smallStreet } from '../lib/encoded-clip.ts';
 import { picture, SILENT } from '../lib/outbox.ts';
 import { Page } from '../lib/page-asking.ts';
 import { STREET_CLIP, scratch } from '../lib/paths.ts';
-import { rectangle } from '../lib/rectangle.ts';
 import { BOX, SITE, waitUntil } from '../lib/room.ts';
+import { rectangle } from '../lib/shapes.ts';
 
 const skip = !existsSync(STREET_CLIP) && 'no street clip: run scripts/setup';
 const SLOW_MS = 60_000;

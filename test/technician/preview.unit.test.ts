@@ -16,7 +16,7 @@ import { Walk } from '../../agent/technician/walk.ts';
 import { KERB } from '../lib/accuracy.ts';
 import { HandClock, picture, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
-import { rectangle } from '../lib/rectangle.ts';
+import { rectangle } from '../lib/shapes.ts';
 import { track } from '../lib/street.ts';
 
 /** Clock that wakes a sleeper when the test has moved the time far enough. */

@@ -181,7 +181,7 @@ async function install(file: string, { root, boot }: Rooted, installation: Insta
     BAKED: JSON.stringify(installation.baked),
   };
   rmSync(env.LOG, { force: true });
-  const script = join(packageRoot(), 'scripts', 'programs', 'flash', 'install-root.sh');
+  const script = join(packageRoot(), 'scripts', 'products', 'flash', 'install-root.sh');
   const alone = [
     'unshare',
     '--mount',

@@ -200,7 +200,7 @@ async function floorRound(options: BenchmarkOptions, material: Material): Promis
 async function runBareInference(options: BenchmarkOptions, { recording, frames }: Material) {
   const { model, input, warmFrames } = options;
   const file = modelFileOf(model);
-  const program = join(packageRoot(), 'dist', 'scripts', 'programs', 'bench', 'main.js');
+  const program = join(packageRoot(), 'dist', 'scripts', 'workshop', 'bench', 'main.js');
   const settings = JSON.stringify({
     model: file,
     recording,

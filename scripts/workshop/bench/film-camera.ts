@@ -14,7 +14,7 @@ export class FilmCamera {
   readonly #child: ChildProcessByStdio<Writable, Readable, null>;
 
   static async start(...films: string[]): Promise<FilmCamera> {
-    const program = join(packageRoot(), 'scripts', 'programs', 'bench', 'camera.py');
+    const program = join(packageRoot(), 'scripts', 'workshop', 'bench', 'camera.py');
     const child = spawn('/usr/bin/python3', [program, ...films], { stdio: ['pipe', 'pipe', 'inherit'] });
     const exit = once(child, 'exit').then(() => {
       throw new AgentError('unavailable', 'the RTSP server ended; ./scripts/setup --for test installs it');

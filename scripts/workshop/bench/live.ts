@@ -211,7 +211,7 @@ function pssMiB(pids: readonly number[]): number | null {
 }
 
 async function runLivePeer(url: string, { modelFile, input, seconds }: LiveOptions): Promise<LiveCost> {
-  const program = join(packageRoot(), 'scripts', 'programs', 'bench', 'peer.py');
+  const program = join(packageRoot(), 'scripts', 'workshop', 'bench', 'peer.py');
   const every = String(CAMERA_FPS / INFERENCES_PER_S);
   const places = [url, modelFile, ...input.map(String)];
   const { stdout } = await costOf(

@@ -29,7 +29,7 @@ export async function runPeer({
   modelFile,
   input,
 }: PeerOptions): Promise<PeerReport> {
-  const program = join(packageRoot(), 'scripts', 'programs', 'bench', 'peer.py');
+  const program = join(packageRoot(), 'scripts', 'workshop', 'bench', 'peer.py');
   const command = [
     '/usr/bin/python3',
     program,

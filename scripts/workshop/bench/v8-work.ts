@@ -50,7 +50,7 @@ export async function v8Work(
 ): Promise<V8Work> {
   const traces = mkdtempSync(join(dir, 'v8-'));
   const plan: TracedReplay = { ...planReplay(clip, dir, model, input), traces };
-  const program = join(packageRoot(), 'dist', 'scripts', 'programs', 'bench', 'main.js');
+  const program = join(packageRoot(), 'dist', 'scripts', 'workshop', 'bench', 'main.js');
   await costOf([process.execPath, program, 'traced-replay', JSON.stringify(plan)], () => undefined);
   rmSync(plan.out, { recursive: true });
   const files = readdirSync(traces).sort();

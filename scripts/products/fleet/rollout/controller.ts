@@ -8,7 +8,7 @@
  *   its counter.
  * - With each connection the broker's messages are read again, and lost orders of a wave are sent again.
  * - A rollout is aborted only once the broker has all its withdrawals.
- * - A store that is behind the fleet (behind.ts) sends nothing.
+ * - A store that is behind the fleet (store-lag.ts) sends nothing.
  *
  * LIMITS: one controller per folder (a lock). Another machine's is detected by its orders, which are never overwritten.
  * Connecting is tried for CONNECT_WITHIN_MS, reconnecting for RECONNECT_WITHIN_MS.

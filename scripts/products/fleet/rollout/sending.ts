@@ -99,7 +99,7 @@ export class Sending {
       const { order_kind, site, box, counter, published_at: published } = order;
       const retainedOrder = this.#knowledge.retainedOrder(order_kind, `${site}/${box}`);
       if (published === null || order.overtaken === 1) return false;
-      // An order of someone else stays; `strangers` reports it.
+      // An order of someone else stays; `foreignOrders` reports it.
       return retainedOrder === undefined || (retainedOrder.byOwnKey && retainedOrder.counter < counter);
     });
     if (lostOrders.length > 0)

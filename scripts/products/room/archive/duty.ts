@@ -4,7 +4,7 @@
  *
  * INVARIANT: an archive that has not renewed the lease for LEASE_MS, by its own monotonic clock, stops being active.
  * This happens no later than another one may take the lease.
- * LIMITS: on standby, one check each LOOK_EVERY_MS; while active, one renewal each RENEW_EVERY_MS.
+ * LIMITS: on standby, one check each CHECK_EVERY_MS; while active, one renewal each RENEW_EVERY_MS.
  */
 import type { WatchedLease } from '../database/watched-lease.ts';
 import { textOf } from './connection.ts';

@@ -2,7 +2,7 @@
  * Reads the register of enrolled boxes from the enrolment's file, at the start and after each change.
  *
  * INVARIANT: an unreadable list has no effect. The last valid one stays active, and the fault is reported once.
- * LIMITS: the file is checked every LOOK_EVERY_MS; its maximum size is BYTES_MAX.
+ * LIMITS: the file is checked every CHECK_EVERY_MS; its maximum size is BYTES_MAX.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { TypeCompiler } from '@sinclair/typebox/compiler';

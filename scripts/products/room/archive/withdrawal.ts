@@ -8,7 +8,7 @@
  * - The audit log has one entry for each revocation, written with the first of its changes.
  * LIMITS:
  * - BATCH rows of a kind in one transaction.
- * - Remaining data of revoked boxes is searched at each change of the list and every LOOK_EVERY_MS. The latter finds
+ * - Remaining data of revoked boxes is searched at each change of the list and every CHECK_EVERY_MS. The latter finds
  *   messages that were being stored during the revocation.
  */
 import type { EnrolledBox } from '../contract/enrolled.ts';

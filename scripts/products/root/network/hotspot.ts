@@ -11,7 +11,7 @@
  * - However this program ends, the hotspot ends: its unit takes it down as well.
  *
  * LIMITS: OPEN_MS; RUN_MS_MAX however often the room asks. Authorisation and room are checked again every
- * LOOK_EVERY_MS.
+ * POLL_EVERY_MS.
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
