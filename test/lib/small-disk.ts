@@ -2,6 +2,10 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { systemPath } from '../../scripts/lib/system-path.ts';
+
+/** Tools of file systems are found also where a test has no /usr/sbin in its path. */
+const QUIETLY = { stdio: 'pipe', env: { ...process.env, PATH: systemPath() } } as const;
 
 /** A returned loop device becomes free a moment later, and another test may take the same one. */
 const [BUSY_TRIES, BUSY_WAIT_MS] = [50, 100];
@@ -16,14 +20,14 @@ export class SmallDisk {
     mkdirSync(this.dir, { recursive: true });
     writeFileSync(this.#image, '');
     truncateSync(this.#image, mib * 1_048_576);
-    execFileSync('mkfs.ext4', ['-q', '-m', '0', this.#image], { stdio: 'pipe' });
+    execFileSync('mkfs.ext4', ['-q', '-m', '0', this.#image], QUIETLY);
   }
 
   /** Reason why this machine cannot mount it, or false. */
   static unavailable(): string | false {
     if (process.getuid?.() !== 0) return 'a small disk needs root (mount)';
     try {
-      execFileSync('unshare', ['-m', 'true'], { stdio: 'pipe' });
+      execFileSync('unshare', ['-m', 'true'], QUIETLY);
     } catch {
       return 'a small disk needs the right to mount (CAP_SYS_ADMIN)';
     }
@@ -39,7 +43,7 @@ export class SmallDisk {
     const options = `loop,errors=remount-ro${readOnly ? ',ro' : ''}${log}`;
     for (let triesLeft = BUSY_TRIES; ; triesLeft -= 1) {
       try {
-        execFileSync('mount', ['-o', options, this.#image, this.dir], { stdio: 'pipe' });
+        execFileSync('mount', ['-o', options, this.#image, this.dir], QUIETLY);
         return;
       } catch (error) {
         if (triesLeft === 0 || !/busy/.test(String(error))) throw error;
@@ -50,14 +54,14 @@ export class SmallDisk {
 
   /** Unmounts the disk. A disk that failed cannot be flushed, and is unmounted all the same. */
   unmount(): void {
-    execFileSync('sh', ['-c', 'sync -f "$1"; umount "$1"', 'sh', this.dir], { stdio: 'pipe' });
+    execFileSync('sh', ['-c', 'sync -f "$1"; umount "$1"', 'sh', this.dir], QUIETLY);
     this.#moveToCopy();
   }
 
   /** Fills the remaining space to the last block. */
   fill(): void {
     const script = 'dd if=/dev/zero of="$1/filler" bs=64k; dd if=/dev/zero of="$1/crumbs" bs=1k; true';
-    execFileSync('sh', ['-c', script, 'sh', this.dir], { stdio: 'pipe' });
+    execFileSync('sh', ['-c', script, 'sh', this.dir], QUIETLY);
   }
 
   /** Frees the space that `fill` took. */
@@ -75,20 +79,20 @@ export class SmallDisk {
   cutPower(): void {
     const script =
       'import fcntl,os,struct,sys; fcntl.ioctl(os.open(sys.argv[1],os.O_RDONLY),0x8004587d,struct.pack("I",2))';
-    execFileSync('python3', ['-c', script, this.dir], { stdio: 'pipe' });
+    execFileSync('python3', ['-c', script, this.dir], QUIETLY);
   }
 
   /** Mounts the medium's content after the cut. */
   powerBack(commitS?: number): void {
     // A killed program may still hold a file. After the cut nothing that it does reaches the medium.
-    execFileSync('umount', ['-l', this.dir], { stdio: 'pipe' });
+    execFileSync('umount', ['-l', this.dir], QUIETLY);
     this.#moveToCopy();
     this.mount(false, commitS);
   }
 
   /** Repairs the unmounted file system, as the next boot's check does. */
   repair(): void {
-    execFileSync('sh', ['-c', 'e2fsck -fy "$1"; test $? -le 2', 'sh', this.#image], { stdio: 'pipe' });
+    execFileSync('sh', ['-c', 'e2fsck -fy "$1"; test $? -le 2', 'sh', this.#image], QUIETLY);
   }
 
   /**
