@@ -141,14 +141,15 @@ export class Mosquitto {
     const reloads = async (): Promise<number> =>
       (await readFile(this.logFile, 'utf8')).split('Reloading config').length;
     const before = await reloads();
-    this.signal('SIGHUP');
     const deadlineMs = Date.now() + START_WITHIN_MS;
-    // The broker logs this before it reads, and answers no one until it has read.
-    while ((await reloads()) === before) {
+    // The broker logs this before it reads, and answers no one until it has read. A signal that arrives while it reads is
+    // lost, because it clears the request afterwards: the signal is repeated.
+    do {
       if (Date.now() > deadlineMs)
         throw new AgentError('unavailable', 'mosquitto did not read its files again');
-      await sleep(10);
-    }
+      this.signal('SIGHUP');
+      await sleep(20);
+    } while ((await reloads()) === before);
   }
 
   signal(name: NodeJS.Signals): void {
