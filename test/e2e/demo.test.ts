@@ -134,8 +134,8 @@ t.setTimeout(500_000);
  */
 function shortClip(t: Test, lengthS = 4): string[] {
   const clip = join(scratch(t), 'short.avi');
-  const whole = join(root, '.cache/vtest.avi');
-  const words = ['-v', 'error', '-i', whole, '-t', String(lengthS), '-c', 'copy', clip];
+  const demoClip = join(root, '.cache/vtest.avi');
+  const words = ['-v', 'error', '-i', demoClip, '-t', String(lengthS), '-c', 'copy', clip];
   execFileSync('ffmpeg', words);
   return ['--source', `file:${clip}`];
 }

@@ -227,7 +227,8 @@ t.test('pages give each matching track once, in order, as a search of every row 
     ),
     { seed: SEED, numRuns: RUNS, endOnFailure: true },
   );
-  t.ok(matched > RUNS, `${matched} matches`);
+  // A run has about 1.2 matches, 0.9 to 1.7 by the seed: far fewer would mean that the questions ask for nothing.
+  t.ok(matched > RUNS / 8, `${matched} matches (control)`);
 });
 
 /** Answers a question over tracks that are given to the store. */
