@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t from 'tap';
-import { sectionOf, tableRows } from '../lib/markdown.ts';
+import { codesIn, sectionOf, tableRows } from '../lib/markdown.ts';
 import { ROOT } from '../lib/paths.ts';
 
 /** Heading of each table, and the folder with the reading order. */
@@ -18,7 +18,6 @@ const FILES_IN_ORDER = 5;
 const STEP = /^\d+\. \[`[^`\]]+`\]\(([^)]+)\)/gm;
 
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
-const codeIn = (cell = ''): string[] => [...cell.matchAll(/`([^`]+)`/g)].map(([, code]) => String(code));
 
 /** Reports whether a text contains a name that stands alone, not within a longer one. */
 function hasWord(text: string, name: string): boolean {
@@ -27,8 +26,8 @@ function hasWord(text: string, name: string): boolean {
 }
 
 /** Returns what is wrong with a row: each file contains one of the names, and each name is in one of the files. */
-function problemsOf([, fileCell, nameCell]: readonly string[]): string[] {
-  const [files, names] = [codeIn(fileCell), codeIn(nameCell)];
+function problemsOf([, fileCell = '', nameCell = '']: readonly string[]): string[] {
+  const [files, names] = [codesIn(fileCell), codesIn(nameCell)];
   const texts = files.map((file) => (existsSync(join(ROOT, file)) ? read(file) : ''));
   return [
     ...(files.length === 0 || names.length === 0 ? ['a file or a name is missing'] : []),

@@ -15,6 +15,7 @@ import { MATCHES_MAX } from '../../scripts/products/room/contract/signer.ts';
 import * as terms from '../../scripts/products/room/contract/terms.ts';
 import { ROOM_TRACKS_MAX } from '../../scripts/products/room/contract/tracks.ts';
 import { DEFAULT } from '../../scripts/products/room/retention/orders.ts';
+import { codesIn, sectionOf, tableRows } from '../lib/markdown.ts';
 import { ROOT } from '../lib/paths.ts';
 
 const PROGRAMS = 'scripts/products/room';
@@ -26,36 +27,12 @@ const consoleGuide = guideOf('console');
 const GUIDES = ['room', 'console', 'archive', 'broker', 'enrolment'].map(guideOf);
 const tmpfiles = read(`${PROGRAMS}/systemd/vigie-room.tmpfiles.conf`);
 
-/** Text from a heading up to the next one. */
-function sectionOf(text: string, heading: string): string {
-  const start = text.indexOf(`\n${heading}\n`);
-  if (start < 0) throw new Error(`the guide has no heading ${heading}`);
-  const [, section = ''] = text.slice(start + 1).split(/^#+ .*\n/m);
-  return section;
-}
-
 /** Code blocks of one language. */
 const codeBlocks = (text: string, language: string): string[] =>
   [...text.matchAll(new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``, 'g'))].map(([, code = '']) => code);
 
-/** Texts in backticks. */
-const codesIn = (text: string): string[] => [...text.matchAll(/`([^`\n]+)`/g)].map(([, code = '']) => code);
-
-/** Rows of the tables in a text, without their headings, as cells. */
-const rowsOf = (text: string): string[][] =>
-  [...text.matchAll(/^\| --- \|.*\n((?:\|.*\n)+)/gm)].flatMap(([, body = '']) =>
-    body
-      .trimEnd()
-      .split('\n')
-      .map((line) =>
-        line
-          .slice(1, -1)
-          .split('|')
-          .map((cell) => cell.trim()),
-      ),
-  );
-
-const firstColumnCodes = (text: string): string[] => rowsOf(text).flatMap(([first = '']) => codesIn(first));
+const firstColumnCodes = (text: string): string[] =>
+  tableRows(text).flatMap(([first = '']) => codesIn(first));
 
 /** Names of all settings in dotted form; those of a list have the name of the list. */
 function settingNames(schema: TSchema, path: string): string[] {
@@ -130,7 +107,7 @@ void t.test('every command of the guides has a program and options that exist', 
 });
 
 void t.test('the table of units names their users and the files that they wait for', async (t) => {
-  const rows = rowsOf(sectionOf(room, '### 1. The package'));
+  const rows = tableRows(sectionOf(room, '### 1. The package'));
   const files = readdirSync(join(ROOT, PROGRAMS, 'systemd')).filter((file) =>
     /ConditionPath/.test(unitText(file)),
   );
@@ -179,7 +156,7 @@ void t.test('every example and guide that the package is said to contain is in i
 });
 
 void t.test('the ports in the guide are those of the shipped files', async (t) => {
-  const ports = rowsOf(sectionOf(room, '## Before you begin')).flatMap(([port = '']) => port.split(', '));
+  const ports = tableRows(sectionOf(room, '## Before you begin')).flatMap(([port = '']) => port.split(', '));
   const listeners = [
     ...read(`${PROGRAMS}/broker/mosquitto/mosquitto.conf`).matchAll(/^listener (\d+)/gm),
     ...read(`${PROGRAMS}/examples/nginx.conf`).matchAll(/^ {4}listen (\d+)/gm),
@@ -230,7 +207,7 @@ function sourceText(): string {
 
 void t.test('every message and screen text of the guides is in the programs', async (t) => {
   const source = sourceText();
-  const messages = rowsOf(sectionOf(room, '## Troubleshooting'))
+  const messages = tableRows(sectionOf(room, '## Troubleshooting'))
     .flatMap(([first = '']) => codesIn(first))
     .filter((code) => /^[^`]* [^`]* /.test(code) && !/^(?:SELECT|start condition)|FILE/.test(code));
   t.ok(messages.length >= 10, `${messages.length} messages`);
@@ -258,7 +235,7 @@ const ROLE_ROWS: Readonly<Record<string, readonly Action[]>> = {
 };
 
 void t.test('the table of roles is the one that the server checks', async (t) => {
-  const rows = rowsOf(sectionOf(consoleGuide, '## Roles'));
+  const rows = tableRows(sectionOf(consoleGuide, '## Roles'));
   t.equal(rows.length, Object.keys(ROLE_ROWS).length);
   t.strictSame(
     [...new Set(Object.values(ROLE_ROWS).flat())].sort(),
