@@ -1,5 +1,6 @@
 /** Describes an authorisation in words, for the person who signs it and for the one who checks its box. */
 import type { Authorisation } from '../contract/authorisation.ts';
+import { shownAuthorised } from '../contract/camera-address.ts';
 import type { TrackGrade, TrackLogGrant } from '../contract/track-log.ts';
 import { keyIdOf, publicKeyOf } from '../orders/dsse.ts';
 
@@ -16,7 +17,10 @@ export function authorisationLines(content: Authorisation): string[] {
   ]);
   return [
     [content.installation === true ? 'permit' : 'order', `${order} of ${authority}`],
-    ['for', `${box} at ${site}, camera ${camera}${substream === undefined ? '' : ` or ${substream}`}`],
+    [
+      'for',
+      `${box} at ${site}, camera ${[camera, ...(substream === undefined ? [] : [substream])].map(shownAuthorised).join(' or ')}`,
+    ],
     ['valid', `from ${notBefore} until ${notAfter}`],
     ...rules.map(({ kind, zones, purpose, legalBasis, shadow }, index) => {
       const place = zones === 'all' ? 'everywhere' : `in ${zones.join(', ')}`;

@@ -12,7 +12,6 @@ import {
   type Problem,
   problemText,
 } from '../config/load.ts';
-import { cameraAddress } from '../contract/camera-address.ts';
 import type { Config, GroundPlaneConfig } from '../contract/config.ts';
 import { LIBRARY_BACKEND, wantedElement } from '../contract/detector-backend.ts';
 import { type Finding, unknown } from '../contract/finding.ts';
@@ -21,6 +20,7 @@ import { LIBRARY_FOLDERS } from '../contract/onnxruntime-library.ts';
 import type { RuleConfig, ScheduleSpan } from '../contract/rule-config.ts';
 import { FINDING_TEXTS } from '../local/finding-texts.ts';
 import { viewFindings } from '../local/view-advice.ts';
+import { authorisedAddress, newSalt } from '../orders/camera-pin.ts';
 import { type CoverageReport, coverageLines, coverageReport, whyNothingRuns } from './coverage.ts';
 import { print, printJson, printNote } from './print.ts';
 import { stateDir } from './state-dir.ts';
@@ -132,6 +132,8 @@ function summary(config: Config): string[] {
     config;
   const missing = missingForRun(config);
   const element = wantedElement(detector);
+  // Both streams as one authorisation may name them.
+  const salt = newSalt();
   const lines = [
     ['box', `${box} at ${site}`],
     [
@@ -142,10 +144,10 @@ function summary(config: Config): string[] {
     ],
     ...(camera === undefined
       ? []
-      : [['camera', `${cameraAddress(camera.source)}, ${camera.fps} frames per second analysed`]]),
+      : [['camera', `${authorisedAddress(camera.source, salt)}, ${camera.fps} frames per second analysed`]]),
     ...(camera?.substream === undefined
       ? []
-      : [['', `${cameraAddress(camera.substream)}, which only wakes the box on a quiet street`]]),
+      : [['', `${authorisedAddress(camera.substream, salt)}, which only wakes the box on a quiet street`]]),
     [
       'detector',
       `${detector.model}, input ${detector.input.join('×')}, on ${detector.providers.join(', else ')}`,

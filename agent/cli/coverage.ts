@@ -5,9 +5,10 @@
 import { systemClock } from '../base/clock.ts';
 import { AgentError, rethrowBug } from '../base/errors.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
-import { cameraAddress, namesCamera, shownSource } from '../contract/camera-address.ts';
+import { configuredStream, shownSource } from '../contract/camera-address.ts';
 import type { Config } from '../contract/config.ts';
 import { covers } from '../contract/polygon.ts';
+import { namesCamera } from '../orders/camera-pin.ts';
 import { readAuthorityKey } from '../restraint/authorisation.ts';
 import {
   type AuthorisationRefusal,
@@ -63,7 +64,7 @@ export function coverageReport(config: Config): CoverageReport {
       throw new AgentError('config', NO_AUTHORISATION);
     if (authorityKey === undefined) throw new AgentError('config', NO_KEY);
     const authorisations = readAuthorisations(config, readAuthorityKey(authorityKey));
-    const place = { site, box, camera: cameraAddress(camera?.source) };
+    const place = { site, box, camera: configuredStream(camera?.source) };
     const activeAuthorisation = orderInForce(authorisations, place, systemClock.wallMs());
     // An authorisation that is not valid here and now is still shown, with the reason.
     const shownAuthorisation = [
@@ -102,7 +103,7 @@ export function coverageReport(config: Config): CoverageReport {
 /** Returns advice if the authorisation does not name the second stream; undefined if it does, or if there is none. */
 export function unnamedSubstream({ camera }: Config, content: Authorisation): string | undefined {
   const { substream } = camera ?? {};
-  if (substream === undefined || namesCamera(content, cameraAddress(substream))) return undefined;
+  if (substream === undefined || namesCamera(content, configuredStream(substream))) return undefined;
   return `camera.substream: authorisation ${content.order} does not name ${shownSource(substream)}, so the box runs without it; ask for an authorisation that names it as substream`;
 }
 

@@ -1,5 +1,6 @@
 /** Reference page of the configuration (docs/ref/config.md), generated from the schema. */
 import { KindGuard, type TObject, type TSchema } from '@sinclair/typebox';
+import { PINS_MAX } from '../contract/camera-target.ts';
 import {
   BridgesConfig,
   CameraConfig,
@@ -55,9 +56,10 @@ twice in path and query; a letter, a digit or a separator as \`%XX\` there; an I
 \`substream\` is off by default: see [the camera's second stream](../guide/hardware.md#the-cameras-second-stream). It must be another RTSP
 stream of the same host and port as \`source\`, and the authorisation must name it as \`substream\`.
 
-An authorisation names the source without its login. Login keys in path and query (\`user\`, \`password\`, \`pwd\`,
-\`token\`, \`auth\` and similar) are left out; all other keys belong to it: \`?channel=1\` and \`?channel=2\`
-are two cameras. Messages show the values of well-known stream keys only (\`channel\`, \`stream\`, \`subtype\` …).`;
+An authorisation names the source without user and password, which have their own names in path and query (\`user\`,
+\`password\`, \`pwd\` and similar). All other keys belong to it: \`?channel=1\` and \`?channel=2\` are two cameras. Where a key
+may be a credential (\`token\`, \`auth\`, \`secret\` and similar; ${PINS_MAX} at most), the authorisation holds a digest of its value.
+Messages show the values of well-known stream keys only (\`channel\`, \`stream\`, \`subtype\` …).`;
 
 function sections(): Section[] {
   const scalars = Object.entries(Config.properties).filter(

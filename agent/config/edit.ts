@@ -19,7 +19,13 @@ import {
 } from 'yaml';
 import { AgentError } from '../base/errors.ts';
 import { jsonOf } from '../base/json.ts';
-import { cameraAddress, maskedSource, shownSource, withLoginOf } from '../contract/camera-address.ts';
+import {
+  configuredStream,
+  isSameStream,
+  maskedSource,
+  shownSource,
+  withLoginOf,
+} from '../contract/camera-address.ts';
 import type { Config } from '../contract/config.ts';
 import type { Proposable, Proposal } from '../contract/proposal.ts';
 import { isRuleKind, ruleSchema } from '../contract/rule-config.ts';
@@ -129,7 +135,7 @@ function editCamera(document: Document, root: YAMLMap<unknown, unknown>, proposa
  * login gets the new login.
  */
 function keptSubstream(substream: string, previousSource: string, source: string): string | null {
-  if (cameraAddress(previousSource) !== cameraAddress(source)) return null;
+  if (!isSameStream(configuredStream(previousSource), configuredStream(source))) return null;
   const masked = maskedSource(substream);
   return (withLoginOf(masked, previousSource) === substream && withLoginOf(masked, source)) || substream;
 }

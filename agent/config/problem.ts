@@ -101,7 +101,9 @@ export function hideSecrets(text: string): string {
   const scheme = /^[^@:]*:\/*/.exec(text)?.[0] ?? '';
   const start = scheme.length <= end ? scheme : '';
   const withoutLogin = end < 0 ? text : `${start}***${text.slice(end)}`;
-  return withoutLogin.replace(/\?.*$/s, '?***').replace(/((?:user|pass\w{0,16}|pwd|token)=).*$/is, '$1***');
+  return withoutLogin
+    .replace(/\?.*$/s, '?***')
+    .replace(/((?:user|pass\w{0,16}|pwd|token|auth|secret|key)=).*$/is, '$1***');
 }
 
 /**

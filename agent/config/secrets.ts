@@ -167,7 +167,7 @@ function commentShown(comment: string): string {
   return comment
     .replace(/:\/\/.*@/g, `://${HIDDEN}@`)
     .replace(/(:\/\/[^\s?]*\?)\S+/g, `$1${HIDDEN}`)
-    .replace(/((?:user|token)\s*[=:]\s*)\S+/gi, `$1${HIDDEN}`)
+    .replace(/((?:user|token|auth|secret|key)\s*[=:]\s*)\S+/gi, `$1${HIDDEN}`)
     .replace(/((?:\b|_)(?:pass\w{0,16}|pwd?|pw)(?:\s*[=:]\s*|\s+))\S+/gi, `$1${HIDDEN}`);
 }
 

@@ -62,7 +62,10 @@ export const Authorisation = Type.Object(
     authority: Text(200, 'the public body that gives it'),
     site: Id,
     box: Id,
-    camera: Text(1024, 'camera that the box may analyse: `camera.source` without user and password'),
+    camera: Text(
+      1024,
+      'camera that the box may analyse: `camera.source` as `vigie check` prints it, without user and password, and with digests of its keys',
+    ),
     substream: Type.Optional(
       Text(1024, 'a second stream of the same camera, as its smaller one: it may be `camera.source` as well'),
     ),

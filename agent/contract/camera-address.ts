@@ -1,22 +1,33 @@
 /**
- * Parses `camera.source` and `camera.substream`. It is the only parser of these texts. The check of authorisations,
- * vision, the address filter of vision's unit, the page, doctor, log and journal all use its result.
+ * Parses `camera.source` and `camera.substream`, and the same streams as an authorisation names them. It is the only
+ * parser of these texts. The check of authorisations, vision, the address filter of vision's unit, the page, doctor,
+ * log and journal all use its result.
  *
  * INVARIANTS:
  * - An RTSP address that two parsers could read differently is refused. GStreamer opens an address rebuilt from the
  *   parsed parts.
- * - Two sources have the same `address` only if they differ in nothing but their login.
- * - No fault and no `address` contains a login.
- *
- * LIMITS: a login is recognised by its place before the host and by the names in `LOGIN_KEY`. Under another name it is
- * part of the address. An unescaped `_name=` within a password in the path begins a new key.
+ * - Two sources are the same stream only if at most user and password differ. A `token` and the like
+ *   belong to the stream: an authorisation pins them by a digest (orders/camera-pin.ts).
+ * - No fault, no `address` and no authorisation contains a login or a pinned value.
  */
+import {
+  filledTarget,
+  HIDDEN,
+  hasOddSegment,
+  maskedTarget,
+  type Pin,
+  pinsOf,
+  targetProblem,
+  withoutLogins,
+} from './camera-target.ts';
 
 /** Camera on the network. */
 export interface RtspCamera {
   readonly kind: 'rtsp';
-  /** Form used in authorisations: `rtsp://host[:port]/path[?query]`, without user, password and login keys. */
+  /** `rtsp://host[:port]/path[?query]` without user and password, and with `***` for each pinned value. */
   readonly address: string;
+  /** Values that belong to the stream and may be credentials, in the order of the text. Secret in a configuration. */
+  readonly pins: readonly Pin[];
   /** `address` with `***` for the value of each query key that may be a secret. Safe for messages and screens. */
   readonly displayAddress: string;
   /** The source with `***` for its login and for such values. Safe for a copy of the configuration. */
@@ -27,7 +38,7 @@ export interface RtspCamera {
   /** Decoded; empty if absent. */
   readonly user: string;
   readonly password: string;
-  /** Path and query, login keys included. Secret. */
+  /** Path and query, login and pins included. Secret. */
   readonly target: string;
 }
 
@@ -35,6 +46,7 @@ export interface RtspCamera {
 export interface LocalSource {
   readonly kind: 'file' | 'v4l2' | 'libcamera' | 'test';
   readonly address: string;
+  readonly pins: readonly [];
   readonly displayAddress: string;
   readonly masked: string;
   /**
@@ -59,23 +71,52 @@ export const SOURCE_CHARS_MAX = 1024;
 
 const SOURCES = 'rtsp://host/path, file:/path/clip.mp4, v4l2:/dev/video0, libcamera: or test:pattern';
 const ESCAPES = 'in a user or password write %40 for @, %2F for /, %23 for #, %3F for ?, %25 for %';
-const LOGIN_IN_FRONT = 'give the login in front of the host: rtsp://user:password@host/path';
-/** Names under which cameras accept a login in the path or the query. */
-const LOGIN_KEY =
-  /^(?:user(?:name|id)?|usr|login(?:use|pas)?|pass\w{0,16}|psw|pwd|token|access_token|auth|secret)$/i;
-/** Query keys that select a stream; their values are not secret. */
-const STREAM_KEY =
-  /^(?:audio|camera|ch|channel|chn|fps|h26[45]|id|inst|line|media|profile|proto|real_stream|resolution|stream|subtype|track|trackid|unicast|video|videocodec)$/i;
-const HIDDEN = '***';
+/** Digest of a pinned value, as an authorisation holds it: scheme, salt and digest (orders/camera-pin.ts). */
+const PIN_TEXT = /^scrypt-[0-9a-f]{32}-[0-9a-f]{64}$/;
 /** RFC 3986: unreserved characters, sub-delims and escaped bytes. */
 const LOGIN_TEXT = /^(?:[A-Za-z0-9\-._~!$&'()*+,;=:]|%[0-9A-Fa-f]{2})*$/;
-const TARGET_TEXT = /^(?:[A-Za-z0-9\-._~!$&'()*+,;=:/?]|%[0-9A-Fa-f]{2})*$/;
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 /** Host ending that some parsers read as a number: octal, hexadecimal or shortened (WHATWG URL, "ends in a number"). */
 const NUMBER_AT_END = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/;
 
-/** Parses a source; never throws. */
+/** Parses a source of a configuration; never throws. */
 export function parseCameraSource(text: string): CameraSource | SourceProblem {
+  const parsed = parseStream(text);
+  if ('fault' in parsed) return parsed;
+  const digest = parsed.pins.find(({ value }) => PIN_TEXT.test(value));
+  return digest === undefined
+    ? parsed
+    : { fault: `must hold the camera's own value of ${digest.key}, and not an authorisation's digest of it` };
+}
+
+/**
+ * Parses a stream as an authorisation names it: in the form of `authorisedForm`, with a digest for each pin. Never
+ * throws.
+ */
+export function parseAuthorisedStream(text: string): CameraSource | SourceProblem {
+  const parsed = parseStream(text);
+  if ('fault' in parsed) return parsed;
+  const plain = parsed.pins.find(({ value }) => !PIN_TEXT.test(value));
+  if (plain !== undefined)
+    return {
+      fault: `must hold a digest for ${plain.key}, which may be a credential: \`vigie check\` on the box prints the address with it`,
+    };
+  const form = authorisedForm(parsed, (value) => value);
+  return form === text ? parsed : { fault: `must be written ${form}` };
+}
+
+/** Returns the text by which an authorisation names a stream. `pinText` gives the digest of a pinned value. */
+export function authorisedForm(stream: CameraSource, pinText: (value: string) => string): string {
+  if (stream.kind !== 'rtsp') return stream.address;
+  return `rtsp://${hostText(stream)}${withoutLogins(stream.target, pinText)}`;
+}
+
+/** Returns path and query without the login, pinned values included. Secret. */
+export function targetWithoutLogin({ target }: RtspCamera): string {
+  return withoutLogins(target, (value) => value);
+}
+
+function parseStream(text: string): CameraSource | SourceProblem {
   if (text.length > SOURCE_CHARS_MAX) return { fault: `must have at most ${SOURCE_CHARS_MAX} characters` };
   if (text.startsWith('rtsp://')) return parseRtsp(text.slice('rtsp://'.length));
   if (/\p{Cc}/u.test(text)) return { fault: 'must hold no control character' };
@@ -92,19 +133,27 @@ export function parseCameraSource(text: string): CameraSource | SourceProblem {
   return { fault: `must be ${SOURCES}` };
 }
 
-/**
- * Returns the source's address as an authorisation names it. Empty if there is no source or it cannot be parsed; no
- * authorisation names an empty address.
- */
-export function cameraAddress(source: string | undefined): string {
+/** Returns the configured stream; undefined if there is none or it cannot be parsed. */
+export function configuredStream(source: string | undefined): CameraSource | undefined {
   const parsed = parseCameraSource(source ?? '');
-  return 'fault' in parsed ? '' : parsed.address;
+  return 'fault' in parsed ? undefined : parsed;
+}
+
+/** Returns the source's address without login and pinned values, for records. Empty if it cannot be parsed. */
+export function cameraAddress(source: string | undefined): string {
+  return configuredStream(source)?.address ?? '';
 }
 
 /** Returns the source in a form safe for messages and screens. If it cannot be parsed, only its scheme is shown. */
 export function shownSource(source: string): string {
   const parsed = parseCameraSource(source);
   return 'fault' in parsed ? maskedSource(source) : parsed.displayAddress;
+}
+
+/** Returns a stream of an authorisation with `***` for its digests: the `address` of the sources that it may name. */
+export function shownAuthorised(text: string): string {
+  const parsed = parseAuthorisedStream(text);
+  return 'fault' in parsed ? maskedSource(text) : parsed.address;
 }
 
 /**
@@ -117,12 +166,10 @@ export function maskedSource(source: string): string {
   return `${scheme}${HIDDEN}`;
 }
 
-/** Reports whether an authorisation that names these streams of one camera allows analysis of `address`. */
-export function namesCamera(
-  authorisation: { readonly camera: string; readonly substream?: string | undefined },
-  address: string,
-): boolean {
-  return address !== '' && (address === authorisation.camera || address === authorisation.substream);
+/** Reports whether two sources are the same stream: at most user and password differ. */
+export function isSameStream(one: CameraSource | undefined, other: CameraSource | undefined): boolean {
+  if (one === undefined || other === undefined) return one === other;
+  return one.address === other.address && one.pins.every(({ value }, n) => value === other.pins[n]?.value);
 }
 
 /** Reports whether two sources are streams of one network device: the same host and port. */
@@ -140,7 +187,7 @@ export function secondStreamProblem(
   mainName: string,
 ): string | undefined {
   if (main.kind !== 'rtsp') return `needs an RTSP stream in ${mainName}; leave it out`;
-  return isSameDevice(main, second) && main.address !== second.address
+  return isSameDevice(main, second) && !isSameStream(main, second)
     ? undefined
     : `must be another RTSP stream of the same host and port as ${mainName}`;
 }
@@ -153,14 +200,10 @@ export function withLoginOf(source: string, had: string): string | undefined {
   const [to, from] = [parseCameraSource(source), parseCameraSource(had)];
   if ('fault' in to || 'fault' in from || to.kind !== 'rtsp' || from.kind !== 'rtsp') return undefined;
   if (!isSameDevice(to, from)) return undefined;
-  const values = new Map(partsOf(from.target).map((part) => [nameOf(part), part.value]));
-  const filledParts = partsOf(to.target).map((part) =>
-    part.value === HIDDEN ? { ...part, value: values.get(nameOf(part)) ?? HIDDEN } : part,
-  );
   const front = loginText(source);
   const login = front === HIDDEN ? loginText(had) : front;
   if (front === HIDDEN && login === undefined) return undefined;
-  const filled = `rtsp://${login === undefined ? '' : `${login}@`}${hostText(to)}${textOf(filledParts)}`;
+  const filled = `rtsp://${login === undefined ? '' : `${login}@`}${hostText(to)}${filledTarget(to.target, from.target)}`;
   return filled.includes(HIDDEN) ? undefined : filled;
 }
 
@@ -183,13 +226,14 @@ function parseRtsp(rest: string): RtspCamera | SourceProblem {
   const problem = targetProblem(target);
   if (problem !== undefined) return { fault: problem };
   const origin = `rtsp://${hostText(place)}`;
-  const address = withoutLogins(target);
+  const address = withoutLogins(target, () => HIDDEN);
   return {
     kind: 'rtsp',
     ...place,
     ...login,
     target,
     address: `${origin}${address}`,
+    pins: pinsOf(target),
     displayAddress: `${origin}${maskedTarget(address)}`,
     masked: `rtsp://${at < 0 ? '' : `${HIDDEN}@`}${hostText(place)}${maskedTarget(target)}`,
   };
@@ -258,108 +302,6 @@ function loginText(source: string): string | undefined {
   return /^rtsp:\/\/([^/@]*)@/.exec(source)?.[1];
 }
 
-/** Piece of a path or query. */
-interface Part {
-  /** Separator in front of it. */
-  readonly before: string;
-  /** Empty if the piece is not `key=value`. */
-  readonly key: string;
-  readonly value: string;
-  readonly inQuery: boolean;
-}
-
-/** Splits at `/`, `?`, `&` and `;`, and in the path before `_name=`: cheap cameras accept `/user=admin_password=…`. */
-function partsOf(target: string): Part[] {
-  const [path = ''] = /^[^?]*/.exec(target) ?? [];
-  const inPath = path.split(/([/&;]|_(?=[A-Za-z][A-Za-z0-9]*=))/);
-  const inQuery = target.slice(path.length).split(/([?&;])/);
-  return [...parts(inPath, false), ...parts(inQuery, true)];
-}
-
-/** Parses a text that was split with its separators kept. The text begins with a separator. */
-function parts(pieces: readonly string[], inQuery: boolean): Part[] {
-  const result: Part[] = [];
-  for (let n = 1; n < pieces.length; n += 2) {
-    const [before = '', text = ''] = [pieces[n], pieces[n + 1]];
-    const equals = text.indexOf('=');
-    const key = equals < 0 ? '' : text.slice(0, equals);
-    result.push({ before, key, value: key === '' ? text : text.slice(equals + 1), inQuery });
-  }
-  return result;
-}
-
-function textOf(list: readonly Part[]): string {
-  return list.map(({ before, key, value }) => `${before}${key === '' ? value : `${key}=${value}`}`).join('');
-}
-
-function isLogin(key: string): boolean {
-  return LOGIN_KEY.test(key);
-}
-
-/** Returns the name that identifies a piece in another source of the same camera. */
-function nameOf({ key, inQuery }: Part): string {
-  return inQuery ? `?${key}` : key;
-}
-
-/** Reports whether the value may be a credential. */
-function isSecret({ key, value, inQuery }: Part): boolean {
-  return isLogin(key) || (inQuery && !STREAM_KEY.test(key === '' ? value : key));
-}
-
-function maskedTarget(target: string): string {
-  return textOf(partsOf(target).map((part) => (isSecret(part) ? { ...part, value: HIDDEN } : part)));
-}
-
-/** Returns `target` without login keys. */
-function withoutLogins(target: string): string {
-  let text = '';
-  // Separator of the removed piece. The next piece of the same segment or query takes it.
-  let owed = '';
-  for (const part of partsOf(target)) {
-    const opens = part.before === '/' || part.before === '?';
-    if (opens && owed === '/') text += owed;
-    const before = opens || owed === '' ? part.before : owed;
-    owed = isLogin(part.key) ? before : '';
-    if (owed === '') text += textOf([{ ...part, before }]);
-  }
-  return owed === '/' ? `${text}/` : text;
-}
-
-function targetProblem(target: string): string | undefined {
-  if (!TARGET_TEXT.test(target))
-    return `must hold letters, digits and -._~!$&'()*+,;=:/ in path and query; write others as %XX`;
-  const [path = '', ...queries] = target.split('?');
-  if (queries.length > 1) return 'must hold one ? at most';
-  if (hasOddSegment(path, true)) return 'must hold no /./ and no /../ in its path';
-  for (const byte of target.match(/%[0-9A-F]{2}/g) ?? []) {
-    const code = Number.parseInt(byte.slice(1), 16);
-    const char = String.fromCharCode(code);
-    if (/[A-Za-z0-9\-._~]/.test(char))
-      return `must write ${char} as such in path and query, and not as ${byte}`;
-    if (code < 0x20 || code === 0x7f || '/\\?#&=;%'.includes(char))
-      return `must not hold ${byte} in path or query: a camera may decode it to that character; ${LOGIN_IN_FRONT}`;
-  }
-  const names = new Set<string>();
-  for (const { key, value, inQuery } of partsOf(target)) {
-    const name = (key === '' && inQuery ? value : key).toLowerCase();
-    if (name === '') continue;
-    if (key.includes('%')) return 'must write the names of keys in path and query plainly, without %XX';
-    if (isLogin(key) && value.includes('='))
-      return `has a login with an = in path or query; ${LOGIN_IN_FRONT}`;
-    if (names.has(name)) return 'must give each key of path and query once';
-    names.add(name);
-  }
-  return undefined;
-}
-
-/** Reports whether a path is not in its shortest form. */
-function hasOddSegment(path: string, emptyIsPlain = false): boolean {
-  return path
-    .split('/')
-    .slice(1)
-    .some((part) => part === '.' || part === '..' || (part === '' && !emptyIsPlain));
-}
-
 function fileSource(text: string): LocalSource | SourceProblem {
   const path = text.slice('file:'.length);
   if (!path.startsWith('//'))
@@ -377,5 +319,5 @@ function fileSource(text: string): LocalSource | SourceProblem {
 
 function local(kind: LocalSource['kind'], path: string): LocalSource {
   const address = `${kind}:${path}`;
-  return { kind, path, address, displayAddress: address, masked: address };
+  return { kind, path, address, pins: [], displayAddress: address, masked: address };
 }

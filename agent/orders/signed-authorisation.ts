@@ -12,13 +12,14 @@ import {
   INSTALLATION_MS_MAX,
 } from '../contract/authorisation.ts';
 import {
-  namesCamera,
-  parseCameraSource,
+  type CameraSource,
+  parseAuthorisedStream,
   secondStreamProblem,
-  shownSource,
+  shownAuthorised,
 } from '../contract/camera-address.ts';
 import { CommandRefused } from '../contract/command.ts';
 import { polygonProblem } from '../contract/polygon.ts';
+import { namesCamera } from './camera-pin.ts';
 import { envelopeOpener, envelopeReader, keyIdOf, type OpenedEnvelope, ofForm, parseJson } from './dsse.ts';
 
 const KIND = {
@@ -30,12 +31,15 @@ const KIND = {
 const openEnvelope = envelopeOpener(KIND);
 const readEnvelope = envelopeReader(KIND);
 
-/** Place where the authorisation must apply. */
-export interface Place {
+export interface BoxPlace {
   readonly site: string;
   readonly box: string;
-  /** Address in the form that `cameraAddress` returns. */
-  readonly camera: string;
+}
+
+/** Place where the authorisation must apply. */
+export interface Place extends BoxPlace {
+  /** The configured main stream; undefined if there is none or it cannot be parsed. */
+  readonly camera: CameraSource | undefined;
 }
 
 /** Recognises an unsigned authorisation as the clerk wrote it, in YAML or JSON. A signed one holds it in base64. */
@@ -100,16 +104,15 @@ export function checkedAuthorisation(content: unknown): Authorisation {
   return authorisation;
 }
 
-/** Returns an error unless both addresses have the canonical form without login and are streams of the same camera. */
+/** Returns an error unless both addresses have the form of `authorisedForm` and are streams of the same camera. */
 function cameraProblem({ camera, substream }: Authorisation): string | undefined {
   const addresses = { camera, ...(substream === undefined ? {} : { substream }) };
   for (const [key, text] of Object.entries(addresses)) {
-    const parsed = parseCameraSource(text);
+    const parsed = parseAuthorisedStream(text);
     if ('fault' in parsed) return `${key} ${parsed.fault}`;
-    if (parsed.address !== text) return `${key} must be written ${parsed.address}`;
   }
   if (substream === undefined) return undefined;
-  const [main, second] = [parseCameraSource(camera), parseCameraSource(substream)];
+  const [main, second] = [parseAuthorisedStream(camera), parseAuthorisedStream(substream)];
   if ('fault' in main || 'fault' in second) return undefined;
   const problem = secondStreamProblem(main, second, 'camera');
   return problem === undefined ? undefined : `substream ${problem}`;
@@ -151,16 +154,38 @@ export function authorisationRefusal(
   place: Place,
   nowMs: number,
 ): CommandRefused | undefined {
-  const { site, box, camera, substream, order, notBefore, notAfter } = authorisation;
-  if (site !== place.site || box !== place.box) {
-    const message = `authorisation ${order} is for ${box} at ${site}; this is ${place.box} at ${place.site}`;
-    return new CommandRefused('wrong-box', message);
-  }
-  if (!namesCamera(authorisation, place.camera)) {
-    const cameraText = substream === undefined ? camera : `${camera} or ${substream}`;
-    const message = `authorisation ${order} is for the camera ${cameraText}; camera.source ${place.camera === '' ? 'cannot be parsed' : `is ${shownSource(place.camera)}`}`;
-    return new CommandRefused('wrong-box', message);
-  }
+  return (
+    boxRefusal(authorisation, place) ??
+    (namesCamera(authorisation, place.camera) ? undefined : otherCamera(authorisation, place.camera)) ??
+    timeRefusal(authorisation, nowMs)
+  );
+}
+
+/** Returns the reason why the authorisation does not apply to this box, or undefined if it does. */
+export function boxRefusal({ order, site, box }: Authorisation, place: BoxPlace): CommandRefused | undefined {
+  if (site === place.site && box === place.box) return undefined;
+  const message = `authorisation ${order} is for ${box} at ${site}; this is ${place.box} at ${place.site}`;
+  return new CommandRefused('wrong-box', message);
+}
+
+function otherCamera(
+  { order, camera, substream }: Authorisation,
+  configured: CameraSource | undefined,
+): CommandRefused {
+  const streams = [camera, ...(substream === undefined ? [] : [substream])];
+  const start = `authorisation ${order} is for the camera ${streams.map(shownAuthorised).join(' or ')}; camera.source`;
+  if (configured === undefined) return new CommandRefused('wrong-box', `${start} cannot be parsed`);
+  const keys = configured.pins.map(({ key }) => key).join(', ');
+  const pinned =
+    keys === '' ? '' : `; ${keys} counts too: \`vigie check\` prints the address for an authorisation`;
+  return new CommandRefused('wrong-box', `${start} is ${configured.displayAddress}${pinned}`);
+}
+
+/** Returns the reason why the authorisation is not valid at this time, or undefined if it is. */
+export function timeRefusal(
+  { order, notBefore, notAfter }: Authorisation,
+  nowMs: number,
+): CommandRefused | undefined {
   if (!(Date.parse(notBefore) <= nowMs)) {
     return new CommandRefused('not-yet-valid', `authorisation ${order} is valid from ${notBefore}`);
   }

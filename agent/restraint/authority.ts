@@ -10,7 +10,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { AgentError, rethrowBug } from '../base/errors.ts';
-import { cameraAddress } from '../contract/camera-address.ts';
+import { configuredStream } from '../contract/camera-address.ts';
 import type { Config } from '../contract/config.ts';
 import { keyIdOf } from '../orders/dsse.ts';
 import type { RestraintFolder } from '../orders/restraint-folder.ts';
@@ -53,7 +53,7 @@ export class Authority {
   constructor(options: AuthorityOptions) {
     this.#options = options;
     const { site, box, camera } = options.config;
-    this.#place = { site, box, camera: cameraAddress(camera?.source) };
+    this.#place = { site, box, camera: configuredStream(camera?.source) };
   }
 
   /** True if the box has run before, as its state folder shows. */

@@ -20,7 +20,7 @@ import {
   type JournalRecord,
   type RestraintFolder,
 } from '../orders/restraint-folder.ts';
-import { authorisationRefusal, openAuthorisation } from '../orders/signed-authorisation.ts';
+import { boxRefusal, openAuthorisation, timeRefusal } from '../orders/signed-authorisation.ts';
 import { newSuspensionId, SUSPENSION_FILE, suspensionText } from '../orders/suspension.ts';
 import { isConsistent } from './journal/consistency.ts';
 import { openCheckpoint, parseVerifierKey } from './journal/note.ts';
@@ -102,7 +102,7 @@ function activeAuthorisation(
     const bytes = readAuthorisation(name);
     if (bytes === undefined) return undefined;
     const authorisation = openAuthorisation(bytes, folder.authority());
-    const error = authorisationRefusal(authorisation, { site, box, camera: authorisation.camera }, nowMs);
+    const error = boxRefusal(authorisation, { site, box }) ?? timeRefusal(authorisation, nowMs);
     if (error !== undefined) throw error;
     return authorisation;
   };

@@ -1,6 +1,7 @@
 /** Builds the view of the agent that the page shows, from the parts that hold the data. */
 import { programVersion } from '../base/package-root.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
+import { shownAuthorised } from '../contract/camera-address.ts';
 import type { Config } from '../contract/config.ts';
 import type { Finding } from '../contract/finding.ts';
 import type { LocalStatus } from '../contract/local-status.ts';
@@ -55,10 +56,10 @@ function authorisationView(authorisation: Authorisation): AuthorisationView {
   return {
     order,
     authority,
-    camera,
+    camera: shownAuthorised(camera),
     notAfter,
     rules,
-    ...(substream === undefined ? {} : { substream }),
+    ...(substream === undefined ? {} : { substream: shownAuthorised(substream) }),
     installation: installation === true,
     outlines: outlines ?? [],
     masks: masks ?? [],

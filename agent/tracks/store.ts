@@ -33,7 +33,7 @@ export const EVERYTHING_MS = 8.64e15 / 1000;
 /** A framing of the camera. */
 export interface View {
   readonly fromMs: number;
-  /** Address of the camera, without its login. */
+  /** The stream as an authorisation names it: without login, its keys as digests. */
   readonly camera: string;
   /** Width of the picture to its height. */
   readonly aspect: number;

@@ -15,7 +15,7 @@
 import { type Counters, gauge } from '../base/counters.ts';
 import { messageOf, rethrowBug } from '../base/errors.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
-import { cameraAddress } from '../contract/camera-address.ts';
+import { type CameraSource, configuredStream } from '../contract/camera-address.ts';
 import { CommandRefused } from '../contract/command.ts';
 import { isBlinding } from '../contract/condition.ts';
 import type { Config } from '../contract/config.ts';
@@ -23,6 +23,7 @@ import type { CameraReport, QuietReport } from '../contract/health.ts';
 import type { Mode } from '../contract/mode.ts';
 import type { Observation } from '../contract/observation.ts';
 import type { GapReason, TrackLogGrant } from '../contract/track-log.ts';
+import { authorisedAddress, namesStream } from '../orders/camera-pin.ts';
 import { CoverageRecorder, SEEN_EVERY_MS } from './coverage.ts';
 import { type KeptFrom, LogFile, type LogFileOptions } from './log-file.ts';
 import { type TrackPiece, TrackRecorder } from './recorder.ts';
@@ -69,8 +70,9 @@ export interface OpenLog extends KeptFrom {
 export class TrackLog {
   readonly #options: TrackLogOptions;
   readonly #file: LogFile;
-  /** Address of the camera, without its login. */
-  readonly #camera: string;
+  readonly #stream: CameraSource | undefined;
+  /** Text by which the views of the log name the stream. */
+  #camera: string | undefined;
   #ruling: TrackRuling = { mode: 'unauthorised', authorisation: undefined, nowMs: 0 };
   /** Undefined while nothing is recorded. */
   #recorder: TrackRecorder | undefined;
@@ -97,7 +99,7 @@ export class TrackLog {
   constructor(options: TrackLogOptions) {
     this.#options = options;
     this.#file = new LogFile(options);
-    this.#camera = cameraAddress(options.config.camera?.source);
+    this.#stream = configuredStream(options.config.camera?.source);
   }
 
   get counters(): Counters {
@@ -305,8 +307,12 @@ export class TrackLog {
   }
 
   #followView(wallMs: number, aspect: number): void {
-    const camera = this.#camera;
     const last = this.#views.at(-1);
+    // The digests of a stored view have their own salt.
+    if (last !== undefined && last.camera !== this.#camera && namesStream(last.camera, this.#stream))
+      this.#camera = last.camera;
+    this.#camera ??= authorisedAddress(this.#options.config.camera?.source);
+    const camera = this.#camera;
     const isSame = last?.camera === camera && Math.abs(last.aspect - aspect) <= SAME_ASPECT * aspect;
     if (isSame && !this.#viewIsNew) return;
     this.#viewIsNew = false;

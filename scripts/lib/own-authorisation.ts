@@ -7,8 +7,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeAtomically } from '../../agent/base/atomic-file.ts';
 import { AUTHORISATION_TYPE, type Authorisation } from '../../agent/contract/authorisation.ts';
-import { cameraAddress } from '../../agent/contract/camera-address.ts';
 import type { Config } from '../../agent/contract/config.ts';
+import { authorisedAddress } from '../../agent/orders/camera-pin.ts';
 import { signEnvelope } from '../../agent/orders/dsse.ts';
 
 const HOUR_MS = 3_600_000;
@@ -34,8 +34,8 @@ export function ownAuthorisation(
     authority: `no one: a ${runName} on this machine`,
     site: config.site,
     box: config.box,
-    camera: cameraAddress(source),
-    ...(substream === undefined ? {} : { substream: cameraAddress(substream) }),
+    camera: authorisedAddress(source),
+    ...(substream === undefined ? {} : { substream: authorisedAddress(substream) }),
     rules: config.rules.map(({ kind, purpose, ...rule }) => ({
       kind,
       zones: ['zone' in rule ? rule.zone : rule.line],

@@ -151,6 +151,15 @@ void t.test('vigie check prints a summary, warnings and errors with their exit c
   t.notMatch(lenient.out, 'hunter2');
   t.equal(vigie(['check', '--no-files', '--strict', warned]).code, 1);
 
+  writeFileSync(warned, EXAMPLE.replace(/(rtsp:[^\s"']+)/, '$1?token=hunter2'));
+  const pinned = vigie(['check', '--no-files', warned]).out;
+  t.match(
+    pinned,
+    /camera +rtsp:\S+\?token=scrypt-[0-9a-f]{32}-[0-9a-f]{64}, /,
+    'as an authorisation writes it',
+  );
+  t.notMatch(pinned, 'hunter2');
+
   const bad = join(dir, 'bad.yaml');
   writeFileSync(bad, 'site: Lab\nbox: lab-1\nzone: []\n');
   const refusal = vigie(['check', bad]);

@@ -286,9 +286,13 @@ void t.test('a password in a file that everybody can read gives a warning', asyn
 });
 
 void t.test('the second stream is part of the watched camera, without its login', async (t) => {
-  const hash = (substream?: string): string => watchedHash(configOf(textOf(MAIN, substream)));
+  const hash = (substream?: string, key = 'of this box'): string =>
+    watchedHash({ config: configOf(textOf(MAIN, substream)), key: Buffer.from(key) });
   t.equal(hash(SUB), hash('rtsp://other:x@10.0.0.2/sub'), 'another password is the same camera');
   t.not(hash(SUB), hash('rtsp://10.0.0.2/sub2'));
+  const [one, other] = ['rtsp://10.0.0.2/sub?token=1', 'rtsp://10.0.0.2/sub?token=2'];
+  t.not(hash(one), hash(other), 'another key is another stream');
+  t.not(hash(one), hash(one, 'of another box'), 'and cannot be guessed from the hash');
   t.not(hash(SUB), hash());
 });
 

@@ -5,10 +5,12 @@
 import fc from 'fast-check';
 import t from 'tap';
 import {
+  authorisedForm,
   cameraAddress,
   isSameDevice,
+  isSameStream,
   maskedSource,
-  namesCamera,
+  parseAuthorisedStream,
   parseCameraSource,
   secondStreamProblem,
   withLoginOf,
@@ -22,7 +24,9 @@ const problemOf = (text: string): string => {
   return 'fault' in parsed ? parsed.fault : '';
 };
 
-void t.test('addresses hold everything except the login', async (t) => {
+const DIGEST = `scrypt-${'a'.repeat(32)}-${'b'.repeat(64)}`;
+
+void t.test('addresses hold everything except the login and the values of keys', async (t) => {
   const cases: [string, string][] = [
     ['rtsp://admin:p%40ss%2Fw0rd@10.0.0.2:554/main', 'rtsp://10.0.0.2/main'],
     ['rtsp://10.0.0.2', 'rtsp://10.0.0.2/'],
@@ -32,7 +36,12 @@ void t.test('addresses hold everything except the login', async (t) => {
       'rtsp://10.0.0.2/cam/realmonitor?channel=1&subtype=0',
       'rtsp://10.0.0.2/cam/realmonitor?channel=1&subtype=0',
     ],
-    ['rtsp://10.0.0.2/ch?token=x&channel=1', 'rtsp://10.0.0.2/ch?channel=1'],
+    ['rtsp://10.0.0.2/ch?token=x&channel=1', 'rtsp://10.0.0.2/ch?token=***&channel=1'],
+    ['rtsp://10.0.0.2/ch?passage=2&userdata=3&users=4', 'rtsp://10.0.0.2/ch?passage=2&userdata=3&users=4'],
+    [
+      'rtsp://10.0.0.2/auth=x/secret=y?access_token=z=',
+      'rtsp://10.0.0.2/auth=***/secret=***?access_token=***',
+    ],
     ['rtsp://10.0.0.2/ch?channel=1&password=x', 'rtsp://10.0.0.2/ch?channel=1'],
     ['rtsp://10.0.0.2/ch?password=x', 'rtsp://10.0.0.2/ch'],
     [
@@ -75,6 +84,8 @@ const WRONG: readonly (readonly [source: string, right: RegExp])[] = (
       'rtsp://admin:%0a@10.0.0.9/main',
       'rtsp://@10.0.0.9/',
     ],
+    [/own value of token/, `rtsp://10.0.0.9/cam?token=${DIGEST}`],
+    [/at most 4 keys/, 'rtsp://10.0.0.9/cam?token=1&auth=2&secret=3&sid=4&key=5'],
     [/each key .* once/, 'rtsp://10.0.0.9/cam?channel=1&channel=2', 'rtsp://10.0.0.9/cam?real&real'],
     [/each key .* once/, 'rtsp://10.0.0.9/cam?channel=1&Channel=2', 'rtsp://10.0.0.9/channel=1?channel=2'],
     [/write c as such/, 'rtsp://10.0.0.9/cam?%63hannel=2'],
@@ -125,31 +136,13 @@ void t.test(
   },
 );
 
-void t.test('an address names its camera by channel or by both streams', async (t) => {
-  const recorder = { camera: 'rtsp://10.0.0.9/cam/realmonitor?channel=1' };
-  t.ok(namesCamera(recorder, cameraAddress('rtsp://a:b@10.0.0.9:554/cam/realmonitor?channel=1')));
-  t.notOk(namesCamera(recorder, cameraAddress('rtsp://10.0.0.9/cam/realmonitor?channel=2')));
-  t.notOk(namesCamera(recorder, cameraAddress('rtsp://10.0.0.9/cam/realmonitor')));
-  const inPath = { camera: 'rtsp://10.0.0.9/channel=1&stream=0.sdp' };
-  t.ok(namesCamera(inPath, cameraAddress('rtsp://10.0.0.9/user=u&password=p&channel=1&stream=0.sdp')));
-  t.notOk(namesCamera(inPath, cameraAddress('rtsp://10.0.0.9/user=u&password=p&channel=2&stream=0.sdp')));
-  const both = { camera: 'rtsp://10.0.0.9/main', substream: 'rtsp://10.0.0.9/sub' };
-  for (const path of ['main', 'sub'])
-    t.ok(namesCamera(both, cameraAddress(`rtsp://u:p@10.0.0.9/${path}`)), path);
-  t.notOk(namesCamera(both, cameraAddress('rtsp://10.0.0.9/third')));
-  t.notOk(
-    namesCamera({ camera: '' }, cameraAddress('rtsp://10.0.0.7?@10.0.0.9/main')),
-    'an unparsable source',
-  );
-});
-
-void t.test('random sources share an address only where just the login differs', async (t) => {
+void t.test('random sources are one stream only where just the login differs', async (t) => {
   fc.assert(
     fc.property(camerasDrawn(), camerasDrawn(), (one, other) => {
       const [a, b] = [parseCameraSource(one.source), parseCameraSource(other.source)];
       if ('fault' in a || 'fault' in b) return false;
       const same = JSON.stringify(one.place) === JSON.stringify(other.place);
-      return (a.address === b.address) === same && (!same || isSameDevice(a, b));
+      return isSameStream(a, b) === same && (!same || (isSameDevice(a, b) && a.address === b.address));
     }),
     { numRuns: 2000, seed: SEED },
   );
@@ -157,11 +150,13 @@ void t.test('random sources share an address only where just the login differs',
     fc.property(camerasDrawn(), ({ source, secrets }) => {
       const parsed = parseCameraSource(source);
       if ('fault' in parsed) return false;
-      const reparsed = parseCameraSource(parsed.address);
-      const open = `${parsed.address} ${parsed.displayAddress} ${parsed.masked}`;
+      const form = authorisedForm(parsed, () => DIGEST);
+      const reparsed = parseAuthorisedStream(form);
+      const open = `${parsed.address} ${parsed.displayAddress} ${parsed.masked} ${form}`;
       return (
         !('fault' in reparsed) &&
         reparsed.address === parsed.address &&
+        reparsed.pins.length === parsed.pins.length &&
         secrets.every((secret) => !open.includes(secret)) &&
         withLoginOf(parsed.masked, source) !== undefined &&
         maskedSource(withLoginOf(parsed.masked, source) ?? '') === parsed.masked
@@ -207,9 +202,10 @@ void t.test('a second stream is another RTSP address of the same host and port',
     'rtsp://10.0.0.2/sub',
     'rtsp://u:p@10.0.0.2:554/sub',
     'rtsp://v:q@10.0.0.2/main?channel=2',
+    'rtsp://v:q@10.0.0.2/main?channel=1&token=b',
   ];
   for (const second of fitting) t.equal(streamProblem(main, second), undefined, second);
-  const same = 'rtsp://v:q@10.0.0.2/main?channel=1&token=b';
+  const same = 'rtsp://v:q@10.0.0.2/main?channel=1&token=a';
   for (const second of ['rtsp://10.0.0.3/sub', 'rtsp://10.0.0.2:8554/sub', 'v4l2:/dev/video0', same])
     t.match(
       streamProblem(main, second),

@@ -4,8 +4,9 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadConfig } from '../../agent/config/load.ts';
 import { AUTHORISATION_TYPE, type Authorisation } from '../../agent/contract/authorisation.ts';
-import { cameraAddress } from '../../agent/contract/camera-address.ts';
+
 import type { Config } from '../../agent/contract/config.ts';
+import { authorisedAddress } from '../../agent/orders/camera-pin.ts';
 import { signEnvelope } from '../../agent/orders/dsse.ts';
 
 export interface TestKey {
@@ -39,7 +40,7 @@ export function authorisationFor(
     authority: 'Ville de Test',
     site: config.site,
     box: config.box,
-    camera: cameraAddress(config.camera?.source),
+    camera: authorisedAddress(config.camera?.source),
     rules: config.rules.map((rule) => ({
       kind: rule.kind,
       zones: ['zone' in rule ? rule.zone : rule.line],

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 
 export interface DrawnSource {
   readonly source: string;
-  /** Host, port, path and query, without login keys. */
+  /** Host, port, path, query and pinned value, without login keys. */
   readonly place: readonly unknown[];
   /** Texts of the login. */
   readonly secrets: readonly string[];
@@ -33,7 +33,8 @@ const SECRET = fc
     unit: fc.constantFrom('a', 'Z', '7', '@', '/', '#', '?', ':', '%', '&', '=', ' ', 'é', '\\', "'"),
   })
   .map((text) => `hidden${text}`);
-const LOGIN_KEYS = ['user', 'password', 'token', 'pwd'] as const;
+const LOGIN_KEYS = ['user', 'password', 'pwd'];
+const PIN_KEYS = ['token', 'access_token', 'auth', 'secret'];
 
 export function camerasDrawn(): fc.Arbitrary<DrawnSource> {
   return fc
@@ -44,7 +45,10 @@ export function camerasDrawn(): fc.Arbitrary<DrawnSource> {
       query: fc.constantFrom(...QUERIES),
       login: fc.option(fc.tuple(SECRET, SECRET), { nil: undefined }),
       key: fc.option(
-        fc.tuple(fc.constantFrom(...LOGIN_KEYS), fc.constantFrom('hidden1', 'hidden_x.y', 'hidden%20')),
+        fc.tuple(
+          fc.constantFrom(...LOGIN_KEYS, ...PIN_KEYS),
+          fc.constantFrom('hidden1', 'hidden_x.y', 'hidden%20'),
+        ),
         {
           nil: undefined,
         },
@@ -60,7 +64,13 @@ export function camerasDrawn(): fc.Arbitrary<DrawnSource> {
       const [user = '', password = ''] = login ?? [];
       return {
         source: `rtsp://${at}${ownPath}${ownQuery}`,
-        place: [host, port ?? 554, path, query],
+        place: [
+          host,
+          port ?? 554,
+          path,
+          query,
+          ...(PIN_KEYS.includes(key?.[0] ?? '') ? [piece, inPath] : []),
+        ],
         secrets: [user, password, key?.[1] ?? ''].filter((text) => text !== ''),
         host: host.replace(/^\[|\]$/g, ''),
         port: port ?? 554,

@@ -5,6 +5,9 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { parse, stringify } from 'yaml';
+import { configuredStream } from '../../agent/contract/camera-address.ts';
+import { namesCamera } from '../../agent/orders/camera-pin.ts';
+import { claimedAuthorisation } from '../../agent/orders/signed-authorisation.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { oversight, type Program, vigie } from '../lib/program.ts';
 import { unlessAll } from '../lib/run.ts';
@@ -126,6 +129,20 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
   );
   t.match(tracking.out, /clinic: nothing that touches \(0\.45, 0\.4\)/);
   t.match(tracking.out, /a query covers at most 24 h; 200 tracks a case, 500 a key and day, 1000 a day\n/);
+
+  const key = 'rtsp://10.0.0.2/onvif?token=s3cret';
+  const pinned = await sign({ camera: key });
+  t.match(pinned.out, 'camera rtsp://10.0.0.2/onvif?token=***\n');
+  const pinnedOrder = claimedAuthorisation(readFileSync(path('order.dsse.json')));
+  t.ok(
+    namesCamera(pinnedOrder, configuredStream(key)),
+    'the key that the clerk wrote is signed as its digest',
+  );
+  t.notMatch(`${pinned.out}${JSON.stringify(pinnedOrder)}`, /s3cret/);
+  t.match(await sign({ camera: key.replace('//', '//u:p@') }), {
+    code: 2,
+    err: /camera must hold a digest for token/,
+  });
 
   const square = [
     [0.1, 0.4],

@@ -12,6 +12,7 @@ import {
   AUTHORISATION_TYPE,
   type Authorisation,
 } from '../../agent/contract/authorisation.ts';
+import { configuredStream } from '../../agent/contract/camera-address.ts';
 import type { CommandRefused } from '../../agent/contract/command.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import { RESUME_TYPE } from '../../agent/contract/mode.ts';
@@ -77,7 +78,7 @@ const START_MS = new HandClock().epochMs;
 const authorisation = (change: Partial<Authorisation> = {}): Authorisation =>
   authorisationFor(CONFIG, change, START_MS);
 const signed = (change?: Partial<Authorisation>): Buffer => signedAuthorisation(authorisation(change));
-const PLACE = { site: SITE, box: BOX, camera: 'rtsp://10.0.0.2/main' };
+const PLACE = { site: SITE, box: BOX, camera: configuredStream('rtsp://10.0.0.2/main') };
 
 /** Verifies a file as the agent does: signature, form, place and time. */
 function verdict(bytes: Buffer) {

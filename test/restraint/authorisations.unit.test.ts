@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import t, { type Test } from 'tap';
 import type { Authorisation } from '../../agent/contract/authorisation.ts';
-import { cameraAddress } from '../../agent/contract/camera-address.ts';
+import { configuredStream } from '../../agent/contract/camera-address.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import type { PointNorm } from '../../agent/contract/geometry.ts';
 import { BOX_FILE, RestraintFolder } from '../../agent/orders/restraint-folder.ts';
@@ -37,7 +37,7 @@ import { rectangle } from '../lib/street.ts';
 const HOUR_MS = 3_600_000;
 const START_MS = new HandClock().epochMs;
 const iso = (ms: number): string => new Date(ms).toISOString();
-const PLACE = { site: SITE, box: BOX, camera: 'rtsp://10.0.0.2/main' };
+const PLACE = { site: SITE, box: BOX, camera: configuredStream('rtsp://10.0.0.2/main') };
 
 /** A courtyard around a house that is open to the street, at the picture's top. */
 const COURT: PointNorm[] = [
@@ -359,7 +359,11 @@ void t.test(
     const verdictFor = (change: Partial<Authorisation>, source: string) =>
       verdictOf(() => {
         const content = openAuthorisation(signedAuthorisation(authorisation(change)), AUTHORITY.publicKey);
-        const refusal = authorisationRefusal(content, { ...PLACE, camera: cameraAddress(source) }, START_MS);
+        const refusal = authorisationRefusal(
+          content,
+          { ...PLACE, camera: configuredStream(source) },
+          START_MS,
+        );
         if (refusal !== undefined) throw refusal;
       });
     const channel = { camera: 'rtsp://10.0.0.9/cam/realmonitor?channel=1&subtype=0' };
@@ -392,13 +396,11 @@ void t.test(
       'RTSP://10.0.0.2/main',
     ])
       t.equal(verdictFor({ camera }, 'rtsp://10.0.0.2/main'), 'malformed', camera);
-    const evil = cameraAddress('rtsp://10.0.0.7:8554?@10.0.0.2/main');
     t.equal(
       verdictFor({}, 'rtsp://10.0.0.7:8554?@10.0.0.2/main'),
       'wrong-box',
       'never read as the ordered camera',
     );
-    t.equal(evil, '');
   },
 );
 

@@ -118,6 +118,11 @@ t.test(
         /camera.source is rtsp:\/\/10.0.0.2\/main\?channel=2/,
       ],
       [
+        'another stream by a key',
+        { source: `${CAMERA}?token=channel2` },
+        /camera.source is rtsp:\/\/10.0.0.2\/main\?token=\*\*\*; token counts too/,
+      ],
+      [
         'the ordered one in the place of a login',
         { source: 'rtsp://10.0.0.7?@10.0.0.2/main' },
         /camera.source cannot be parsed/,

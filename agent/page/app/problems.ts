@@ -1,5 +1,5 @@
 /** Finds on the phone the problems that prevent trying a draft. The box checks again, and its result counts. */
-import { cameraAddress, namesCamera } from '../../contract/camera-address.ts';
+import { cameraAddress } from '../../contract/camera-address.ts';
 import type { AuthorisationView } from '../../contract/page-link.ts';
 import { covers } from '../../contract/polygon.ts';
 import type { RuleConfig } from '../../contract/rule-config.ts';
@@ -96,8 +96,15 @@ export function uncovered(
   return ofPlace.some(({ purpose }) => purpose === rule.purpose) ? undefined : 'rule-purpose';
 }
 
+/**
+ * Reports whether the authorisation may name the stream. The phone does not know the values that it pins by a digest;
+ * the box compares them at the trial.
+ */
+export function mayName({ camera, substream }: AuthorisationView, source: string): boolean {
+  return [camera, substream].includes(cameraAddress(source));
+}
+
 function cameraProblems(source: string | undefined, authorisation: AuthorisationView | null): Problem[] {
-  if (source === undefined || authorisation === null || namesCamera(authorisation, cameraAddress(source)))
-    return [];
+  if (source === undefined || authorisation === null || mayName(authorisation, source)) return [];
   return [{ code: 'camera-order', about: 'camera', id: '', byAuthorisation: true, blocks: true }];
 }

@@ -17,12 +17,16 @@ const PASSWD = '/etc/passwd';
  */
 export function hashesOf(config: Config, stateDir: string): Pick<Running, 'config' | 'zones' | 'watched'> {
   const { zones, lines, masks } = config;
-  const key = readJournalKey(join(stateDir, JOURNAL_KEY_FILE)).export({ type: 'pkcs8', format: 'der' });
+  const key = keyOf(stateDir);
   return {
     config: createHmac('sha256', key).update(JSON.stringify(config)).digest('hex'),
     zones: createHash('sha256').update(JSON.stringify({ zones, lines, masks })).digest('hex'),
-    watched: watchedHash(config),
+    watched: watchedHash({ config, key }),
   };
+}
+
+function keyOf(stateDir: string): Buffer {
+  return readJournalKey(join(stateDir, JOURNAL_KEY_FILE)).export({ type: 'pkcs8', format: 'der' });
 }
 
 export interface Configured {
@@ -42,7 +46,12 @@ export function changesBetween(
   now: Running,
   { config, configFile, stateDir, changeOrigin }: Configured,
 ): readonly JournalEntry[] {
-  const redrawnPlaces = new WatchedFile(stateDir).take(config, now, before, changeOrigin());
+  const redrawnPlaces = new WatchedFile(stateDir).take(
+    { config, key: keyOf(stateDir) },
+    now,
+    before,
+    changeOrigin(),
+  );
   if (before === undefined) return [];
   const changes: JournalEntry[] = [];
   if (JSON.stringify(before.versions) !== JSON.stringify(now.versions))

@@ -10,7 +10,7 @@
  * - A change is forgotten only when the room's event is durable.
  * LIMITS: two versions, each with a configuration's lists at their largest: 1 MiB. At most FILE_BYTES_MAX are read.
  */
-import { createHash } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Static, Type } from '@sinclair/typebox';
@@ -18,7 +18,7 @@ import { Value } from '@sinclair/typebox/value';
 import { writeAtomically } from '../../base/atomic-file.ts';
 import { AgentError, messageOf } from '../../base/errors.ts';
 import { jsonOf } from '../../base/json.ts';
-import { cameraAddress } from '../../contract/camera-address.ts';
+import { cameraAddress, configuredStream } from '../../contract/camera-address.ts';
 import { type CameraConfig, Config } from '../../contract/config.ts';
 import { CHANGED_LISTS, type ChangeOrigin, ConfigChange } from '../../contract/config-change.ts';
 import type { RedrawnPlace, Running } from '../../contract/journal.ts';
@@ -41,11 +41,17 @@ const strict = { additionalProperties: false } as const;
 const { zones, lines, masks } = Config.properties;
 const Watched = Type.Object(
   {
-    /** Addresses omit user and password. */
+    /** Addresses omit user, password and pinned values. */
     camera: Type.Union([
       Type.Null(),
       Type.Object(
-        { source: Type.String(), substream: Type.Optional(Type.String()), fps: Type.Number() },
+        {
+          source: Type.String(),
+          substream: Type.Optional(Type.String()),
+          /** Keyed hash of the values that belong to the streams and may be credentials, if there are any. */
+          pins: Type.Optional(Type.String()),
+          fps: Type.Number(),
+        },
         strict,
       ),
     ]),
@@ -70,6 +76,12 @@ const StoredWatch = Type.Object(
   strict,
 );
 type StoredWatch = Static<typeof StoredWatch>;
+
+/** Configuration with the box's secret key, by which pinned values are hashed. */
+export interface Watching {
+  readonly config: Config;
+  readonly key: Uint8Array;
+}
 
 export class WatchedFile {
   readonly #path: string;
@@ -98,12 +110,12 @@ export class WatchedFile {
    * @returns redrawn places for the journal, in parts that fit an entry each
    */
   take(
-    config: Config,
+    { config, key }: Watching,
     now: Running,
     before: Running | undefined,
     by: ChangeOrigin,
   ): readonly RedrawnPlace[][] {
-    const watched = watchedOf(config);
+    const watched = watchedOf(config, key);
     const stored = this.#read();
     const previous = stored?.known.find((candidate) => hashOf(candidate) === before?.watched);
     const redrawn = before !== undefined && before.zones !== now.zones;
@@ -134,18 +146,22 @@ export class WatchedFile {
 }
 
 /** Returns the hash by which a change of the monitored configuration is detected. */
-export function watchedHash(config: Config): string {
-  return hashOf(watchedOf(config));
+export function watchedHash({ config, key }: Watching): string {
+  return hashOf(watchedOf(config, key));
 }
 
-function watchedOf({ camera, zones, lines, masks, rules }: Config): Watched {
-  return { camera: camera === undefined ? null : seenOf(camera), zones, lines, masks, rules };
+function watchedOf({ camera, zones, lines, masks, rules }: Config, key: Uint8Array): Watched {
+  return { camera: camera === undefined ? null : seenOf(camera, key), zones, lines, masks, rules };
 }
 
 /** Omits a missing second stream, as an older version without that setting did, so that the hash stays the same. */
-function seenOf({ source, substream, fps }: CameraConfig): Watched['camera'] {
+function seenOf({ source, substream, fps }: CameraConfig, key: Uint8Array): Watched['camera'] {
   const second = substream === undefined ? {} : { substream: cameraAddress(substream) };
-  return { source: cameraAddress(source), ...second, fps };
+  const pins = [source, substream].map((text) => configuredStream(text)?.pins ?? []);
+  const pinned = pins.every(({ length }) => length === 0)
+    ? {}
+    : { pins: createHmac('sha256', key).update(JSON.stringify(pins)).digest('hex') };
+  return { source: cameraAddress(source), ...second, ...pinned, fps };
 }
 
 function hashOf(watched: Watched): string {

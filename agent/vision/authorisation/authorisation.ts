@@ -13,9 +13,10 @@
 import { statSync } from 'node:fs';
 import { AgentError, rethrowBug } from '../../base/errors.ts';
 import type { Authorisation } from '../../contract/authorisation.ts';
-import { cameraAddress, namesCamera, parseCameraSource } from '../../contract/camera-address.ts';
+import { configuredStream, parseCameraSource } from '../../contract/camera-address.ts';
 import type { MaskConfig } from '../../contract/config.ts';
 import type { VisionSettings } from '../../contract/link.ts';
+import { namesCamera } from '../../orders/camera-pin.ts';
 import type { RestraintFolder } from '../../orders/restraint-folder.ts';
 import { authorisationRefusal, openAuthorisation } from '../../orders/signed-authorisation.ts';
 
@@ -71,7 +72,7 @@ function authorised({ settings, folder }: AccessRequest, envelope: string): Allo
   if (folder === undefined)
     throw new AgentError('denied', 'no folder names the authority (VIGIE_RESTRAINT_DIR)');
   const { site, box, masks } = folder.box();
-  const place = { site, box, camera: cameraAddress(settings.camera.source) };
+  const place = { site, box, camera: configuredStream(settings.camera.source) };
   const content = openEnvelope(envelope, folder);
   const stillHolds = (): void => {
     const problem = authorisationRefusal(content, place, Date.now());
@@ -85,7 +86,7 @@ function authorised({ settings, folder }: AccessRequest, envelope: string): Allo
   return {
     masks: black,
     sealTo: content.ageRecipients ?? [],
-    substream: namesCamera(content, cameraAddress(substream)) ? substream : undefined,
+    substream: namesCamera(content, configuredStream(substream)) ? substream : undefined,
     vehicleColours: content.tracks?.colour === true,
     stillHolds,
   };

@@ -14,6 +14,7 @@ import {
   locationAt,
   type RtspCamera,
   shownSource,
+  targetWithoutLogin,
 } from '../../contract/camera-address.ts';
 import type { RtspRequests, SourceSettings } from '../native/gstreamer.ts';
 
@@ -51,16 +52,13 @@ const TRACK = `${SEGMENT}(?:/${SEGMENT})*/?`;
  * Returns the URLs that may be requested. Cameras give track URLs by name or address, with the track before or after
  * the query.
  */
-function requestsOf(
-  { port, target, address }: RtspCamera,
-  hosts: readonly string[],
-  location: string,
-): RtspRequests {
+function requestsOf(camera: RtspCamera, hosts: readonly string[], location: string): RtspRequests {
+  const { port, target } = camera;
   const origins = hosts.map((host) => {
     const text = literal(hostText({ host, port }));
     return port === DEFAULT_RTSP_PORT ? `${text}(?::${port})?` : text;
   });
-  const plain = address.replace(/^rtsp:\/\/[^/]*/, '');
+  const plain = targetWithoutLogin(camera);
   const places = [...new Set([target, plain])].flatMap((text) => {
     const [path = ''] = /^[^?]*/.exec(text) ?? [];
     const query = text.slice(path.length);

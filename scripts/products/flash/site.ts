@@ -12,7 +12,7 @@ import { basename, join } from 'node:path';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { coverageReport, whyNothingRuns } from '../../../agent/cli/coverage.ts';
 import { inspectConfig, problemText } from '../../../agent/config/load.ts';
-import { cameraAddress } from '../../../agent/contract/camera-address.ts';
+import { configuredStream } from '../../../agent/contract/camera-address.ts';
 import type { Config } from '../../../agent/contract/config.ts';
 import { UPDATE_ROOT_FILE, UPDATE_SETTINGS_FILE } from '../../../agent/contract/update-settings.ts';
 import { authorisationRefusal } from '../../../agent/orders/signed-authorisation.ts';
@@ -138,7 +138,7 @@ function checkAuthorisation(config: Config, places: ReadonlyMap<string, string>,
   const report = coverageReport(boxConfig);
   const { content } = report;
   if (content !== undefined && nowMs < Date.parse(content.notBefore)) {
-    const place = { site: config.site, box: config.box, camera: cameraAddress(config.camera?.source) };
+    const place = { site: config.site, box: config.box, camera: configuredStream(config.camera?.source) };
     const refusal = authorisationRefusal(content, place, Date.parse(content.notBefore));
     if (refusal === undefined)
       return [`authorisation ${content.order} begins ${content.notBefore}; nothing runs before`];

@@ -9,8 +9,10 @@ import { print } from '../../../agent/cli/print.ts';
 import { signingKey } from '../../../agent/cli/signing-key.ts';
 import { oneOf } from '../../../agent/config/words.ts';
 import { AUTHORISATION_TYPE, type Authorisation } from '../../../agent/contract/authorisation.ts';
+import { authorisedForm, configuredStream } from '../../../agent/contract/camera-address.ts';
 import { CommandRefused } from '../../../agent/contract/command.ts';
 import { isRuleKind, RULE_KINDS } from '../../../agent/contract/rule-config.ts';
+import { authorisedAddress, newSalt } from '../../../agent/orders/camera-pin.ts';
 import { keyIdOf, signEnvelope } from '../../../agent/orders/dsse.ts';
 import { checkedAuthorisation, openAuthorisation } from '../../../agent/orders/signed-authorisation.ts';
 
@@ -67,6 +69,7 @@ function readAuthorisation(file: string): Authorisation {
     ...fields,
     // Keeps the number as written: 2026.10 is not 2026.1.
     ...('order' in fields && { order: String(written ?? fields['order']) }),
+    ...pinnedStreams(fields),
     ...Object.fromEntries(
       ['notBefore', 'notAfter'].map((name) => [name, timeOf(`${file}: ${name}`, fields[name])]),
     ),
@@ -80,6 +83,19 @@ function readAuthorisation(file: string): Authorisation {
     );
   }
   return checked;
+}
+
+/** Returns the streams whose keys the clerk wrote themselves, with digests of this authorisation instead. */
+function pinnedStreams(fields: Record<string, unknown>): Record<string, string> {
+  const salt = newSalt();
+  const streams = ['camera', 'substream'].flatMap((name): [string, string][] => {
+    const text = String(fields[name]);
+    const stream = configuredStream(text);
+    // Another form, and a login, are refused afterwards.
+    const isPinned = stream?.kind === 'rtsp' && authorisedForm(stream, (value) => value) === text;
+    return isPinned ? [[name, authorisedAddress(text, salt)]] : [];
+  });
+  return Object.fromEntries(streams);
 }
 
 function timeOf(place: string, value: unknown): string {

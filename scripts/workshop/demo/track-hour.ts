@@ -12,11 +12,11 @@ import { makeLogger } from '../../../agent/base/log.ts';
 import { modelsDir } from '../../../agent/base/package-root.ts';
 import { loadConfig } from '../../../agent/config/load.ts';
 import type { Authorisation } from '../../../agent/contract/authorisation.ts';
-import { cameraAddress } from '../../../agent/contract/camera-address.ts';
 import type { Config } from '../../../agent/contract/config.ts';
 import type { Observation } from '../../../agent/contract/observation.ts';
 import type { TrackLogGrant } from '../../../agent/contract/track-log.ts';
 import { ClockSync } from '../../../agent/health/clock-sync.ts';
+import { authorisedAddress } from '../../../agent/orders/camera-pin.ts';
 import { permitReplay } from '../../../agent/restraint/permit.ts';
 import { visionSettings } from '../../../agent/supervisor/vision-settings.ts';
 import { writeHour } from './made-hour.ts';
@@ -76,7 +76,7 @@ export class TrackHour {
       limitMiB: retention.tracksMiB,
       grant: GRANT,
       order: ORDER_OF_HOUR,
-      camera: cameraAddress(this.#source),
+      camera: authorisedAddress(this.#source),
       endsMs: Date.now(),
       // The agent stores nothing until its clock is set.
       gapReason: this.#clock.synced ? 'not-running' : 'clock-not-set',

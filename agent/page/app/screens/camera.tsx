@@ -1,16 +1,12 @@
 /** Camera screen: shows the configured camera, finds cameras in the network, and takes an address by hand. */
 import { useSignal } from '@preact/signals';
-import {
-  cameraAddress,
-  namesCamera,
-  parseCameraSource,
-  shownSource,
-} from '../../../contract/camera-address.ts';
+import { configuredStream, parseCameraSource, shownSource } from '../../../contract/camera-address.ts';
 import type { CameraStreams, FoundCamera } from '../../../contract/page-api.ts';
 import { Button, Check, Field, Notice } from '../../../kit/controls.tsx';
 import { ask } from '../api.ts';
 import { chooseCamera, problems, secondStream, source } from '../draft.ts';
 import { Detail } from '../parts/detail.tsx';
+import { mayName } from '../problems.ts';
 import { agent, attempt, authorisation, config, page } from '../store.ts';
 import { number, words } from '../words/words.ts';
 
@@ -75,6 +71,7 @@ function ChosenCamera() {
   const { camera, problems: texts } = words.value;
   if (source.value === undefined) return null;
   const against = problems.value.find(({ about }) => about === 'camera');
+  const isPinned = (configuredStream(source.value)?.pins.length ?? 0) > 0;
   return (
     <section id="chosen-camera">
       <h2>{camera.selection}</h2>
@@ -82,7 +79,9 @@ function ChosenCamera() {
       {against !== undefined ? (
         <Notice tone="bad">{texts[against.code]}</Notice>
       ) : (
-        authorisation.value !== null && <Notice tone="good">{camera.authorisedNote}</Notice>
+        authorisation.value !== null && (
+          <Notice tone="good">{isPinned ? camera.pinnedNote : camera.authorisedNote}</Notice>
+        )
       )}
       <Second />
       <p>{camera.later}</p>
@@ -98,8 +97,7 @@ function Second() {
   const { camera } = words.value;
   const second = secondStream.value;
   if (second === undefined) return null;
-  const isNamed =
-    authorisation.value === null || namesCamera(authorisation.value, cameraAddress(second.address));
+  const isNamed = authorisation.value === null || mayName(authorisation.value, second.address);
   return (
     <div id="second-stream">
       <Check

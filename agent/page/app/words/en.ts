@@ -216,6 +216,8 @@ export const EN = {
     take: 'Use this address',
     forget: 'Keep the configured camera',
     authorisedNote: 'The authorisation names this camera.',
+    pinnedNote:
+      'The authorisation names this address. The box compares the value of its key (token or similar) when you try the draft.',
     second: 'Second stream',
     secondUse: 'Use the second stream: it wakes the box on a quiet street',
     secondUnnamed: 'The authorisation does not name this second stream: the box does not use it.',

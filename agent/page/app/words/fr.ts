@@ -187,6 +187,8 @@ export const FR: Words = {
     take: 'Utiliser cette adresse',
     forget: 'Conserver la caméra configurée',
     authorisedNote: 'L’arrêté mentionne cette caméra.',
+    pinnedNote:
+      'L’arrêté mentionne cette adresse. Le boîtier compare la valeur de sa clé (token ou autre) quand vous essayez le projet.',
     second: 'Second flux',
     secondUse: 'Utiliser le second flux : il réveille le boîtier quand la rue est calme',
     secondUnnamed: 'L’arrêté ne mentionne pas ce second flux : le boîtier ne l’utilise pas.',

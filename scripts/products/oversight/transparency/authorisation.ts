@@ -6,7 +6,7 @@
  */
 import type { KeyObject } from 'node:crypto';
 import { AgentError } from '../../../../agent/base/errors.ts';
-import { cameraAddress } from '../../../../agent/contract/camera-address.ts';
+import { configuredStream } from '../../../../agent/contract/camera-address.ts';
 import type { Config } from '../../../../agent/contract/config.ts';
 import { keyIdOf } from '../../../../agent/orders/dsse.ts';
 import { authorisationRefusal } from '../../../../agent/orders/signed-authorisation.ts';
@@ -40,7 +40,7 @@ export function authorisationFor(
   const { rules, zones, lines, site, box, camera } = config;
   const { authorisation } = readAuthorisations({ authorisation: file, rules, zones, lines }, key);
   if ('reason' in authorisation) throw new AgentError('config', `--order: ${authorisation.reason}`);
-  const place = { site, box, camera: cameraAddress(camera?.source) };
+  const place = { site, box, camera: configuredStream(camera?.source) };
   const refusal = authorisationRefusal(authorisation.content, place, time.nowMs);
   if (refusal === undefined) return authorisation;
   if (refusal.code === 'expired' || refusal.code === 'not-yet-valid') return { reason: refusal.message };

@@ -7,7 +7,7 @@ import { editedText, proposableOf } from '../../../../agent/config/edit.ts';
 import { inspectText, type Problem } from '../../../../agent/config/load.ts';
 import { shownSha256 } from '../../../../agent/config/secrets.ts';
 import type { Authorisation } from '../../../../agent/contract/authorisation.ts';
-import { cameraAddress } from '../../../../agent/contract/camera-address.ts';
+import { configuredStream, isSameStream, shownSource } from '../../../../agent/contract/camera-address.ts';
 import type { CommandKey, Config, MaskConfig } from '../../../../agent/contract/config.ts';
 import type { ProposalProblem } from '../../../../agent/contract/config-trial.ts';
 import { uncovered } from '../../../../agent/contract/polygon.ts';
@@ -171,12 +171,19 @@ function problem(path: string, message: string, isOfAuthorisation: boolean): Pro
 function sourceProblems({ camera }: Config, proposal: Proposal): ProposalProblem[] {
   return (['source', 'substream'] as const).flatMap((stream) => {
     const address = proposal[stream];
-    if (address === undefined || cameraAddress(camera?.[stream]) === cameraAddress(address ?? undefined))
-      return [];
+    if (address === undefined || isProposed(camera?.[stream], address)) return [];
     const variable = `VIGIE_CAMERA_${stream.toUpperCase()}`;
     const message = `is set by the environment variable ${variable}; unset it, or change it there`;
     return [problem(`camera.${stream}`, message, false)];
   });
+}
+
+/** Reports whether the edited configuration has the proposed stream. A proposal in the shown form keeps the login. */
+function isProposed(source: string | undefined, proposed: string | null): boolean {
+  if (source === undefined || proposed === null) return (source ?? null) === proposed;
+  return (
+    shownSource(source) === proposed || isSameStream(configuredStream(source), configuredStream(proposed))
+  );
 }
 
 interface Candidate {
@@ -195,7 +202,7 @@ function authorisationProblems({ config, before, open, nowMs }: Candidate): Prop
   const { site, box, camera } = config;
   const authorisation = openedAuthorisation(open);
   if (authorisation === undefined) return [];
-  const place = { site, box, camera: cameraAddress(camera?.source) };
+  const place = { site, box, camera: configuredStream(camera?.source) };
   // An authorisation that will be valid later is the one to draw for.
   const atMs = Math.max(nowMs, Date.parse(authorisation.notBefore));
   const refusal = authorisationRefusal(authorisation, place, atMs);
@@ -230,7 +237,7 @@ function lostAuthorisation(
 function maskProblems({ config, open, nowMs }: Candidate, black: readonly MaskConfig[]): ProposalProblem[] {
   const { site, box, camera, masks } = config;
   const authorisation = openedAuthorisation(open);
-  const place = { site, box, camera: cameraAddress(camera?.source) };
+  const place = { site, box, camera: configuredStream(camera?.source) };
   const holds =
     authorisation !== undefined && authorisationRefusal(authorisation, place, nowMs) === undefined;
   const staying = [...masks, ...((holds && authorisation.masks) || [])];
