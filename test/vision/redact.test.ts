@@ -226,9 +226,10 @@ t.test('two stills that differ only in a hidden area become the same file', asyn
         other[(y * size.widthPx + x) * 3 + i] = ((one[(y * size.widthPx + x) * 3 + i] ?? 0) + 128) % 256;
       return (await redactor.redact(await stillOf(other, size), subject)).sha256 !== a.sha256;
     }),
-    { numRuns: ALL ? 60 : 10 },
+    // Ten random scenes would lack one of the three now and then; those of this seed have each several times.
+    { numRuns: ALL ? 60 : 10, ...(!ALL && { seed: 1 }) },
   );
-  t.ok(Math.min(counts.cleanPlate, counts.mosaic, counts.controls) >= 1, JSON.stringify(counts));
+  t.ok(Math.min(counts.cleanPlate, counts.mosaic, counts.controls) >= 2, JSON.stringify(counts));
 });
 
 const SCALED_DOWN = 'no pixel of a box or its margin affects the scaled-down file either';
