@@ -226,12 +226,6 @@ void t.test('an order obeys the authorisation, and masks may not shrink', async 
     otherCamera,
     /camera\.source: authorisation 2026-77 is for the camera rtsp/,
   );
-  const otherStream = (text: string): string => text.replace('2/main"', '2/main?token=channel2"');
-  await tryChange(
-    'another stream by a key',
-    otherStream,
-    /camera\.source: .*\?token=\*\*\*; token counts too/,
-  );
   const bare = (text: string): string => text.replace(SKY, '');
   await tryChange('a mask taken away', bare, /masks: the mask sky is removed or smaller/);
   const smaller = (text: string): string => text.replace('[1, 0.4], [0, 0.4]', '[1, 0.4], [0, 0.39]');
