@@ -71,8 +71,9 @@ void t.test(
     );
     t.pass('the status is offline');
     // The next attempt to connect may have begun, which has no error yet.
-    const codes = states.slice(stateCount).map(({ fault }) => fault?.code);
-    t.ok(codes.includes('unreachable'), `errors since: ${codes.join(', ')}`);
+    const isReported = (): boolean =>
+      states.slice(stateCount).some(({ fault }) => fault?.code === 'unreachable');
+    await waitUntil(t, 'the error of the link', isReported);
     proxy.hold(false, false);
     await waitUntil(t, 'back', () => delivery.state.phase === 'online');
     t.equal(delivery.state.reconnects, reconnects + 1);

@@ -105,7 +105,7 @@ function requestOf(random: Random, page: Page, cookie: string): Buffer {
 }
 
 void t.test('the page answers fuzzed requests and still works', async (t) => {
-  const { page, phone } = await openPaired(t, { headersMs: 1000, requestMs: 1500, silenceMs: 2000 });
+  const { page, phone } = await openPaired(t, { headersMs: 3000, requestMs: 4000, silenceMs: 5000 });
   // The requests may unpair the phone whose cookie they have.
   const other = page.phone();
   await other.pair((await phone.post('/api/code')).json.code);
