@@ -373,12 +373,11 @@ export const TrackLogReport = Type.Object(
       (['off', 'on', 'paused'] as const).map((state) => Type.Literal(state)),
       {
         description:
-          '`off`: no authorisation allows it, and no tracks are stored; `paused`: no tracks are stored now',
+          '`off`: no authorisation allows it, and there is no file of tracks; `paused`: no tracks are stored now',
       },
     ),
     grade: Type.Union([TrackLogGrant.properties.grade, Type.Null()]),
     days: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()]),
-    rows: { ...Count, description: 'on the disk; 0 proves that no tracks are stored' },
     oldest: Type.Union([Time, Type.Null()]),
     questions: { ...Count, description: 'answered since the start of the agent' },
     given: { ...Count, description: 'tracks disclosed since the start of the agent' },

@@ -33,7 +33,7 @@ export interface VisionMessagesOptions {
     recordRequests(requests: readonly EvidenceRequest[]): void;
     answered(request: number): void;
   };
-  readonly trackLog: { observe(observation: Observation): void };
+  readonly trackLog: { observe(observation: Observation): void; visionEnded(): void };
   /** Records for walk tests whether the box has a usable picture. */
   readonly accuracy: { sees(sees: boolean): void };
   readonly journal: { detectorLoaded(): void };
@@ -118,11 +118,12 @@ export class VisionMessages {
 
   /** Handles the end of the vision process, requested or not. */
   onVisionEnd(): void {
-    const { status, previews, accuracy, flow } = this.#options;
+    const { status, previews, accuracy, trackLog, flow } = this.#options;
     this.#newestFrame = 0;
     status.onVisionEnd();
     previews.onVisionEnd();
     accuracy.sees(false);
+    trackLog.visionEnded();
     flow.visionReturns();
   }
 

@@ -168,6 +168,13 @@ export class LogFile {
     return { keptFromMs, takenOut: keptFromMs === current.evictedMs ? 'storage' : 'not-authorised' };
   }
 
+  /** Wall time before which nothing may be stored any more. */
+  get retainedFromMs(): number {
+    return this.#authorisation === undefined
+      ? Number.NEGATIVE_INFINITY
+      : this.#retainedMs(this.#authorisation);
+  }
+
   #retainedMs({ grant }: LogAuthorisation): number {
     return this.#trueMs() - grant.days * DAY_MS;
   }

@@ -1,14 +1,12 @@
 /**
  * Turns observations into rows of the log of tracks: each track, cut into pieces of at most ten minutes.
  *
- * INVARIANTS:
- * - Only classes of the authorisation's grade are recorded, and nothing outside its areas.
- * - A track that touches an excluded area is dropped as a whole, including pieces already handed over.
+ * INVARIANT: only classes of the authorisation's grade are recorded, and nothing outside its areas.
  * LIMITS: as many tracks as an observation has, and PIECE_MS of each in memory.
  */
 import type { PointNorm } from '../contract/geometry.ts';
 import type { Observation, ObservedTrack } from '../contract/observation.ts';
-import { isInside, meets, type Polygon } from '../contract/plane.ts';
+import { isInside, type Polygon } from '../contract/plane.ts';
 import { type Colour, isKept, type TrackLogGrant } from '../contract/track-log.ts';
 import { cellsOfPath } from './cells.ts';
 import { encodePath, type PathPoint, simplified } from './path.ts';
@@ -44,10 +42,8 @@ export interface TrackPiece {
 }
 
 export interface RecorderOptions {
-  readonly grant: Pick<TrackLogGrant, 'grade' | 'zones' | 'notKept'>;
+  readonly grant: Pick<TrackLogGrant, 'grade' | 'zones'>;
   keep(piece: TrackPiece): void;
-  /** Removes all pieces of a track that began at this wall time or later. */
-  drop(track: number, fromMs: number): void;
 }
 
 interface OpenTrack {
@@ -56,8 +52,6 @@ interface OpenTrack {
   latest: ObservedTrack;
   /** Wall time of media time 0, ms. */
   epochMs: number;
-  /** Wall time of its very first point. */
-  readonly firstMs: number;
   points: PathPoint[];
   /** Sum of width / height of its boxes, in pixels. */
   shapes: number;
@@ -67,26 +61,22 @@ interface OpenTrack {
   continues: boolean;
   isCut: boolean;
   aspect: number;
-  /** It has touched an excluded area. */
-  isDropped: boolean;
 }
 
 export class TrackRecorder {
   readonly #options: RecorderOptions;
   readonly #areas: readonly Polygon[] | undefined;
-  readonly #notKept: readonly Polygon[];
   readonly #open = new Map<number, OpenTrack>();
-  readonly #counts = { flickers: 0, furniture: 0, dropped: 0 };
+  readonly #counts = { flickers: 0, furniture: 0 };
 
   constructor(options: RecorderOptions) {
     this.#options = options;
-    const { zones, notKept = [] } = options.grant;
+    const { zones } = options.grant;
     this.#areas = zones === 'all' ? undefined : zones.map(({ polygon }) => polygon);
-    this.#notKept = notKept.map(({ polygon }) => polygon);
   }
 
   /** Tracks that were not stored, by reason, since the start. */
-  get counts(): Readonly<{ flickers: number; furniture: number; dropped: number }> {
+  get counts(): Readonly<{ flickers: number; furniture: number }> {
     return this.#counts;
   }
 
@@ -113,8 +103,6 @@ export class TrackRecorder {
   /** Ends all tracks, because the following time is not observed. */
   end(): void {
     for (const [id, open] of this.#open) {
-      // A dropped track stays dropped as long as it is followed.
-      if (open.isDropped) continue;
       open.isCut = true;
       this.#close(open, false);
       this.#open.delete(id);
@@ -124,8 +112,7 @@ export class TrackRecorder {
   #follow(track: ObservedTrack, { atMs, wallMs, source }: Observation): void {
     let open = this.#open.get(track.id);
     if (open === undefined) {
-      const firstMs = wallMs - (atMs - (track.before?.[0]?.atMs ?? atMs));
-      open = newTrack(track, firstMs, wallMs - atMs, source.widthPx / source.heightPx);
+      open = newTrack(track, wallMs - atMs, source.widthPx / source.heightPx);
       this.#open.set(track.id, open);
       for (const { atMs: beforeMs, xyxyNorm: box } of track.before ?? [])
         this.#add(open, beforeMs, [(box[0] + box[2]) / 2, box[3]], box[3] - box[1]);
@@ -145,15 +132,10 @@ export class TrackRecorder {
   }
 
   #add(open: OpenTrack, atMs: number, [x, y]: PointNorm, height: number): void {
-    if (open.isDropped) return;
     const last = open.points.at(-1);
     const isSeen = !(open.wasMissed && last !== undefined && atMs - last.atMs > UNSEEN_MS);
     open.wasMissed = false;
     const point = { atMs, x, y, height, wasSeen: isSeen };
-    if (this.#notKept.some((polygon) => touches(polygon, last, point))) {
-      this.#drop(open);
-      return;
-    }
     if (this.#areas !== undefined && !this.#areas.some((polygon) => isInside(polygon, [x, y]))) {
       // The part outside the areas is not stored.
       if (last !== undefined) this.#close(open, false, true);
@@ -162,13 +144,6 @@ export class TrackRecorder {
     }
     if (last !== undefined && isSame(last, point) && isSame(open.points.at(-2), point)) open.points.pop();
     open.points.push(point);
-  }
-
-  #drop(open: OpenTrack): void {
-    open.isDropped = true;
-    open.points = [];
-    this.#counts.dropped += 1;
-    this.#options.drop(open.id, open.firstMs);
   }
 
   #cutTrack(open: OpenTrack): void {
@@ -188,7 +163,7 @@ export class TrackRecorder {
     open.points = [];
     open.continues = false;
     open.isCut = false;
-    if (first === undefined || last === undefined || open.isDropped) return;
+    if (first === undefined || last === undefined) return;
     if (!continues && isStaticFalsePositive(open)) this.#counts.furniture += 1;
     else if (!continues && (sightings < SIGHTINGS_MIN || points.length < 2)) this.#counts.flickers += 1;
     else {
@@ -216,11 +191,10 @@ export class TrackRecorder {
   }
 }
 
-function newTrack(latest: ObservedTrack, firstMs: number, epochMs: number, aspect: number): OpenTrack {
+function newTrack(latest: ObservedTrack, epochMs: number, aspect: number): OpenTrack {
   return {
     id: latest.id,
     latest,
-    firstMs,
     epochMs,
     aspect,
     points: [],
@@ -230,7 +204,6 @@ function newTrack(latest: ObservedTrack, firstMs: number, epochMs: number, aspec
     wasMissed: false,
     continues: false,
     isCut: false,
-    isDropped: false,
   };
 }
 
@@ -240,11 +213,3 @@ const isStaticFalsePositive = ({ staticFalsePositives, sightings }: OpenTrack): 
 
 const isSame = (a: PathPoint | undefined, b: PathPoint): boolean =>
   a?.wasSeen === true && b.wasSeen && a.x === b.x && a.y === b.y && a.height === b.height;
-
-function touches(polygon: Polygon, from: PathPoint | undefined, to: PathPoint): boolean {
-  const end: PointNorm = [to.x, to.y];
-  if (isInside(polygon, end)) return true;
-  if (from === undefined) return false;
-  const start: PointNorm = [from.x, from.y];
-  return polygon.some((a, i) => meets(a, polygon[(i + 1) % polygon.length] ?? a, start, end));
-}

@@ -5,7 +5,6 @@ const OFF: TrackLogReport = {
   state: 'off',
   grade: null,
   days: null,
-  rows: 0,
   oldest: null,
   questions: 0,
   given: 0,

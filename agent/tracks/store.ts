@@ -95,11 +95,6 @@ export class TrackStore {
     });
   }
 
-  /** Deletes the rows of a track that begin at `fromMs` or later. */
-  dropTrack(track: number, fromMs: number): void {
-    this.#transaction(() => this.#count(-this.#sql.drop.run(keyOf(fromMs), track).changes));
-  }
-
   /** Returns at most `limit` rows after the key `after`, by their start. */
   rows({ fromMs, toMs, onMs, cells, stopS, classes }: RowFilter, after: number, limit: number): TrackRow[] {
     const parameters = {
@@ -247,7 +242,6 @@ function statements(db: Db) {
        ON CONFLICT (from_ms) DO UPDATE SET to_ms = excluded.to_ms, kind = excluded.kind, why = excluded.why`,
     ),
     view: db.prepare('INSERT INTO view VALUES (?, ?, ?) ON CONFLICT (from_ms) DO NOTHING'),
-    drop: db.prepare('DELETE FROM track WHERE at >= ? AND track = ?'),
     // Rows that are joined with others of their track are needed at any place and of any class.
     rows: db.prepare(
       `SELECT ${COLUMNS}, (cells & @cells) != 0 AS near FROM track WHERE at > @after AND at < @on

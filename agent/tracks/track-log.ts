@@ -25,6 +25,7 @@ import type { Observation } from '../contract/observation.ts';
 import type { GapReason, TrackLogGrant } from '../contract/track-log.ts';
 import { authorisedAddress, namesStream } from '../orders/camera-pin.ts';
 import { CoverageRecorder, SEEN_EVERY_MS } from './coverage.ts';
+import { HeldTracks } from './held-tracks.ts';
 import { type KeptFrom, LogFile, type LogFileOptions } from './log-file.ts';
 import { type TrackPiece, TrackRecorder } from './recorder.ts';
 import type { TrackLogStatus } from './status.ts';
@@ -76,6 +77,11 @@ export class TrackLog {
   #ruling: TrackRuling = { mode: 'unauthorised', authorisation: undefined, nowMs: 0 };
   /** Undefined while nothing is recorded. */
   #recorder: TrackRecorder | undefined;
+  /** Undefined if the authorisation excludes no area. */
+  #held: HeldTracks | undefined;
+  #heldAreas = '';
+  /** The second stream has been watched since the newest observation. */
+  #hasRested = false;
   #coverage = new CoverageRecorder();
   #pending: TrackPiece[] = [];
   #views: View[] = [];
@@ -94,7 +100,7 @@ export class TrackLog {
   /** Wall time of the newest flush. */
   #flushedMs = 0;
   #refusedBy: string | undefined;
-  readonly #counts = { stored: 0, lost: 0, flushes: 0, flickers: 0, furniture: 0, dropped: 0 };
+  readonly #counts = { lost: 0, flushes: 0, flickers: 0, furniture: 0 };
 
   constructor(options: TrackLogOptions) {
     this.#options = options;
@@ -103,31 +109,21 @@ export class TrackLog {
   }
 
   get counters(): Counters {
-    const {
-      stored,
-      lost: lostCount,
-      flushes,
-      flickers,
-      furniture: staticFalsePositives,
-      dropped: droppedCount,
-    } = this.#counts;
-    const now = this.#recorder?.counts ?? { flickers: 0, furniture: 0, dropped: 0 };
+    const { lost: lostCount, flushes, flickers, furniture: staticFalsePositives } = this.#counts;
+    const now = this.#recorder?.counts ?? { flickers: 0, furniture: 0 };
     const size = this.#attempt(() => this.#file.store?.size());
+    // A number of stored tracks would count the visitors of an excluded area, by difference with those in the street.
     return {
-      track_rows: gauge(size?.rows ?? 0),
       track_bytes: gauge(size?.bytes ?? 0),
-      track_pending: gauge(this.#pending.length),
-      tracks_kept: stored,
       // Lost because the disk refused for too long.
       tracks_lost: lostCount,
       tracks_purged: this.#file.counts.purged,
       // Removed early for lack of space.
       tracks_evicted: this.#file.counts.evicted,
       track_flushes: flushes,
-      // Not stored: tracks seen too rarely, static false positives, and tracks that touched an excluded area.
+      // Not stored: tracks seen too rarely, and static false positives.
       tracks_flickering: flickers + now.flickers,
       tracks_fixed: staticFalsePositives + now.furniture,
-      tracks_not_kept: droppedCount + now.dropped,
     };
   }
 
@@ -151,8 +147,21 @@ export class TrackLog {
   }
 
   observe(observation: Observation): void {
-    const { atMs, wallMs, source, camera = [] } = observation;
     this.#seenMs = this.#options.clock.nowMs();
+    this.#held?.follow(observation, observation.camera?.some(isBlinding) !== true, this.#hasRested);
+    this.#hasRested = this.#isResting;
+    this.#record(observation);
+    this.#held?.release();
+  }
+
+  /** Takes note that the vision process has ended, and with it all that it followed. */
+  visionEnded(): void {
+    this.#recorder?.end();
+    this.#held?.visionEnded();
+  }
+
+  #record(observation: Observation): void {
+    const { atMs, wallMs, source, camera = [] } = observation;
     if (this.#recorder === undefined) return;
     const epochMs = wallMs - atMs;
     const stepMs = epochMs - (this.#epochMs ?? epochMs);
@@ -175,6 +184,7 @@ export class TrackLog {
   tick(): void {
     const { clock, vision } = this.#options;
     const nowMs = clock.nowMs();
+    this.#hasRested ||= this.#isResting;
     this.#attempt(() => this.#follow());
     if (this.#recorder !== undefined) {
       if (this.#reason !== undefined) this.#pause(this.#reason);
@@ -250,11 +260,22 @@ export class TrackLog {
     const { tracks: grant, notAfter, order } = authorisation;
     if (this.#file.hold({ grant, order, notAfterMs: Date.parse(notAfter) })) this.#endRecorder();
     this.#readViews();
-    this.#recorder ??= new TrackRecorder({
-      grant,
-      keep: (piece) => this.#pending.push(piece),
-      drop: (track, fromMs) => this.#drop(track, fromMs),
-    });
+    this.#holdFor(grant);
+    const held = this.#held;
+    const keep = (piece: TrackPiece): unknown =>
+      held === undefined ? this.#pending.push(piece) : held.hold(piece);
+    this.#recorder ??= new TrackRecorder({ grant, keep });
+  }
+
+  /** Holds tracks back for the excluded areas of the grant. The same areas continue, so that a visitor stays known. */
+  #holdFor({ notKept = [] }: TrackLogGrant): void {
+    const areas = notKept.map(({ polygon }) => polygon);
+    const text = JSON.stringify(areas);
+    if (text === this.#heldAreas) return;
+    this.#heldAreas = text;
+    const keep = (piece: TrackPiece): unknown => this.#pending.push(piece);
+    const lose = (count: number): void => this.#lose(count);
+    this.#held = areas.length === 0 ? undefined : new HeldTracks({ areas, keep, lose });
   }
 
   /** Reads the views of the file if it was opened since the last time. Throws AgentError. */
@@ -268,6 +289,7 @@ export class TrackLog {
   /** Resets to an empty log. */
   #begin(): void {
     this.#endRecorder();
+    this.#held?.forget(Number.POSITIVE_INFINITY);
     this.#pending = [];
     this.#coverage = new CoverageRecorder();
     this.#views = [];
@@ -278,13 +300,7 @@ export class TrackLog {
     const recorder = this.#recorder;
     this.#recorder = undefined;
     recorder?.end();
-    for (const name of ['flickers', 'furniture', 'dropped'] as const)
-      this.#counts[name] += recorder?.counts[name] ?? 0;
-  }
-
-  #drop(track: number, fromMs: number): void {
-    this.#pending = this.#pending.filter((piece) => piece.track !== track);
-    this.#attempt(() => this.#file.store?.dropTrack(track, fromMs));
+    for (const name of ['flickers', 'furniture'] as const) this.#counts[name] += recorder?.counts[name] ?? 0;
   }
 
   /** Ends the present span at the newest moment, or `backMs` before it. */
@@ -328,6 +344,7 @@ export class TrackLog {
     const { store } = this.#file;
     if (store === undefined) return;
     this.#recorder?.cutOpenTracks();
+    this.#held?.forget(this.#file.retainedFromMs);
     const [pieces, views, spans] = [this.#pending, this.#newViews, this.#coverage.take()];
     if (pieces.length + views.length + spans.length === 0) return;
     try {
@@ -340,7 +357,6 @@ export class TrackLog {
       throw error;
     }
     this.#flushedMs = clock.wallMs();
-    this.#counts.stored += pieces.length;
     this.#counts.flushes += 1;
     this.#pending = [];
     this.#newViews = [];
@@ -357,13 +373,12 @@ export class TrackLog {
 
   #tell(): void {
     const { authorisation, store } = this.#file;
-    const { rows = 0, oldestMs = null } = this.#attempt(() => store?.size()) ?? {};
+    const { oldestMs = null } = this.#attempt(() => store?.size()) ?? {};
     const isOn = this.#recorder !== undefined && this.#reason === undefined;
     this.#options.status.log({
       state: authorisation === undefined ? 'off' : isOn ? 'on' : 'paused',
       grade: authorisation?.grant.grade ?? null,
       days: authorisation?.grant.days ?? null,
-      rows,
       oldest: oldestMs === null ? null : new Date(oldestMs).toISOString(),
     });
   }

@@ -47,11 +47,7 @@ export function logged(
 ): Logged {
   const store = new TrackStore(openTrackDatabase(join(dir, `${name}.db`), 64), 64);
   const pieces: TrackPiece[] = [];
-  const recorder = new TrackRecorder({
-    grant,
-    keep: (piece) => pieces.push(piece),
-    drop: (track) => pieces.splice(0, pieces.length, ...pieces.filter((piece) => piece.track !== track)),
-  });
+  const recorder = new TrackRecorder({ grant, keep: (piece) => pieces.push(piece) });
   const before = process.cpuUsage();
   let flushedMs = observations[0]?.atMs ?? 0;
   for (const observation of observations) {

@@ -1,5 +1,6 @@
 /** A box reduced to a track log and its handler, on a clock that the test moves; its street is made by hand. */
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { AgentError } from '../../agent/base/errors.ts';
 import type { CameraCondition } from '../../agent/contract/condition.ts';
 import type { CommandKey, Config } from '../../agent/contract/config.ts';
@@ -134,6 +135,14 @@ export class TrackedBox {
 
   get file(): string {
     return join(this.stateDir, 'tracks.db');
+  }
+
+  /** Number of rows in the file. */
+  get rows(): number {
+    const database = new Database(this.file, { readonly: true });
+    const { rows } = database.prepare('SELECT count(*) AS rows FROM track').get() as { rows: number };
+    database.close();
+    return rows;
   }
 
   start(): this {

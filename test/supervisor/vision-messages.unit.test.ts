@@ -177,7 +177,7 @@ function receiver(t: Parameters<typeof scratch>[0]) {
       onShed: nothing,
     } as never),
     previews: new PreviewRequests({ clock, send }),
-    trackLog: { observe: nothing },
+    trackLog: { observe: nothing, visionEnded: nothing },
     flow: {
       observe: () => ({ evidence: [] }),
       evidence: nothing,

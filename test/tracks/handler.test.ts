@@ -278,11 +278,6 @@ t.test('questions run one at a time, and no faster than pages are read', async (
   t.equal(box.handler.counters['track_questions_limited'], 1);
 });
 
-const AREA = {
-  id: 'clinic',
-  polygon: rectangle(0.45, 0.4, 0.55, 0.6),
-};
-
 t.test(
   'a new case number gives no new budget: the limits of the key’s day and of the day apply',
   async (t) => {
@@ -325,28 +320,6 @@ t.test('many small counts cost as many tracks', async (t) => {
   box.live(12, [movingObject(1, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
   for (let i = 0; i < 5; i += 1) t.equal((await box.ask({ answer: 'count' })).matches, 1);
   await t.rejects(box.ask({ answer: 'count' }), /budget of case/);
-});
-
-t.test('a track that touches an excluded area is removed as a whole, also its earlier part', async (t) => {
-  const grant = { ...GRANT, notKept: [AREA] };
-  const box = new TrackedBox(scratch(t), { grant }).start();
-  // Six minutes on the way to the door, so that part of the track is on the disk.
-  const visitor: MovingObject = {
-    id: 1,
-    label: 'car',
-    at: (s) => (s > 420 ? undefined : [0.05 + (0.45 * s) / 400, 0.5]),
-  };
-  const other = movingObject(2, [0.1, 0.9], [0.9, 0.9], [10, 20]);
-  box.live(340, [visitor, other]);
-  t.strictSame(numbers((await box.ask()).tracks), [1, 2], 'until it touches, it is answered');
-  const later = { ...visitor, at: (s: number) => visitor.at(s + 340) };
-  box.live(60, [later]);
-  t.strictSame(numbers((await box.ask()).tracks), [2]);
-  t.equal(box.log.counters['tracks_not_kept'], 1);
-  // Two questions, before and after, differ by the track that entered the area. They cost two audited questions, and
-  // the moment of entry was never written.
-  box.kill();
-  t.strictSame(numbers((await box.ask()).tracks), [2], 'nor after a restart');
 });
 
 t.test(

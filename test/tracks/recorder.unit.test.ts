@@ -15,7 +15,7 @@ import { type TrackPiece, TrackRecorder } from '../../agent/tracks/recorder.ts';
 import { between } from '../../agent/tracks/stop.ts';
 import { SEED } from '../lib/random.ts';
 import { ALL, FULL } from '../lib/run.ts';
-import { observation, rectangle } from '../lib/street.ts';
+import { observation } from '../lib/street.ts';
 import { OPEN_GRANT } from '../lib/track-oracle.ts';
 import { type MovingObject, movingObject, trackOf } from '../lib/tracked-box.ts';
 
@@ -25,7 +25,6 @@ const WALL_MS = Date.parse('2026-11-24T10:00:00Z');
 /** A recorder with the pieces that it has handed over; frames follow each other at five a second. */
 class Street {
   pieces: TrackPiece[] = [];
-  readonly droppedTracks: number[] = [];
   readonly recorder: TrackRecorder;
   atMs = 0;
 
@@ -33,10 +32,6 @@ class Street {
     this.recorder = new TrackRecorder({
       grant: { ...OPEN_GRANT, ...grant },
       keep: (piece) => this.pieces.push(piece),
-      drop: (track, fromMs) => {
-        this.droppedTracks.push(track);
-        this.pieces = this.pieces.filter((one) => one.track !== track || one.fromMs < fromMs);
-      },
     });
   }
 
@@ -71,34 +66,6 @@ class Street {
 
 const pointsOf = ({ path }: TrackPiece) => decodePath(path).points;
 const CROSSING = movingObject(7, [0.1, 0.5], [0.9, 0.5], [0, 8]);
-
-t.test('a dropped track stays dropped while it is followed, over a pause and a flush', async (t) => {
-  const street = new Street({ notKept: [{ id: 'door', polygon: rectangle(0.2, 0.4, 0.3, 0.6) }] });
-  street.live(4, [CROSSING]);
-  street.recorder.end();
-  street.live(2, [CROSSING]);
-  street.recorder.cutOpenTracks();
-  street.live(6, [CROSSING]);
-  street.recorder.end();
-  t.strictSame(street.pieces, []);
-  t.strictSame(street.droppedTracks, [7], 'once');
-});
-
-t.test('a track that crosses an excluded area between two frames is dropped', async (t) => {
-  const street = new Street({ notKept: [{ id: 'wire', polygon: rectangle(0.505, 0, 0.506, 1) }] });
-  street.live(12, [CROSSING]);
-  t.ok(Math.floor(0.505 / 0.02) === Math.floor(0.506 / 0.02), 'no frame has it inside');
-  t.strictSame(street.droppedTracks, [7]);
-  t.strictSame(street.pieces, []);
-});
-
-t.test('a track that crossed an excluded area before it was confirmed is dropped', async (t) => {
-  const street = new Street({ notKept: [{ id: 'wire', polygon: rectangle(0.305, 0, 0.306, 1) }] });
-  const { xyxyNorm } = trackOf(CROSSING, [0.3, 0.5], 0);
-  street.atMs = 400;
-  street.frame([{ ...trackOf(CROSSING, [0.34, 0.5], 400), before: [{ atMs: 0, xyxyNorm }] }]);
-  t.strictSame(street.droppedTracks, [7]);
-});
 
 t.test('fixed objects are not stored however long they stay, and do not use memory', async (t) => {
   const street = new Street();

@@ -54,10 +54,10 @@ export function statusText(status: LocalStatus, findings: readonly Finding[], sc
 }
 
 /** Describes whether passing objects are stored without an alert. */
-function tracksText({ state, grade, days, rows, oldest }: TrackLogReport, timeZone: string): string {
+function tracksText({ state, grade, days, oldest }: TrackLogReport, timeZone: string): string {
   if (state === 'off') return 'log of tracks: off';
-  const startText = oldest === null ? '' : ` since ${clockText(oldest, timeZone)}`;
-  return `log of tracks: ${grade}, ${days} days, ${rows} tracks${startText}${state === 'paused' ? '; paused' : ''}`;
+  const startText = oldest === null ? '' : `, since ${clockText(oldest, timeZone)}`;
+  return `log of tracks: ${grade}, ${days} days${startText}${state === 'paused' ? '; paused' : ''}`;
 }
 
 function eventLines(title: string, events: readonly LocalEvent[], timeZone: string, width: number): string[] {

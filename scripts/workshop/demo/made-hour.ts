@@ -39,7 +39,7 @@ export function writeHour(observations: readonly Observation[], hour: MadeHour):
   const [first, last] = [observations[0], observations.at(-1)];
   if (first === undefined || last === undefined) return 0;
   const pieces: TrackPiece[] = [];
-  const recorder = new TrackRecorder({ grant, keep: (piece) => pieces.push(piece), drop: () => undefined });
+  const recorder = new TrackRecorder({ grant, keep: (piece) => pieces.push(piece) });
   const coverage = new CoverageRecorder();
   const fromMs = endsMs - HOUR_MS;
   for (const observation of overAndOver(observations, fromMs, endsMs)) {

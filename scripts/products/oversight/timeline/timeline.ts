@@ -113,13 +113,6 @@ export class TimelineWriter {
     return undefined;
   }
 
-  /** Number of stored tracks, from the newest heartbeat. */
-  get trackRows(): number | undefined {
-    for (const { content } of [...this.#entries].reverse())
-      if (content.type === 'heartbeat') return content.tracks.rows;
-    return undefined;
-  }
-
   /**
    * Returns the timeline. `readMs` is when the journal was copied from the box; the last state extends until a
    * heartbeat is due.

@@ -61,8 +61,6 @@ export interface PublicFacts {
   };
   /** The track log that the authorisation allows; null if none. */
   readonly tracks: Pick<TrackLogGrant, 'purpose' | 'legalBasis' | 'grade' | 'days'> | null;
-  /** Number of stored tracks, from the newest heartbeat; undefined if there is none. */
-  readonly trackRows: number | undefined;
   readonly months: readonly MonthCounts[];
   /** The journal as verified for this page. */
   readonly journal: {

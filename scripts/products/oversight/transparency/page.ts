@@ -173,11 +173,9 @@ function sealedOf({ retention, sealedTo, months }: PublicFacts, texts: Texts): H
 ${sealedTo.map((key) => html`<code>${key}</code>`)}`;
 }
 
-/** Describes whether tracks are stored, on which legal basis, and how many there are. */
-function tracksOf({ tracks, trackRows }: PublicFacts, texts: Texts): Html {
-  const number = new Intl.NumberFormat(texts.locale);
-  const rows = trackRows === undefined ? '' : html` ${texts.tracks.rows(number.format(trackRows))}`;
-  return html`<p>${tracks === null ? texts.tracks.none : texts.tracks.logText(tracks)}${rows}</p>`;
+/** Describes whether tracks are stored, and on which legal basis. */
+function tracksOf({ tracks }: PublicFacts, texts: Texts): Html {
+  return html`<p>${tracks === null ? texts.tracks.none : texts.tracks.logText(tracks)}</p>`;
 }
 
 function authorityOf({ authorisation, timeZone }: PublicFacts, texts: Texts): Html {

@@ -35,7 +35,6 @@ export interface Texts {
   readonly tracks: {
     readonly none: string;
     readonly logText: (log: NonNullable<PublicFacts['tracks']>) => string;
-    readonly rows: (rows: string) => string;
   };
   readonly retention: string;
   readonly retentionTexts: (events: number, snapshots: number, sealed: number) => readonly string[];
@@ -145,7 +144,6 @@ const en: Texts = {
     none: 'No log of what passes is kept: anything that raises no alert is forgotten.',
     logText: ({ grade, days, purpose, legalBasis }) =>
       `${{ counts: 'For everything that passes', vehicles: 'For each vehicle that passes', persons: 'For everything and everyone that passes' }[grade]}, the box keeps the path through the picture, the time and the kind for ${days} days, but no picture, face, plate or name${grade === 'counts' ? '; only numbers are given out' : ''}. Purpose: ${purpose}. Legal basis: ${legalBasis}. It answers only signed questions with a case number${grade === 'persons' ? ', about persons by two keys' : ''}, each of which is entered in the journal before it is answered.`,
-    rows: (rows) => `Paths kept now: ${rows}.`,
   },
   retention: 'How long it is kept on the box',
   retentionTexts: (events, snapshots, sealed) => [
@@ -257,7 +255,6 @@ const fr: Texts = {
     none: 'Aucun registre des passages n’est tenu : ce qui ne donne pas l’alerte est oublié.',
     logText: ({ grade, days, purpose, legalBasis }) =>
       `${{ counts: 'De tout ce qui passe', vehicles: 'De chaque véhicule qui passe', persons: 'De tout ce qui passe, personnes comprises' }[grade]}, le boîtier garde pendant ${days} jours le trajet dans l’image, l’heure et le type, sans image, visage, plaque ni nom${grade === 'counts' ? ' ; seuls des nombres sont communiqués' : ''}. Finalité : ${purpose}. Base légale : ${legalBasis}. Il n’est interrogé que par des questions signées, avec un numéro de procédure${grade === 'persons' ? ', par deux clés s’il s’agit de personnes' : ''}, chacune inscrite au journal avant la réponse.`,
-    rows: (rows) => `Trajets gardés en ce moment : ${rows}.`,
   },
   retention: 'Combien de temps le boîtier les garde',
   retentionTexts: (events, snapshots, sealed) => [

@@ -95,7 +95,6 @@ function gather(options: TransparencyOptions): PublicFacts {
     sealedTo: authorisation?.ageRecipients ?? [],
     retention: retentionOf(config, authorisation),
     tracks: authorisation?.tracks ?? null,
-    trackRows: writer.trackRows,
     months,
     journal: {
       verifierKey: journal.keyText,
