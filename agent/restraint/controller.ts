@@ -69,7 +69,7 @@ export interface RestraintControllerOptions {
   };
   /** Stores passing objects as the authorisation says. */
   readonly trackLog: {
-    permit(ruled: Pick<Ruled, 'mode' | 'authorisation'> & { readonly nowMs: number }): void;
+    permit(ruled: Pick<Ruled, 'mode' | 'authorisation'>): void;
   };
   /** Resolves when vision is as the permit says. */
   readonly supervisor: { carryOut(permit: CapturePermit | undefined): Promise<void> };
@@ -292,7 +292,7 @@ export class RestraintController {
     const { flow, supervisor, trackLog, log, journal, status } = this.#options;
     const before = this.#carriedOut;
     flow.permit(ruled);
-    trackLog.permit({ ...ruled, nowMs: this.#authority.nowMs() });
+    trackLog.permit(ruled);
     await supervisor.carryOut(ruled.permit);
     if (ruled.permit === undefined) await this.#root.stopVision();
     if (ruled.mode === 'suspended') await this.#record();

@@ -9,8 +9,7 @@ const TABLES_VERSION = 1;
  * - `track.at`: start in tenths of a second since the epoch × 4096 + n. A time is a range of the key, so no index is
  *   needed.
  * - `track.duration`: in tenths of a second. `track.kind`: class, colours and marks (rows.ts).
- * - `spent`: cost of each answer.
- * - `note`: authorisation under which the log is stored, and time from which nothing was removed from it.
+ * - `note`: authorisation under which the log is stored, its time, and the number of rows.
  */
 const TABLES = `
 CREATE TABLE track (
@@ -19,8 +18,6 @@ CREATE TABLE track (
 ) STRICT;
 CREATE TABLE span (from_ms INTEGER PRIMARY KEY, to_ms INTEGER NOT NULL, kind TEXT NOT NULL, why TEXT) STRICT;
 CREATE TABLE view (from_ms INTEGER PRIMARY KEY, camera TEXT NOT NULL, aspect REAL NOT NULL) STRICT;
-CREATE TABLE spent (row INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, key TEXT NOT NULL, number TEXT NOT NULL,
-  tracks INTEGER NOT NULL) STRICT;
 CREATE TABLE note (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 PRAGMA user_version = ${TABLES_VERSION};
 `;

@@ -28,6 +28,7 @@ import {
   type TrackResult,
   type TrackStillResult,
 } from '../contract/track-log.ts';
+import type { Asking } from './budgets.ts';
 import { approvedBy, checkedQuestion, needsApproval } from './check.ts';
 import { coverageOf, type Gap, gapsIn, type Window } from './coverage.ts';
 import { findTracks, type Page, type Place } from './search.ts';
@@ -37,7 +38,6 @@ import { clipped, windowsOf } from './windows.ts';
 
 /** Same as for searches: a burst of pages, then one a second. */
 const LIMITS: BucketLimits = { burst: 30, perS: 1 };
-const DAY_MS = 86_400_000;
 const VIEWS_MAX = 64;
 
 const NOTHING: Page = { tracks: [], places: [], matches: 0, next: null };
@@ -123,7 +123,8 @@ export class TrackHandler {
     const approver = needsApproval(question, classes, log.grant)
       ? approvedBy(args, command.key, config, nowMs)
       : null;
-    const remaining = this.#remaining(log, command.key, args.case, nowMs);
+    const asking = { atMs: log.nowMs, key: command.key, case: args.case };
+    const remaining = this.#remaining(log, asking);
     const questionWindows = windowsOf(question, this.#site);
     const scope = seenTime(log, question, questionWindows, nowMs);
     const page = await this.#page(log, args, classes, scope, remaining);
@@ -136,7 +137,7 @@ export class TrackHandler {
       given: givenCount,
       seen: scope.coverage.seen,
     });
-    log.store.spend(nowMs, command.key, args.case, cost);
+    log.budgets.spend(asking, cost);
     this.#options.status.answered(givenCount);
     const oldestMs = log.store.size().oldestMs;
     return {
@@ -176,13 +177,14 @@ export class TrackHandler {
   }
 
   /** Returns the remaining budget. Throws CommandRefused if a budget is used up. */
-  #remaining({ store, grant: { budget } }: OpenLog, key: string, number: string, nowMs: number): Remaining {
-    const spent = store.spent(nowMs - DAY_MS, key, number);
+  #remaining({ budgets, grant: { budget } }: OpenLog, asking: Asking): Remaining {
+    const spent = budgets.spent(asking);
     const remaining = {
       case: budget.case - spent.case,
-      keyDay: budget.keyDay - spent.key,
-      day: budget.day - spent.all,
+      keyDay: budget.keyDay - spent.keyDay,
+      day: budget.day - spent.day,
     };
+    const { case: number, key } = asking;
     const names = { case: `of case ${number}`, keyDay: `of the key ${key} in 24 hours`, day: 'of 24 hours' };
     for (const name of ['case', 'keyDay', 'day'] as const) {
       if (remaining[name] > 0) continue;
@@ -195,9 +197,10 @@ export class TrackHandler {
   async #still(command: QuestionId, args: TrackArgs): Promise<TrackStillResult> {
     const { supervisor, clock } = this.#options;
     const log = this.#options.log.open();
-    this.#remaining(log, command.key, args.case, clock.wallMs());
+    const asking = { atMs: log.nowMs, key: command.key, case: args.case };
+    this.#remaining(log, asking);
     this.#record(command, args, null, { matches: 0, given: 0, seen: 0 });
-    log.store.spend(clock.wallMs(), command.key, args.case, 1);
+    log.budgets.spend(asking, 1);
     this.#options.status.answered(0);
     const answer = await supervisor.preview();
     if (answer.picture === undefined)

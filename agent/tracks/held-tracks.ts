@@ -1,6 +1,6 @@
 /**
  * Holds back the pieces of every track until vision has forgotten it, and drops those of a track that has touched an
- * excluded area. So nothing of a visitor is ever written, and no deletion can fail.
+ * excluded area. A visitor is therefore never written, and no deletion can fail.
  *
  * INVARIANTS:
  * - All observations are followed, also those that are not recorded. An excluded track stays excluded across pauses,
@@ -16,7 +16,7 @@ import { distanceToBoundary, isInside, meets, type Point, type Polygon } from '.
 import { SEEN_EVERY_MS } from './coverage.ts';
 import type { TrackPiece } from './recorder.ts';
 
-/** Thirty vehicles that stand for five days, about 6 MB. */
+/** Thirty parked vehicles in five days, about 6 MB. */
 const HELD_MAX = 20_000;
 /** Number of a track's pieces at which all are counted again: half a day. */
 const PIECES_MAX = 64;
@@ -36,7 +36,7 @@ interface Sighting {
   readonly height: number;
 }
 
-interface Held {
+interface HeldTrack {
   pieces: TrackPiece[];
   last: Sighting | undefined;
   isDropped: boolean;
@@ -53,31 +53,33 @@ export interface HeldTracksOptions {
 }
 
 export class HeldTracks {
+  readonly areas: readonly Polygon[];
   readonly #options: HeldTracksOptions;
-  /** By id, in the order of their first sight. */
-  #tracks = new Map<number, Held>();
+  /** Followed tracks by id, oldest first. */
+  #tracks = new Map<number, HeldTrack>();
   /** Tracks of a vision process that has ended. */
-  #former: Held[] = [];
+  #former: HeldTrack[] = [];
   /** Media time of the newest observation of a street that could be seen. */
   #watchedMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: HeldTracksOptions) {
     this.#options = options;
+    this.areas = options.areas;
   }
 
   /** Takes a piece of a followed track. */
   hold(piece: TrackPiece): void {
-    const held = this.#tracks.get(piece.track);
-    if (held === undefined || held.isDropped) return;
-    held.pieces.push(piece);
-    if (held.pieces.length % PIECES_MAX === 0) this.#limit();
+    const heldTrack = this.#tracks.get(piece.track);
+    if (heldTrack === undefined || heldTrack.isDropped) return;
+    heldTrack.pieces.push(piece);
+    if (heldTrack.pieces.length % PIECES_MAX === 0) this.#limit();
   }
 
   /**
    * Follows an observation; to be called before it is recorded.
    *
-   * @param isWatched false if the street cannot be seen, for example because the lens is covered
-   * @param hasRested true if nothing has moved since the previous observation, by the second stream
+   * @param isWatched false if the street cannot be seen, as through a covered lens
+   * @param hasRested true if the second stream shows that nothing has moved since the previous observation
    */
   follow({ atMs, tracks, source }: Observation, isWatched: boolean, hasRested: boolean): void {
     const sinceMs = hasRested ? 0 : atMs - this.#watchedMs;
@@ -87,28 +89,28 @@ export class HeldTracks {
     const present = new Set<number>();
     for (const track of tracks) {
       present.add(track.id);
-      const known = this.#tracks.get(track.id);
-      if (known !== undefined) this.#break(known, breakMs, aspect);
-      const held = known ?? newTrack(!isWayKnown(track, atMs));
-      this.#tracks.set(track.id, held);
-      if (this.#touches(held, track)) drop(held);
-      if (track.seen) held.last = { place: track.ground, height: track.xyxyNorm[3] - track.xyxyNorm[1] };
+      const knownTrack = this.#tracks.get(track.id);
+      if (knownTrack !== undefined) this.#break(knownTrack, breakMs, aspect);
+      const heldTrack = knownTrack ?? newTrack(!isWayKnown(track, atMs));
+      this.#tracks.set(track.id, heldTrack);
+      if (this.#touches(heldTrack, track)) drop(heldTrack);
+      if (track.seen) heldTrack.last = { place: track.ground, height: track.xyxyNorm[3] - track.xyxyNorm[1] };
     }
-    for (const [id, held] of this.#tracks) {
+    for (const [id, heldTrack] of this.#tracks) {
       if (present.has(id)) continue;
-      held.isOver = true;
-      // How long the street stays out of sight is not known yet.
-      this.#break(held, isWatched ? breakMs : ANYWHERE_AFTER_MS, aspect);
+      heldTrack.isOver = true;
+      // The end of the time out of sight is not known yet.
+      this.#break(heldTrack, isWatched ? breakMs : ANYWHERE_AFTER_MS, aspect);
     }
     if (isWatched) this.#watchedMs = atMs;
   }
 
   /** Hands over the pieces of tracks that are over; to be called after the observation was recorded. */
   release(): void {
-    for (const [id, held] of this.#tracks) {
-      if (!held.isOver) continue;
+    for (const [id, heldTrack] of this.#tracks) {
+      if (!heldTrack.isOver) continue;
       this.#tracks.delete(id);
-      this.#former.push(held);
+      this.#former.push(heldTrack);
     }
     for (const { pieces } of this.#former) for (const piece of pieces) this.#options.keep(piece);
     this.#former = [];
@@ -122,50 +124,50 @@ export class HeldTracks {
 
   /** Forgets pieces that began before this wall time. */
   forget(beforeMs: number): void {
-    for (const held of [...this.#tracks.values(), ...this.#former])
-      held.pieces = held.pieces.filter(({ fromMs }) => fromMs >= beforeMs);
+    for (const heldTrack of [...this.#tracks.values(), ...this.#former])
+      heldTrack.pieces = heldTrack.pieces.filter(({ fromMs }) => fromMs >= beforeMs);
   }
 
-  #touches({ last }: Held, { before = [], ground, seen }: ObservedTrack): boolean {
+  #touches({ last }: HeldTrack, { before = [], ground, seen }: ObservedTrack): boolean {
     const way: PointNorm[] = [
       ...(last === undefined ? [] : [last.place]),
       ...before.map(({ xyxyNorm: [x1, , x2, y2] }): PointNorm => [(x1 + x2) / 2, y2]),
       ...(seen ? [ground] : []),
     ];
-    return this.#options.areas.some((area) => way.some((place, i) => touches(area, way[i - 1], place)));
+    return this.areas.some((area) => way.some((place, i) => touches(area, way[i - 1], place)));
   }
 
   /** Drops the track if it could reach an excluded area while it was out of sight for this time. */
-  #break(held: Held, breakMs: number, aspect: number): void {
+  #break(heldTrack: HeldTrack, breakMs: number, aspect: number): void {
     if (breakMs <= 0) return;
-    const { last } = held;
+    const { last } = heldTrack;
     const scaled = ([x, y]: Point): Point => [x * aspect, y];
     const reach = (HEIGHTS_PER_S * (last?.height ?? 0) * breakMs) / 1000;
     const isWithin = (area: Polygon): boolean =>
       last !== undefined && distanceToBoundary(area.map(scaled), scaled(last.place)) <= reach;
-    if (last === undefined || breakMs >= ANYWHERE_AFTER_MS || this.#options.areas.some(isWithin)) drop(held);
+    if (last === undefined || breakMs >= ANYWHERE_AFTER_MS || this.areas.some(isWithin)) drop(heldTrack);
   }
 
   /** Loses the pieces of the oldest tracks while there are too many. */
   #limit(): void {
     const all = [...this.#tracks.values()];
     let count = all.reduce((sum, { pieces }) => sum + pieces.length, 0);
-    for (const held of all) {
+    for (const heldTrack of all) {
       if (count <= HELD_MAX) return;
-      count -= held.pieces.length;
-      this.#options.lose(held.pieces.length);
-      drop(held);
+      count -= heldTrack.pieces.length;
+      this.#options.lose(heldTrack.pieces.length);
+      drop(heldTrack);
     }
   }
 }
 
-function newTrack(isDropped: boolean): Held {
+function newTrack(isDropped: boolean): HeldTrack {
   return { pieces: [], last: undefined, isDropped, isOver: false };
 }
 
-function drop(held: Held): void {
-  held.isDropped = true;
-  held.pieces = [];
+function drop(heldTrack: HeldTrack): void {
+  heldTrack.isDropped = true;
+  heldTrack.pieces = [];
 }
 
 /** Reports whether the way of a track that is met for the first time is known from its first detection on. */

@@ -16,6 +16,8 @@ const LogAuthorisation = Type.Object({
   beganMs: Type.Number(),
   /** Time before which rows were removed for lack of space; 0 if none were. */
   evictedMs: Type.Number(),
+  /** Time of the log since which no authorisation is known; absent while one is. */
+  closedMs: Type.Optional(Type.Number()),
 });
 export type LogAuthorisation = Static<typeof LogAuthorisation>;
 

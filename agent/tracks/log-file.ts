@@ -4,7 +4,8 @@
  *
  * INVARIANTS:
  * - Every deletion is in the journal first.
- * - Deletion by age, and every answer, relies on a trusted time or on its lower bound.
+ * - Deletion by age, and every answer, relies on the clock of the log (log-clock.ts). A wall clock that is not trusted
+ *   deletes nothing: an authorisation that has ended by it closes the log, which is deleted once `days` of uptime are over.
  * LIMITS: `retention.tracksMiB`; when the file is nearly full the oldest rows are removed.
  */
 import { existsSync, rmSync } from 'node:fs';
@@ -12,12 +13,14 @@ import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { AgentError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { moveAside } from '../base/sqlite.ts';
+import { forgetDamaged, moveAside } from '../base/sqlite.ts';
 import type { TrustedClock } from '../base/trusted-clock.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
 import type { Config } from '../contract/config.ts';
 import type { PurgeRecord } from '../contract/search.ts';
 import type { GapReason } from '../contract/track-log.ts';
+import { Budgets, removeBudgets } from './budgets.ts';
+import type { Window } from './coverage.ts';
 import { openTrackDatabase, trackFile } from './database.ts';
 import {
   type LogAuthorisation,
@@ -25,12 +28,15 @@ import {
   readLogAuthorisation,
   writeLogAuthorisation,
 } from './log-authorisation.ts';
+import { LogClock } from './log-clock.ts';
 import { type Deleted, EVERYTHING_MS, TrackStore } from './store.ts';
 
 /** File name in the state folder. */
 export const TRACKS_FILE = 'tracks.db';
 const PURGE_EVERY_MS = 3_600_000;
 const DAY_MS = 86_400_000;
+/** Lead of a row over the clock of the log that needs no explanation: the hour of each start, twice. */
+const AHEAD_MS = 7_200_000;
 
 export interface LogFileOptions {
   readonly config: Pick<Config, 'authorisation' | 'retention'>;
@@ -54,9 +60,11 @@ export class LogFile {
   readonly #path: string;
   #store: TrackStore | undefined;
   #authorisation: LogAuthorisation | undefined;
+  #time: LogClock | undefined;
+  #budgets: { readonly order: string; readonly budgets: Budgets } | undefined;
   #purgeAtMs = 0;
-  /** Newest time in the log when it was opened, or its start, with the monotonic time of that moment. */
-  #newest: { readonly wallMs: number; readonly nowMs: number } | undefined;
+  /** Time of the log since which rows lie ahead of it; undefined if none do. */
+  #aheadSinceMs: number | undefined;
   readonly counts = { purged: 0, evicted: 0 };
 
   constructor(options: LogFileOptions) {
@@ -78,16 +86,39 @@ export class LogFile {
     if (existsSync(this.#path)) this.open();
   }
 
+  /** Time of the log, ms since the epoch. */
+  get nowMs(): number {
+    return this.#time?.nowMs() ?? this.#options.clock.wallMs();
+  }
+
+  /** Returns the budgets of the authorisation. Throws CommandRefused and AgentError as `Budgets` does. */
+  budgets(order: string): Budgets {
+    if (this.#budgets?.order !== order) {
+      this.#closeBudgets();
+      this.#budgets = { order, budgets: new Budgets(this.#options.stateDir, order, this.open()) };
+    }
+    return this.#budgets.budgets;
+  }
+
+  /** Throws AgentError. */
   close(): void {
+    this.#closeBudgets();
+    this.#time?.keep();
+    this.#time = undefined;
     const store = this.#store;
     this.#store = undefined;
     store?.close();
   }
 
+  #closeBudgets(): void {
+    this.#budgets?.budgets.close();
+    this.#budgets = undefined;
+  }
+
   /** Throws AgentError as `openSqlite` does. */
   open(): TrackStore {
     if (this.#store !== undefined) return this.#store;
-    const { config, log, clock } = this.#options;
+    const { config, log, clock, steady } = this.#options;
     const limitMiB = config.retention.tracksMiB;
     const make = (): TrackStore => new TrackStore(openTrackDatabase(this.#path, limitMiB), limitMiB);
     let store: TrackStore;
@@ -102,30 +133,36 @@ export class LogFile {
     }
     this.#store = store;
     this.#authorisation = readLogAuthorisation(store);
-    const newestMs = store.newestSpan()?.toMs;
-    this.#newest = newestMs === undefined ? undefined : { wallMs: newestMs, nowMs: clock.nowMs() };
+    this.#time = new LogClock({ clock, steady, store });
     return store;
   }
 
   /**
    * Deletes data that no authorisation permits any more: its authorisation has ended, or a new one does not permit it.
-   * If the authorisation is unreadable for now it may still be valid, so the data stays until its known end. Throws
-   * AgentError.
-   * @param evaluatedAtMs time used for the last evaluation of authorisations
+   * If none is known for now, it may be unreadable or have ended by a wrong wall clock. The data then stays until its end
+   * by the clock of the log, `days` at most. Throws AgentError.
    */
-  deleteIfEnded(authorisation: Pick<Authorisation, 'tracks'> | undefined, evaluatedAtMs: number): boolean {
+  deleteIfEnded(authorisation: Pick<Authorisation, 'tracks'> | undefined): boolean {
     const current = this.#authorisation;
     if (this.#store === undefined) return false;
     const grant = authorisation?.tracks;
     const isAllowed =
       grant === undefined
-        ? authorisation === undefined &&
-          this.#options.config.authorisation !== undefined &&
-          current !== undefined &&
-          Math.max(this.#trueMs(), evaluatedAtMs) < current.notAfterMs
+        ? authorisation === undefined && current !== undefined && this.#mayStayClosed(this.#store, current)
         : current === undefined || mayStayUnder(current, grant);
     if (!isAllowed) this.#delete(this.#store);
     return !isAllowed;
+  }
+
+  #mayStayClosed(store: TrackStore, current: LogAuthorisation): boolean {
+    if (this.#options.config.authorisation === undefined) return false;
+    const { nowMs } = this;
+    const { closedMs = nowMs, notAfterMs, grant } = current;
+    if (current.closedMs === undefined) {
+      this.#authorisation = { ...current, closedMs };
+      writeLogAuthorisation(store, this.#authorisation);
+    }
+    return nowMs < Math.min(notAfterMs, closedMs + grant.days * DAY_MS);
   }
 
   /**
@@ -134,22 +171,44 @@ export class LogFile {
   hold(now: Pick<LogAuthorisation, 'grant' | 'order' | 'notAfterMs'>): boolean {
     const store = this.open();
     const previous = this.#authorisation;
-    if (previous?.grant === now.grant && previous.notAfterMs === now.notAfterMs) return false;
-    const { clock } = this.#options;
-    this.#newest ??= { wallMs: clock.wallMs(), nowMs: clock.nowMs() };
-    const { beganMs = clock.wallMs(), evictedMs = 0 } = previous ?? {};
-    writeLogAuthorisation(store, { ...now, beganMs, evictedMs });
-    this.#authorisation = { ...now, beganMs, evictedMs };
-    return true;
+    const wallMs = this.#options.clock.wallMs();
+    const isSame = previous?.grant === now.grant && previous.notAfterMs === now.notAfterMs;
+    // The clock may have run ahead when the log began.
+    const beganMs = Math.min(previous?.beganMs ?? wallMs, wallMs);
+    if (isSame && previous.closedMs === undefined && previous.beganMs === beganMs) return false;
+    this.#authorisation = { ...now, beganMs, evictedMs: previous?.evictedMs ?? 0 };
+    writeLogAuthorisation(store, this.#authorisation);
+    return !isSame;
   }
 
-  /** Removes data past the authorised days, once an hour. Throws AgentError. */
-  upkeep(): void {
-    const nowMs = this.#options.clock.nowMs();
-    if (nowMs < this.#purgeAtMs) return;
-    this.#purgeAtMs = nowMs + PURGE_EVERY_MS;
-    if (this.#store === undefined || this.#authorisation === undefined) return;
-    this.counts.purged += this.#purge(this.#store, this.#retainedMs(this.#authorisation), 'retention');
+  /** Removes data past the authorised days, once an hour; true if views may have gone with it. Throws AgentError. */
+  upkeep(): boolean {
+    const { clock } = this.#options;
+    this.#time?.tick();
+    if (clock.nowMs() < this.#purgeAtMs) return false;
+    this.#purgeAtMs = clock.nowMs() + PURGE_EVERY_MS;
+    if (this.#store === undefined || this.#authorisation === undefined) return false;
+    const retainedMs = this.#retainedMs(this.#authorisation);
+    forgetDamaged(trackFile(this.#path), retainedMs);
+    this.counts.purged += this.#purge(this.#store, { fromMs: 0, toMs: retainedMs }, 'retention');
+    return this.#purgeAhead(this.#store, this.#authorisation);
+  }
+
+  /**
+   * Removes rows that lie ahead of the clock of the log, which were written under a wrong clock. It does so at once while
+   * the clock is trusted, otherwise after the authorised days of uptime.
+   */
+  #purgeAhead(store: TrackStore, { grant }: LogAuthorisation): boolean {
+    const { nowMs } = this;
+    const aheadWindow = { fromMs: nowMs + AHEAD_MS, toMs: EVERYTHING_MS };
+    if (store.within(aheadWindow) === undefined) {
+      this.#aheadSinceMs = undefined;
+      return false;
+    }
+    this.#aheadSinceMs ??= nowMs;
+    if (this.#time?.isTrusted !== true && nowMs < this.#aheadSinceMs + grant.days * DAY_MS) return false;
+    this.counts.purged += this.#purge(store, aheadWindow, 'retention');
+    return true;
   }
 
   /** Removes the oldest data if the file is nearly full. Throws AgentError. */
@@ -158,7 +217,7 @@ export class LogFile {
     if (this.#store === undefined || this.#authorisation === undefined || beforeMs === undefined) return;
     this.#authorisation = { ...this.#authorisation, evictedMs: beforeMs };
     writeLogAuthorisation(this.#store, this.#authorisation);
-    this.counts.evicted += this.#purge(this.#store, beforeMs, 'limit');
+    this.counts.evicted += this.#purge(this.#store, { fromMs: 0, toMs: beforeMs }, 'limit');
   }
 
   keptFrom(current: LogAuthorisation): KeptFrom {
@@ -176,32 +235,28 @@ export class LogFile {
   }
 
   #retainedMs({ grant }: LogAuthorisation): number {
-    return this.#trueMs() - grant.days * DAY_MS;
+    return this.nowMs - grant.days * DAY_MS;
   }
 
-  /** Returns the wall clock's time while it is trusted, otherwise its lower bound. */
-  #trueMs(): number {
-    const { clock, steady } = this.#options;
-    if (this.#newest === undefined || steady.trusted()) return clock.wallMs();
-    return this.#newest.wallMs + (clock.nowMs() - this.#newest.nowMs);
-  }
-
-  #purge(store: TrackStore, beforeMs: number, reason: PurgeRecord['why']): number {
-    const going = store.before(beforeMs);
+  #purge(store: TrackStore, window: Window, reason: PurgeRecord['why']): number {
+    const going = store.within(window);
     if (going !== undefined) this.#options.record(this.#recordOf(going, reason));
-    store.purge(beforeMs);
+    store.purge(window);
     return going?.count ?? 0;
   }
 
   #delete(store: TrackStore): void {
-    const count = this.#purge(store, EVERYTHING_MS, 'authorisation');
+    const count = this.#purge(store, { fromMs: 0, toMs: EVERYTHING_MS }, 'authorisation');
     this.counts.purged += count;
+    this.#closeBudgets();
     store.close();
+    removeBudgets(this.#options.stateDir);
     for (const suffix of ['', '-wal', '-shm', '.damaged', '.damaged-wal'])
       rmSync(`${this.#path}${suffix}`, { force: true });
     this.#store = undefined;
     this.#authorisation = undefined;
-    this.#newest = undefined;
+    this.#time = undefined;
+    this.#aheadSinceMs = undefined;
     this.#options.log.info({ count }, 'the log of tracks was deleted: no authorisation allows it any more');
   }
 

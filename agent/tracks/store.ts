@@ -7,7 +7,7 @@
  */
 import { AgentError } from '../base/errors.ts';
 import { type Db, PAGE_BYTES, sqliteCall } from '../base/sqlite.ts';
-import type { Span } from './coverage.ts';
+import type { Span, Window } from './coverage.ts';
 import { trackFile } from './database.ts';
 import { PIECE_MS, type TrackPiece } from './recorder.ts';
 import {
@@ -130,10 +130,6 @@ export class TrackStore {
     return this.#call(() => this.#sql.spans.all(fromMs, toMs) as Span[]);
   }
 
-  newestSpan(): Span | undefined {
-    return this.spans(Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER).at(-1);
-  }
-
   views(): View[] {
     return this.#call(() => this.#sql.views.all() as View[]);
   }
@@ -147,23 +143,9 @@ export class TrackStore {
     this.#transaction(() => this.#sql.setNote.run(name, value));
   }
 
-  /** Records the cost of an answer; durable on return. */
-  spend(atMs: number, key: string, number: string, tracks: number): void {
-    this.#transaction(() => this.#sql.spend.run(atMs, key, number, tracks));
-  }
-
-  /** Returns the tracks given out since `sinceMs` to a key and in total, and in a case at any time. */
-  spent(sinceMs: number, key: string, number: string): { key: number; all: number; case: number } {
-    const [day, all] = this.#call(() => [
-      this.#sql.spentSince.get({ key, sinceMs }),
-      this.#sql.spentInCase.get(number),
-    ]) as [{ key: number | null; all: number | null }, { tracks: number | null }];
-    return { key: day.key ?? 0, all: day.all ?? 0, case: all.tracks ?? 0 };
-  }
-
-  /** Counts rows that began before `beforeMs`; undefined if there are none. */
-  before(beforeMs: number): Deleted | undefined {
-    const { count, oldest, newest } = this.#call(() => this.#sql.before.get(keyOf(beforeMs))) as {
+  /** Counts rows that began within the time; undefined if there are none. */
+  within({ fromMs, toMs }: Window): Deleted | undefined {
+    const { count, oldest, newest } = this.#call(() => this.#sql.within.get(keyOf(fromMs), keyOf(toMs))) as {
       count: number;
       oldest: number | null;
       newest: number | null;
@@ -172,11 +154,13 @@ export class TrackStore {
     return { count, oldestMs: startMsOf(oldest), newestMs: startMsOf(newest) };
   }
 
-  /** Deletes rows that began before `beforeMs`, and the spans that ended before it. */
-  purge(beforeMs: number): void {
+  /** Deletes rows that began within the time, and the spans and views that lie within it. */
+  purge({ fromMs, toMs }: Window): void {
     this.#transaction(() => {
-      this.#count(-this.#sql.purge.run(keyOf(beforeMs)).changes);
-      this.#sql.purgeSpans.run(beforeMs);
+      this.#count(-this.#sql.purge.run(keyOf(fromMs), keyOf(toMs)).changes);
+      this.#sql.purgeSpans.run(fromMs, toMs);
+      // The newest view of the past is still shown.
+      if (fromMs > 0) this.#sql.purgeViews.run(fromMs, toMs);
     });
     // The write-ahead log still holds the old pages.
     this.#call(() => this.#db.pragma('wal_checkpoint(TRUNCATE)'));
@@ -264,17 +248,12 @@ function statements(db: Db) {
     setNote: db.prepare(
       'INSERT INTO note VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value',
     ),
-    spend: db.prepare('INSERT INTO spent (at_ms, key, number, tracks) VALUES (?, ?, ?, ?)'),
-    spentSince: db.prepare(
-      `SELECT sum(tracks) AS "all", sum(CASE WHEN key = @key THEN tracks END) AS key
-       FROM spent WHERE at_ms >= @sinceMs`,
+    within: db.prepare(
+      'SELECT count(*) AS count, min(at) AS oldest, max(at) AS newest FROM track WHERE at >= ? AND at < ?',
     ),
-    spentInCase: db.prepare('SELECT sum(tracks) AS tracks FROM spent WHERE number = ?'),
-    before: db.prepare(
-      'SELECT count(*) AS count, min(at) AS oldest, max(at) AS newest FROM track WHERE at < ?',
-    ),
-    purge: db.prepare('DELETE FROM track WHERE at < ?'),
-    purgeSpans: db.prepare('DELETE FROM span WHERE to_ms < ?'),
+    purge: db.prepare('DELETE FROM track WHERE at >= ? AND at < ?'),
+    purgeSpans: db.prepare('DELETE FROM span WHERE from_ms >= ? AND to_ms < ?'),
+    purgeViews: db.prepare('DELETE FROM view WHERE from_ms >= ? AND from_ms < ?'),
     nth: db.prepare('SELECT at FROM track ORDER BY at LIMIT 1 OFFSET ?'),
     oldest: db.prepare('SELECT min(at) AS oldest FROM track'),
   };

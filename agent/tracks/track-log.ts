@@ -11,7 +11,7 @@
  * - PENDING_MAX pieces wait in memory for a disk that refuses. Then they are dropped, counted and reported as a gap.
  * - Those of log-file.ts.
  */
-
+import { isDeepStrictEqual } from 'node:util';
 import { type Counters, gauge } from '../base/counters.ts';
 import { messageOf, rethrowBug } from '../base/errors.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
@@ -24,6 +24,7 @@ import type { Mode } from '../contract/mode.ts';
 import type { Observation } from '../contract/observation.ts';
 import type { GapReason, TrackLogGrant } from '../contract/track-log.ts';
 import { authorisedAddress, namesStream } from '../orders/camera-pin.ts';
+import type { Budgets } from './budgets.ts';
 import { CoverageRecorder, SEEN_EVERY_MS } from './coverage.ts';
 import { HeldTracks } from './held-tracks.ts';
 import { type KeptFrom, LogFile, type LogFileOptions } from './log-file.ts';
@@ -49,8 +50,6 @@ export interface TrackRuling {
   readonly mode: Mode;
   /** Valid authorisation, even if the box is suspended; undefined if there is none. */
   readonly authorisation: Pick<Authorisation, 'order' | 'notAfter' | 'tracks'> | undefined;
-  /** Time used for the evaluation, ms since the epoch. */
-  readonly nowMs: number;
 }
 
 export interface TrackLogOptions extends LogFileOptions {
@@ -62,6 +61,9 @@ export interface TrackLogOptions extends LogFileOptions {
 /** Sources from which a question is answered. */
 export interface OpenLog extends KeptFrom {
   readonly store: TrackStore;
+  readonly budgets: Budgets;
+  /** Time of the log, ms since the epoch. */
+  readonly nowMs: number;
   readonly grant: TrackLogGrant;
   readonly order: string;
   /** Oldest first. */
@@ -74,12 +76,11 @@ export class TrackLog {
   readonly #stream: CameraSource | undefined;
   /** Text by which the views of the log name the stream. */
   #camera: string | undefined;
-  #ruling: TrackRuling = { mode: 'unauthorised', authorisation: undefined, nowMs: 0 };
+  #ruling: TrackRuling = { mode: 'unauthorised', authorisation: undefined };
   /** Undefined while nothing is recorded. */
   #recorder: TrackRecorder | undefined;
   /** Undefined if the authorisation excludes no area. */
-  #held: HeldTracks | undefined;
-  #heldAreas = '';
+  #heldTracks: HeldTracks | undefined;
   /** The second stream has been watched since the newest observation. */
   #hasRested = false;
   #coverage = new CoverageRecorder();
@@ -148,16 +149,16 @@ export class TrackLog {
 
   observe(observation: Observation): void {
     this.#seenMs = this.#options.clock.nowMs();
-    this.#held?.follow(observation, observation.camera?.some(isBlinding) !== true, this.#hasRested);
+    this.#heldTracks?.follow(observation, observation.camera?.some(isBlinding) !== true, this.#hasRested);
     this.#hasRested = this.#isResting;
     this.#record(observation);
-    this.#held?.release();
+    this.#heldTracks?.release();
   }
 
   /** Takes note that the vision process has ended, and with it all that it followed. */
   visionEnded(): void {
     this.#recorder?.end();
-    this.#held?.visionEnded();
+    this.#heldTracks?.visionEnded();
   }
 
   #record(observation: Observation): void {
@@ -193,7 +194,7 @@ export class TrackLog {
         this.#pause(vision.camera.state === 'off' ? 'not-running' : 'no-picture');
     }
     if (nowMs >= this.#flushAtMs) this.#attempt(() => this.#flush());
-    this.#attempt(() => this.#file.upkeep());
+    if (this.#attempt(() => this.#file.upkeep()) === true) this.#read = undefined;
     this.#tell();
   }
 
@@ -218,7 +219,9 @@ export class TrackLog {
         'unavailable',
         `tracks: the log does not exist yet: ${this.#reason ?? this.#refusedBy ?? ''}`,
       );
-    return { store, grant, order, views: this.#views, ...this.#file.keptFrom(authorisation) };
+    const budgets = this.#file.budgets(order);
+    const { nowMs } = this.#file;
+    return { store, budgets, nowMs, grant, order, views: this.#views, ...this.#file.keptFrom(authorisation) };
   }
 
   /** Throws CommandRefused if no answer is permitted now. */
@@ -253,29 +256,27 @@ export class TrackLog {
 
   /** Begins, continues or ends the log as the authorisation demands. Throws AgentError. */
   #follow(): void {
-    const { authorisation, nowMs } = this.#ruling;
-    if (this.#file.deleteIfEnded(authorisation, nowMs)) this.#begin();
+    const { authorisation } = this.#ruling;
+    if (this.#file.deleteIfEnded(authorisation)) this.#begin();
     if (authorisation?.tracks === undefined) return;
     if (this.#file.authorisation === undefined && this.#reason !== undefined) return;
     const { tracks: grant, notAfter, order } = authorisation;
     if (this.#file.hold({ grant, order, notAfterMs: Date.parse(notAfter) })) this.#endRecorder();
     this.#readViews();
-    this.#holdFor(grant);
-    const held = this.#held;
+    const heldTracks = this.#tracksHeldFor(grant);
     const keep = (piece: TrackPiece): unknown =>
-      held === undefined ? this.#pending.push(piece) : held.hold(piece);
+      heldTracks === undefined ? this.#pending.push(piece) : heldTracks.hold(piece);
     this.#recorder ??= new TrackRecorder({ grant, keep });
   }
 
-  /** Holds tracks back for the excluded areas of the grant. The same areas continue, so that a visitor stays known. */
-  #holdFor({ notKept = [] }: TrackLogGrant): void {
+  /** Returns what holds tracks back for the excluded areas. The same areas continue, so that a visitor stays known. */
+  #tracksHeldFor({ notKept = [] }: TrackLogGrant): HeldTracks | undefined {
     const areas = notKept.map(({ polygon }) => polygon);
-    const text = JSON.stringify(areas);
-    if (text === this.#heldAreas) return;
-    this.#heldAreas = text;
+    if (isDeepStrictEqual(areas, this.#heldTracks?.areas ?? [])) return this.#heldTracks;
     const keep = (piece: TrackPiece): unknown => this.#pending.push(piece);
     const lose = (count: number): void => this.#lose(count);
-    this.#held = areas.length === 0 ? undefined : new HeldTracks({ areas, keep, lose });
+    this.#heldTracks = areas.length === 0 ? undefined : new HeldTracks({ areas, keep, lose });
+    return this.#heldTracks;
   }
 
   /** Reads the views of the file if it was opened since the last time. Throws AgentError. */
@@ -289,7 +290,7 @@ export class TrackLog {
   /** Resets to an empty log. */
   #begin(): void {
     this.#endRecorder();
-    this.#held?.forget(Number.POSITIVE_INFINITY);
+    this.#heldTracks?.forget(Number.POSITIVE_INFINITY);
     this.#pending = [];
     this.#coverage = new CoverageRecorder();
     this.#views = [];
@@ -344,7 +345,7 @@ export class TrackLog {
     const { store } = this.#file;
     if (store === undefined) return;
     this.#recorder?.cutOpenTracks();
-    this.#held?.forget(this.#file.retainedFromMs);
+    this.#heldTracks?.forget(this.#file.retainedFromMs);
     const [pieces, views, spans] = [this.#pending, this.#newViews, this.#coverage.take()];
     if (pieces.length + views.length + spans.length === 0) return;
     try {

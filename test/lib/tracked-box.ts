@@ -81,6 +81,7 @@ export class TrackedBox {
   synced = true;
   trusted = true;
   resting = false;
+  order = '2026-77';
   notAfter = '2027-11-24T00:00:00.000Z';
   /** True if the journal refuses entries. */
   recordFails = false;
@@ -154,9 +155,9 @@ export class TrackedBox {
   /** Sends the active authorisation to the log. */
   rule(): void {
     const authorisation = this.isAuthorisationKnown
-      ? { order: '2026-77', notAfter: this.notAfter, ...(this.grant && { tracks: this.grant }) }
+      ? { order: this.order, notAfter: this.notAfter, ...(this.grant && { tracks: this.grant }) }
       : undefined;
-    this.log.permit({ mode: this.mode, authorisation, nowMs: this.clock.wallMs() });
+    this.log.permit({ mode: this.mode, authorisation });
   }
 
   /** Kills the agent without notice and starts it again. */

@@ -1,6 +1,6 @@
 /**
- * Tests that whoever touches an excluded area leaves no trace on the disk, whatever interrupts the log: the raw bytes of
- * the file and its write-ahead log are searched for the paths that a log without excluded areas has kept.
+ * Tests that a visitor of an excluded area leaves no trace on the disk, whatever interrupts the log. The raw bytes of
+ * the files are searched for the paths that a log without excluded areas has kept.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ const VISITORS = 16;
 const LATE = 100;
 
 /**
- * Street from `fromS` on. Visitors pass the door one after the other, the last of them after every interruption. After
+ * Street from `fromS` on. Visitors pass the door in sequence, the last of them after every interruption. After
  * a restart of vision, those beyond the door are left out: they are new tracks, which nothing connects with the door.
  */
 function street(fromS: number, firstId: number): MovingObject[] {
@@ -37,7 +37,7 @@ function street(fromS: number, firstId: number): MovingObject[] {
 interface Interruption {
   /** Time that passes unseen, s. */
   readonly lostS?: number;
-  /** True if vision starts again, which numbers its tracks anew. */
+  /** True if vision starts again, which numbers its tracks again. */
   readonly isRestart?: boolean;
   act(box: TrackedBox): Promise<unknown> | unknown;
 }
@@ -117,33 +117,33 @@ async function pass(
   return { answered, bytes, counters, rows };
 }
 
-void t.test('whoever touches an excluded area leaves no trace, whatever interrupts the log', async (t) => {
+void t.test('a visitor of an excluded area leaves no trace, whatever interrupts the log', async (t) => {
   for (const [name, interruption] of Object.entries(INTERRUPTIONS)) {
     const control = await pass(t, interruption, []);
-    const kept = await pass(t, interruption, [DOOR]);
+    const result = await pass(t, interruption, [DOOR]);
     const isVisitor = (track: number): boolean => track % 1000 <= VISITORS;
     const paths = control.rows.filter(({ track }) => isVisitor(track)).map(({ path }) => path);
     const traces = (bytes: Buffer): number => paths.filter((path) => bytes.includes(path)).length;
     t.ok(paths.length >= 8 && traces(control.bytes) === paths.length, `${name}: the search finds them`);
-    t.equal(traces(kept.bytes), 0, `${name}: no path, in no file`);
+    t.equal(traces(result.bytes), 0, `${name}: no path, in no file`);
     t.strictSame(
-      kept.rows.map(({ track }) => track % 1000),
+      result.rows.map(({ track }) => track % 1000),
       [LATE],
       `${name}: no row, and others are kept`,
     );
-    t.strictSame(kept.answered.filter(isVisitor), [], `${name}: no answer`);
-    t.notMatch(kept.counters, /rows|kept|pending/, `${name}: no counter`);
+    t.strictSame(result.answered.filter(isVisitor), [], `${name}: no answer`);
+    t.notMatch(result.counters, /rows|kept|pending/, `${name}: no counter`);
   }
 });
 
 /** Tracks of made observations at five frames a second, with the pieces that were handed over. */
-class Followed {
-  readonly kept: number[] = [];
+class FollowedStreet {
+  readonly keptTracks: number[] = [];
   lostCount = 0;
   atMs = 1000;
-  readonly held = new HeldTracks({
+  readonly heldTracks = new HeldTracks({
     areas: [DOOR.polygon],
-    keep: ({ track }) => this.kept.push(track),
+    keep: ({ track }) => this.keptTracks.push(track),
     lose: (count) => (this.lostCount += count),
   });
 
@@ -156,9 +156,9 @@ class Followed {
       ...trackOf({ id: Number(id), heightNorm: 0.02, at: () => place }, place, this.atMs),
       ...change,
     }));
-    this.held.follow(observation(this.atMs, tracks as ObservedTrack[]), isWatched, false);
-    for (const { id } of tracks) this.held.hold({ track: id, fromMs: this.atMs } as TrackPiece);
-    this.held.release();
+    this.heldTracks.follow(observation(this.atMs, tracks as ObservedTrack[]), isWatched, false);
+    for (const { id } of tracks) this.heldTracks.hold({ track: id, fromMs: this.atMs } as TrackPiece);
+    this.heldTracks.release();
     this.atMs += 200;
     return this;
   }
@@ -167,8 +167,8 @@ class Followed {
 void t.test('a track is kept if its whole way is known to lie outside', async (t) => {
   const far = [0.1, 0.9] as const;
   const near = [0.5, 0.62] as const;
-  const keptOf = (live: (street: Followed) => Followed): number[] => [
-    ...new Set(live(new Followed()).see({}).kept),
+  const keptOf = (live: (street: FollowedStreet) => FollowedStreet): number[] => [
+    ...new Set(live(new FollowedStreet()).see({}).keptTracks),
   ];
   t.strictSame(
     keptOf((street) => street.see({ 1: far }).see({ 1: near })),
@@ -206,9 +206,9 @@ void t.test('a track is kept if its whole way is known to lie outside', async (t
     [1],
     'a later one of the id',
   );
-  const restart = (lostMs: number) => (street: Followed) => {
+  const restart = (lostMs: number) => (street: FollowedStreet) => {
     street.see({ 1: far, 2: near });
-    street.held.visionEnded();
+    street.heldTracks.visionEnded();
     street.atMs += lostMs;
     return street;
   };

@@ -232,28 +232,6 @@ t.test('an old file put back is deleted when its order has ended, and a foreign 
   t.notOk(existsSync(box.file), 'the active order allows none');
 });
 
-t.test('rows expire after their days, by a trusted clock or by the least time that has passed', async (t) => {
-  const box = new TrackedBox(scratch(t), { grant: { ...GRANT, days: 2, spanHours: 48 } }).start();
-  box.live(12, [CAR]);
-  box.sleep(47 * HOUR_S, 600);
-  t.equal(box.rows, 1);
-  box.sleep(2 * HOUR_S, 600);
-  t.equal(box.rows, 0);
-  t.match(purges(box), [{ why: 'retention', count: 1, days: 2 }]);
-
-  for (const isRestarted of [true, false]) {
-    const other = new TrackedBox(scratch(t), { grant: { ...GRANT, days: 2, spanHours: 48 } }).start();
-    other.live(12, [CAR]);
-    if (isRestarted) other.restart();
-    other.trusted = false;
-    other.clock.epochMs += 200 * 86_400_000;
-    other.sleep(2 * HOUR_S, 60);
-    t.equal(other.rows, 1, 'a clock that has jumped deletes nothing');
-    other.sleep(48 * HOUR_S, 600);
-    t.equal(other.rows, 0);
-  }
-});
-
 t.test('deleted rows are no longer in the file', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: { ...GRANT, days: 1, spanHours: 24 } }).start();
   box.live(12, [movingObject(123_456_789_012, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
