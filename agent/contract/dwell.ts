@@ -12,6 +12,8 @@ const place = {
   xyxyNorm: XyxyNorm,
   /** Best score so far. */
   score: Type.Number({ minimum: 0, maximum: 1 }),
+  /** Time of interruptions within the dwell, ms: nobody saw whether the object stayed. */
+  unobservedMs: Type.Number({ minimum: 0 }),
 };
 
 /** Dwell of one rule, in media time (ms). Negative if it began before this boot. */

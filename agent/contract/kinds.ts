@@ -119,6 +119,9 @@ const { id, change, by } = ConfigChange.properties.masksLost.items.properties;
 /** Mask of which a part is no longer black. */
 const LostMask = Type.Object({ id, change, by }, strict);
 
+const unobservedS = Seconds(
+  'of interruptions, if there were any: it was not seen whether the same object stayed',
+);
 const OfRule = Type.String({ description: 'the rule’s own kind' });
 
 const TERMS: Readonly<Record<EventKindName, EventTerms>> = {
@@ -126,10 +129,14 @@ const TERMS: Readonly<Record<EventKindName, EventTerms>> = {
     'vehicle-in-pedestrian-zone',
     'a vehicle in a zone for pedestrians',
     {
-      dwellS: Seconds('in the zone up to now'),
+      dwellS: Seconds('in the zone up to now, with interruptions'),
+      unobservedS,
     },
   ),
-  loitering: ruleTerms('loitering', 'a person stays in a zone', { dwellS: Seconds('in the zone up to now') }),
+  loitering: ruleTerms('loitering', 'a person stays in a zone', {
+    dwellS: Seconds('observed in the zone up to now, without interruptions'),
+    unobservedS,
+  }),
   'line-crossing': ruleTerms('line-crossing', 'a line was crossed', {
     direction: Type.Union([Type.Literal('left'), Type.Literal('right')]),
   }),
@@ -163,7 +170,8 @@ const TERMS: Readonly<Record<EventKindName, EventTerms>> = {
     doneTime: Time('when it last grew'),
   }),
   'illegal-parking': ruleTerms('illegal-parking', 'a vehicle is parked where it must not be', {
-    stationaryS: Seconds('at this place up to now'),
+    stationaryS: Seconds('at this place up to now, with interruptions'),
+    unobservedS,
     presence: Type.Union([Type.Literal('seen'), Type.Literal('held'), Type.Literal('hidden')], {
       description:
         '`held`: not detected now, but the place looks the same; `hidden`: out of sight, usually behind something',

@@ -3,28 +3,26 @@
  * follows through occlusion and changes of light, so that one parked car is one incident.
  *
  * A vehicle whose arrival was not seen is reported as `present-at-start` instead of an alert, unless one stood there
- * before a break. Nothing starts while the place is out of sight, because the hidden vehicle may have left.
+ * before a break. Nothing starts while the place is out of sight, because the hidden vehicle may have left. After a
+ * break, another vehicle may stand there: its time continues, and the cause states how long no one saw it.
  */
 
 import type { Dwell } from '../contract/dwell.ts';
 import type { Observation, StationaryVehicle } from '../contract/observation.ts';
 import type { IllegalParking } from '../contract/rule-config.ts';
 import type { Situation } from '../contract/situation.ts';
-import { dwellOf, RememberedDwells } from './remembered-dwells.ts';
+import { continued, interruptionsOf, newDwell, RememberedDwells, secondsOf } from './remembered-dwells.ts';
 import type { Rule } from './rule.ts';
 import { STATIONARY_SCORE_MIN } from './stationary-score.ts';
 
 /** A vehicle at its place. */
 interface Watched {
-  readonly sinceMs: number;
   /** A vehicle stood here before a break, and this is the same one. */
   readonly resumed: boolean;
   /** Its arrival was seen, in this run or an earlier one. */
   arrived: boolean;
-  /** Best score before a break. */
-  readonly score: number;
   raised: boolean;
-  last: Dwell;
+  dwell: Dwell;
 }
 
 export class IllegalParkingRule implements Rule {
@@ -39,7 +37,7 @@ export class IllegalParkingRule implements Rule {
 
   get dwells(): readonly Dwell[] {
     const arrivedVehicles = [...this.#vehicles.values()].filter(({ arrived }) => arrived);
-    return [...new Set([...arrivedVehicles.map(({ last }) => last), ...this.#remembered.missing])];
+    return [...new Set([...arrivedVehicles.map(({ dwell }) => dwell), ...this.#remembered.missing])];
   }
 
   resume(dwells: readonly Dwell[]): void {
@@ -53,8 +51,8 @@ export class IllegalParkingRule implements Rule {
     return stationaryVehicles.flatMap((stationaryVehicle) => {
       if (!this.#isWatched(stationaryVehicle)) return [];
       const existing = before.get(stationaryVehicle.place);
-      if (existing !== undefined) this.#remembered.forget(existing.last);
-      const watched = existing ?? this.#begin(stationaryVehicle);
+      if (existing !== undefined) this.#remembered.forget(existing.dwell);
+      const watched = existing ?? this.#begin(stationaryVehicle, atMs);
       this.#vehicles.set(stationaryVehicle.place, watched);
       return this.#situation(stationaryVehicle, watched, atMs);
     });
@@ -67,32 +65,36 @@ export class IllegalParkingRule implements Rule {
     );
   }
 
-  #begin({ vehicle, arrival }: StationaryVehicle): Watched {
-    const dwell = this.#remembered.take(vehicle);
-    const sinceMs = Math.min(vehicle.firstMs, dwell?.sinceMs ?? vehicle.firstMs);
-    const score = dwell?.score ?? 0;
-    const last = dwell ?? dwellOf(vehicle, { sinceMs, seenMs: vehicle.lastMs, score });
-    const resumed = dwell !== undefined;
-    return { sinceMs, resumed, arrived: resumed || arrival !== 'unseen', score, raised: false, last };
+  #begin({ vehicle, arrival }: StationaryVehicle, atMs: number): Watched {
+    // It was observed again from its first detection on.
+    const remembered = this.#remembered.take(vehicle, Math.min(vehicle.firstMs, atMs));
+    const dwell = remembered ?? newDwell(vehicle, vehicle.firstMs, atMs);
+    const resumed = remembered !== undefined;
+    return {
+      resumed,
+      arrived: resumed || arrival !== 'unseen',
+      raised: false,
+      dwell: { ...dwell, seenMs: atMs },
+    };
   }
 
   #situation(stationaryVehicle: StationaryVehicle, watched: Watched, atMs: number): Situation[] {
     const { place, presence, vehicle } = stationaryVehicle;
     const { afterS, classes } = this.config;
-    const { sinceMs, resumed } = watched;
     // A vehicle that stood here before a break was tracked then.
-    const arrival = resumed ? 'followed' : stationaryVehicle.arrival;
+    const arrival = watched.resumed ? 'followed' : stationaryVehicle.arrival;
     watched.arrived = arrival !== 'unseen';
-    const score = Math.max(watched.score, vehicle.score);
-    watched.last = dwellOf(vehicle, { sinceMs, score, seenMs: atMs });
+    watched.dwell = continued(watched.dwell, vehicle, atMs);
+    const { dwell } = watched;
+    const { score } = dwell;
     const labels: readonly string[] = classes;
-    const stoodMs = atMs - sinceMs;
     // The label of a raised vehicle may change; it is still the same vehicle.
     const counts =
       labels.includes(vehicle.label) && score >= STATIONARY_SCORE_MIN[arrival] && presence !== 'hidden';
+    const stoodMs = atMs - dwell.sinceMs;
     if (stoodMs < afterS * 1000 || !(watched.raised || counts)) return [];
     watched.raised = true;
-    const cause = { stationaryS: Math.round(stoodMs / 100) / 10, presence };
+    const cause = { stationaryS: secondsOf(stoodMs), ...interruptionsOf(dwell), presence };
     const situation = { key: `place-${place}`, objects: [{ ...vehicle, score }], cause, momentary: false };
     return [watched.arrived ? situation : { ...situation, presentAtStart: true }];
   }

@@ -3,7 +3,8 @@
  * a large square slowly is not loitering. Once it runs, pacing up and down does not stop it; leaving the zone does.
  *
  * For people who are present when analysis begins, the time counts from then on. They are not part of the scene, and
- * the whole time was observed.
+ * the whole time was observed. After a break, a person who stops at the place of a former one may be another: at most
+ * CARRIED_MS of the former dwell counts.
  */
 
 import type { Dwell } from '../contract/dwell.ts';
@@ -11,7 +12,14 @@ import type { Observation, ObservedTrack } from '../contract/observation.ts';
 import type { Loitering } from '../contract/rule-config.ts';
 import type { Situation } from '../contract/situation.ts';
 import { Paths } from './paths.ts';
-import { dwellOf, RememberedDwells } from './remembered-dwells.ts';
+import {
+  continued,
+  interruptionsOf,
+  newDwell,
+  observedMs,
+  RememberedDwells,
+  secondsOf,
+} from './remembered-dwells.ts';
 import type { Rule } from './rule.ts';
 import { Succession } from './succession.ts';
 
@@ -22,6 +30,8 @@ const STOP_MS = 1000;
  * m/s, Bohannon 1997), a stroll half of that. The box of a standing person jitters by 0.05.
  */
 const STOP_HEIGHTS = 0.25;
+/** Longest dwell that outlasts a break. Within half a minute of waiting, two people rarely take turns at one place. */
+const CARRIED_MS = 30_000;
 
 export class LoiteringRule implements Rule {
   readonly config: Loitering;
@@ -65,9 +75,9 @@ export class LoiteringRule implements Rule {
     for (let i = 0; i < tracks.length; i++) {
       const track = tracks[i] as ObservedTrack;
       const root = succession.rootOf(track.id);
-      const sinceMs = staying.get(root)?.sinceMs;
-      if (sinceMs === undefined || atMs - sinceMs < afterS * 1000) continue;
-      const cause = { dwellS: Math.round((atMs - sinceMs) / 100) / 10 };
+      const dwell = staying.get(root);
+      if (dwell === undefined || observedMs(dwell) < afterS * 1000) continue;
+      const cause = { dwellS: secondsOf(observedMs(dwell)), ...interruptionsOf(dwell) };
       situations.push({ key: `track-${root}`, objects: [track], cause, momentary: false });
     }
     return situations;
@@ -77,14 +87,16 @@ export class LoiteringRule implements Rule {
   #follow(root: number, track: ObservedTrack, atMs: number): void {
     const existing = this.#staying.get(root);
     if (existing !== undefined) this.#remembered.forget(existing);
-    const dwell =
-      existing ??
-      this.#remembered.take(track) ??
-      (this.#stops(track) ? dwellOf(track, { sinceMs: atMs, seenMs: atMs, score: track.score }) : undefined);
-    if (dwell === undefined) return;
-    const { sinceMs, score } = dwell;
-    const best = Math.max(score, track.score);
-    this.#staying.set(root, dwellOf(track, { sinceMs, seenMs: atMs, score: best }));
+    else if (!this.#stops(track)) return;
+    const dwell = existing ?? this.#carried(track, atMs) ?? newDwell(track, atMs, atMs);
+    this.#staying.set(root, continued(dwell, track, atMs));
+  }
+
+  /** Returns the dwell of a person who stood here before a break, CARRIED_MS of it at most. */
+  #carried(track: ObservedTrack, atMs: number): Dwell | undefined {
+    const dwell = this.#remembered.take(track, atMs);
+    if (dwell === undefined) return undefined;
+    return { ...dwell, sinceMs: dwell.sinceMs + Math.max(0, observedMs(dwell) - CARRIED_MS) };
   }
 
   #stops(track: ObservedTrack): boolean {

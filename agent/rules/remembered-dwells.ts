@@ -1,6 +1,6 @@
 /**
  * Remembers the dwells of a rule across a break (a restart, a lost stream, a covered camera). An object found again at
- * its place continues its dwell with the original start. Only places are stored.
+ * its place continues its dwell with the original start, and the break counts as unobserved. Only places are stored.
  *
  * LIMITS: 64 dwells, a break of ten minutes, and a minute of observation after it.
  */
@@ -19,6 +19,9 @@ const FOUND_WITHIN_MS = 60_000;
  * stand there. Equals the time for which a bus may hide it.
  */
 const OUTLIVES_MS = 600_000;
+
+/** Longest interval between two observations of a followed object; the tracker forgets it after two seconds. */
+const FOLLOWED_MS = 3000;
 
 export class RememberedDwells {
   #dwells: readonly Dwell[] = [];
@@ -49,21 +52,42 @@ export class RememberedDwells {
     return this.#dwells;
   }
 
-  /** Returns the dwell of the track found here; each is taken once. */
-  take(track: ObservedTrack): Dwell | undefined {
+  /** Returns the dwell of the track found here, with the break until now as unobserved; each is taken once. */
+  take(track: ObservedTrack, atMs: number): Dwell | undefined {
     const near = this.#dwells.filter((dwell) => isSamePlace(dwell, track));
     const [match] = near.sort((a, b) => iou(b.xyxyNorm, track.xyxyNorm) - iou(a.xyxyNorm, track.xyxyNorm));
     this.#dwells = this.#dwells.filter((dwell) => dwell !== match);
-    return match;
+    return (
+      match && { ...match, seenMs: atMs, unobservedMs: match.unobservedMs + Math.max(0, atMs - match.seenMs) }
+    );
   }
 }
 
-export function dwellOf(
-  { group, xyxyNorm }: ObservedTrack,
-  { sinceMs, seenMs, score }: Pick<Dwell, 'sinceMs' | 'seenMs' | 'score'>,
-): Dwell {
-  return { group, xyxyNorm, score, sinceMs, seenMs };
+/** Returns the dwell of a track that begins now. */
+export function newDwell({ group, xyxyNorm, score }: ObservedTrack, sinceMs: number, atMs: number): Dwell {
+  return { group, xyxyNorm, score, sinceMs, seenMs: atMs, unobservedMs: 0 };
 }
+
+/** Returns the dwell continued by a track that is observed now. A longer interval than of a followed object is a break. */
+export function continued(dwell: Dwell, { xyxyNorm, score }: ObservedTrack, atMs: number): Dwell {
+  const sinceLastMs = atMs - dwell.seenMs;
+  const breakMs = sinceLastMs > FOLLOWED_MS ? sinceLastMs : 0;
+  const unobservedMs = dwell.unobservedMs + breakMs;
+  return { ...dwell, xyxyNorm, score: Math.max(dwell.score, score), seenMs: atMs, unobservedMs };
+}
+
+/** Returns the time for which the dwell was observed, ms. */
+export function observedMs({ sinceMs, seenMs, unobservedMs }: Dwell): number {
+  return seenMs - sinceMs - unobservedMs;
+}
+
+/** Returns the interruptions of a dwell for the cause of an incident; nothing if there were none. */
+export function interruptionsOf({ unobservedMs }: Dwell): { readonly unobservedS?: number } {
+  return unobservedMs > 0 ? { unobservedS: secondsOf(unobservedMs) } : {};
+}
+
+/** Formats a time for the cause of an incident, to a tenth of a second. */
+export const secondsOf = (ms: number): number => Math.round(ms / 100) / 10;
 
 function isSamePlace(dwell: Dwell, { group, xyxyNorm }: ObservedTrack): boolean {
   if (dwell.group !== group) return false;

@@ -19,7 +19,7 @@ import {
 import type { VehicleInPedestrianZone } from '../contract/rule-config.ts';
 import type { Situation } from '../contract/situation.ts';
 import { driveOf, Paths, sizeOf } from './paths.ts';
-import { dwellOf, RememberedDwells } from './remembered-dwells.ts';
+import { continued, interruptionsOf, newDwell, RememberedDwells, secondsOf } from './remembered-dwells.ts';
 import type { Rule } from './rule.ts';
 import { UNMOVED_SCORE_MIN } from './stationary-score.ts';
 import { Succession } from './succession.ts';
@@ -84,7 +84,7 @@ export class VehicleInPedestrianZoneRule implements Rule {
     const situations = tracks.flatMap((track) => {
       if (track.group !== 'vehicle') return [];
       const root = this.#succession.rootOf(track.id);
-      const vehicle = this.#vehicleOf(root, track);
+      const vehicle = this.#vehicleOf(root, track, atMs);
       vehicle.hasMoved ||=
         track.seen && iou(vehicle.first, track.xyxyNorm) < MOVED_IOU_MAX && this.#drives(track, source);
       const presence = track.zones.find((z) => z.zone === zone);
@@ -92,13 +92,11 @@ export class VehicleInPedestrianZoneRule implements Rule {
         vehicle.last = undefined;
         return [];
       }
-      const score = Math.max(vehicle.last?.score ?? 0, track.score);
-      const sinceMs = Math.min(vehicle.last?.sinceMs ?? presence.sinceMs, presence.sinceMs);
-      vehicle.last = dwellOf(track, { sinceMs, seenMs: atMs, score });
-      const stayedMs = atMs - sinceMs;
+      vehicle.last = continued(vehicle.last ?? newDwell(track, presence.sinceMs, atMs), track, atMs);
       const counts = labels.includes(track.label) && vehicle.hasMoved && isSure(track);
+      const stayedMs = atMs - vehicle.last.sinceMs;
       if (stayedMs < afterS * 1000 || !counts) return [];
-      const cause = { dwellS: Math.round(stayedMs / 100) / 10 };
+      const cause = { dwellS: secondsOf(stayedMs), ...interruptionsOf(vehicle.last) };
       return [{ key: `track-${root}`, objects: [track], cause, momentary: false }];
     });
     return [...situations, ...this.#presentAtStart(observation)];
@@ -132,11 +130,11 @@ export class VehicleInPedestrianZoneRule implements Rule {
     return !hasMoved && vehicle.zones.some((visit) => visit.zone === zone);
   }
 
-  #vehicleOf(root: number, track: ObservedTrack): Vehicle {
+  #vehicleOf(root: number, track: ObservedTrack, atMs: number): Vehicle {
     const existing = this.#vehicles.get(root);
     if (existing?.last !== undefined) this.#remembered.forget(existing.last);
     if (existing !== undefined) return existing;
-    const last = this.#remembered.take(track);
+    const last = this.#remembered.take(track, atMs);
     const vehicle = { first: track.xyxyNorm, hasMoved: last !== undefined, last };
     this.#vehicles.set(root, vehicle);
     return vehicle;

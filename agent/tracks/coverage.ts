@@ -26,6 +26,7 @@ export interface Span {
 export class CoverageRecorder {
   #open: { fromMs: number; toMs: number; kind: SpanKind } | undefined;
   #endedSpans: Span[] = [];
+  #isOpenWritten = false;
   /** Reason of the open gap. */
   #gapReason: GapReason | undefined;
 
@@ -34,10 +35,18 @@ export class CoverageRecorder {
     return this.#gapReason;
   }
 
+  /** True if the beginning of the present span is on disk, or if there is none. */
+  get isWritten(): boolean {
+    return this.#open === undefined || this.#isOpenWritten;
+  }
+
   /** Records that the box analysed the scene at this moment. */
   note(kind: SpanKind, wallMs: number): void {
     if (this.#open !== undefined && this.#open.kind !== kind) this.#close('no-picture', wallMs);
-    this.#open ??= { fromMs: wallMs, toMs: wallMs, kind };
+    if (this.#open === undefined) {
+      this.#open = { fromMs: wallMs, toMs: wallMs, kind };
+      this.#isOpenWritten = false;
+    }
     this.#open.toMs = Math.max(this.#open.toMs, wallMs);
     this.#gapReason = undefined;
   }
@@ -62,11 +71,13 @@ export class CoverageRecorder {
   take(): Span[] {
     const spans = this.#endedSpans;
     this.#endedSpans = [];
+    this.#isOpenWritten = true;
     return this.#open === undefined ? spans : [...spans, { ...this.#open, why: null }];
   }
 
   /** Puts back spans that could not be written. */
   putBack(spans: readonly Span[]): void {
+    this.#isOpenWritten = false;
     this.#endedSpans.unshift(...spans.filter(({ fromMs }) => fromMs !== this.#open?.fromMs));
   }
 

@@ -15,7 +15,6 @@ import { isDeepStrictEqual } from 'node:util';
 import { type Counters, gauge } from '../base/counters.ts';
 import { messageOf, rethrowBug } from '../base/errors.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
-import { type CameraSource, configuredStream } from '../contract/camera-address.ts';
 import { CommandRefused } from '../contract/command.ts';
 import { isBlinding } from '../contract/condition.ts';
 import type { Config } from '../contract/config.ts';
@@ -23,11 +22,11 @@ import type { CameraReport, QuietReport } from '../contract/health.ts';
 import type { Mode } from '../contract/mode.ts';
 import type { Observation } from '../contract/observation.ts';
 import type { GapReason, TrackLogGrant } from '../contract/track-log.ts';
-import { authorisedAddress, namesStream } from '../orders/camera-pin.ts';
 import type { Budgets } from './budgets.ts';
 import { CoverageRecorder, SEEN_EVERY_MS } from './coverage.ts';
 import { HeldTracks } from './held-tracks.ts';
 import { type KeptFrom, LogFile, type LogFileOptions } from './log-file.ts';
+import { LogViews } from './log-views.ts';
 import { type TrackPiece, TrackRecorder } from './recorder.ts';
 import type { TrackLogStatus } from './status.ts';
 import type { TrackStore, View } from './store.ts';
@@ -42,8 +41,8 @@ const CLOCK_STEP_MS = 1000;
  * Delay after which a moved camera is detected (observe/condition-view.ts). Tracks seen in between belong to no view.
  */
 const MOVED_KNOWN_AFTER_MS = 60_000;
-/** A picture of another aspect ratio is another framing. */
-const SAME_ASPECT = 0.01;
+/** Shortest interval between two beginnings of a span that are written at once; a lens that flickers has many. */
+const BOUNDARY_EVERY_MS = 60_000;
 
 /** Authorisation under which the box runs, as last evaluated. */
 export interface TrackRuling {
@@ -73,9 +72,7 @@ export interface OpenLog extends KeptFrom {
 export class TrackLog {
   readonly #options: TrackLogOptions;
   readonly #file: LogFile;
-  readonly #stream: CameraSource | undefined;
-  /** Text by which the views of the log name the stream. */
-  #camera: string | undefined;
+  readonly #views: LogViews;
   #ruling: TrackRuling = { mode: 'unauthorised', authorisation: undefined };
   /** Undefined while nothing is recorded. */
   #recorder: TrackRecorder | undefined;
@@ -85,11 +82,6 @@ export class TrackLog {
   #hasRested = false;
   #coverage = new CoverageRecorder();
   #pending: TrackPiece[] = [];
-  #views: View[] = [];
-  #newViews: View[] = [];
-  /** File whose views have been read. */
-  #read: TrackStore | undefined;
-  #viewIsNew = false;
   /** Monotonic time of the newest observation. */
   #seenMs = Number.NEGATIVE_INFINITY;
   /** Wall time of media time 0. */
@@ -98,6 +90,8 @@ export class TrackLog {
   #clockUnsetMs: number | undefined;
   #isMoved = false;
   #flushAtMs = 0;
+  /** Monotonic time from which the beginning of a span is written at once. */
+  #boundaryAtMs = 0;
   /** Wall time of the newest flush. */
   #flushedMs = 0;
   #refusedBy: string | undefined;
@@ -106,7 +100,7 @@ export class TrackLog {
   constructor(options: TrackLogOptions) {
     this.#options = options;
     this.#file = new LogFile(options);
-    this.#stream = configuredStream(options.config.camera?.source);
+    this.#views = new LogViews(options.config.camera?.source);
   }
 
   get counters(): Counters {
@@ -131,7 +125,7 @@ export class TrackLog {
   /** Opens the log of an earlier run. */
   start(): void {
     this.#attempt(() => this.#file.openIfThere());
-    this.#attempt(() => this.#readViews());
+    this.#attempt(() => this.#views.read(this.#file.store));
   }
 
   /** Takes the new ruling before it is carried out. */
@@ -144,7 +138,7 @@ export class TrackLog {
 
   /** Marks that the camera shows another, confirmed view from now on. */
   viewConfirmed(): void {
-    this.#viewIsNew = true;
+    this.#views.confirm();
   }
 
   observe(observation: Observation): void {
@@ -176,7 +170,7 @@ export class TrackLog {
       this.#pause(reason);
       return;
     }
-    this.#followView(wallMs, source.widthPx / source.heightPx);
+    this.#views.follow(wallMs, source.widthPx / source.heightPx);
     this.#note(wallMs);
     this.#recorder.observe(observation);
   }
@@ -194,7 +188,7 @@ export class TrackLog {
         this.#pause(vision.camera.state === 'off' ? 'not-running' : 'no-picture');
     }
     if (nowMs >= this.#flushAtMs) this.#attempt(() => this.#flush());
-    if (this.#attempt(() => this.#file.upkeep()) === true) this.#read = undefined;
+    if (this.#attempt(() => this.#file.upkeep()) === true) this.#views.forget();
     this.#tell();
   }
 
@@ -221,7 +215,15 @@ export class TrackLog {
       );
     const budgets = this.#file.budgets(order);
     const { nowMs } = this.#file;
-    return { store, budgets, nowMs, grant, order, views: this.#views, ...this.#file.keptFrom(authorisation) };
+    return {
+      store,
+      budgets,
+      nowMs,
+      grant,
+      order,
+      views: this.#views.all,
+      ...this.#file.keptFrom(authorisation),
+    };
   }
 
   /** Throws CommandRefused if no answer is permitted now. */
@@ -262,7 +264,7 @@ export class TrackLog {
     if (this.#file.authorisation === undefined && this.#reason !== undefined) return;
     const { tracks: grant, notAfter, order } = authorisation;
     if (this.#file.hold({ grant, order, notAfterMs: Date.parse(notAfter) })) this.#endRecorder();
-    this.#readViews();
+    this.#views.read(this.#file.store);
     const heldTracks = this.#tracksHeldFor(grant);
     const keep = (piece: TrackPiece): unknown =>
       heldTracks === undefined ? this.#pending.push(piece) : heldTracks.hold(piece);
@@ -279,22 +281,13 @@ export class TrackLog {
     return this.#heldTracks;
   }
 
-  /** Reads the views of the file if it was opened since the last time. Throws AgentError. */
-  #readViews(): void {
-    const { store } = this.#file;
-    if (store === this.#read) return;
-    this.#views = [...(store?.views() ?? []), ...this.#newViews];
-    this.#read = store;
-  }
-
   /** Resets to an empty log. */
   #begin(): void {
     this.#endRecorder();
     this.#heldTracks?.forget(Number.POSITIVE_INFINITY);
     this.#pending = [];
     this.#coverage = new CoverageRecorder();
-    this.#views = [];
-    this.#newViews = [];
+    this.#views.begin();
   }
 
   #endRecorder(): void {
@@ -321,33 +314,29 @@ export class TrackLog {
     this.#clockUnsetMs = undefined;
     // Occasional key frames do not count as an analysed street.
     this.#coverage.note(this.#isResting ? 'watched' : 'seen', wallMs);
-  }
-
-  #followView(wallMs: number, aspect: number): void {
-    const last = this.#views.at(-1);
-    // The digests of a stored view have their own salt.
-    if (last !== undefined && last.camera !== this.#camera && namesStream(last.camera, this.#stream))
-      this.#camera = last.camera;
-    this.#camera ??= authorisedAddress(this.#options.config.camera?.source);
-    const camera = this.#camera;
-    const isSame = last?.camera === camera && Math.abs(last.aspect - aspect) <= SAME_ASPECT * aspect;
-    if (isSame && !this.#viewIsNew) return;
-    this.#viewIsNew = false;
-    const view = { fromMs: Math.round(wallMs), camera, aspect };
-    this.#views.push(view);
-    this.#newViews.push(view);
+    if (this.#coverage.isWritten || clock.nowMs() < this.#boundaryAtMs) return;
+    // After a crash, the reason of the gap before must not cover what was analysed, nor the crash.
+    this.#boundaryAtMs = clock.nowMs() + BOUNDARY_EVERY_MS;
+    this.#attempt(() => this.#write([]));
   }
 
   /** Throws AgentError. */
   #flush(): void {
     const { clock } = this.#options;
     this.#flushAtMs = clock.nowMs() + FLUSH_EVERY_MS;
-    const { store } = this.#file;
-    if (store === undefined) return;
+    if (this.#file.store === undefined) return;
     this.#recorder?.cutOpenTracks();
     this.#heldTracks?.forget(this.#file.retainedFromMs);
-    const [pieces, views, spans] = [this.#pending, this.#newViews, this.#coverage.take()];
-    if (pieces.length + views.length + spans.length === 0) return;
+    this.#write(this.#pending);
+    this.#flushedMs = clock.wallMs();
+    this.#pending = [];
+  }
+
+  /** Writes pieces with the coverage and the views that are not on disk. Throws AgentError. */
+  #write(pieces: readonly TrackPiece[]): void {
+    const { store } = this.#file;
+    const [views, spans] = [this.#views.unwritten, this.#coverage.take()];
+    if (store === undefined || pieces.length + views.length + spans.length === 0) return;
     try {
       this.#file.makeRoom();
       store.write({ pieces, spans, views });
@@ -357,10 +346,8 @@ export class TrackLog {
       else this.#lose(pieces.length);
       throw error;
     }
-    this.#flushedMs = clock.wallMs();
     this.#counts.flushes += 1;
-    this.#pending = [];
-    this.#newViews = [];
+    this.#views.written();
     this.#refusedBy = undefined;
   }
 

@@ -311,7 +311,9 @@ void t.test('cameras are found and asked by ONVIF in the box’s own networks on
   const own = ['10.1.2.3', '172.31.0.1', '192.168.1.9', '169.254.7.7', 'fd00::9', 'fe80::1'];
   const foreign = ['127.0.0.1', '0.0.0.0', '172.32.0.1', '::1', '::ffff:8.8.8.8', '2001:db8::1', '224.0.0.1'];
   t.same(
-    [...own, ...foreign, '10.9.9.9'].filter((host) => isPrivate(host, ['10.9.9.9'])),
+    [...own, ...foreign, '10.9.9.9', '::ffff:10.9.9.9', '::ffff:a09:909', 'fd00:0::8'].filter((host) =>
+      isPrivate(host, ['10.9.9.9', 'fd00::8']),
+    ),
     own,
   );
   t.strictSame(hostPort('[fd00::9]:8080'), { host: 'fd00::9', port: 8080 });

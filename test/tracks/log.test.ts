@@ -65,6 +65,22 @@ t.test('a power cut loses unwritten tracks, and the answer says so', async (t) =
   t.ok(lostS > 100 && lostS < 115, `${lostS} s are reported as lost`);
 });
 
+t.test('a crash is not reported under the reason of the gap before', async (t) => {
+  const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
+  box.live(10, []);
+  box.live(320, [], ['covered']);
+  box.live(100, []);
+  box.kill().sleep(600);
+  box.live(10, []);
+  const { coverage } = await box.ask(last(box, 1040, 'coverage'));
+  const lengthOf = (reason: string): number =>
+    coverage.gaps
+      .filter(({ why }) => why === reason)
+      .reduce((sum, { from, to }) => sum + (Date.parse(to) - Date.parse(from)) / 1000, 0);
+  t.ok(Math.abs(lengthOf('blind') - 320) < 5, `blind for ${lengthOf('blind')} s`);
+  t.ok(Math.abs(lengthOf('not-written') - 100) < 5, `not written for ${lengthOf('not-written')} s`);
+});
+
 t.test('a track cut by a restart is answered with its end, and the time between is a gap', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
   box.live(5, [CAR]);

@@ -30,8 +30,15 @@ export function hostPort(text: string): HostPort | undefined {
   return isIP(host) === 0 || number < 1 || number > 65_535 ? undefined : { host, port: number };
 }
 
-/** `own`: addresses of the box, which no camera has. */
+/**
+ * Reports whether a camera may have the address. `own` are the addresses of the box, in any form: `::ffff:10.0.0.9` is
+ * 10.0.0.9.
+ */
 export function isPrivate(host: string, own: readonly string[]): boolean {
-  const family = isIP(host) === 6 ? 'ipv6' : 'ipv4';
-  return isIP(host) !== 0 && PRIVATE.check(host, family) && !own.includes(host.toLowerCase());
+  if (isIP(host) === 0) return false;
+  const ownAddresses = new BlockList();
+  for (const address of own) ownAddresses.addAddress(address, familyOf(address));
+  return PRIVATE.check(host, familyOf(host)) && !ownAddresses.check(host, familyOf(host));
 }
+
+const familyOf = (address: string): 'ipv4' | 'ipv6' => (isIP(address) === 6 ? 'ipv6' : 'ipv4');

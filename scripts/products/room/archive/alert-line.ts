@@ -64,10 +64,12 @@ function label(severity: string, phase: string): string {
 }
 
 function causeText(phase: string, cause: Readonly<Record<string, unknown>>): string {
-  const { dwellS, durationS, direction, reason } = cause;
+  const { dwellS, unobservedS, durationS, direction, reason } = cause;
   const parts: string[] = [];
   if (typeof direction === 'string') parts.push(`to the ${printable(direction, 40)}`);
   if (phase === 'start' && typeof dwellS === 'number') parts.push(`there for ${dwellS} s`);
+  if (phase === 'start' && typeof unobservedS === 'number')
+    parts.push(`not observed for ${unobservedS} s of it`);
   if (phase !== 'start' && typeof durationS === 'number') parts.push(`lasted ${durationS} s`);
   if (typeof reason === 'string') parts.push(printable(reason, REASON_CHARS_MAX));
   return parts.map((part) => `, ${part}`).join('');

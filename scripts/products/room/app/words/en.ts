@@ -74,6 +74,7 @@ export const EN = {
   labels,
   causes,
   nobody: 'something',
+  unobserved: (time: string) => `; not observed for ${time} in between`,
   unknownCause: (subject: string, place: string) => `${subject} in ${place}`,
   unknownKind: 'This kind of event is newer than this console; it is shown by its own name.',
   placeKinds: { zone: 'zone', line: 'line', camera: 'the camera’s view' } as Readonly<Record<string, string>>,

@@ -64,6 +64,7 @@ export const FR: Words = {
       `${subject.text} ${has(subject, 'était', 'étaient')} dans ${place} au démarrage du boîtier${isOver && stood ? ',' : ''}${during(stood, isOver)}`,
   },
   nobody: 'quelque chose',
+  unobserved: (time) => ` ; pas d’observation pendant ${time} entre-temps`,
   unknownCause: (subject, place) => `${subject} dans ${place}`,
   unknownKind: 'Ce type d’événement est plus récent que cette console ; il porte son propre nom.',
   placeKinds: { zone: 'la zone', line: 'la ligne', camera: 'la vue de la caméra' },

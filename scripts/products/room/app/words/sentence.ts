@@ -22,7 +22,9 @@ export function sentence({ kind, place, objects, cause, endedAt }: About, words:
   const phrase = own(words.causes, kind)?.(subject, placeName, causeTextsOf(cause, endedAt !== null, words));
   const text = phrase ?? words.unknownCause(subject.text, placeName);
   const reason = phrase === undefined ? textOf(cause['reason']) : '';
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${reason && `: ${reason}`}.`;
+  const unobservedS = cause['unobservedS'];
+  const gap = typeof unobservedS === 'number' ? words.unobserved(lasting(unobservedS, words)) : '';
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${reason && `: ${reason}`}${gap}.`;
 }
 
 /** Formats a place: `zone/square` → zone square. */
