@@ -56,6 +56,8 @@ export const ResumeKey = Type.Object(
   { ...strict, description: 'key that may sign the resume of a suspended box' },
 );
 
+export type ResumeKey = Static<typeof ResumeKey>;
+
 export const Authorisation = Type.Object(
   {
     order: Text(100, 'number of the authorisation'),

@@ -343,6 +343,15 @@ async function approved(t: Test, browser: Browser): Promise<void> {
   await page.click('#ask-tracks');
   await waitUntil('document.querySelector(".t-result .notice") !== null');
   t.match(await screen.text('.t-result .notice'), '3 more are not shown here: refused by square-1');
+  await press(page, 'Change the question');
+  for (const [approvers, text] of [
+    [['prosecutor', 'judge'], 'as the authorisation names them: prosecutor, judge'],
+    [[], 'names no approvers, so the box answers no question about persons'],
+  ] as const) {
+    box.change = { approvers: [...approvers] };
+    await page.click('.t-form [type=submit]');
+    await waitUntil(`document.querySelector('.t-ask-side').textContent.includes('${text}')`);
+  }
   t.same(screen.pageErrors, []);
 }
 
