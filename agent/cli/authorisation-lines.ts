@@ -1,6 +1,7 @@
 /** Describes an authorisation in words, for the person who signs it and for the one who checks its box. */
-import type { Authorisation, ResumeKey } from '../contract/authorisation.ts';
-import type { TrackApprover, TrackGrade, TrackLogGrant } from '../contract/track-log.ts';
+import type { Authorisation } from '../contract/authorisation.ts';
+import type { Keyholder } from '../contract/config.ts';
+import type { TrackGrade, TrackLogGrant } from '../contract/track-log.ts';
 import { keyIdOf, publicKeyOf } from '../orders/dsse.ts';
 
 /**
@@ -42,7 +43,7 @@ export function authorisationLines(content: Authorisation): string[] {
   ].map(([name = '', text = '']) => `  ${name.padEnd(9)} ${text}`);
 }
 
-const keyholderLine = ({ name, publicKey }: ResumeKey): string[] => [
+const keyholderLine = ({ name, publicKey }: Keyholder): string[] => [
   '',
   `${name}  ${keyIdOf(publicKeyOf(publicKey))}`,
 ];
@@ -87,9 +88,9 @@ function trackLines(tracks: TrackLogGrant | undefined): string[][] {
   ];
 }
 
-function approverLines(approvers: readonly TrackApprover[]): string[][] {
+function approverLines(approvers: readonly Keyholder[]): string[][] {
   if (approvers.length === 0)
-    return [['approves', 'nobody: no question about persons is answered (tracks.approvers)']];
+    return [['approves', 'no one: no question about persons is answered (tracks.approvers)']];
   return [['approves', 'a question about persons, one of:'], ...approvers.map(keyholderLine)];
 }
 

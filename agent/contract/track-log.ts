@@ -6,7 +6,7 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { CASE_ABOUT, CASE_CHARS_MAX } from './case.ts';
 import { envelopeOf } from './command.ts';
-import { CommandKey } from './config.ts';
+import { Keyholder } from './config.ts';
 import { PointNorm } from './geometry.ts';
 import { type Group, groupOf, LABELS, type ObjectLabel, UNKNOWN } from './label.ts';
 import { Time } from './time.ts';
@@ -23,23 +23,15 @@ const Area = Type.Object({ id: Id, polygon: Polygon }, strict);
  * Grades of the log.
  * - `counts`: every class is stored, and only numbers are disclosed.
  * - `vehicles`: cars, motorcycles, buses and trucks are stored and disclosed.
- * - `persons`: every class is stored; a question about persons needs the signature of an approver too.
+ * - `persons`: every class is stored, and disclosed, persons only with the signature of an approver.
  */
 export const TRACK_GRADES = ['counts', 'vehicles', 'persons'] as const;
 export type TrackGrade = (typeof TRACK_GRADES)[number];
 
 /** Longest time span of a question about persons, in hours. */
 export const PERSONS_SPAN_HOURS_MAX = 24;
-/** Time by which a question may end after the box's time, in ms: the difference between clocks that are set. */
-export const AHEAD_MS_MAX = 60_000;
 /** Counts begin and end at multiples of this step, in ms, so that no number reveals a single moment. */
 export const COUNT_STEP_MS = 600_000;
-
-export const TrackApprover = Type.Object(
-  { name: Id, publicKey: CommandKey.properties.publicKey },
-  { ...strict, description: 'key that may approve a question about persons, and does not ask it' },
-);
-export type TrackApprover = Static<typeof TrackApprover>;
 
 export const TrackLogGrant = Type.Object(
   {
@@ -56,7 +48,7 @@ export const TrackLogGrant = Type.Object(
       Text(200, 'the authorising magistrate; needed for the grade `persons`, and only there'),
     ),
     approvers: Type.Optional(
-      Type.Array(TrackApprover, {
+      Type.Array(Keyholder, {
         minItems: 2,
         maxItems: 16,
         description:
@@ -190,38 +182,14 @@ export type TrackPlace = NonNullable<TrackQuestion['where']>;
 export const TrackStillQuestion = Type.Object({ answer: Type.Literal('still') }, strict);
 export type TrackStillQuestion = Static<typeof TrackStillQuestion>;
 
-/** DSSE payload type of a second person's approval of a question about persons. */
-export const TRACK_APPROVAL_TYPE = 'application/vnd.vigie.track-approval+json';
-/** Maximum size in bytes; a question with 64 corners has 4 kB. */
+/** Maximum size of an approval in bytes; a question with 64 corners has 4 kB. */
 export const TRACK_APPROVAL_BYTES_MAX = 8192;
-/** Longest validity of an approval, in ms: who approves knows the case of today. */
-export const TRACK_APPROVAL_MS_MAX = 86_400_000;
 
 const requestFields = {
   case: Type.String({ minLength: 1, maxLength: CASE_CHARS_MAX, description: CASE_ABOUT }),
   reason: Type.String({ minLength: 1, maxLength: 200 }),
   question: Type.Union([TrackQuestion, TrackStillQuestion]),
 };
-
-/** Payload signed by an approver: the same question in the same case, for this box. */
-export const TrackApproval = Type.Object(
-  { site: Id, box: Id, notBefore: Time, notAfter: Time, ...requestFields },
-  strict,
-);
-export type TrackApproval = Static<typeof TrackApproval>;
-
-/** Returns why the approval does not count at this time, or undefined if it does. */
-export function approvalProblem(
-  { notBefore, notAfter }: Pick<TrackApproval, 'notBefore' | 'notAfter'>,
-  nowMs: number,
-): string | undefined {
-  const [fromMs, untilMs] = [Date.parse(notBefore), Date.parse(notAfter)];
-  if (!(untilMs - fromMs <= TRACK_APPROVAL_MS_MAX))
-    return `is valid for more than 24 hours, from ${notBefore} to ${notAfter}; have the question signed again`;
-  if (!(fromMs <= nowMs && nowMs <= untilMs))
-    return `is valid from ${notBefore} to ${notAfter}, and not now; have the question signed again`;
-  return undefined;
-}
 
 /** Arguments of the command `tracks`. */
 export const TrackArgs = Type.Object(

@@ -6,19 +6,15 @@
 import type { KeyObject } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { CommandRefused } from '../contract/command.ts';
-import type { Config } from '../contract/config.ts';
+import type { Config, Keyholder } from '../contract/config.ts';
 import { covers, polygonProblem } from '../contract/polygon.ts';
+import { approvalProblem, TRACK_APPROVAL_TYPE, TrackApproval } from '../contract/track-approval.ts';
 import {
-  AHEAD_MS_MAX,
-  approvalProblem,
   COUNT_STEP_MS,
   type FoundTrack,
   isKept,
   PERSONS_SPAN_HOURS_MAX,
   TRACK_APPROVAL_BYTES_MAX,
-  TRACK_APPROVAL_TYPE,
-  TrackApproval,
-  type TrackApprover,
   type TrackArgs,
   type TrackLogGrant,
   type TrackPlace,
@@ -27,6 +23,8 @@ import {
 import { envelopeOpener, keyIdOf, ofForm, parseJson, publicKeyOf } from '../orders/dsse.ts';
 import { CLASSES } from './rows.ts';
 
+/** Time by which a question may end after the box's time, in ms: the difference between clocks that are set. */
+const AHEAD_MS_MAX = 60_000;
 const HOUR_MS = 3_600_000;
 /** Longest possible retention, plus a day. */
 const COVERAGE_HOURS_MAX = 744;
@@ -45,7 +43,7 @@ export function checkedQuestion(
   const { from, to, view, where: place, answer } = question;
   const spanMs = Date.parse(to) - Date.parse(from);
   if (!(spanMs > 0)) throw badArgument('to', `${to} is not after from ${from}`);
-  // What lies ahead is not asked for: a signed question, sent again and again, would tell where people are now.
+  // An approved question whose end lies ahead, sent again and again, would tell where people are now.
   if (Date.parse(to) > nowMs + AHEAD_MS_MAX)
     throw badArgument('to', `${to} lies ahead; this box’s clock says ${new Date(nowMs).toISOString()}`);
   if (place !== undefined && view === undefined)
@@ -148,12 +146,12 @@ export function approvedBy(
   { approval, case: number, reason, question }: TrackArgs,
   asker: string,
   { site, box, commands }: Pick<Config, 'site' | 'box' | 'commands'>,
-  approvers: readonly TrackApprover[],
+  approvers: readonly Keyholder[],
   nowMs: number,
 ): string {
   if (approvers.length === 0)
     throw notPermitted(
-      'the authorisation names no approvers, so no question about persons is answered; ask the authority for one with tracks.approvers',
+      'the authorisation lacks tracks.approvers, so no question about persons is answered; ask the authority for one that names approvers',
     );
   if (approval === undefined) {
     const names = approvers.map(({ name }) => name).join(', ');
@@ -162,7 +160,7 @@ export function approvedBy(
     );
   }
   const keys = new Map<string, KeyObject>();
-  const approversById = new Map<string, TrackApprover>();
+  const approversById = new Map<string, Keyholder>();
   for (const approver of approvers) {
     const publicKey = publicKeyOf(approver.publicKey);
     keys.set(keyIdOf(publicKey), publicKey);

@@ -137,7 +137,7 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
     persons.out,
     new RegExp(`  approves  a question about persons, one of:\\n +${keyholders.join('\\n +')}\\n`),
   );
-  t.match((await sign({ tracks: PERSONS })).out, / {2}approves {2}nobody: no question about persons/);
+  t.match((await sign({ tracks: PERSONS })).out, / {2}approves {2}no one: no question about persons/);
   t.match(tracking.out, /clinic: nothing that touches \(0\.45, 0\.4\)/);
   t.match(tracking.out, /a query covers at most 24 h; 200 tracks a case, 500 a key and day, 1000 a day\n/);
 

@@ -6,11 +6,8 @@ import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import t, { type Test } from 'tap';
-import {
-  TRACK_APPROVAL_BYTES_MAX,
-  TRACK_APPROVAL_TYPE,
-  TrackApproval,
-} from '../../agent/contract/track-log.ts';
+import { TRACK_APPROVAL_TYPE, TrackApproval } from '../../agent/contract/track-approval.ts';
+import { TRACK_APPROVAL_BYTES_MAX } from '../../agent/contract/track-log.ts';
 import { envelopeOpener, keyIdOf, publicKeyOf } from '../../agent/orders/dsse.ts';
 import { makeSigner } from '../lib/commands.ts';
 import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
@@ -165,7 +162,7 @@ void t.test('a still and a second person’s approval are written to files', asy
   const question = [...NIGHT, '--class', 'person'];
   const before = box.requests.length;
   const bySecond = basic.map((arg) => (arg === file('desk.pem') ? file('second.pem') : arg));
-  // What a person types is written in the normal form, by who approves and by who asks.
+  // A typed number is written in the normal form, so the approval is of the same text.
   const typed = bySecond.map((arg) => (arg === '2026/1234' ? ' 2026／1234' : arg));
   const approved = await run(...typed, ...question, '--approve', file('ok.json'));
   t.match(approved, {

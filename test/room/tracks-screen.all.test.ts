@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'puppeteer-core';
 import sharp from 'sharp';
 import t, { type Test } from 'tap';
-import { TRACK_APPROVAL_TYPE } from '../../agent/contract/track-log.ts';
+import { TRACK_APPROVAL_TYPE } from '../../agent/contract/track-approval.ts';
 import { CallError } from '../../scripts/products/room/console/handler.ts';
 import type { DataHandlers } from '../../scripts/products/room/console/routes.ts';
 import type { TrackAnswer, TrackRequest } from '../../scripts/products/room/contract/tracks.ts';

@@ -302,7 +302,7 @@ t.test(
     box.rule();
     await t.rejects(
       box.ask(question, { ...sender, approval }),
-      /names no approvers, so no question about persons is answered; ask the authority/,
+      /lacks tracks\.approvers, so no question about persons is answered; ask the authority/,
     );
     t.match(await box.ask(vehicles, sender), { matches: 3, approvers: [] });
     t.match(await box.ask({ ...question, answer: 'coverage' }, sender), { matches: 0 });
@@ -312,10 +312,10 @@ t.test(
 t.test('no question asks for what lies ahead, by more than clocks differ', async (t) => {
   const { box } = await street(scratch(t));
   for (const answer of ['tracks', 'count', 'coverage'] as const) {
-    const until = (ms: number) => ({ answer, to: new Date(box.clock.wallMs() + ms).toISOString() });
-    await t.rejects(box.ask(until(62_000)), /to: .* lies ahead; this box’s clock says 20/, answer);
+    const endingIn = (ms: number) => ({ answer, to: new Date(box.clock.wallMs() + ms).toISOString() });
+    await t.rejects(box.ask(endingIn(62_000)), /to: .* lies ahead; this box’s clock says 20/, answer);
     // `ask` lets a second pass.
-    const { coverage } = await box.ask(until(61_000));
+    const { coverage } = await box.ask(endingIn(61_000));
     t.match(coverage.gaps.at(-1), { why: 'future' }, answer);
   }
 });

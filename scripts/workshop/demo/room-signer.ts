@@ -8,8 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { AgentError, messageOf } from '../../../agent/base/errors.ts';
-import type { CommandKey } from '../../../agent/contract/config.ts';
-import type { TrackApprover } from '../../../agent/contract/track-log.ts';
+import type { CommandKey, Keyholder } from '../../../agent/contract/config.ts';
 import { AgentProcess } from '../../lib/agent-process.ts';
 import type { KeyPair } from '../../lib/certificates.ts';
 
@@ -38,7 +37,7 @@ export class RoomSigner {
   readonly room: string;
   readonly magistrate: string;
   /** Approvers for the authorisation. */
-  readonly approvers: TrackApprover[];
+  readonly approvers: Keyholder[];
 
   constructor({ dir, outDir, site, timeZone, url, ca, pair: { cert, key } }: SignerPlaces) {
     const sealed = join(dir, 'sealed');
@@ -86,7 +85,7 @@ export class RoomSigner {
 }
 
 /** Creates a key pair and writes the private key into the file. */
-function newKey(name: string, file: string): TrackApprover {
+function newKey(name: string, file: string): Keyholder {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
   writeFileSync(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
   return { name, publicKey: publicKey.export({ type: 'spki', format: 'der' }).toString('base64') };

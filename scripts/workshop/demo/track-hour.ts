@@ -13,9 +13,9 @@ import { modelsDir } from '../../../agent/base/package-root.ts';
 import { loadConfig } from '../../../agent/config/load.ts';
 import type { Authorisation } from '../../../agent/contract/authorisation.ts';
 import { cameraAddress } from '../../../agent/contract/camera-address.ts';
-import type { Config } from '../../../agent/contract/config.ts';
+import type { Config, Keyholder } from '../../../agent/contract/config.ts';
 import type { Observation } from '../../../agent/contract/observation.ts';
-import type { TrackApprover, TrackLogGrant } from '../../../agent/contract/track-log.ts';
+import type { TrackLogGrant } from '../../../agent/contract/track-log.ts';
 import { ClockSync } from '../../../agent/health/clock-sync.ts';
 import { permitReplay } from '../../../agent/restraint/permit.ts';
 import { visionSettings } from '../../../agent/supervisor/vision-settings.ts';
@@ -68,7 +68,7 @@ export class TrackHour {
   async written(
     stateDir: string,
     { retention }: Pick<Config, 'retention'>,
-    approvers: TrackApprover[],
+    approvers: Keyholder[],
   ): Promise<Hour> {
     const observed = await this.#observeWithBar();
     if (!Array.isArray(observed))

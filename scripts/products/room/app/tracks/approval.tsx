@@ -12,9 +12,9 @@ import { copy } from './copy.ts';
 import {
   approval,
   approvers,
+  areApproversMissing,
   coverage,
   fullQuestion,
-  isApprovableByNobody,
   isApprovalNeeded,
   isFormComplete,
 } from './question.ts';
@@ -28,7 +28,7 @@ export function Approval() {
   const { approval: texts } = trackWords.value;
   const id = useId();
   if (!isApprovalNeeded.value) return null;
-  if (isApprovableByNobody.value) return <Notice tone="warn">{texts.nobody}</Notice>;
+  if (areApproversMissing.value) return <Notice tone="warn">{texts.unnamed}</Notice>;
   const fileText = approval.value === undefined ? undefined : texts.selected(plain(approval.value.name));
   return (
     <fieldset class="t-approval">

@@ -43,8 +43,8 @@ export const trouble = signal<string | undefined>(undefined);
 export const wasTried = signal(false);
 /** Time of the room's clock at which the coverage was looked up: a count's rounded end is not after it. */
 let lookedUpMs = 0;
-/** What the box has said in a refusal: an approval is missing, or nobody may approve. */
-const refusal = signal<'missing' | 'nobody' | undefined>(undefined);
+/** The box's last refusal: an approval is missing, or the authorisation names no approvers. */
+const refusal = signal<'missing' | 'unnamed' | undefined>(undefined);
 /** Still that a box made on request; `url` is the picture. */
 export const askedStill = signal<{ box: string; view: string | null; at: string; url: string } | undefined>(
   undefined,
@@ -59,11 +59,11 @@ export const isApprovalNeeded = computed(() => {
 
 /** People of whom one must approve, as the box's authorisation names them. */
 export const approvers = computed(() => (coverage.value ?? answer.value)?.approvers ?? []);
-/** True if the authorisation lets nobody approve: the box answers no question about persons. */
-export const isApprovableByNobody = computed(() => {
+/** True if the authorisation names no approvers: the box answers no question about persons. */
+export const areApproversMissing = computed(() => {
   const { grade } = coverage.value ?? answer.value ?? {};
   const isKnown = grade === 'persons' && approvers.value.length === 0;
-  return refusal.value === 'nobody' || (isKnown && refusal.value === undefined);
+  return refusal.value === 'unnamed' || (isKnown && refusal.value === undefined);
 });
 
 /** True if the coverage is for another camera or time than the form. */
@@ -188,7 +188,7 @@ function approved(): Pick<TrackRequest, 'approval'> {
 }
 
 function refusalIn(title: string): typeof refusal.value {
-  if (title.includes('names no approvers')) return 'nobody';
+  if (title.includes('lacks tracks.approvers')) return 'unnamed';
   return title.includes('needs the approval of a second key') ? 'missing' : undefined;
 }
 
@@ -204,10 +204,10 @@ async function runRequest<T>(
   } catch (error) {
     const { notSent, session } = viewWords.value.search;
     const isOver = error instanceof ApiProblem && error.status === 401;
-    const said = error instanceof ApiProblem ? refusalIn(error.title) : undefined;
-    refusal.value = said ?? refusal.value;
-    const { about, nobody } = trackWords.value.approval;
-    const reason = said === undefined ? reasonOf(error) : { missing: about, nobody }[said];
+    const reasonCode = error instanceof ApiProblem ? refusalIn(error.title) : undefined;
+    refusal.value = reasonCode ?? refusal.value;
+    const { about, unnamed } = trackWords.value.approval;
+    const reason = reasonCode === undefined ? reasonOf(error) : { missing: about, unnamed }[reasonCode];
     trouble.value = isOver ? session : notSent(reason);
     return undefined;
   } finally {

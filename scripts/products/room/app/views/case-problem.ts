@@ -1,4 +1,4 @@
-/** What is wrong with a case's number or reason that a person has typed, in words for its field. */
+/** Texts for the fields of a case's number and reason, if a box would refuse what a person has typed. */
 import { holdsUnseen, isReadable } from '../../../../../agent/contract/case.ts';
 import { viewWords } from '../words/views.ts';
 

@@ -124,7 +124,7 @@ export const TRACKS_EN = {
     about:
       'A question about persons is answered only where an approver has signed the same question, on their own machine and with a key that the control room does not hold. Save it, have it signed, and choose the signed file here. It is valid for 24 hours at most.',
     approvers: (names: string) => `One of these approvers, as the authorisation names them: ${names}`,
-    nobody:
+    unnamed:
       'The authorisation of this camera names no approvers, so the box answers no question about persons. Ask the authority for an authorisation with approvers (tracks.approvers).',
     file: 'Approval (JSON)',
     bad: 'This file is not an approval.',

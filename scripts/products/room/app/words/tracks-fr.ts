@@ -81,7 +81,7 @@ export const TRACKS_FR: TracksWords = {
     about:
       'Une question sur des personnes n’obtient de réponse que si un approbateur a signé la même question, sur sa propre machine et avec une clé que la salle ne détient pas. Enregistrez-la, faites-la signer, puis choisissez ici le fichier signé. Il est valable 24 heures au plus.',
     approvers: (names) => `L’un de ces approbateurs, nommés par l’autorisation : ${names}`,
-    nobody:
+    unnamed:
       'L’autorisation de cette caméra ne nomme aucun approbateur : le boîtier ne répond à aucune question sur des personnes. Demandez à l’autorité une autorisation avec des approbateurs (tracks.approvers).',
     file: 'Approbation (JSON)',
     bad: 'Ce fichier n’est pas une approbation.',

@@ -12,12 +12,11 @@ import { wrong } from '../../../../../agent/cli/bad-option.ts';
 import type { Envelope } from '../../../../../agent/contract/command.ts';
 import {
   approvalProblem,
-  TRACK_APPROVAL_BYTES_MAX,
   TRACK_APPROVAL_MS_MAX,
   TRACK_APPROVAL_TYPE,
   TrackApproval,
-  type TrackArgs,
-} from '../../../../../agent/contract/track-log.ts';
+} from '../../../../../agent/contract/track-approval.ts';
+import { TRACK_APPROVAL_BYTES_MAX, type TrackArgs } from '../../../../../agent/contract/track-log.ts';
 import { envelopeReader, keyIdOf, signEnvelope } from '../../../../../agent/orders/dsse.ts';
 import { CLOCKS_APART_MS } from '../../../../lib/room-link/signed-command.ts';
 
