@@ -352,6 +352,22 @@ async function approved(t: Test, browser: Browser): Promise<void> {
     await page.click('.t-form [type=submit]');
     await waitUntil(`document.querySelector('.t-ask-side').textContent.includes('${text}')`);
   }
+  // Neither a preset nor the rounding of a count asks for what lies ahead.
+  await page.click('.d-presets button');
+  await page.click('.t-form [type=submit]');
+  await waitUntil('document.querySelector(".t-stale") === null');
+  await page.click('.t-ask-side input[type=radio]:not(:checked)');
+  await page.click('#ask-tracks');
+  await waitUntil('document.querySelector(".t-result") !== null');
+  const counted = box.requests.at(-1)?.question;
+  t.equal(counted?.answer, 'count');
+  t.ok(Date.parse(counted?.to ?? '') <= Date.now(), String(counted?.to));
+  await press(page, 'Change the question');
+  await page.$eval('[name=to]', (field) => {
+    field.value = '2099-01-01T00:00';
+    field.dispatchEvent(new Event('change', { bubbles: true }));
+  });
+  await waitUntil('document.querySelector(".d-interval .fault").textContent.includes("now is the latest")');
   t.same(screen.pageErrors, []);
 }
 
