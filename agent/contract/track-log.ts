@@ -23,7 +23,7 @@ const Area = Type.Object({ id: Id, polygon: Polygon }, strict);
  * Grades of the log.
  * - `counts`: every class is stored, and only numbers are disclosed.
  * - `vehicles`: cars, motorcycles, buses and trucks are stored and disclosed.
- * - `persons`: every class is stored, and disclosed, persons only with the signature of an approver.
+ * - `persons`: every class is stored and disclosed, persons only with the signature of an approver.
  */
 export const TRACK_GRADES = ['counts', 'vehicles', 'persons'] as const;
 export type TrackGrade = (typeof TRACK_GRADES)[number];
