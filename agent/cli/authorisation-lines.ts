@@ -1,6 +1,7 @@
 /** Describes an authorisation in words, for the person who signs it and for the one who checks its box. */
 import type { Authorisation } from '../contract/authorisation.ts';
 import { shownAuthorised } from '../contract/camera-address.ts';
+import type { Keyholder } from '../contract/config.ts';
 import type { TrackGrade, TrackLogGrant } from '../contract/track-log.ts';
 import { keyIdOf, publicKeyOf } from '../orders/dsse.ts';
 
@@ -11,10 +12,6 @@ import { keyIdOf, publicKeyOf } from '../orders/dsse.ts';
 export function authorisationLines(content: Authorisation): string[] {
   const { order, authority, site, box, camera, rules, notBefore, notAfter, retention, resumeKeys } = content;
   const { substream, outlines = [], masks = [], ageRecipients: recipients = [], tracks } = content;
-  const keyholders = resumeKeys.map(({ name, publicKey }) => [
-    '',
-    `${name}  ${keyIdOf(publicKeyOf(publicKey))}`,
-  ]);
   return [
     [content.installation === true ? 'permit' : 'order', `${order} of ${authority}`],
     [
@@ -44,17 +41,22 @@ export function authorisationLines(content: Authorisation): string[] {
     ],
     ...trackLines(tracks),
     ['resumes', 'with two keys of:'],
-    ...keyholders,
+    ...resumeKeys.map(keyholderLine),
     ['seals', recipients.length === 0 ? 'nothing: no recipient is named' : 'evidence to:'],
     ...recipients.map((recipient) => ['', recipient]),
   ].map(([name = '', text = '']) => `  ${name.padEnd(9)} ${text}`);
 }
 
+const keyholderLine = ({ name, publicKey }: Keyholder): string[] => [
+  '',
+  `${name}  ${keyIdOf(publicKeyOf(publicKey))}`,
+];
+
 const GRADES: Readonly<Record<TrackGrade, string>> = {
   counts: 'ALL passing tracks are stored; only numbers are disclosed',
   vehicles: 'passing vehicles are stored and disclosed',
   persons:
-    'ALL passing people and vehicles are stored and disclosed; people only to two keys that sign together',
+    'ALL passing people and vehicles are stored and disclosed; people only with the signature of an approver',
 };
 
 /** Describes which tracks are stored; usually none. */
@@ -66,6 +68,7 @@ function trackLines(tracks: TrackLogGrant | undefined): string[][] {
     purpose,
     legalBasis,
     magistrate,
+    approvers = [],
     zones,
     notKept = [],
     colour,
@@ -85,7 +88,14 @@ function trackLines(tracks: TrackLogGrant | undefined): string[][] {
       '',
       `a query covers at most ${spanHours} h; ${number} tracks a case, ${keyDay} a key and day, ${day} a day`,
     ],
+    ...(grade === 'persons' ? approverLines(approvers) : []),
   ];
+}
+
+function approverLines(approvers: readonly Keyholder[]): string[][] {
+  if (approvers.length === 0)
+    return [['approves', 'no one: no question about persons is answered (tracks.approvers)']];
+  return [['approves', 'a question about persons, one of:'], ...approvers.map(keyholderLine)];
 }
 
 /** Formats corners: `(0.1, 0.25) (0.9, 0.25) (0.9, 0.8)`. */

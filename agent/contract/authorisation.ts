@@ -4,7 +4,7 @@
  * Without it, no analysis runs.
  */
 import { type Static, Type } from '@sinclair/typebox';
-import { CommandKey, MaskConfig } from './config.ts';
+import { Keyholder, MaskConfig } from './config.ts';
 import { Time } from './time.ts';
 import { TrackLogGrant } from './track-log.ts';
 
@@ -51,11 +51,6 @@ export const Outline = Type.Object(
 );
 export type Outline = Static<typeof Outline>;
 
-export const ResumeKey = Type.Object(
-  { name: Id, publicKey: CommandKey.properties.publicKey },
-  { ...strict, description: 'key that may sign the resume of a suspended box' },
-);
-
 export const Authorisation = Type.Object(
   {
     order: Text(100, 'number of the authorisation'),
@@ -96,7 +91,11 @@ export const Authorisation = Type.Object(
       { eventsDays: Days(366), snapshotsDays: Days(30), sealedDays: Days(30) },
       { ...strict, description: 'maximum retention periods, in days' },
     ),
-    resumeKeys: Type.Array(ResumeKey, { minItems: 2, maxItems: 16 }),
+    resumeKeys: Type.Array(Keyholder, {
+      minItems: 2,
+      maxItems: 16,
+      description: 'keys of which two may sign the resume of a suspended box',
+    }),
     ageRecipients: Type.Optional(
       Type.Array(Type.String({ pattern: '^age1[a-z0-9]{58}$' }), {
         minItems: 1,

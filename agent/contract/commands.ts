@@ -4,7 +4,7 @@
  */
 import { type Static, type TObject, type TSchema, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
-import { CASE_RULE, unreadableOf } from './case.ts';
+import { caseProblem } from './case.ts';
 import { type CommandOp, CommandRefused, type SignedCommand } from './command.ts';
 import { DoctorResult, LOGS_BYTES_MAX, LogsArgs, LogsResult, RenewResult } from './diagnosis.ts';
 import { OpenHotspotArgs, OpenHotspotResult } from './hotspot.ts';
@@ -19,7 +19,7 @@ interface CommandTerms {
   readonly result: TSchema;
   /** One-line description of the arguments for a refusal. With null, the refusal names the path and the fault. */
   readonly takes: string | null;
-  /** The arguments name a case and a reason, both of which must be readable. */
+  /** The arguments name a case in its normal form, and a reason. */
   readonly namesCase: boolean;
   /** One message may give the command to every box of a site. */
   readonly isForAll: boolean;
@@ -124,8 +124,8 @@ export function argsProblem(
 ): { readonly path: string; readonly message: string } | undefined {
   const { args: schema, namesCase }: CommandTerms = COMMANDS[op];
   // Checked first, because its message is more useful for an empty text.
-  const unreadable = namesCase && Value.Check(Case, args) ? unreadableOf(args) : undefined;
-  if (unreadable !== undefined) return { path: `/${unreadable}`, message: CASE_RULE };
+  const ofCase = namesCase && Value.Check(Case, args) ? caseProblem(args) : undefined;
+  if (ofCase !== undefined) return { path: `/${ofCase.field}`, message: ofCase.message };
   const error = Value.Errors(schema, args).First();
   return error === undefined ? undefined : { path: error.path || '/', message: error.message };
 }

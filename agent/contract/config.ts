@@ -260,6 +260,13 @@ export const CommandKey = Type.Object(
 );
 export type CommandKey = Static<typeof CommandKey>;
 
+/** Key of a person whom an authorisation names. */
+export const Keyholder = Type.Object(
+  { name: id('name of the keyholder'), publicKey: CommandKey.properties.publicKey },
+  strict,
+);
+export type Keyholder = Static<typeof Keyholder>;
+
 export const CommandsConfig = Type.Object(
   { keys: Type.Array(CommandKey, { maxItems: 16, default: [] }) },
   { ...strict, default: {} },

@@ -5,6 +5,7 @@
  * else.
  */
 import { type Static, Type } from '@sinclair/typebox';
+import { CASE_ABOUT, CASE_CHARS_MAX } from './case.ts';
 import { Time } from './time.ts';
 
 const strict = { additionalProperties: false } as const;
@@ -52,7 +53,7 @@ export function isAgeFile(bytes: Uint8Array): boolean {
 /** Arguments of the command `unseal`. */
 export const UnsealArgs = Type.Object(
   {
-    case: Type.String({ minLength: 1, maxLength: 64, description: 'number of the case' }),
+    case: Type.String({ minLength: 1, maxLength: CASE_CHARS_MAX, description: CASE_ABOUT }),
     reason: Type.String({ minLength: 1, maxLength: 200 }),
     event: Type.String({ pattern: '^[a-z0-9-]{1,64}$', description: 'id of the event' }),
   },

@@ -1,5 +1,6 @@
 /** Search a posteriori in a box's archive: query and result. */
 import { type Static, Type } from '@sinclair/typebox';
+import { CASE_ABOUT, CASE_CHARS_MAX } from './case.ts';
 import { VigieEvent } from './event.ts';
 import type { Lane } from './outbox.ts';
 import type { UnsealRecord } from './sealed-evidence.ts';
@@ -34,7 +35,7 @@ export type SearchQuery = Static<typeof SearchQuery>;
 /** Arguments of the command `search`. */
 export const SearchArgs = Type.Object(
   {
-    case: Type.String({ minLength: 1, maxLength: 64, description: 'number of the case' }),
+    case: Type.String({ minLength: 1, maxLength: CASE_CHARS_MAX, description: CASE_ABOUT }),
     reason: Type.String({ minLength: 1, maxLength: 200 }),
     query: SearchQuery,
     cursor: Type.Optional(

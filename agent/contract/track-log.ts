@@ -4,7 +4,9 @@
  * tracks are stored and disclosed.
  */
 import { type Static, Type } from '@sinclair/typebox';
+import { CASE_ABOUT, CASE_CHARS_MAX } from './case.ts';
 import { envelopeOf } from './command.ts';
+import { Keyholder } from './config.ts';
 import { PointNorm } from './geometry.ts';
 import { type Group, groupOf, LABELS, type ObjectLabel, UNKNOWN } from './label.ts';
 import { Time } from './time.ts';
@@ -21,7 +23,7 @@ const Area = Type.Object({ id: Id, polygon: Polygon }, strict);
  * Grades of the log.
  * - `counts`: every class is stored, and only numbers are disclosed.
  * - `vehicles`: cars, motorcycles, buses and trucks are stored and disclosed.
- * - `persons`: every class is stored, and disclosed to two people who sign together.
+ * - `persons`: every class is stored and disclosed, persons only with the signature of an approver.
  */
 export const TRACK_GRADES = ['counts', 'vehicles', 'persons'] as const;
 export type TrackGrade = (typeof TRACK_GRADES)[number];
@@ -39,11 +41,19 @@ export const TrackLogGrant = Type.Object(
       TRACK_GRADES.map((grade) => Type.Literal(grade)),
       {
         description:
-          '`counts`: all classes are stored and only numbers are disclosed; `vehicles`: only vehicles are stored and disclosed; `persons`: all are stored, and disclosed to two keys that sign together',
+          '`counts`: all classes are stored and only numbers are disclosed; `vehicles`: only vehicles are stored and disclosed; `persons`: all are stored, and each question about persons needs the signature of an approver too',
       },
     ),
     magistrate: Type.Optional(
       Text(200, 'the authorising magistrate; needed for the grade `persons`, and only there'),
+    ),
+    approvers: Type.Optional(
+      Type.Array(Keyholder, {
+        minItems: 2,
+        maxItems: 16,
+        description:
+          'people who approve questions about persons, each with a key of their own that the room does not hold; for the grade `persons` alone, and without them no such question is answered',
+      }),
     ),
     zones: Type.Union([Type.Literal('all'), Type.Array(Area, { minItems: 1, maxItems: 32 })], {
       description: '`all`, or the areas in which tracks are stored; everything outside is left out',
@@ -131,7 +141,10 @@ export const ViewId = Time;
 export const TrackQuestion = Type.Object(
   {
     from: Type.String({ ...Time, description: 'start of the interval, inclusive' }),
-    to: Type.String({ ...Time, description: 'end of the interval, exclusive' }),
+    to: Type.String({
+      ...Time,
+      description: 'end of the interval, exclusive; at most a minute ahead of the box’s clock',
+    }),
     daily: Type.Optional(
       Type.Object(
         { from: ClockTime, to: ClockTime },
@@ -169,23 +182,14 @@ export type TrackPlace = NonNullable<TrackQuestion['where']>;
 export const TrackStillQuestion = Type.Object({ answer: Type.Literal('still') }, strict);
 export type TrackStillQuestion = Static<typeof TrackStillQuestion>;
 
-/** DSSE payload type of a second person's approval of a question about persons. */
-export const TRACK_APPROVAL_TYPE = 'application/vnd.vigie.track-approval+json';
-/** Maximum size in bytes; a question with 64 corners has 4 kB. */
+/** Maximum size of an approval in bytes; a question with 64 corners has 4 kB. */
 export const TRACK_APPROVAL_BYTES_MAX = 8192;
 
 const requestFields = {
-  case: Type.String({ minLength: 1, maxLength: 64, description: 'number of the case' }),
+  case: Type.String({ minLength: 1, maxLength: CASE_CHARS_MAX, description: CASE_ABOUT }),
   reason: Type.String({ minLength: 1, maxLength: 200 }),
   question: Type.Union([TrackQuestion, TrackStillQuestion]),
 };
-
-/** Payload signed by a second key: the same question in the same case, for this box. */
-export const TrackApproval = Type.Object(
-  { site: Id, box: Id, notBefore: Time, notAfter: Time, ...requestFields },
-  strict,
-);
-export type TrackApproval = Static<typeof TrackApproval>;
 
 /** Arguments of the command `tracks`. */
 export const TrackArgs = Type.Object(
@@ -196,7 +200,7 @@ export const TrackArgs = Type.Object(
     ),
     approval: Type.Optional({
       ...envelopeOf(TRACK_APPROVAL_BYTES_MAX, 1),
-      description: 'of another key, where the question is about persons',
+      description: 'of an approver, where the question is about persons',
     }),
   },
   strict,
@@ -224,7 +228,7 @@ export const GAP_REASONS = [
   'other-view',
   /** Older than the retention of tracks. */
   'retention',
-  /** Not yet reached. */
+  /** Not yet reached by the box's clock. */
   'future',
 ] as const;
 export type GapReason = (typeof GAP_REASONS)[number];
@@ -312,6 +316,11 @@ export const TrackResult = Type.Object(
   {
     order: Type.String({ maxLength: 100 }),
     grade: TrackLogGrant.properties.grade,
+    approvers: Type.Array(Id, {
+      maxItems: 16,
+      description:
+        'names of the people of whom one must approve a question about persons; without any, no such question is answered',
+    }),
     timeZone: Type.String({ maxLength: 64 }),
     kept: Type.Object(
       {
@@ -354,7 +363,9 @@ export const TrackRecord = Type.Object(
     record: Type.Literal('tracks'),
     at: Time,
     key: Type.String({ description: 'name of the key that signed' }),
-    approvedBy: Type.Union([Type.String(), Type.Null()], { description: 'name of the second key' }),
+    approvedBy: Type.Union([Type.String(), Type.Null()], {
+      description: 'name of the approver, as the authorisation has it',
+    }),
     counter: Type.Integer(),
     ...requestFields,
     cursor: Type.Union([Type.String(), Type.Null()]),

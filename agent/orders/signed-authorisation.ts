@@ -76,21 +76,22 @@ function openedEnvelope(bytes: Uint8Array, authority: KeyObject): OpenedEnvelope
 export function checkedAuthorisation(content: unknown): Authorisation {
   const authorisation = ofForm(Authorisation, content, 'not an authorisation');
   const { notBefore, notAfter, resumeKeys, outlines = [], masks = [] } = authorisation;
+  const { zones = 'all', notKept = [], approvers = [] } = authorisation.tracks ?? {};
   // Written so that a time that does not exist (NaN) is refused.
   if (!(Date.parse(notBefore) < Date.parse(notAfter))) {
     throw new CommandRefused('malformed', `notBefore ${notBefore} does not come before notAfter ${notAfter}`);
   }
   const cameraText = cameraProblem(authorisation);
   if (cameraText !== undefined) throw new CommandRefused('malformed', cameraText);
-  for (const field of ['name', 'publicKey'] as const) {
-    if (new Set(resumeKeys.map((key) => key[field])).size < resumeKeys.length) {
-      throw new CommandRefused('malformed', `two of its resumeKeys have the same ${field}`);
+  for (const [list, keys] of Object.entries({ resumeKeys, 'tracks.approvers': approvers })) {
+    for (const field of ['name', 'publicKey'] as const) {
+      if (new Set(keys.map((key) => key[field])).size < keys.length)
+        throw new CommandRefused('malformed', `two of its ${list} have the same ${field}`);
     }
   }
   if (new Set(outlines.map(({ id }) => id)).size < outlines.length) {
     throw new CommandRefused('malformed', 'two of its outlines have the same id; a place has one');
   }
-  const { zones = 'all', notKept = [] } = authorisation.tracks ?? {};
   const shaped = { outlines, masks, 'tracks/zones': zones === 'all' ? [] : zones, 'tracks/notKept': notKept };
   for (const [list, shapes] of Object.entries(shaped)) {
     for (const { id, polygon } of shapes) {
@@ -137,11 +138,13 @@ function installationProblem(authorisation: Authorisation): string | undefined {
 
 function trackLogProblem({ tracks }: Authorisation): string | undefined {
   if (tracks === undefined) return undefined;
-  const { grade, magistrate, colour, spanHours, days } = tracks;
+  const { grade, magistrate, approvers, colour, spanHours, days } = tracks;
   if (grade === 'persons' && magistrate === undefined)
     return '/tracks/grade persons needs /tracks/magistrate, the authorising magistrate';
   if (grade !== 'persons' && magistrate !== undefined)
     return `/tracks/magistrate belongs to the grade persons alone; the grade is ${grade}`;
+  if (grade !== 'persons' && approvers !== undefined)
+    return `/tracks/approvers belong to the grade persons alone; the grade is ${grade}`;
   if (grade === 'counts' && colour === true)
     return '/tracks/colour serves nothing under the grade counts; leave it out';
   if (spanHours > days * 24) return `/tracks/spanHours is longer than /tracks/days (${days * 24} h)`;

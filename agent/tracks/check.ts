@@ -6,16 +6,15 @@
 import type { KeyObject } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { CommandRefused } from '../contract/command.ts';
-import type { CommandKey, Config } from '../contract/config.ts';
+import type { Config, Keyholder } from '../contract/config.ts';
 import { covers, polygonProblem } from '../contract/polygon.ts';
+import { approvalProblem, TRACK_APPROVAL_TYPE, TrackApproval } from '../contract/track-approval.ts';
 import {
   COUNT_STEP_MS,
   type FoundTrack,
   isKept,
   PERSONS_SPAN_HOURS_MAX,
   TRACK_APPROVAL_BYTES_MAX,
-  TRACK_APPROVAL_TYPE,
-  TrackApproval,
   type TrackArgs,
   type TrackLogGrant,
   type TrackPlace,
@@ -24,6 +23,8 @@ import {
 import { envelopeOpener, keyIdOf, ofForm, parseJson, publicKeyOf } from '../orders/dsse.ts';
 import { CLASSES } from './rows.ts';
 
+/** Time by which a question may end after the box's time, in ms: the difference between clocks that are set. */
+const AHEAD_MS_MAX = 60_000;
 const HOUR_MS = 3_600_000;
 /** Longest possible retention, plus a day. */
 const COVERAGE_HOURS_MAX = 744;
@@ -34,10 +35,17 @@ const notPermitted = (message: string): CommandRefused =>
   new CommandRefused('not-permitted', `tracks: ${message}`);
 
 /** Returns the classes that the question concerns. Throws CommandRefused. */
-export function checkedQuestion(question: TrackQuestion, grant: TrackLogGrant): FoundTrack['class'][] {
+export function checkedQuestion(
+  question: TrackQuestion,
+  grant: TrackLogGrant,
+  nowMs: number,
+): FoundTrack['class'][] {
   const { from, to, view, where: place, answer } = question;
   const spanMs = Date.parse(to) - Date.parse(from);
   if (!(spanMs > 0)) throw badArgument('to', `${to} is not after from ${from}`);
+  // An approved question whose end lies ahead, sent again and again, would tell where people are now.
+  if (Date.parse(to) > nowMs + AHEAD_MS_MAX)
+    throw badArgument('to', `${to} lies ahead; this box’s clock says ${new Date(nowMs).toISOString()}`);
   if (place !== undefined && view === undefined)
     throw badArgument('view', 'is needed with where: the view that the place was drawn on');
   if (answer === 'coverage' && place !== undefined)
@@ -50,7 +58,7 @@ export function checkedQuestion(question: TrackQuestion, grant: TrackLogGrant): 
   return classes;
 }
 
-/** True if the question lists individual persons, which requires the signature of a second key. */
+/** True if the question is about persons, which requires the signature of an approver. */
 export function needsApproval(
   { answer }: TrackQuestion,
   classes: readonly FoundTrack['class'][],
@@ -126,43 +134,56 @@ const openApproval = envelopeOpener({
   payloadType: TRACK_APPROVAL_TYPE,
   bytesMax: TRACK_APPROVAL_BYTES_MAX,
   signatures: 1,
-  keysIn: 'commands.keys of this box',
+  keysIn: 'tracks.approvers of the authorisation',
 });
 
 /**
- * Returns the name of the second key, which has signed the same question in the same case. Throws CommandRefused.
+ * Returns the name of the approver, who has signed the same question in the same case. The authorisation names the
+ * approvers, so the keys of the configuration are not enough. Throws CommandRefused.
  * @param asker name of the key of the command
  */
 export function approvedBy(
   { approval, case: number, reason, question }: TrackArgs,
   asker: string,
   { site, box, commands }: Pick<Config, 'site' | 'box' | 'commands'>,
+  approvers: readonly Keyholder[],
   nowMs: number,
 ): string {
-  if (approval === undefined)
-    throw notPermitted('a question about persons needs the approval of a second key (args.approval)');
-  const keysById = new Map<string, CommandKey>();
-  const publicKeys = new Map<string, KeyObject>();
-  for (const key of commands.keys.filter(({ may }) => may.includes('tracks'))) {
-    const publicKey = publicKeyOf(key.publicKey);
-    keysById.set(keyIdOf(publicKey), key);
-    publicKeys.set(keyIdOf(publicKey), publicKey);
+  if (approvers.length === 0)
+    throw notPermitted(
+      'the authorisation lacks tracks.approvers, so no question about persons is answered; ask the authority for one that names approvers',
+    );
+  // Keys are compared and not names, because the configuration may name the same key otherwise.
+  const askingKeys = commands.keys.filter(({ name }) => name === asker).map(({ publicKey }) => publicKey);
+  const asking = approvers.find(({ publicKey }) => askingKeys.includes(publicKey));
+  if (asking !== undefined)
+    throw notPermitted(
+      `the asking key ${asker} is the approver ${asking.name} of the authorisation; an approver does not ask, so ask with another key`,
+    );
+  if (approval === undefined) {
+    const names = approvers.map(({ name }) => name).join(', ');
+    throw notPermitted(
+      `a question about persons needs the approval of a second key (args.approval), of one approver in the authorisation: ${names}`,
+    );
   }
-  const { keyids, payload } = openEnvelope(approval, publicKeys);
+  const keys = new Map<string, KeyObject>();
+  const approversById = new Map<string, Keyholder>();
+  for (const approver of approvers) {
+    const publicKey = publicKeyOf(approver.publicKey);
+    keys.set(keyIdOf(publicKey), publicKey);
+    approversById.set(keyIdOf(publicKey), approver);
+  }
+  const { keyids, payload } = openApproval(Buffer.from(JSON.stringify(approval)), keys);
+  const approver = approversById.get(keyids[0] ?? '');
+  if (approver === undefined) throw notPermitted('the approval is of no approver');
   const content = ofForm(TrackApproval, parseJson(payload, 'the approval'), 'not an approval');
-  const name = keysById.get(keyids[0] ?? '')?.name ?? '';
-  const request = { case: number, reason, question };
-  const approved = { case: content.case, reason: content.reason, question: content.question };
-  if (name === asker) throw notPermitted('the approval must be of another key than the question');
   if (content.site !== site || content.box !== box)
     throw notPermitted(`the approval is for ${content.box} at ${content.site}`);
-  if (!(Date.parse(content.notBefore) <= nowMs && nowMs <= Date.parse(content.notAfter)))
-    throw notPermitted(`the approval is valid from ${content.notBefore} to ${content.notAfter}`);
+  const validity = approvalProblem(content, nowMs);
+  if (validity !== undefined) throw notPermitted(`the approval ${validity}`);
+  const request = { case: number, reason, question };
+  const approved = { case: content.case, reason: content.reason, question: content.question };
   if (!isDeepStrictEqual(request, approved))
     throw notPermitted('the approval is of another question, case or reason');
-  return name;
-}
-
-function openEnvelope(approval: NonNullable<TrackArgs['approval']>, keys: ReadonlyMap<string, KeyObject>) {
-  return openApproval(Buffer.from(JSON.stringify(approval)), keys);
+  return approver.name;
 }

@@ -119,9 +119,10 @@ export class TrackHandler {
     const { question } = args;
     const log = this.#options.log.open();
     const nowMs = clock.wallMs();
-    const classes = checkedQuestion(question, log.grant);
+    const { approvers = [] } = log.grant;
+    const classes = checkedQuestion(question, log.grant, nowMs);
     const approver = needsApproval(question, classes, log.grant)
-      ? approvedBy(args, command.key, config, nowMs)
+      ? approvedBy(args, command.key, config, approvers, nowMs)
       : null;
     const asking = { atMs: log.nowMs, key: command.key, case: args.case };
     const remaining = this.#remaining(log, asking);
@@ -143,6 +144,7 @@ export class TrackHandler {
     return {
       order: log.order,
       grade: log.grant.grade,
+      approvers: approvers.map(({ name }) => name),
       timeZone: this.#site.zone,
       kept: { days: log.grant.days, oldest: oldestMs === null ? null : timeOf(oldestMs) },
       views: scope.views,

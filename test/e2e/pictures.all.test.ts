@@ -225,7 +225,7 @@ async function checkTracks(t: Test, demo: Demo): Promise<void> {
   await screen.waitUntil(`document.querySelector('main [role=alert]') !== null`);
   t.match(
     await textOf('main [role=alert]'),
-    /^Search refused: A question about persons is answered only where a second person has signed/,
+    /^Search refused: A question about persons is answered only where an approver has signed/,
   );
   const file = await approveQuestion(t, String(await textOf('.t-command code')), dir);
   const fileInput = await page.$('[name=approval]');

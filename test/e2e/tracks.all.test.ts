@@ -28,7 +28,7 @@ const SLOW_MS = 60_000;
 const CROSSINGS = 6;
 const HOUR_MS = 3_600_000;
 const root = `vigie/${SITE}/${BOX}`;
-const GRANT: TrackLogGrant = {
+const GRANT: Omit<TrackLogGrant, 'approvers'> = {
   purpose: 'searches after the fact',
   legalBasis: 'Code de test, art. L. 2',
   grade: 'persons',
@@ -43,7 +43,11 @@ const GRANT: TrackLogGrant = {
 async function makeBox(t: Test, room: Room) {
   const dir = scratch(t);
   const stateDir = join(dir, 'state');
-  const signers = { desk: makeSigner('desk', ['tracks']), second: makeSigner('magistrate', ['tracks']) };
+  const signers = { desk: makeSigner('desk', ['tracks']), second: makeSigner('magistrate') };
+  const approvers = [signers.second, makeSigner('deputy')].map(({ config: { name, publicKey } }) => ({
+    name,
+    publicKey,
+  }));
   for (const [name, { privateKey }] of Object.entries(signers))
     writeFileSync(join(dir, `${name}.pem`), privateKey.export({ type: 'pkcs8', format: 'pem' }), {
       mode: 0o600,
@@ -57,10 +61,10 @@ async function makeBox(t: Test, room: Room) {
     lines: [{ id: 'across', from: [0.5, 0], to: [0.5, 1] }],
     rules: [{ id: 'passing', kind: 'line-crossing', line: 'across', purpose: 'counting' }],
     mqtt: { ...room.config, ack: 'broker' },
-    commands: { keys: Object.values(signers).map((signer) => signer.config) },
+    commands: { keys: [signers.desk.config] },
   };
   writeFileSync(config, JSON.stringify(content));
-  authoriseFile(config, join(dir, 'order'), { tracks: GRANT });
+  authoriseFile(config, join(dir, 'order'), { tracks: { ...GRANT, approvers } });
   const bin = join(dir, 'bin');
   mkdirSync(bin);
   writeFileSync(join(bin, 'timedatectl'), '#!/bin/sh\necho yes\n', { mode: 0o755 });
@@ -161,7 +165,7 @@ t.test(
     const asks = [...caseOptions, ...now, '--class', 'person', '--view', view, '--line', '.3,.2,.7,.95'];
     t.match(await tracksOf(...by('desk'), ...asks), {
       code: 1,
-      err: /tracks: a question about persons needs the approval of a second key \(args\.approval\)/,
+      err: /tracks: a question about persons needs the approval of a second key .*: magistrate, deputy/,
     });
     t.match(await tracksOf(...by('second'), ...asks, '--approve', file('ok.json')), { code: 0 });
     const crossed = await tracksOf(...by('desk'), ...asks, '--approval', file('ok.json'), '--json');

@@ -103,6 +103,7 @@ export function trackAnswer(request: TrackRequest, change: Partial<TrackAnswer> 
     request: { box, case: number, reason, question },
     order: `order-7 ${HOSTILE}`,
     grade: 'persons',
+    approvers: ['prosecutor', 'judge'],
     kept: { days: 7, oldest: '2026-11-06T05:12:00.000Z' },
     views: [
       {

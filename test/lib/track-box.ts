@@ -112,6 +112,7 @@ function answerOf(
   return {
     order: 'order-1',
     grade: 'vehicles',
+    approvers: [],
     timeZone: 'Europe/Paris',
     kept: { days: 14, oldest: '2026-11-12T00:00:00.000Z' },
     views: [{ view: VIEW, to: null, widthToHeight: 1.7778 }],

@@ -10,15 +10,14 @@ import type { PreviewAnswer } from '../../agent/contract/link.ts';
 import type { Mode } from '../../agent/contract/mode.ts';
 import type { Observation, ObservedTrack } from '../../agent/contract/observation.ts';
 import type { PurgeRecord } from '../../agent/contract/search.ts';
+import { TRACK_APPROVAL_TYPE, type TrackApproval } from '../../agent/contract/track-approval.ts';
 import type {
-  TrackApproval,
   TrackLogGrant,
   TrackQuestion,
   TrackRecord,
   TrackResult,
   TrackStillResult,
 } from '../../agent/contract/track-log.ts';
-import { TRACK_APPROVAL_TYPE } from '../../agent/contract/track-log.ts';
 import { signEnvelope } from '../../agent/orders/dsse.ts';
 import { TrackHandler } from '../../agent/tracks/handler.ts';
 import { TrackLogStatus } from '../../agent/tracks/status.ts';

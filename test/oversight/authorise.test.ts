@@ -52,10 +52,12 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
   const authorisation = parse(AUTHORISATION) as Record<string, unknown> & { resumeKeys: object[] };
   authorisation['notAfter'] = new Date(Date.now() + 86_400_000).toISOString();
   authorisation['notBefore'] = new Date(Date.now() - 86_400_000).toISOString();
-  authorisation.resumeKeys = [
+  const holders = [
     { name: 'prefect', publicKey: prefect },
     { name: 'mayor', publicKey: mayor },
   ];
+  authorisation.resumeKeys = holders;
+  const PERSONS = { ...LOG, grade: 'persons', magistrate: 'Mme Test' };
   const sign = (change: object, number = ''): Promise<Output> => {
     const text = stringify({ ...authorisation, ...change });
     writeFileSync(
@@ -87,6 +89,12 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
     ],
     [{ oder: 1 }, /\/oder/],
     [{ tracks: { ...LOG, grade: 'persons' } }, /tracks\/grade persons needs \/tracks\/magistrate/],
+    [{ tracks: { ...LOG, approvers: holders } }, /\/tracks\/approvers belong to the grade persons alone/],
+    [{ tracks: { ...PERSONS, approvers: holders.slice(1) } }, /\/tracks\/approvers/],
+    [
+      { tracks: { ...PERSONS, approvers: holders.map(({ name }) => ({ name, publicKey: prefect })) } },
+      /two of its tracks\.approvers have the same publicKey/,
+    ],
     [{ tracks: { ...LOG, magistrate: 'Mme Test' } }, /magistrate belongs to the grade persons alone/],
     [{ tracks: { ...LOG, grade: 'counts', colour: true } }, /colour serves nothing under the grade counts/],
     [{ tracks: { ...LOG, days: 1, spanHours: 48 } }, /spanHours is longer than \/tracks\/days \(24 h\)/],
@@ -127,6 +135,12 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
     tracking.out,
     / {2}tracks {4}passing vehicles are stored and disclosed, for 7 days, for searches-after-the-fact: /,
   );
+  const persons = await sign({ tracks: { ...PERSONS, approvers: holders } });
+  t.match(
+    persons.out,
+    new RegExp(`  approves  a question about persons, one of:\\n +${keyholders.join('\\n +')}\\n`),
+  );
+  t.match((await sign({ tracks: PERSONS })).out, / {2}approves {2}no one: no question about persons/);
   t.match(tracking.out, /clinic: nothing that touches \(0\.45, 0\.4\)/);
   t.match(tracking.out, /a query covers at most 24 h; 200 tracks a case, 500 a key and day, 1000 a day\n/);
 

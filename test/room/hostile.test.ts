@@ -269,13 +269,20 @@ void t.test('the audit log of a search names every queried box', async (t) => {
   const no = await addIncident(db, NOW, { detail: '{"sealed":true,"event":"e-1"}' });
   for (const blank of [' ', '\u200b', '\u2060', '–', '\u{1f600}']) {
     for (const change of [{ case: blank }, { reason: blank }]) {
-      t.match(await refusalOf(startSearch(change)), { status: 400, message: /at least one letter or digit/ });
+      const message = /at least one letter or digit|cannot be seen/;
+      t.match(await refusalOf(startSearch(change)), { status: 400, message });
       const still = callOf<'sealed'>('sup', NOW, { params: { no }, body: { ...body, ...change } });
-      t.match(await refusalOf(sealed(still)), { status: 400, message: /at least one letter or digit/ });
+      t.match(await refusalOf(sealed(still)), { status: 400, message });
     }
   }
-  for (const text of ['ü', '案件', '٣'])
+  for (const [text, number] of [
+    ['ü', 'ü'],
+    ['案件', '案件'],
+    ['\u00a02026／17 ', '2026/17'],
+  ] as const) {
     t.match((await refusalOf(startSearch({ case: text }))).message, /signer does not/, text);
+    t.match((await recordsOf(db, 'search')).at(-1), { more: { case: number } });
+  }
   t.equal((await recordsOf(db, 'search')).length, 4, 'a refusal is not audited');
 });
 

@@ -165,7 +165,7 @@ void t.test('a search is audited first, and reports progress, missing boxes and 
     for (const blank of [' ', '\u200b', '\u2060 –', '...']) {
       await t.rejects(room.search(alice, { case: blank }), {
         status: 400,
-        message: /^body: case must hold at least one letter or digit/,
+        message: /^body: case (must hold at least one letter or digit|holds a character that cannot be seen)/,
       });
       await t.rejects(room.search(alice, { reason: blank }), { status: 400, message: /^body: reason must/ });
     }

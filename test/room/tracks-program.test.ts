@@ -6,11 +6,8 @@ import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import t, { type Test } from 'tap';
-import {
-  TRACK_APPROVAL_BYTES_MAX,
-  TRACK_APPROVAL_TYPE,
-  TrackApproval,
-} from '../../agent/contract/track-log.ts';
+import { TRACK_APPROVAL_TYPE, TrackApproval } from '../../agent/contract/track-approval.ts';
+import { TRACK_APPROVAL_BYTES_MAX } from '../../agent/contract/track-log.ts';
 import { envelopeOpener, keyIdOf, publicKeyOf } from '../../agent/orders/dsse.ts';
 import { makeSigner } from '../lib/commands.ts';
 import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
@@ -165,7 +162,9 @@ void t.test('a still and a second person’s approval are written to files', asy
   const question = [...NIGHT, '--class', 'person'];
   const before = box.requests.length;
   const bySecond = basic.map((arg) => (arg === file('desk.pem') ? file('second.pem') : arg));
-  const approved = await run(...bySecond, ...question, '--approve', file('ok.json'));
+  // A typed number is written in the normal form, so the approval is of the same text.
+  const typed = bySecond.map((arg) => (arg === '2026/1234' ? ' 2026／1234' : arg));
+  const approved = await run(...typed, ...question, '--approve', file('ok.json'));
   t.match(approved, {
     code: 0,
     out: /ok\.json: approves this question in case 2026\/1234 at alpha, until .*; nothing was sent/,
@@ -267,7 +266,8 @@ void t.test('a refusal, another box’s answer and a malformed answer are one li
 
   const page = {
     order: 'o',
-    grade: 'vehicles',
+    grade: 'persons',
+    approvers: ['judge'],
     timeZone: 'UTC',
     kept: { days: 1, oldest: null },
     views: [],
@@ -284,6 +284,7 @@ void t.test('a refusal, another box’s answer and a malformed answer are one li
     { code: 1, out: /track 7/, err: /the rest was not given: refused by alpha: not-permitted: used up/ },
     'received pages are kept',
   );
+  t.match(half.err, /a question about persons needs the approval of one of: judge\n/);
   t.strictSame(forbiddenIn(half.out + half.err), []);
   box.replacements.push({ answer: { result: page } }, { answer: { result: page } });
   t.match(await ask(...NIGHT), { code: 1, err: /the pages of alpha have no end/ });
@@ -359,6 +360,7 @@ void t.test('a usage error is one line and exit code 2', { skip: unlessAll }, as
     [['--still'], /--still: is to name the file/],
     [['--still', 'x.jpg', ...NIGHT], /--from: is not for --still/],
     [[...NIGHT, '--format', 'csv', '--json'], /--json: --format csv is another format/],
+    [[...NIGHT, '--case', '2026/1\n'], /--case: holds a character that cannot be seen/],
     [[...NIGHT, '--reason', '…'], /--reason: must hold at least one letter or digit/],
     [[...NIGHT, '--box', 'The Box'], /--box/],
   ];

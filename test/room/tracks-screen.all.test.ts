@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'puppeteer-core';
 import sharp from 'sharp';
 import t, { type Test } from 'tap';
-import { TRACK_APPROVAL_TYPE } from '../../agent/contract/track-log.ts';
+import { TRACK_APPROVAL_TYPE } from '../../agent/contract/track-approval.ts';
 import { CallError } from '../../scripts/products/room/console/handler.ts';
 import type { DataHandlers } from '../../scripts/products/room/console/routes.ts';
 import type { TrackAnswer, TrackRequest } from '../../scripts/products/room/contract/tracks.ts';
@@ -343,6 +343,31 @@ async function approved(t: Test, browser: Browser): Promise<void> {
   await page.click('#ask-tracks');
   await waitUntil('document.querySelector(".t-result .notice") !== null');
   t.match(await screen.text('.t-result .notice'), '3 more are not shown here: refused by square-1');
+  await press(page, 'Change the question');
+  for (const [approvers, text] of [
+    [['prosecutor', 'judge'], 'as the authorisation names them: prosecutor, judge'],
+    [[], 'names no approvers, so the box answers no question about persons'],
+  ] as const) {
+    box.change = { approvers: [...approvers] };
+    await page.click('.t-form [type=submit]');
+    await waitUntil(`document.querySelector('.t-ask-side').textContent.includes('${text}')`);
+  }
+  // Neither a preset nor the rounding of a count asks for what lies ahead.
+  await page.click('.d-presets button');
+  await page.click('.t-form [type=submit]');
+  await waitUntil('document.querySelector(".t-stale") === null');
+  await page.click('.t-ask-side input[type=radio]:not(:checked)');
+  await page.click('#ask-tracks');
+  await waitUntil('document.querySelector(".t-result") !== null');
+  const counted = box.requests.at(-1)?.question;
+  t.equal(counted?.answer, 'count');
+  t.ok(Date.parse(counted?.to ?? '') <= Date.now(), String(counted?.to));
+  await press(page, 'Change the question');
+  await page.$eval('[name=to]', (field) => {
+    field.value = '2099-01-01T00:00';
+    field.dispatchEvent(new Event('change', { bubbles: true }));
+  });
+  await waitUntil('document.querySelector(".d-interval .fault").textContent.includes("now is the latest")');
   t.same(screen.pageErrors, []);
 }
 

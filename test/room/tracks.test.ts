@@ -40,6 +40,7 @@ const QUESTION: TrackQuestion = {
 const PAGE = {
   order: 'order-1',
   grade: 'vehicles',
+  approvers: [],
   timeZone: 'UTC',
   kept: { days: 1, oldest: null },
   views: [],
@@ -290,6 +291,10 @@ void t.test(
       status: 400,
       json: { title: /^approval: is for another question: classes/ },
     });
+    const old = JSON.parse(signedApproval(subject, other.privateKey, Date.now() - 86_400_000).text) as object;
+    t.match(await post({}, { approval: old }), { status: 400, json: { title: /^approval: .*and not now/ } });
+    t.equal((await post({}, { approval, case: ` ${REASON.case.replace('/', '／')} ` })).status, 200);
+    t.match(box.requests.at(-1), { case: REASON.case }, 'the number is sent in its normal form');
     const own = JSON.parse(signedApproval(subject, roomSigner.privateKey, Date.now()).text) as object;
     t.match(await post({}, { approval: own }), { status: 400, json: { title: /another person must sign/ } });
 

@@ -130,7 +130,7 @@ t.test('each mistake of a question is named with its place and the correct form'
     [
       {
         from: '0001-01-01T00:00:00.000Z',
-        to: '9999-12-31T00:00:00.000Z',
+        to: iso(now),
         daily: { from: '01:00', to: '02:00' },
         answer: 'coverage',
       },
@@ -175,7 +175,20 @@ t.test('each mistake of a question is named with its place and the correct form'
     [{ answer: 'faces' as never }, /tracks: \/question/],
   ];
   for (const [question, message] of wrong) await t.rejects(box.ask(question), message);
-  await t.rejects(box.ask({}, { number: ' ' }), /\/case: must hold at least one letter or digit/);
+  const wrongNumbers: [string, RegExp][] = [
+    [' ', /must hold at least one letter or digit/],
+    ...['2026/1 ', ' 2026/1', '2026/1\u00a0', '2026\uff0f1', '２026/1'].map((number): [string, RegExp] => [
+      number,
+      /must be written "2026\/1"/,
+    ]),
+    ['a  1', /must be written "a 1"/],
+    ...['\u200b', '\n', '\u2028', '\u202e', '\u00ad', '\ufe0f', '\u3164', '\ud800'].map(
+      (unseen): [string, RegExp] => [`2026/1${unseen}`, /cannot be seen/],
+    ),
+  ];
+  const recordCount = box.records.length;
+  for (const [number, message] of wrongNumbers) await t.rejects(box.ask({}, { number }), message, number);
+  t.equal(box.records.length, recordCount, 'none has a budget');
   await t.rejects(box.raw({ case: '1', reason: 'x' }), /tracks: \/question/);
 });
 
@@ -197,6 +210,7 @@ t.test('counts give only numbers, of whole ten minutes, of all classes', async (
   const walkers = [movingObject(5, [0.1, 0.5], [0.9, 0.5], [1, 9], { label: 'person' })];
   const { box } = await street(scratch(t), { grade: 'counts' }, [...CARS, ...walkers]);
   const end = Math.ceil(box.clock.wallMs() / 600_000) * 600_000;
+  box.sleep((end - box.clock.wallMs()) / 1000);
   const span = { from: new Date(end - 86_400_000).toISOString(), to: new Date(end).toISOString() };
   await t.rejects(box.ask(span), /only counts/);
   await t.rejects(
@@ -213,61 +227,97 @@ t.test('counts give only numbers, of whole ten minutes, of all classes', async (
   t.equal((await box.ask({ ...span, answer: 'count', classes: ['person'] })).matches, 1);
 });
 
-t.test('questions about persons need two signatures and cover a day at most', async (t) => {
-  const [asker, second, searchSigner] = [
-    makeSigner('desk', ['tracks']),
-    makeSigner('magistrate', ['tracks']),
-    makeSigner('other', ['search']),
-  ];
-  const keys = [asker.config, second.config, searchSigner.config];
-  const walkers = [movingObject(5, [0.1, 0.5], [0.9, 0.5], [1, 9], { label: 'person' })];
-  const { box } = await street(
-    scratch(t),
-    { grade: 'persons', magistrate: 'Mme Test' },
-    [...CARS, ...walkers],
-    { keys },
-  );
-  const now = box.clock.wallMs();
-  const question: TrackQuestion = {
-    from: new Date(now - 3_600_000).toISOString(),
-    to: new Date(now).toISOString(),
-    answer: 'tracks',
-  };
-  const sender = { key: 'desk' };
-  await t.rejects(box.ask(question, sender), /needs the approval of a second key/);
-  const approval = box.approval(second, { question });
-  const answer = await box.ask(question, { ...sender, approval });
-  t.equal(answer.matches, 5);
-  t.equal(
-    box.records.at(-1)?.record === 'tracks' && (box.records.at(-1) as TrackRecord).approvedBy,
-    'magistrate',
-  );
-  for (const [caseName, other, message] of [
-    ['one’s own', box.approval(asker, { question }), /another key/],
-    ['of a key that may not', box.approval(searchSigner, { question }), /commands\.keys|not|key/],
-    [
-      'of another question',
-      box.approval(second, { question: { ...question, answer: 'count' } }),
-      /another question/,
-    ],
-    ['of another case', box.approval(second, { question, case: '2026/9' }), /another question, case/],
-    ['of another box', box.approval(second, { question, box: 'other' }), /is for other/],
-    [
-      'that is over',
-      box.approval(second, { question, notAfter: new Date(now - 1).toISOString() }),
-      /is valid from/,
-    ],
-  ] as const)
-    await t.rejects(box.ask(question, { ...sender, approval: other }), message, caseName);
-  await t.rejects(
-    box.ask({ ...question, from: new Date(now - 25 * 3_600_000).toISOString() }, { ...sender, approval }),
-    /about persons may cover at most 24 h/,
-  );
-  t.equal(
-    (await box.ask({ ...question, classes: ['car', 'bus'] }, sender)).matches,
-    3,
-    'vehicles need one signature',
-  );
+t.test(
+  'questions about persons need an approver of the authorisation, and cover a day at most',
+  async (t) => {
+    const [desk, ownSecond, prosecutor, judge] = [
+      makeSigner('desk', ['tracks']),
+      makeSigner('desk-2', ['tracks']),
+      makeSigner('prosecutor'),
+      makeSigner('judge'),
+    ];
+    const approvers = [prosecutor, judge].map(({ config: { name, publicKey } }) => ({ name, publicKey }));
+    // The configuration has an approver's key too, under another name.
+    const judgeInRoom = { ...judge.config, name: 'desk-3', may: ['tracks'] };
+    const walkers = [movingObject(5, [0.1, 0.5], [0.9, 0.5], [1, 9], { label: 'person' })];
+    const { box } = await street(
+      scratch(t),
+      { grade: 'persons', magistrate: 'Mme Test', approvers },
+      [...CARS, ...walkers],
+      { keys: [desk.config, ownSecond.config, judgeInRoom] },
+    );
+    const now = box.clock.wallMs();
+    const iso = (ms: number): string => new Date(ms).toISOString();
+    const question: TrackQuestion = { from: iso(now - 3_600_000), to: iso(now), answer: 'tracks' };
+    const sender = { key: 'desk' };
+    await t.rejects(box.ask(question, sender), /needs the approval of a second key .*: prosecutor, judge/);
+    const approval = box.approval(prosecutor, { question });
+    const answer = await box.ask(question, { ...sender, approval });
+    t.match(answer, { matches: 5, approvers: ['prosecutor', 'judge'] });
+    t.match(box.records.at(-1), { record: 'tracks', approvedBy: 'prosecutor' });
+    const DAY_MS = 86_400_000;
+    for (const [caseName, other, message, key = 'desk'] of [
+      ['of the asking key', box.approval(desk, { question }), /no key .* in tracks\.approvers/],
+      [
+        'of a second key of the room',
+        box.approval(ownSecond, { question }),
+        /no key .* in tracks\.approvers/,
+      ],
+      [
+        'of the asking key, that approves elsewhere',
+        box.approval(judge, { question }),
+        /another key/,
+        'desk-3',
+      ],
+      [
+        'of another question',
+        box.approval(prosecutor, { question: { ...question, answer: 'count' } }),
+        /another question/,
+      ],
+      ['of another case', box.approval(prosecutor, { question, case: '2026/9' }), /another question, case/],
+      ['of another box', box.approval(prosecutor, { question, box: 'other' }), /is for other/],
+      ['that is over', box.approval(prosecutor, { question, notAfter: iso(now - 1) }), /and not now/],
+      [
+        'that begins later',
+        box.approval(prosecutor, { question, notBefore: iso(now + 60_000) }),
+        /and not now/,
+      ],
+      [
+        'for more than a day',
+        box.approval(prosecutor, { question, notBefore: iso(now), notAfter: iso(now + DAY_MS + 1) }),
+        /valid for more than 24 hours/,
+      ],
+    ] as const)
+      await t.rejects(box.ask(question, { key, approval: other }), message, caseName);
+    const dayLong = { question, notBefore: iso(now), notAfter: iso(now + DAY_MS) };
+    t.equal((await box.ask(question, { ...sender, approval: box.approval(judge, dayLong) })).matches, 5);
+    await t.rejects(
+      box.ask({ ...question, from: iso(now - 25 * 3_600_000) }, { ...sender, approval }),
+      /about persons may cover at most 24 h/,
+    );
+    const vehicles = { ...question, classes: ['car', 'bus'] as ['car', 'bus'] };
+    t.equal((await box.ask(vehicles, sender)).matches, 3, 'vehicles need one signature');
+
+    box.grant = { ...GRANT, grade: 'persons', magistrate: 'Mme Test' };
+    box.rule();
+    await t.rejects(
+      box.ask(question, { ...sender, approval }),
+      /lacks tracks\.approvers, so no question about persons is answered; ask the authority/,
+    );
+    t.match(await box.ask(vehicles, sender), { matches: 3, approvers: [] });
+    t.match(await box.ask({ ...question, answer: 'coverage' }, sender), { matches: 0 });
+  },
+);
+
+t.test('no question asks for what lies ahead, by more than clocks differ', async (t) => {
+  const { box } = await street(scratch(t));
+  for (const answer of ['tracks', 'count', 'coverage'] as const) {
+    const endingIn = (ms: number) => ({ answer, to: new Date(box.clock.wallMs() + ms).toISOString() });
+    await t.rejects(box.ask(endingIn(62_000)), /to: .* lies ahead; this box’s clock says 20/, answer);
+    // `ask` lets a second pass.
+    const { coverage } = await box.ask(endingIn(61_000));
+    t.match(coverage.gaps.at(-1), { why: 'future' }, answer);
+  }
 });
 
 t.test('questions run one at a time, and no faster than pages are read', async (t) => {

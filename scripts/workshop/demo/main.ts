@@ -139,7 +139,7 @@ async function start(): Promise<void> {
   const environment = agentEnvironment(broker.url, ofBox, ca, stateDir);
   signer.addKeys(config);
   const loaded = loadConfig(config, { env: environment, mode: 'run', files: false });
-  const { authorisation, tracks, problem } = await trackHour.written(stateDir, loaded);
+  const { authorisation, tracks, problem } = await trackHour.written(stateDir, loaded, signer.approvers);
   isEnding.signal.throwIfAborted();
   if (problem !== undefined) say(`Passages of the clip could not be made: ${printable(problem, 500)}`);
   const authorisedEnvironment = {

@@ -1,6 +1,6 @@
 /**
- * Keys with which the demo's room sends commands to its box. The signer holds the room's key; a magistrate's key
- * approves questions about persons.
+ * Keys with which the demo's room sends commands to its box. The signer holds the room's key. A magistrate's key,
+ * which the authorisation of the demo names, approves questions about persons.
  */
 import { generateKeyPairSync } from 'node:crypto';
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { AgentError, messageOf } from '../../../agent/base/errors.ts';
-import type { CommandKey } from '../../../agent/contract/config.ts';
+import type { CommandKey, Keyholder } from '../../../agent/contract/config.ts';
 import { AgentProcess } from '../../lib/agent-process.ts';
 import type { KeyPair } from '../../lib/certificates.ts';
 
@@ -31,11 +31,13 @@ export interface SignerPlaces {
 export class RoomSigner {
   readonly #process: AgentProcess;
   readonly #logPath: string;
-  readonly #keys: readonly CommandKey[];
+  readonly #key: CommandKey;
   readonly socket: string;
   /** Files for `scripts/room tracks`: room.yaml, and the approver's key. */
   readonly room: string;
   readonly magistrate: string;
+  /** Approvers for the authorisation. */
+  readonly approvers: Keyholder[];
 
   constructor({ dir, outDir, site, timeZone, url, ca, pair: { cert, key } }: SignerPlaces) {
     const sealed = join(dir, 'sealed');
@@ -46,18 +48,19 @@ export class RoomSigner {
     this.#logPath = join(outDir, 'signer.log');
     writeFileSync(this.room, JSON.stringify({ site, timeZone, mqtt: { url, ca, cert, key } }));
     const sign = join(dir, 'desk.pem');
-    this.#keys = [
-      newKey('desk', sign, ['search', 'tracks']),
-      newKey('magistrate', this.magistrate, ['tracks']),
+    this.#key = { ...newKey('desk', sign), may: ['search', 'tracks'] };
+    this.approvers = [
+      newKey('magistrate', this.magistrate),
+      newKey('deputy-magistrate', join(dir, 'deputy-magistrate.pem')),
     ];
     const options = ['--room', this.room, '--sign', sign, '--socket', this.socket, '--sealed', sealed];
     const command = [process.execPath, '--enable-source-maps', PROGRAM, ...options];
     this.#process = new AgentProcess(command, process.env, this.#logPath);
   }
 
-  /** Adds the two keys to the configuration of the box. */
+  /** Adds the room's key to the configuration of the box. */
   addKeys(config: string): void {
-    appendFileSync(config, `\ncommands: ${JSON.stringify({ keys: this.#keys })}\n`);
+    appendFileSync(config, `\ncommands: ${JSON.stringify({ keys: [this.#key] })}\n`);
   }
 
   /** Resolves when the signer listens; `exitReason` resolves when it ends. Throws AgentError `unavailable`. */
@@ -82,8 +85,8 @@ export class RoomSigner {
 }
 
 /** Creates a key pair and writes the private key into the file. */
-function newKey(name: string, file: string, may: CommandKey['may']): CommandKey {
+function newKey(name: string, file: string): Keyholder {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
   writeFileSync(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
-  return { name, publicKey: publicKey.export({ type: 'spki', format: 'der' }).toString('base64'), may };
+  return { name, publicKey: publicKey.export({ type: 'spki', format: 'der' }).toString('base64') };
 }

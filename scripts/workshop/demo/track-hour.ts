@@ -12,7 +12,7 @@ import { makeLogger } from '../../../agent/base/log.ts';
 import { modelsDir } from '../../../agent/base/package-root.ts';
 import { loadConfig } from '../../../agent/config/load.ts';
 import type { Authorisation } from '../../../agent/contract/authorisation.ts';
-import type { Config } from '../../../agent/contract/config.ts';
+import type { Config, Keyholder } from '../../../agent/contract/config.ts';
 import type { Observation } from '../../../agent/contract/observation.ts';
 import type { TrackLogGrant } from '../../../agent/contract/track-log.ts';
 import { ClockSync } from '../../../agent/health/clock-sync.ts';
@@ -26,7 +26,7 @@ import { observeClip } from './observed-clip.ts';
 const FPS = 5;
 const FILE = 'file:';
 
-const GRANT: TrackLogGrant = {
+const GRANT: Omit<TrackLogGrant, 'approvers'> = {
   purpose: 'demonstration',
   legalBasis: 'none: a demonstration',
   grade: 'persons',
@@ -65,23 +65,28 @@ export class TrackHour {
   }
 
   /** Resolves when the hour is in the log of the agent with this state folder, which has not been started yet. */
-  async written(stateDir: string, { retention }: Pick<Config, 'retention'>): Promise<Hour> {
+  async written(
+    stateDir: string,
+    { retention }: Pick<Config, 'retention'>,
+    approvers: Keyholder[],
+  ): Promise<Hour> {
     const observed = await this.#observeWithBar();
     if (!Array.isArray(observed))
       return { authorisation: { order: ORDER }, tracks: undefined, problem: observed };
     await this.#clock.start();
     await this.#clock.stop();
+    const grant = { ...GRANT, approvers };
     const tracks = writeHour(observed, {
       stateDir,
       limitMiB: retention.tracksMiB,
-      grant: GRANT,
+      grant,
       order: ORDER_OF_HOUR,
       camera: authorisedAddress(this.#source),
       endsMs: Date.now(),
       // The agent stores nothing until its clock is set.
       gapReason: this.#clock.synced ? 'not-running' : 'clock-not-set',
     });
-    return { authorisation: { order: ORDER_OF_HOUR, tracks: GRANT }, tracks, problem: undefined };
+    return { authorisation: { order: ORDER_OF_HOUR, tracks: grant }, tracks, problem: undefined };
   }
 
   async #observe(file: string, signal: AbortSignal): Promise<Observation[] | undefined> {

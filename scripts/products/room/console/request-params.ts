@@ -1,5 +1,5 @@
 /** Validates parameters of a call beyond their schema, so that invalid values never reach a database. */
-import { CASE_RULE, unreadableOf } from '../../../../agent/contract/case.ts';
+import { caseProblem, normalCase } from '../../../../agent/contract/case.ts';
 import { iso } from '../database/sql.ts';
 import { CallError } from './handler.ts';
 
@@ -25,12 +25,14 @@ export function timeAsked(name: string, text: string): number {
 }
 
 /**
- * Checks that case and reason contain readable text.
- * @throws {CallError} 400 otherwise
+ * Returns the request with its number of the case in the normal form, which is then audited, signed and sent.
+ * @throws {CallError} 400 if a box would refuse case or reason
  */
-export function caseAsked(body: { readonly case: string; readonly reason: string }): void {
-  const unreadable = unreadableOf(body);
-  if (unreadable !== undefined) throw new CallError(400, `body: ${unreadable} ${CASE_RULE}`);
+export function caseAsked<T extends { readonly case: string; readonly reason: string }>(body: T): T {
+  const request = { ...body, case: normalCase(body.case) };
+  const problem = caseProblem(request);
+  if (problem !== undefined) throw new CallError(400, `body: ${problem.field} ${problem.message}`);
+  return request;
 }
 
 export interface Span {

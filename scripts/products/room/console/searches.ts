@@ -64,8 +64,8 @@ class Searches {
    * Starts a search.
    * @throws {CallError} 429 while another search of this person runs, 503 without a signer
    */
-  async begin({ account, body, nowMs }: Call<'search'>): Promise<SearchState> {
-    caseAsked(body);
+  async begin({ account, body: typed, nowMs }: Call<'search'>): Promise<SearchState> {
+    const body = caseAsked(typed);
     const { fromMs, toMs } = spanAsked(body);
     const request = { ...body, from: iso(fromMs), to: iso(toMs) };
     this.#forget(nowMs);
@@ -173,9 +173,9 @@ interface IncidentRow {
 async function sealed(
   client: SignerClient,
   db: Sql,
-  { account, params: { no }, body, nowMs }: Call<'sealed'>,
+  { account, params: { no }, body: typed, nowMs }: Call<'sealed'>,
 ) {
-  caseAsked(body);
+  const body = caseAsked(typed);
   const [incident] = await db.all<IncidentRow>('SELECT site, box, detail FROM incident WHERE no = $1', [no]);
   if (incident === undefined) throw new CallError(404, `incident ${no} does not exist`);
   const { site, box } = incident;

@@ -74,9 +74,9 @@ class TrackQuestions {
    * Runs a query.
    * @throws {CallError} 409 if the box refuses, 429 while another query of this person runs, 503 without an answer
    */
-  async ask({ account, body, nowMs }: Call<'tracks'>): Promise<TrackAnswer> {
+  async ask({ account, body: typed, nowMs }: Call<'tracks'>): Promise<TrackAnswer> {
     const { client, db, video, clock } = this.#options;
-    caseAsked(body);
+    const body = caseAsked(typed);
     const { fromMs, toMs } = spanAsked(body.question);
     const { box, case: number, reason, approval } = body;
     const question = { ...body.question, from: iso(fromMs), to: iso(toMs) };
@@ -121,9 +121,9 @@ class TrackQuestions {
    * Requests a still to draw on.
    * @throws {CallError} as `ask`
    */
-  async still({ account, body, nowMs }: Call<'trackStill'>) {
+  async still({ account, body: typed, nowMs }: Call<'trackStill'>) {
     const { client, clock } = this.#options;
-    caseAsked(body);
+    const body = caseAsked(typed);
     const { box, case: number, reason } = body;
     await this.#record(account, nowMs, { box, more: { still: true, case: number, reason } });
     const { site, still } = await client.trackStill({ account: account.name, request: body });

@@ -84,12 +84,13 @@ export const SignerTracks = Type.Object(
 );
 export type SignerTracks = Static<typeof SignerTracks>;
 
-const { order, grade, kept, views, coverage, left } = TrackResult.properties;
+const { order, grade, approvers, kept, views, coverage, left } = TrackResult.properties;
 export const SignerTracksAnswer = Type.Object(
   {
     site: Name,
     order,
     grade,
+    approvers,
     kept,
     views,
     coverage,

@@ -15,7 +15,11 @@ export const ROOM_TRACKS_MAX = 2000;
 
 const caseFields = {
   box: Name,
-  case: Type.String({ minLength: 1, maxLength: 64, description: 'number of the case' }),
+  case: Type.String({
+    minLength: 1,
+    maxLength: 64,
+    description: 'number of the case; the console writes it in its normal form',
+  }),
   reason: Type.String({ minLength: 1, maxLength: 200 }),
 };
 
@@ -52,6 +56,7 @@ export const TrackAnswer = Type.Object(
     request: Type.Object({ ...caseFields, question: TrackQuestion }, strict),
     order: TrackResult.properties.order,
     grade: TrackLogGrant.properties.grade,
+    approvers: TrackResult.properties.approvers,
     kept: TrackResult.properties.kept,
     views: Type.Array(
       Type.Object(

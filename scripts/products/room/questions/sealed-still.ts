@@ -1,6 +1,7 @@
 /** Requests the sealed still of an event from one box, by a signed command that the box records in its journal. */
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { sha256Of } from '../../../../agent/base/sha256.ts';
+import { normalCase } from '../../../../agent/contract/case.ts';
 import { argsProblem } from '../../../../agent/contract/commands.ts';
 import { isAgeFile, type UnsealArgs, type UnsealResult } from '../../../../agent/contract/sealed-evidence.ts';
 import { askBox, type BoxRequest } from '../../../lib/room-link/box-session.ts';
@@ -20,7 +21,7 @@ export interface StillAsked {
  */
 export function unsealArgs({ case: number, reason, event, box }: StillAsked): UnsealArgs {
   assertBox(box);
-  const args = { case: number, reason, event };
+  const args = { case: normalCase(number), reason, event };
   const problem = argsProblem('unseal', args);
   if (problem === undefined) return args;
   throw new AgentError('config', `--${problem.path.slice(1)}: ${problem.message}`);

@@ -77,11 +77,12 @@ export class TrackRequests {
       const givenTracks = tracks.slice(0, ROOM_TRACKS_MAX);
       const rest = stopped === undefined ? '' : `; the rest was not given: ${stopped}`;
       this.#log(`${about}: ${givenTracks.length} of ${result.matches} matches${rest}`);
-      const { order, grade, kept, views, coverage, matches, left } = result;
+      const { order, grade, approvers, kept, views, coverage, matches, left } = result;
       return {
         site: room.site,
         order,
         grade,
+        approvers,
         kept,
         views,
         coverage,

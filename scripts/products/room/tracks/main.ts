@@ -50,8 +50,11 @@ const program = typedProgram('room tracks')
   .option('--coverage', 'only when the box looked, and which views there were')
   .option('--still [file]', 'a redacted still of what the camera sees now, written to this file')
   .option('--question <file>', 'case, reason, box and question as the console has saved them')
-  .option('--approval <file>', 'a second person’s approval, where the question is about persons')
-  .option('--approve <file>', 'write such an approval of this question, valid for 24 hours; sends nothing')
+  .option('--approval <file>', 'an approver’s approval, where the question is about persons')
+  .option(
+    '--approve <file>',
+    'for an approver: write such an approval of this question, signed with --sign, valid for 24 hours; sends nothing',
+  )
   .option('--max <n>', 'approximate maximum number of tracks to fetch', positiveNumber(1_000_000), 2000)
   .option('--out <file>', 'write the answer to this file, which must not exist')
   .option('--format <format>', 'json, csv or mf-json (OGC Moving Features)')
@@ -77,7 +80,7 @@ const program = typedProgram('room tracks')
       ],
       [
         `${ASK} ${NIGHT} --class person --approve approval.json`,
-        'the second person approves a question about persons; who asks adds --approval approval.json',
+        'an approver signs a question about persons with their own key; who asks adds --approval approval.json',
       ],
     ]),
   )

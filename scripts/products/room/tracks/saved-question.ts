@@ -9,6 +9,7 @@ import { Value } from '@sinclair/typebox/value';
 import { messageOf } from '../../../../agent/base/errors.ts';
 import { jsonOf } from '../../../../agent/base/json.ts';
 import { wrong } from '../../../../agent/cli/bad-option.ts';
+import { normalCase } from '../../../../agent/contract/case.ts';
 import { TrackArgs, TrackQuestion } from '../../../../agent/contract/track-log.ts';
 import { NAME } from '../../../lib/room-link/room-file.ts';
 import { checkedArgs } from '../questions/tracks/request.ts';
@@ -42,5 +43,6 @@ export function savedQuestion(file: string): { readonly box: string; readonly ar
     if (Number.isNaN(ms)) throw wrong('--question', `${file}: "${time.slice(0, 40)}" is not a time`);
     return new Date(ms).toISOString();
   }) as [string, string];
-  return { box, args: checkedArgs({ case: number, reason, question: { ...question, from, to } }) };
+  const args = { case: normalCase(number), reason, question: { ...question, from, to } };
+  return { box, args: checkedArgs(args) };
 }

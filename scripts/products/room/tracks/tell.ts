@@ -45,6 +45,7 @@ function summary(args: TrackArgs, question: TrackQuestion, fetched: FetchedTrack
       `${percent(coverage.watched, 'down')} only watched, ${percent(gapRatio, 'up')} a gap`,
     `authorisation ${printable(result.order, 100)}, grade ${result.grade}, tracks are kept for ${kept.days} days` +
       `${kept.oldest === null ? '; none is there' : `, the oldest of ${time.rfc3339(Date.parse(kept.oldest))}`}`,
+    ...(result.grade === 'persons' ? [approversLine(result.approvers)] : []),
     `left of the budgets: ${numberText(left.case)} tracks in this case, ${numberText(left.keyDay)} for this key and ` +
       `${numberText(left.day)} for all keys in 24 hours`,
     ...(wantedColours.length > 0 && question.answer === 'tracks'
@@ -58,6 +59,12 @@ function summary(args: TrackArgs, question: TrackQuestion, fetched: FetchedTrack
       ? [`${numberText(restCount)} matches were not fetched (--max)`]
       : []),
   ];
+}
+
+function approversLine(approvers: readonly string[]): string {
+  if (approvers.length > 0)
+    return `a question about persons needs the approval of one of: ${approvers.join(', ')}`;
+  return 'no question about persons is answered: the authorisation names no approvers (tracks.approvers)';
 }
 
 /** Formats a track: time, class, colours (requested ones marked *), duration, span, track number and score. */

@@ -32,7 +32,7 @@ export async function unseal(options: UnsealOptions): Promise<void> {
   }
   print(
     `${options.out}: ${file.length} bytes, SHA-256 ${sha256Of(file)}`,
-    `the box has put case ${options.case} into its journal; who holds the authority's key opens the file with:`,
+    `the box has put case ${args.case} into its journal; who holds the authority's key opens the file with:`,
     `  age --decrypt -i KEY -o still.jpg ${options.out}`,
   );
 }

@@ -1,5 +1,6 @@
 /** Requests of a supervisor: reassignment, and the sealed picture. */
 import { useSignal } from '@preact/signals';
+import { CASE_CHARS_MAX, normalCase } from '../../../../../agent/contract/case.ts';
 import { Button, Field, Notice } from '../../../../../agent/kit/controls.tsx';
 import type { SealedAnswer } from '../../contract/api.ts';
 import type { Incident } from '../../contract/incident.ts';
@@ -8,8 +9,7 @@ import { post } from '../api.ts';
 import { session } from '../session.ts';
 import { words } from '../words/words.ts';
 
-/** Limits as in the contract. */
-const CASE_CHARS_MAX = 64;
+/** Limit as in the contract. */
 const REASON_CHARS_MAX = 200;
 
 export function GiveTo({ incident }: { readonly incident: Incident }) {
@@ -48,7 +48,7 @@ export function Sealed({ no }: { readonly no: number }) {
     isBusy.value = true;
     problem.value = undefined;
     try {
-      const body = { case: number.value.trim(), reason: reason.value.trim() };
+      const body = { case: normalCase(number.value), reason: reason.value.trim() };
       answer.value = await post<SealedAnswer>(`/api/incidents/${no}/sealed`, body);
     } catch (error) {
       problem.value = explain(error);

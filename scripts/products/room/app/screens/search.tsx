@@ -1,12 +1,13 @@
 /** Search screen for the archives of the boxes. Typed values stay during a login or an outage of the server. */
 import { signal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
-import { isReadable, unreadableOf } from '../../../../../agent/contract/case.ts';
+import { caseProblem, normalCase } from '../../../../../agent/contract/case.ts';
 import { Button, Check, Field, Notice } from '../../../../../agent/kit/controls.tsx';
 import type { SearchRequest, SearchState } from '../../contract/api.ts';
 import { reasonOf } from '../acts.ts';
 import { ApiProblem, get, post } from '../api.ts';
 import { session } from '../session.ts';
+import { numberProblem, reasonProblem } from '../views/case-problem.ts';
 import { type Interval, IntervalFields, lastHours } from '../views/interval.tsx';
 import { badNames, names } from '../views/names.ts';
 import { Head } from '../views/parts.tsx';
@@ -96,14 +97,15 @@ function problemOf(text: string, max: number): string | undefined {
 
 async function submit(): Promise<void> {
   wasTried.value = true;
-  const { case: number, reason, zones, boxes } = form.value;
+  const { reason, zones, boxes } = form.value;
+  const number = normalCase(form.value.case);
   const hasProblem = problemOf(zones, ZONES_MAX) !== undefined || problemOf(boxes, BOXES_MAX) !== undefined;
-  if (isAsking.value || hasProblem || unreadableOf(form.value) !== undefined) {
+  if (isAsking.value || hasProblem || caseProblem({ case: number, reason }) !== undefined) {
     document.querySelector<HTMLElement>('.d-search [aria-invalid=true]')?.focus();
     return;
   }
   const body: SearchRequest = {
-    case: number.trim(),
+    case: number,
     reason: reason.trim(),
     ...(interval.value ?? lastHours(24)),
     ...(kinds.value.size > 0 && { kinds: [...kinds.value] }),
@@ -126,7 +128,6 @@ async function submit(): Promise<void> {
 
 function Form() {
   const { search } = viewWords.value;
-  const needed = (text: string) => (wasTried.value && !isReadable(text) ? search.needed : undefined);
   const field = (name: keyof typeof form.value) => ({
     name,
     label: search[name],
@@ -145,8 +146,18 @@ function Form() {
         void submit();
       }}
     >
-      <Field {...field('case')} maxLength={64} aria-required problem={needed(number)} />
-      <Field {...field('reason')} maxLength={200} aria-required problem={needed(reason)} />
+      <Field
+        {...field('case')}
+        maxLength={64}
+        aria-required
+        problem={wasTried.value ? numberProblem(number) : undefined}
+      />
+      <Field
+        {...field('reason')}
+        maxLength={200}
+        aria-required
+        problem={wasTried.value ? reasonProblem(reason) : undefined}
+      />
       <IntervalFields
         value={interval.value ?? lastHours(24)}
         presets={DAYS}

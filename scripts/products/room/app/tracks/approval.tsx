@@ -1,15 +1,23 @@
 /**
- * Obtains the second signature for a query about people: saves the query, or shows a command, for the second person,
- * and takes their approval as a file.
+ * Obtains an approver's signature for a query about people: saves the query, or shows a command, for the approver, and takes
+ * their approval as a file.
  */
 import { signal } from '@preact/signals';
 import { useId } from 'preact/hooks';
-import { Button } from '../../../../../agent/kit/controls.tsx';
+import { Button, Notice } from '../../../../../agent/kit/controls.tsx';
 import { plain } from '../views/view-texts.ts';
 import { trackWords } from '../words/tracks.ts';
 import { approvalCommand } from './command.ts';
 import { copy } from './copy.ts';
-import { approval, coverage, fullQuestion, isApprovalNeeded, isFormComplete } from './question.ts';
+import {
+  approval,
+  approvers,
+  areApproversMissing,
+  coverage,
+  fullQuestion,
+  isApprovalNeeded,
+  isFormComplete,
+} from './question.ts';
 
 /** Maximum size of the file in bytes; an approval is smaller. */
 const FILE_BYTES_MAX = 16_384;
@@ -20,11 +28,13 @@ export function Approval() {
   const { approval: texts } = trackWords.value;
   const id = useId();
   if (!isApprovalNeeded.value) return null;
+  if (areApproversMissing.value) return <Notice tone="warn">{texts.unnamed}</Notice>;
   const fileText = approval.value === undefined ? undefined : texts.selected(plain(approval.value.name));
   return (
     <fieldset class="t-approval">
       <legend>{texts.title}</legend>
       <p class="hint">{texts.about}</p>
+      {approvers.value.length > 0 && <p>{texts.approvers(plain(approvers.value.join(', ')))}</p>}
       <p class="t-acts">
         <Button onClick={save}>{texts.save}</Button>
       </p>
@@ -48,7 +58,7 @@ export function Approval() {
   );
 }
 
-/** Shows the same query as a command, for a second person who only has the command line. */
+/** Shows the same query as a command, for an approver who only has the command line. */
 function ByCommand() {
   const { approval: texts } = trackWords.value;
   const command = approvalCommand(fullQuestion());

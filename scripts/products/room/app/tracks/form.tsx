@@ -1,7 +1,7 @@
 /** Form for camera, case, reason and time: the query of coverage before anything is drawn. */
 import { useId } from 'preact/hooks';
-import { isReadable } from '../../../../../agent/contract/case.ts';
 import { Button, Check, Field } from '../../../../../agent/kit/controls.tsx';
+import { numberProblem, reasonProblem } from '../views/case-problem.ts';
 import { fleet } from '../views/fleet.ts';
 import { IntervalFields } from '../views/interval.tsx';
 import { trackWords } from '../words/tracks.ts';
@@ -24,7 +24,6 @@ export function QuestionForm() {
       form.value = { ...form.value, [name]: text };
     },
   });
-  const needed = (text: string) => (wasTried.value && !isReadable(text) ? search.needed : undefined);
   const { case: number, reason } = form.value;
   const isFirst = coverage.value === undefined || isStale.value;
   return (
@@ -38,11 +37,20 @@ export function QuestionForm() {
       }}
     >
       <BoxField />
-      <Field {...field('case', search.case)} maxLength={64} problem={needed(number)} />
-      <Field {...field('reason', search.reason)} maxLength={200} problem={needed(reason)} />
+      <Field
+        {...field('case', search.case)}
+        maxLength={64}
+        problem={wasTried.value ? numberProblem(number) : undefined}
+      />
+      <Field
+        {...field('reason', search.reason)}
+        maxLength={200}
+        problem={wasTried.value ? reasonProblem(reason) : undefined}
+      />
       <IntervalFields
         value={interval.value}
         presets={SPANS}
+        isPast
         onChange={(next) => {
           interval.value = next;
         }}

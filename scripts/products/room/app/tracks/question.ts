@@ -1,10 +1,11 @@
 /** State of a query to one box: input, drawing, answers and refusals. It survives a login. */
 import { computed, signal } from '@preact/signals';
-import { unreadableOf } from '../../../../../agent/contract/case.ts';
+import { caseProblem, normalCase } from '../../../../../agent/contract/case.ts';
 import type { Colour } from '../../../../../agent/contract/track-log.ts';
 import type { TrackAnswer, TrackRequest, TrackStillAnswer } from '../../contract/tracks.ts';
 import { reasonOf } from '../acts.ts';
 import { ApiProblem, LONG_ANSWER_MS, post } from '../api.ts';
+import { nowMs } from '../session.ts';
 import { type Interval, lastHours } from '../views/interval.tsx';
 import { trackWords } from '../words/tracks.ts';
 import { viewWords } from '../words/views.ts';
@@ -40,8 +41,10 @@ export const asking = signal<'coverage' | 'answer' | 'still' | undefined>(undefi
 export const trouble = signal<string | undefined>(undefined);
 /** True after the first attempt; validation errors are shown only then. */
 export const wasTried = signal(false);
-/** True if a refusal required a second signature. */
-const wasApprovalMissing = signal(false);
+/** Time of the room's clock at which the coverage was looked up: a count's rounded end is not after it. */
+let lookedUpMs = 0;
+/** The box's last refusal: an approval is missing, or the authorisation names no approvers. */
+const refusal = signal<'missing' | 'unnamed' | undefined>(undefined);
 /** Still that a box made on request; `url` is the picture. */
 export const askedStill = signal<{ box: string; view: string | null; at: string; url: string } | undefined>(
   undefined,
@@ -51,7 +54,16 @@ export const askedStill = signal<{ box: string; view: string | null; at: string;
 export const isApprovalNeeded = computed(() => {
   const isOfVehicles = classes.value.size > 0 && [...classes.value].every((one) => VEHICLES.includes(one));
   const { grade } = coverage.value ?? answer.value ?? {};
-  return !isOfVehicles && (wasApprovalMissing.value || grade === 'persons');
+  return !isOfVehicles && (refusal.value !== undefined || grade === 'persons');
+});
+
+/** People of whom one must approve, as the box's authorisation names them. */
+export const approvers = computed(() => (coverage.value ?? answer.value)?.approvers ?? []);
+/** True if the authorisation names no approvers: the box answers no question about persons. */
+export const areApproversMissing = computed(() => {
+  const { grade } = coverage.value ?? answer.value ?? {};
+  const isKnown = grade === 'persons' && approvers.value.length === 0;
+  return refusal.value === 'unnamed' || (isKnown && refusal.value === undefined);
 });
 
 /** True if the coverage is for another camera or time than the form. */
@@ -71,7 +83,7 @@ export const isStale = computed(() => {
 export const isFormComplete = computed(() => {
   const window = daily.value;
   const isDailyComplete = window === undefined || (window.from !== '' && window.to !== '');
-  return isDailyComplete && form.value.box.trim() !== '' && unreadableOf(form.value) === undefined;
+  return isDailyComplete && form.value.box.trim() !== '' && caseProblem(caseFields()) === undefined;
 });
 
 /** View to draw on, also shown behind the replay unless the time determines another. */
@@ -81,23 +93,26 @@ export const viewOfNow = computed<AnsweredView | undefined>(() => {
 });
 
 export function startInterval(): void {
-  if (interval.value.from === '') interval.value = lastHours(24);
+  if (interval.value.from === '') interval.value = lastHours(24, true);
 }
 
+/** Case and reason as they are sent. */
+const caseFields = () => ({ case: normalCase(form.value.case), reason: form.value.reason.trim() });
+
 function base(kind: Question['answer']): TrackRequest {
-  const { box, case: number, reason } = form.value;
+  const { box } = form.value;
   const window = daily.value;
   const isCount = kind === 'count';
   const toStep = (iso: string, round: (steps: number) => number) =>
     new Date(round(Date.parse(iso) / COUNT_STEP_MS) * COUNT_STEP_MS).toISOString();
   const { from, to } = interval.value;
+  const roundedTo = toStep(to, Math.ceil);
   return {
     box: box.trim(),
-    case: number.trim(),
-    reason: reason.trim(),
+    ...caseFields(),
     question: {
       from: isCount ? toStep(from, Math.floor) : from,
-      to: isCount ? toStep(to, Math.ceil) : to,
+      to: !isCount ? to : Date.parse(roundedTo) <= lookedUpMs ? roundedTo : toStep(to, Math.floor),
       ...(window !== undefined && { daily: window }),
       answer: kind,
     },
@@ -128,6 +143,8 @@ export async function askCoverage(): Promise<void> {
     post<TrackAnswer>('/api/tracks', base('coverage'), PATIENCE),
   );
   if (got === undefined) return;
+  lookedUpMs = nowMs();
+  refusal.value = undefined;
   const isOther = coverage.value?.request.box !== got.request.box;
   coverage.value = got;
   if (!got.views.some(({ view }) => view === chosenView.value)) chosenView.value = got.views[0]?.view;
@@ -170,6 +187,11 @@ function approved(): Pick<TrackRequest, 'approval'> {
   return approval.value === undefined || !isApprovalNeeded.value ? {} : { approval: approval.value.envelope };
 }
 
+function refusalIn(title: string): typeof refusal.value {
+  if (title.includes('lacks tracks.approvers')) return 'unnamed';
+  return title.includes('needs the approval of a second key') ? 'missing' : undefined;
+}
+
 /** Sends a request. Returns undefined after a refusal, which is shown. */
 async function runRequest<T>(
   phase: NonNullable<typeof asking.value>,
@@ -182,9 +204,10 @@ async function runRequest<T>(
   } catch (error) {
     const { notSent, session } = viewWords.value.search;
     const isOver = error instanceof ApiProblem && error.status === 401;
-    const isMissing = error instanceof ApiProblem && /needs the approval of a second key/.test(error.title);
-    if (isMissing) wasApprovalMissing.value = true;
-    const reason = isMissing ? trackWords.value.approval.about : reasonOf(error);
+    const reasonCode = error instanceof ApiProblem ? refusalIn(error.title) : undefined;
+    refusal.value = reasonCode ?? refusal.value;
+    const { about, unnamed } = trackWords.value.approval;
+    const reason = reasonCode === undefined ? reasonOf(error) : { missing: about, unnamed }[reasonCode];
     trouble.value = isOver ? session : notSent(reason);
     return undefined;
   } finally {

@@ -13,9 +13,13 @@ export interface Interval {
 
 const HOUR_MS = 3600_000;
 
-/** Returns the interval of the last `hours` hours, to the minute. */
-export function lastHours(hours: number): Interval {
-  const to = Math.ceil(nowMs() / 60_000) * 60_000;
+/**
+ * Returns the interval of the last `hours` hours, to the minute. It ends with the present minute, or with `isPast` before
+ * it.
+ */
+export function lastHours(hours: number, isPast = false): Interval {
+  const minutes = nowMs() / 60_000;
+  const to = (isPast ? Math.floor(minutes) : Math.ceil(minutes)) * 60_000;
   return { from: new Date(to - hours * HOUR_MS).toISOString(), to: new Date(to).toISOString() };
 }
 
@@ -30,9 +34,11 @@ interface Props {
   readonly onChange: (interval: Interval) => void;
   /** Preset durations in hours. */
   readonly presets: readonly number[];
+  /** True if the interval must not end in the future, as a box requires of a question. */
+  readonly isPast?: boolean;
 }
 
-export function IntervalFields({ value, onChange, presets }: Props) {
+export function IntervalFields({ value, onChange, presets, isPast = false }: Props) {
   const { interval } = viewWords.value;
   const zone = session.value?.timeZone ?? 'UTC';
   const typed = useSignal<Partial<Interval>>({});
@@ -47,6 +53,8 @@ export function IntervalFields({ value, onChange, presets }: Props) {
       problem.value = interval.missing;
     } else if (toMs <= fromMs) {
       problem.value = interval.bad;
+    } else if (isPast && toMs > nowMs()) {
+      problem.value = interval.ahead;
     } else {
       problem.value = undefined;
       typed.value = {};
@@ -81,7 +89,7 @@ export function IntervalFields({ value, onChange, presets }: Props) {
             onClick={() => {
               problem.value = undefined;
               typed.value = {};
-              onChange(lastHours(hours));
+              onChange(lastHours(hours, isPast));
             }}
           >
             {hours < 48 ? interval.lastHours(hours) : interval.lastDays(hours / 24)}

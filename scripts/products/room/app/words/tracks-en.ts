@@ -43,7 +43,8 @@ const colours: Texts<Colour> = {
 const grades: Texts<TrackGrade> = {
   counts: 'Numbers only: this box reports no single track.',
   vehicles: 'Vehicles only: this box keeps no track of a person.',
-  persons: 'Persons too: a question about persons needs a second signature and looks at 24 hours at most.',
+  persons:
+    'Persons too: a question about persons needs the signature of an approver and looks at 24 hours at most.',
 };
 
 export const TRACKS_EN = {
@@ -121,12 +122,15 @@ export const TRACKS_EN = {
   approval: {
     title: 'Second signature',
     about:
-      'A question about persons is answered only where a second person has signed the same question. Save it, have it signed, and choose the signed file here.',
+      'A question about persons is answered only where an approver has signed the same question, on their own machine and with a key that the control room does not hold. Save it, have it signed, and choose the signed file here. It is valid for 24 hours at most.',
+    approvers: (names: string) => `One of these approvers, as the authorisation names them: ${names}`,
+    unnamed:
+      'The authorisation of this camera names no approvers, so the box answers no question about persons. Ask the authority for an authorisation with approvers (tracks.approvers).',
     file: 'Approval (JSON)',
     bad: 'This file is not an approval.',
     selected: (name: string) => `Approval selected: ${name}`,
     save: 'Save the question for signing',
-    command: 'Or the second person runs this, with their own key:',
+    command: 'Or the approver runs this on their own machine, where KEY.pem is their key:',
     copy: 'Copy the command',
   },
   grades,

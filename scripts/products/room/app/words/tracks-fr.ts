@@ -79,19 +79,22 @@ export const TRACKS_FR: TracksWords = {
   approval: {
     title: 'Seconde signature',
     about:
-      'Une question sur des personnes n’obtient de réponse que si une seconde personne a signé la même question. Enregistrez-la, faites-la signer, puis choisissez ici le fichier signé.',
+      'Une question sur des personnes n’obtient de réponse que si un approbateur a signé la même question, sur sa propre machine et avec une clé que la salle ne détient pas. Enregistrez-la, faites-la signer, puis choisissez ici le fichier signé. Il est valable 24 heures au plus.',
+    approvers: (names) => `L’un de ces approbateurs, nommés par l’autorisation : ${names}`,
+    unnamed:
+      'L’autorisation de cette caméra ne nomme aucun approbateur : le boîtier ne répond à aucune question sur des personnes. Demandez à l’autorité une autorisation avec des approbateurs (tracks.approvers).',
     file: 'Approbation (JSON)',
     bad: 'Ce fichier n’est pas une approbation.',
     selected: (name) => `Approbation choisie : ${name}`,
     save: 'Enregistrer la question à signer',
-    command: 'Ou la seconde personne lance ceci, avec sa propre clé :',
+    command: 'Ou l’approbateur lance ceci sur sa propre machine, où KEY.pem est sa clé :',
     copy: 'Copier la commande',
   },
   grades: {
     counts: 'Nombres seulement : ce boîtier ne communique aucun passage isolé.',
     vehicles: 'Véhicules seulement : ce boîtier ne conserve aucun passage de personne.',
     persons:
-      'Personnes comprises : une question sur des personnes exige une seconde signature et porte sur 24 heures au plus.',
+      'Personnes comprises : une question sur des personnes exige la signature d’un approbateur et porte sur 24 heures au plus.',
   },
   gaps: {
     'not-authorised': 'conservation non autorisée',

@@ -6,6 +6,7 @@
 import type { SiteTime } from '../../../../../agent/base/site-time.ts';
 import { wrong } from '../../../../../agent/cli/bad-option.ts';
 import { nearest } from '../../../../../agent/config/words.ts';
+import { normalCase } from '../../../../../agent/contract/case.ts';
 import { argsProblem } from '../../../../../agent/contract/commands.ts';
 import { isRuleKind, RULE_KINDS } from '../../../../../agent/contract/rule-config.ts';
 import type { SearchArgs } from '../../../../../agent/contract/search.ts';
@@ -33,7 +34,7 @@ export function searchArgs(options: SearchAsked, time: SiteTime): SearchArgs {
       throw wrong('--zone, --box', `invalid name "${name}"; use 1 to 32 characters from a-z, 0-9 and "-"`);
   }
   const query = { from, to, ...(kind && { kinds: [...kind] }), ...(zone && { zones: [...zone] }) };
-  const args = { case: options.case, reason: options.reason, query };
+  const args = { case: normalCase(options.case), reason: options.reason, query };
   const problem = argsProblem('search', args);
   if (problem === undefined) return args;
   throw wrong(`--${problem.path.split('/').at(1) ?? ''}`, problem.message);

@@ -1,5 +1,6 @@
 /**
- * Handles a second person's approval of a query about people: signs it into a file, and checks one before it is sent.
+ * Handles an approver's approval of a query about people: signs it into a file, on the approver's machine, and checks one
+ * in the room before it is sent. The authorisation of the box names the approvers and their keys.
  */
 import type { KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -10,15 +11,14 @@ import { jsonOf } from '../../../../../agent/base/json.ts';
 import { wrong } from '../../../../../agent/cli/bad-option.ts';
 import type { Envelope } from '../../../../../agent/contract/command.ts';
 import {
-  TRACK_APPROVAL_BYTES_MAX,
+  approvalProblem,
+  TRACK_APPROVAL_MS_MAX,
   TRACK_APPROVAL_TYPE,
   TrackApproval,
-  type TrackArgs,
-} from '../../../../../agent/contract/track-log.ts';
+} from '../../../../../agent/contract/track-approval.ts';
+import { TRACK_APPROVAL_BYTES_MAX, type TrackArgs } from '../../../../../agent/contract/track-log.ts';
 import { envelopeReader, keyIdOf, signEnvelope } from '../../../../../agent/orders/dsse.ts';
 import { CLOCKS_APART_MS } from '../../../../lib/room-link/signed-command.ts';
-
-const DAY_MS = 86_400_000;
 
 const read = envelopeReader({
   payloadType: TRACK_APPROVAL_TYPE,
@@ -48,7 +48,7 @@ export function signedApproval(
     reason,
     question,
     notBefore: new Date(fromMs).toISOString(),
-    notAfter: new Date(fromMs + DAY_MS).toISOString(),
+    notAfter: new Date(fromMs + TRACK_APPROVAL_MS_MAX).toISOString(),
   };
   const text = signEnvelope(TRACK_APPROVAL_TYPE, JSON.stringify(approval), key);
   if (text.length > TRACK_APPROVAL_BYTES_MAX) {
@@ -79,7 +79,7 @@ export function approvalIn(file: string): Envelope {
 
 /**
  * Checks that the approval is for this query, signed with another key and still valid, so that the box is not asked in
- * vain. The box itself checks whether the signer may approve.
+ * vain. The box itself checks that an approver of its authorisation has signed.
  * @throws {AgentError} `config`, one line
  */
 export function assertApproves(
@@ -94,9 +94,8 @@ export function assertApproves(
   if (signed.some(({ keyid }) => keyid === keyIdOf(key))) {
     throw wrong('--approval', 'is signed by the key that asks; another person must sign it with theirs');
   }
-  if (Date.parse(approval.notAfter) < nowMs) {
-    throw wrong('--approval', `ended at ${approval.notAfter}; have it signed again`);
-  }
+  const validity = approvalProblem(approval, nowMs);
+  if (validity !== undefined) throw wrong('--approval', validity);
   const { case: number, reason, question } = args;
   const differs = difference(approval, { site, box, case: number, reason, question });
   if (differs !== undefined) throw wrong('--approval', `is for another question: ${differs} is not the same`);

@@ -7,6 +7,7 @@ import { Value } from '@sinclair/typebox/value';
 import type { SiteTime } from '../../../../../agent/base/site-time.ts';
 import { wrong } from '../../../../../agent/cli/bad-option.ts';
 import { nearest } from '../../../../../agent/config/words.ts';
+import { normalCase } from '../../../../../agent/contract/case.ts';
 import { argsProblem } from '../../../../../agent/contract/commands.ts';
 import { LABELS, UNKNOWN } from '../../../../../agent/contract/label.ts';
 import {
@@ -60,10 +61,10 @@ export function trackArgs(
   }) as [string, string, string];
   assertBox(box);
   const question = options.still === undefined ? questionOf(options, time) : stillOf(options);
-  return { box, args: checkedArgs({ case: number, reason, question }) };
+  return { box, args: checkedArgs({ case: normalCase(number), reason, question }) };
 }
 
-/** Checks that case and reason are readable, and that all arguments are valid. */
+/** Checks the arguments, as the box does. */
 export function checkedArgs(args: TrackArgs): TrackArgs {
   const problem = argsProblem('tracks', args);
   if (problem === undefined) return args;
