@@ -12,7 +12,7 @@ const place = {
   xyxyNorm: XyxyNorm,
   /** Best score so far. */
   score: Type.Number({ minimum: 0, maximum: 1 }),
-  /** Time of interruptions within the dwell, ms: nobody saw whether the object stayed. */
+  /** Time of interruptions within the dwell, ms: no one saw whether the object stayed. */
   unobservedMs: Type.Number({ minimum: 0 }),
 };
 

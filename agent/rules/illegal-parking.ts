@@ -4,7 +4,7 @@
  *
  * A vehicle whose arrival was not seen is reported as `present-at-start` instead of an alert, unless one stood there
  * before a break. Nothing starts while the place is out of sight, because the hidden vehicle may have left. After a
- * break, another vehicle may stand there: its time continues, and the cause states how long no one saw it.
+ * break, it may be another vehicle: the time continues, and the cause states how long no one saw it.
  */
 
 import type { Dwell } from '../contract/dwell.ts';

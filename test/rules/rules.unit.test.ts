@@ -250,31 +250,28 @@ t.test(
   },
 );
 
-t.test(
-  'after a break, only a person who stands continues a dwell, for 30 s at most and by observed time',
-  async (t) => {
-    const make = (afterS: number): Rule =>
-      makeRule({ id: 'l', kind: 'loitering', purpose: 'p', zone: 'z', classes: ['person'], afterS });
-    /** Lets a person wait, then another be seen after six minutes; returns what is raised then. */
-    const afterBreak = (afterS: number, waitedS: number, then: (s: number) => ObservedTrack[]) => {
-      const before = make(afterS);
-      run(before, waitedS, () => [placed(1, 0.4, 0.6)]);
-      const rule = make(afterS);
-      const shifted = (dwell: Dwell): Dwell => {
-        const shiftMs = -360_000 - dwell.seenMs;
-        return { ...dwell, sinceMs: dwell.sinceMs + shiftMs, seenMs: -360_000 };
-      };
-      rule.resume?.((before.dwells ?? []).map(shifted));
-      const raised = run(rule, 60, then).find(({ situations }) => situations.length > 0);
-      return raised && { s: Math.floor(raised.s), cause: raised.situations[0]?.cause };
+t.test('a person must stand again to continue a dwell over a break, for 30 s at most', async (t) => {
+  const make = (afterS: number): Rule =>
+    makeRule({ id: 'l', kind: 'loitering', purpose: 'p', zone: 'z', classes: ['person'], afterS });
+  /** Lets a person wait, then another be seen after six minutes; returns what is raised then. */
+  const afterBreak = (afterS: number, waitedS: number, then: (s: number) => ObservedTrack[]) => {
+    const before = make(afterS);
+    run(before, waitedS, () => [placed(1, 0.4, 0.6)]);
+    const rule = make(afterS);
+    const shifted = (dwell: Dwell): Dwell => {
+      const shiftMs = -360_000 - dwell.seenMs;
+      return { ...dwell, sinceMs: dwell.sinceMs + shiftMs, seenMs: -360_000 };
     };
-    const walks = (s: number) => [placed(2, 0.38 + 0.06 * s, 0.6)];
-    t.equal(afterBreak(70, 78, walks), undefined, 'a passer-by inherits nothing');
-    const stands = () => [placed(2, 0.4, 0.6)];
-    t.match(afterBreak(70, 78, stands), { s: 41, cause: { dwellS: 70, unobservedS: 361 } }, '30 s of it');
-    t.match(afterBreak(20, 11, stands), { s: 11, cause: { dwellS: 20 } }, 'the break itself does not count');
-  },
-);
+    rule.resume?.((before.dwells ?? []).map(shifted));
+    const raised = run(rule, 60, then).find(({ situations }) => situations.length > 0);
+    return raised && { s: Math.floor(raised.s), cause: raised.situations[0]?.cause };
+  };
+  const walks = (s: number) => [placed(2, 0.38 + 0.06 * s, 0.6)];
+  t.equal(afterBreak(70, 78, walks), undefined, 'a passer-by inherits nothing');
+  const stands = () => [placed(2, 0.4, 0.6)];
+  t.match(afterBreak(70, 78, stands), { s: 41, cause: { dwellS: 70, unobservedS: 361 } }, '30 s of it');
+  t.match(afterBreak(20, 11, stands), { s: 11, cause: { dwellS: 20 } }, 'the break itself does not count');
+});
 
 /** Seconds at which a loitering person is reported, given the best score by then. */
 function toldAt(scoreMin: number | undefined, bestScoreAt: (s: number) => number): number | undefined {

@@ -264,9 +264,9 @@ t.test(
         /no key .* in tracks\.approvers/,
       ],
       [
-        'of the asking key, that approves elsewhere',
-        box.approval(judge, { question }),
-        /another key/,
+        'of another approver, if the asking key is one',
+        approval,
+        /the asking key desk-3 is the approver judge/,
         'desk-3',
       ],
       [
