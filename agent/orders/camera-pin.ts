@@ -13,7 +13,9 @@ import {
   type CameraSource,
   configuredStream,
   parseAuthorisedStream,
+  shownAuthorised,
 } from '../contract/camera-address.ts';
+import { HIDDEN } from '../contract/camera-target.ts';
 
 /** OWASP's least cost at 32 MiB. `maxmem` must exceed 128 × N × r bytes. */
 const COST = { N: 32_768, r: 8, p: 3, maxmem: 48 * 1_048_576 } as const;
@@ -53,6 +55,20 @@ export function namesStream(text: string, stream: CameraSource | undefined): boo
     const [, salt = ''] = value.split('-');
     return pinText(stream.pins[n]?.value ?? '', salt) === value;
   });
+}
+
+/**
+ * Reports whether the authorisation may name the stream of a copy of the configuration. A hidden key is not compared;
+ * the box does that.
+ */
+export function mayNameCamera(
+  authorisation: Pick<Authorisation, 'camera' | 'substream'>,
+  stream: CameraSource | undefined,
+): boolean {
+  if (stream?.pins.every(({ value }) => value === HIDDEN) !== true) return namesCamera(authorisation, stream);
+  const isNamed = (text: string | undefined): boolean =>
+    text !== undefined && shownAuthorised(text) === stream.address;
+  return isNamed(authorisation.camera) || isNamed(authorisation.substream);
 }
 
 /** Reports whether the authorisation allows analysis of the stream: as the camera's main stream or its second. */

@@ -19,7 +19,7 @@ import {
 } from '../contract/camera-address.ts';
 import { CommandRefused } from '../contract/command.ts';
 import { polygonProblem } from '../contract/polygon.ts';
-import { namesCamera } from './camera-pin.ts';
+import { mayNameCamera, namesCamera } from './camera-pin.ts';
 import { envelopeOpener, envelopeReader, keyIdOf, type OpenedEnvelope, ofForm, parseJson } from './dsse.ts';
 
 const KIND = {
@@ -40,6 +40,8 @@ export interface BoxPlace {
 export interface Place extends BoxPlace {
   /** The configured main stream; undefined if there is none or it cannot be parsed. */
   readonly camera: CameraSource | undefined;
+  /** The configuration is a copy outside the box, in which the keys of the address may be hidden by `***`. */
+  readonly isCopy?: boolean;
 }
 
 /** Recognises an unsigned authorisation as the clerk wrote it, in YAML or JSON. A signed one holds it in base64. */
@@ -159,7 +161,7 @@ export function authorisationRefusal(
 ): CommandRefused | undefined {
   return (
     boxRefusal(authorisation, place) ??
-    (namesCamera(authorisation, place.camera) ? undefined : otherCamera(authorisation, place.camera)) ??
+    cameraRefusal(authorisation, place) ??
     timeRefusal(authorisation, nowMs)
   );
 }
@@ -171,10 +173,13 @@ export function boxRefusal({ order, site, box }: Authorisation, place: BoxPlace)
   return new CommandRefused('wrong-box', message);
 }
 
-function otherCamera(
-  { order, camera, substream }: Authorisation,
-  configured: CameraSource | undefined,
-): CommandRefused {
+function cameraRefusal(
+  authorisation: Authorisation,
+  { camera: configured, isCopy = false }: Place,
+): CommandRefused | undefined {
+  const { order, camera, substream } = authorisation;
+  if (isCopy ? mayNameCamera(authorisation, configured) : namesCamera(authorisation, configured))
+    return undefined;
   const streams = [camera, ...(substream === undefined ? [] : [substream])];
   const start = `authorisation ${order} is for the camera ${streams.map(shownAuthorised).join(' or ')}; camera.source`;
   if (configured === undefined) return new CommandRefused('wrong-box', `${start} cannot be parsed`);

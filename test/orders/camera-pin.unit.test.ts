@@ -5,9 +5,9 @@ import Database from 'better-sqlite3';
 import t from 'tap';
 import { authorisationLines } from '../../agent/cli/authorisation-lines.ts';
 import type { Authorisation } from '../../agent/contract/authorisation.ts';
-import { configuredStream } from '../../agent/contract/camera-address.ts';
+import { configuredStream, maskedSource } from '../../agent/contract/camera-address.ts';
 import type { Running } from '../../agent/contract/journal.ts';
-import { authorisedAddress, namesStream } from '../../agent/orders/camera-pin.ts';
+import { authorisedAddress, mayNameCamera, namesStream } from '../../agent/orders/camera-pin.ts';
 import { authorisationRefusal, openAuthorisation } from '../../agent/orders/signed-authorisation.ts';
 import { WatchedFile, watchedHash } from '../../agent/restraint/journal/watched.ts';
 import { type AgentViewSources, agentView } from '../../agent/technician/agent-view.ts';
@@ -66,6 +66,11 @@ void t.test(
         t.equal(verdictFor({ camera: bare }, source), 'wrong-box', source);
     t.equal(verdictFor({ camera }, bare), 'wrong-box');
     t.equal(verdictFor({ camera: bare, substream: camera }, OWN), 'accepted', 'as the second stream');
+    const hidden = maskedSource(OWN);
+    t.equal(verdictFor({ camera }, hidden), 'wrong-box', 'a hidden key is none on the box');
+    t.ok(mayNameCamera({ camera }, configuredStream(hidden)), 'and is not compared in a copy');
+    t.notOk(mayNameCamera({ camera: bare }, configuredStream(hidden)));
+    t.notOk(mayNameCamera({ camera }, configuredStream(OWN.replace('channel1', 'channel2'))));
     t.equal(
       verdictFor({ camera: bare, substream: camera }, OWN.replace('channel1', 'channel2')),
       'wrong-box',

@@ -30,7 +30,7 @@ const SOURCES = [
 const present = SOURCES.filter(({ skip }) => skip === false);
 for (const { skip } of SOURCES) if (skip !== false) t.comment(`LEFT OUT: ${skip}`);
 
-const DRAWN = 30;
+const QUESTION_PLACES = 30;
 const LENGTHS_S = [2, 5, 10];
 /** Margin around a boundary, in heights of the box: half more than the band of a zone. */
 const MARGIN = 0.15;
@@ -162,13 +162,13 @@ const distance = (a: Place, b: Place): number =>
   Math.hypot(a.x - b.x, a.y - b.y) / Math.max(a.height, b.height, 0.02);
 
 /** Questions by kind, each with the clear reading of it. */
-function drawn(
+function drawnQuestions(
   random: () => number,
   aspect: number,
 ): [kind: string, where: TrackPlace, judge: (way: Way) => Verdict][] {
   const point = (): PointNorm => [0.1 + 0.8 * random(), 0.2 + 0.7 * random()];
   const scaled = ([x, y]: PointNorm): PointNorm => [x * aspect, y];
-  return Array.from({ length: DRAWN }, () => {
+  return Array.from({ length: QUESTION_PLACES }, () => {
     const line: [PointNorm, PointNorm] = [point(), point()];
     const [x, y] = [0.1 + 0.5 * random(), 0.2 + 0.4 * random()];
     const [width, height] = [0.15 + 0.25 * random(), 0.15 + 0.25 * random()];
@@ -210,31 +210,31 @@ t.test(
   'drawn questions are answered as the observations read',
   { skip: present.length === 0 && 'no clip is there', timeout: 900_000 },
   async (t) => {
-    const tallies = new Map<string, { yes: number; found: number; no: number; extra: number }>();
+    const tallies = new Map<string, { yes: number; foundCount: number; no: number; extra: number }>();
     for (const [n, source] of present.entries()) {
       const observations = await observedStreet({ ...source, isSlow: source.clip === 'crosswalk.mp4' }, 5);
       const log = logged(scratch(t), observations, { flushMs: 60_000 });
       const ways = waysOf(observations);
-      for (const [kind, where, judge] of drawn(randomOf(SEED + n), log.aspect)) {
-        const found = new Set((await tracksFound(log, where)).map(({ track }) => track));
-        const tally = tallies.get(kind) ?? { yes: 0, found: 0, no: 0, extra: 0 };
+      for (const [kind, place, judge] of drawnQuestions(randomOf(SEED + n), log.aspect)) {
+        const foundTracks = new Set((await tracksFound(log, place)).map(({ track }) => track));
+        const tally = tallies.get(kind) ?? { yes: 0, foundCount: 0, no: 0, extra: 0 };
         tallies.set(kind, tally);
         for (const [track, way] of ways) {
           const verdict = way.length < 3 ? undefined : judge(way);
           if (verdict === true) tally.yes += 1;
-          if (verdict === true && found.has(track)) tally.found += 1;
+          if (verdict === true && foundTracks.has(track)) tally.foundCount += 1;
           if (verdict === false) tally.no += 1;
-          if (verdict === false && found.has(track)) tally.extra += 1;
+          if (verdict === false && foundTracks.has(track)) tally.extra += 1;
         }
       }
       log.store.close();
     }
-    for (const [kind, { yes, found, no, extra }] of tallies) {
-      const text = `${kind}: ${found} of ${yes} clear ones found, ${extra} of ${no} clear others (seed ${SEED})`;
+    for (const [kind, { yes, foundCount, no, extra }] of tallies) {
+      const text = `${kind}: ${foundCount} of ${yes} clear ones found, ${extra} of ${no} clear others (seed ${SEED})`;
       t.comment(text);
       t.ok(yes >= (CLEAR_MIN[kind] ?? 0) || present.length < SOURCES.length, text);
-      t.ok(found >= 0.95 * yes, text);
-      t.ok(extra <= 0.02 * Math.max(1, found), text);
+      t.ok(foundCount >= 0.95 * yes, text);
+      t.ok(extra <= 0.02 * Math.max(1, foundCount), text);
     }
   },
 );

@@ -40,7 +40,7 @@ export function authorisationFor(
   const { rules, zones, lines, site, box, camera } = config;
   const { authorisation } = readAuthorisations({ authorisation: file, rules, zones, lines }, key);
   if ('reason' in authorisation) throw new AgentError('config', `--order: ${authorisation.reason}`);
-  const place = { site, box, camera: configuredStream(camera?.source) };
+  const place = { site, box, camera: configuredStream(camera?.source), isCopy: true };
   const refusal = authorisationRefusal(authorisation.content, place, time.nowMs);
   if (refusal === undefined) return authorisation;
   if (refusal.code === 'expired' || refusal.code === 'not-yet-valid') return { reason: refusal.message };

@@ -85,6 +85,7 @@ export function trialValidator({ env, authorisation, ofRelease, wallMs }: Valida
         before,
         open: () => authorisation(config),
         nowMs: wallMs(),
+        isCopy: false,
       });
       return askRelease([...sourceProblems(config, proposal), ...against], edited, ofRelease);
     },
@@ -122,7 +123,13 @@ export function fullTextProblems(
     .map((name) =>
       problem(name, `must stay ${before[name]}: whose box it is does not change by the room’s order`, false),
     );
-  const candidate = { config, before, open: () => authorisation(config), nowMs: wallMs() };
+  const candidate = {
+    config,
+    before,
+    open: () => authorisation(config),
+    nowMs: wallMs(),
+    isCopy: !files,
+  };
   const black = [...before.masks, ...(blackened?.() ?? [])];
   const allProblems = [
     ...identityProblems,
@@ -187,6 +194,8 @@ function isProposed(source: string | undefined, proposed: string | null): boolea
 }
 
 interface Candidate {
+  /** The configuration is a copy outside the box, in which logins are hidden. */
+  readonly isCopy: boolean;
   readonly config: Config;
   /** The configuration before the change; undefined if there was none. */
   readonly before: Config | undefined;
@@ -198,11 +207,11 @@ interface Candidate {
  * Reports rules that the authorisation does not cover. A rule that it did not cover before, and so does not run, may
  * stay unchanged.
  */
-function authorisationProblems({ config, before, open, nowMs }: Candidate): ProposalProblem[] {
+function authorisationProblems({ config, before, open, nowMs, isCopy }: Candidate): ProposalProblem[] {
   const { site, box, camera } = config;
   const authorisation = openedAuthorisation(open);
   if (authorisation === undefined) return [];
-  const place = { site, box, camera: configuredStream(camera?.source) };
+  const place = { site, box, camera: configuredStream(camera?.source), isCopy };
   // An authorisation that will be valid later is the one to draw for.
   const atMs = Math.max(nowMs, Date.parse(authorisation.notBefore));
   const refusal = authorisationRefusal(authorisation, place, atMs);
@@ -234,10 +243,13 @@ function lostAuthorisation(
  * Refuses to remove a mask unless the authorisation itself contains it. The text comes from the room, whose key must
  * not suffice to uncover a window. An authorisation that is not valid now guarantees no mask.
  */
-function maskProblems({ config, open, nowMs }: Candidate, black: readonly MaskConfig[]): ProposalProblem[] {
+function maskProblems(
+  { config, open, nowMs, isCopy }: Candidate,
+  black: readonly MaskConfig[],
+): ProposalProblem[] {
   const { site, box, camera, masks } = config;
   const authorisation = openedAuthorisation(open);
-  const place = { site, box, camera: configuredStream(camera?.source) };
+  const place = { site, box, camera: configuredStream(camera?.source), isCopy };
   const holds =
     authorisation !== undefined && authorisationRefusal(authorisation, place, nowMs) === undefined;
   const staying = [...masks, ...((holds && authorisation.masks) || [])];
