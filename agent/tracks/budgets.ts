@@ -8,7 +8,7 @@
  * - The number of a case is stored as a keyed hash only, and the key goes with the file.
  */
 import { createHmac, randomBytes } from 'node:crypto';
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentError } from '../base/errors.ts';
 import { type Db, openBoundedSqlite, type SqliteFile, sqliteCall } from '../base/sqlite.ts';
@@ -43,6 +43,11 @@ export interface Asking {
   readonly case: string;
 }
 
+const fileIn = (stateDir: string): SqliteFile => ({
+  title: 'budgets of the log of tracks',
+  path: join(stateDir, BUDGETS_FILE),
+});
+
 export class Budgets {
   readonly #file: SqliteFile;
   readonly #db: Db;
@@ -53,8 +58,8 @@ export class Budgets {
    * @throws CommandRefused if they were begun and are lost; AgentError as `openSqlite` does
    */
   constructor(stateDir: string, order: string, store: Pick<TrackStore, 'note' | 'setNote'>) {
-    this.#file = { title: 'budgets of the log of tracks', path: join(stateDir, BUDGETS_FILE) };
-    this.#db = this.#openFile();
+    this.#file = fileIn(stateDir);
+    this.#db = openFile(this.#file);
     const row = this.#call(() =>
       this.#db.prepare('SELECT secret FROM authorisation WHERE number = ?').get(order),
     ) as { secret: Buffer } | undefined;
@@ -96,25 +101,11 @@ export class Budgets {
     );
   }
 
-  #openFile(): Db {
-    const open = (): Db => openBoundedSqlite(this.#file, LIMIT_MIB, { version: 1, create: TABLES });
-    try {
-      return open();
-    } catch (error) {
-      if (!(error instanceof AgentError) || error.kind !== 'corrupt') throw error;
-      forgetBudgets(this.#file.path);
-      return open();
-    }
-  }
-
   #begin(order: string): Buffer {
     const secret = randomBytes(32);
     this.#call(() => {
-      this.#db.transaction(() => {
-        this.#db.exec('DELETE FROM spent; DELETE FROM authorisation;');
-        this.#db.prepare('INSERT INTO authorisation VALUES (?, ?)').run(order, secret);
-      })();
-      this.#db.pragma('wal_checkpoint(TRUNCATE)');
+      overwrite(this.#db);
+      this.#db.prepare('INSERT INTO authorisation VALUES (?, ?)').run(order, secret);
     });
     return secret;
   }
@@ -128,11 +119,36 @@ export class Budgets {
   }
 }
 
-/** Removes the file of the state folder, with its write-ahead log. */
+/** Overwrites and removes the file of the state folder. Throws AgentError as `openSqlite` does. */
 export function removeBudgets(stateDir: string): void {
-  forgetBudgets(join(stateDir, BUDGETS_FILE));
+  const file = fileIn(stateDir);
+  if (!existsSync(file.path)) return;
+  const db = openFile(file);
+  sqliteCall(file, () => {
+    overwrite(db);
+    db.close();
+  });
+  removeFile(file);
 }
 
-function forgetBudgets(path: string): void {
+/** Deletes all rows. Their pages are overwritten (`secure_delete`), and the write-ahead log is emptied. */
+function overwrite(db: Db): void {
+  db.transaction(() => db.exec('DELETE FROM spent; DELETE FROM authorisation;'))();
+  db.pragma('wal_checkpoint(TRUNCATE)');
+}
+
+/** Opens the file; a damaged one is begun again. Throws AgentError as `openSqlite` does. */
+function openFile(file: SqliteFile): Db {
+  const open = (): Db => openBoundedSqlite(file, LIMIT_MIB, { version: 1, create: TABLES });
+  try {
+    return open();
+  } catch (error) {
+    if (!(error instanceof AgentError) || error.kind !== 'corrupt') throw error;
+    removeFile(file);
+    return open();
+  }
+}
+
+function removeFile({ path }: SqliteFile): void {
   for (const suffix of ['', '-wal', '-shm']) rmSync(path + suffix, { force: true });
 }
