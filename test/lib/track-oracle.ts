@@ -1,13 +1,9 @@
 /**
- * Compares the track log with vision's reports: the same observations, once as they arrive and once as they were
- * stored.
+ * Stores vision's observations in a log of tracks, asks it, and compares its paths with the observed places.
  */
 import { join } from 'node:path';
-import type { LineConfig, ZoneConfig } from '../../agent/contract/config.ts';
-import type { Observation, ObservedTrack } from '../../agent/contract/observation.ts';
-import type { Point } from '../../agent/contract/plane.ts';
+import type { Observation } from '../../agent/contract/observation.ts';
 import type { FoundTrack, TrackLogGrant, TrackPlace } from '../../agent/contract/track-log.ts';
-import { newVisit, type Visit, Zone } from '../../agent/contract/zone-visit.ts';
 import { openTrackDatabase } from '../../agent/tracks/database.ts';
 import { decodePath, type PathPoint } from '../../agent/tracks/path.ts';
 import { type TrackPiece, TrackRecorder } from '../../agent/tracks/recorder.ts';
@@ -84,99 +80,6 @@ export async function tracksFound(log: Logged, place: TrackPlace | undefined): P
     tracksMax: 100_000,
   });
   return [...tracks];
-}
-
-/** Crossings that vision reported during observation: `line direction track`. */
-export function reportedCrossings(observations: readonly Observation[]): Set<string> {
-  return new Set(
-    observations.flatMap(({ crossings }) =>
-      crossings.map(({ line, direction, track }) => `${line} ${direction} ${track}`),
-    ),
-  );
-}
-
-/** The same crossings, from the log afterwards. */
-export async function foundCrossings(log: Logged, lines: readonly LineConfig[]): Promise<Set<string>> {
-  const all = new Set<string>();
-  for (const { id, from, to } of lines) {
-    for (const direction of ['left', 'right'] as const) {
-      for (const { track } of await tracksFound(log, { line: [from, to], direction }))
-        all.add(`${id} ${direction} ${track}`);
-    }
-  }
-  return all;
-}
-
-/** Longest stay of each track in each zone as vision reported it during observation, ms: `zone track`. */
-export function staysTold(observations: readonly Observation[]): Map<string, number> {
-  const stays = new Map<string, number>();
-  for (const { atMs, tracks } of observations) {
-    for (const { id, seen: wasSeen, zones } of tracks) {
-      if (!wasSeen) continue;
-      for (const { zone, sinceMs } of zones) {
-        const key = `${zone} ${id}`;
-        stays.set(key, Math.max(stays.get(key) ?? 0, atMs - sinceMs));
-      }
-    }
-  }
-  return stays;
-}
-
-/** Tracks that stay in a zone for the given time, from the log, and the length of the stay, ms: `zone track`. */
-export async function staysFound(
-  log: Logged,
-  zones: readonly ZoneConfig[],
-  atLeastS: number,
-): Promise<Map<string, number>> {
-  const stays = new Map<string, number>();
-  for (const { id, polygon } of zones) {
-    for (const { track, durationS } of await tracksFound(log, { polygon, does: 'stays', atLeastS }))
-      stays.set(`${id} ${track}`, durationS * 1000);
-  }
-  return stays;
-}
-
-/** Longest stays by vision's own zones if they receive every place, also those before a track is confirmed, ms. */
-export function fullStays(
-  observations: readonly Observation[],
-  zones: readonly ZoneConfig[],
-): Map<string, number> {
-  const stays = new Map<string, number>();
-  for (const config of zones) {
-    const zone = new Zone(config);
-    const visits = new Map<number, Visit>();
-    for (const { atMs, tracks, source } of observations) {
-      for (const { id, seen: wasSeen, before = [], xyxyNorm, ground: own } of tracks) {
-        if (!wasSeen) continue;
-        const key = `${config.id} ${id}`;
-        const visit = visits.get(id) ?? newVisit();
-        visits.set(id, visit);
-        for (const place of [...before, { atMs, xyxyNorm }]) {
-          const { ground, height } = groundPx(place.atMs === atMs ? own : undefined, place.xyxyNorm, source);
-          const was = { ...visit };
-          zone.visit(visit, source, ground, height, place.atMs);
-          stays.set(key, Math.max(stays.get(key) ?? 0, lengthMs(was, visit, place.atMs)));
-        }
-      }
-    }
-  }
-  return stays;
-}
-
-/** Length of a visit after a place. A departing track has left at the first of the places outside. */
-function lengthMs(was: Visit, is: Visit, atMs: number): number {
-  if (!was.present && !is.present) return 0;
-  const untilMs = is.present ? (is.contraryMs ?? atMs) : is.sinceMs;
-  return untilMs - (is.present ? is.sinceMs : was.sinceMs);
-}
-
-function groundPx(
-  own: readonly [number, number] | undefined,
-  [x1, y1, x2, y2]: ObservedTrack['xyxyNorm'],
-  { widthPx, heightPx }: Observation['source'],
-): { readonly ground: Point; readonly height: number } {
-  const [x, y] = own ?? [(x1 + x2) / 2, y2];
-  return { ground: [x * widthPx, y * heightPx], height: (y2 - y1) * heightPx };
 }
 
 /** Distance of the stored path from each place at which vision saw the track, px of a picture 768 wide. */
