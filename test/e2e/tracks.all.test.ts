@@ -114,16 +114,15 @@ function recordsIn<T extends RestraintRecord['record']>(stateDir: string, kind: 
     .filter((record): record is Extract<RestraintRecord, { record: T }> => record.record === kind);
 }
 
-/** Rows of the log, and the modification times of its files. */
+/** Rows of the log, and the modification times of its files and of the budgets' files. */
 function stateOf(stateDir: string): object {
-  const file = join(stateDir, 'tracks.db');
-  const written = ['', '-wal'].map(
-    (suffix) => statSync(`${file}${suffix}`, { throwIfNoEntry: false })?.mtimeMs,
+  const written = ['tracks.db', 'tracks.db-wal', 'track-budgets.db', 'track-budgets.db-wal'].map(
+    (name) => statSync(join(stateDir, name), { throwIfNoEntry: false })?.mtimeMs,
   );
-  const db = new Database(file, { readonly: true });
+  const db = new Database(join(stateDir, 'tracks.db'), { readonly: true });
   try {
     const count = (table: string) => db.prepare(`SELECT count(*) FROM ${table}`).pluck().get();
-    return { written, rows: count('track'), spans: count('span'), spent: count('spent') };
+    return { written, rows: count('track'), spans: count('span') };
   } finally {
     db.close();
   }
@@ -241,6 +240,7 @@ t.test(
     agent.child.kill('SIGHUP');
     await waitUntil(t, 'the file has gone', () => !existsSync(file('state/tracks.db')), SLOW_MS);
     t.notOk(existsSync(file('state/tracks.db-wal')));
+    t.notOk(existsSync(file('state/track-budgets.db')));
     t.match(recordsIn(stateDir, 'purge').at(-1), {
       what: 'tracks',
       why: 'authorisation',
