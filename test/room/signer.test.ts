@@ -232,7 +232,12 @@ void t.test('an invalid request is refused in one line', { skip: unlessAll }, as
   const cases: [path: string, body: object | string, answer: RegExp][] = [
     ['/sign', '{}', /^404 /],
     ['/search', 'no json', /^400 \{"line":"\/: /],
-    ['/search', unseen, /^400 \{"line":"case: must hold at least one/],
+    ['/search', unseen, /^400 \{"line":"case: holds a character that cannot be seen/],
+    [
+      '/search',
+      { ...valid, request: { ...valid.request, case: '-' } },
+      /^400 \{"line":"case: must hold at least one/,
+    ],
     ['/search', reasonless, /^400 \{"line":"\/request\/reason: /],
     ['/search', impossible, /^400 \{"line":"\/request\/to: must be a moment that exists, as 2026/],
     ['/search', { ...valid, key: 'mine' }, /^400 \{"line":"\/key: /],
