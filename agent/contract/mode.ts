@@ -26,6 +26,9 @@ export const RESUME_SIGNATURES = 2;
 /** Id of a suspension. A resume names the suspension that it ends. */
 const SuspensionId = Type.String({ pattern: '^[0-9a-f]{16}$' });
 
+/** File in the agent's state folder with the newest command `suspend`, for root, which verifies it again. */
+export const SUSPEND_FILE = 'suspend.dsse.json';
+
 const Installation = Type.Boolean({
   description: 'the authorisation is for installation: the box may analyse video, but no rule runs',
 });

@@ -92,8 +92,12 @@ function resume(envelope: Uint8Array, options: RootKeeperOptions): void {
   );
 }
 
-/** Returns the authorisation if it holds, otherwise the installation authorisation. */
-function activeAuthorisation(
+/**
+ * Returns the authorisation if it holds, otherwise the installation authorisation.
+ *
+ * @throws AgentError neither holds
+ */
+export function activeAuthorisation(
   site: string,
   box: string,
   { folder, nowMs, readAuthorisation }: RootKeeperOptions,

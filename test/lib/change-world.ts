@@ -1,9 +1,21 @@
 /** A box whose changes the real state machine carries out over a made-up payload, and may be cut at any point. */
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import { AgentError } from '../../agent/base/errors.ts';
+import { sha256Of } from '../../agent/base/sha256.ts';
+import type { Mode } from '../../agent/contract/mode.ts';
 import { CHANGE_KINDS, CONFIG_ORDER_TYPE, UPDATE_ORDER_TYPE } from '../../agent/contract/update.ts';
+import type { ConfigurationPayload } from '../../scripts/products/root/change/configuration-payload.ts';
 import { Machine } from '../../scripts/products/root/change/machine.ts';
 import type { LeaveResult, Payload } from '../../scripts/products/root/change/payload.ts';
 import {
@@ -17,10 +29,12 @@ import {
   type Trial,
 } from '../../scripts/products/root/change/record.ts';
 import { type Installed, nextAction } from '../../scripts/products/root/change/step.ts';
+import { ConfigurationRequests } from '../../scripts/products/root/change/requests.ts';
 import { Store } from '../../scripts/products/root/change/store.ts';
 import { clockProblem } from '../../scripts/products/root/clock.ts';
-import { makeSigner, signed } from '../lib/commands.ts';
-import { BOX, SITE } from '../lib/room.ts';
+import { makeSigner, signed } from './commands.ts';
+import { BOX, SITE } from './room.ts';
+import { PROPOSAL } from './proposal.ts';
 
 export const DAY_MS = 86_400_000;
 export const NOON = Date.parse('2026-11-25T11:00:00.000Z');
@@ -111,8 +125,19 @@ class MadeUpPayload implements Payload {
     this.#simulation = simulation;
   }
 
+  kept() {
+    const { is, proven, previous, staged, runs } = this;
+    return { is, proven, previous, staged, runs };
+  }
+
   get current(): Target | null {
     return this.is === 'foreign' ? null : this.is;
+  }
+
+  /** What a box still shows of a trial whose record is lost: the file before it, or the link of the judge. */
+  get sign(): Target | null | undefined {
+    if (this.kind === 'release' || this.previous === null) return undefined;
+    return this.kind === 'configuration' ? null : this.previous;
   }
 
   relation(target: Target) {
@@ -150,6 +175,11 @@ class MadeUpPayload implements Payload {
     if (this.kind === 'configuration') this.staged = target;
     if (sameTarget(this.staged, target)) return Promise.resolve();
     return Promise.reject(new AgentError('corrupt', 'the staged release has disappeared'));
+  }
+
+  /** Stages a technician's configuration. */
+  stageText(text: string): void {
+    this.staged = { number: 0, name: sha256Of(text) };
   }
 
   trial(): Promise<Trial> {
@@ -209,6 +239,17 @@ class MadeUpPayload implements Payload {
   }
 }
 
+export const DAMAGES = ['missing', 'empty', 'half', 'later', 'folder', 'link', 'older'] as const;
+export type Damage = (typeof DAMAGES)[number];
+const FILES = ['state.json', 'history.jsonl', 'update.json', 'configuration.json'] as const;
+
+export interface Snapshot {
+  readonly files: Map<string, Buffer | null>;
+  readonly payloads: ReturnType<MadeUpPayload['kept']>[];
+  readonly own: Pick<Simulation, 'nowMs' | 'boottimeS' | 'boot' | 'mode'>;
+  readonly counter: number;
+}
+
 export class Simulation {
   readonly dir = mkdtempSync('/dev/shm/vigie-change-');
   readonly ops = makeSigner('ops', ['update', 'configure']);
@@ -218,7 +259,7 @@ export class Simulation {
   fetchError: AgentError | undefined;
   /** Resolves when a release is fetched. */
   download: Promise<void> = Promise.resolve();
-  mode = 'active';
+  mode: Mode = 'active';
   /** Number of points until the next cut; undefined means no cut. */
   cutIn: number | undefined;
   store: CuttableStore;
@@ -229,6 +270,8 @@ export class Simulation {
     root: new MadeUpPayload('root', this),
   };
   #counter = NOON;
+  /** Orders by their hash. */
+  readonly #ordered = new Map<string, string>();
 
   constructor() {
     [this.store, this.machine] = this.#program();
@@ -259,7 +302,7 @@ export class Simulation {
       onChange: () => undefined,
       remains: {
         current: (kind) => payloads[kind].current,
-        isConfigurationOnTrial: () => payloads.configuration.previous !== null,
+        beforeTrial: (kind) => payloads[kind].sign,
       },
     });
     store.cutPoint = () => this.cutPoint();
@@ -286,9 +329,10 @@ export class Simulation {
         },
       },
       clockDoubt: () => clockProblem(clock, { seenMs: store.state.seenMs, madeMs: NOON - 30 * DAY_MS }),
-      units: { start: started, resetFailed: () => Promise.resolve() },
+      units: { start: started, restart: started, resetFailed: () => Promise.resolve() },
       locked: (action) => action(),
       mode: () => Promise.resolve(this.mode),
+      isLawful: () => true,
       say: () => undefined,
     });
     return [store, machine];
@@ -312,7 +356,24 @@ export class Simulation {
         ? { ...same, ...dates, what: kind, seq: number, version }
         : { ...same, ...dates, revision: number, sha256: 'd'.repeat(64), yaml };
     const type = kind === 'configuration' ? CONFIG_ORDER_TYPE : UPDATE_ORDER_TYPE;
-    writeFileSync(this.#file(kind), signed(this.ops, content, type));
+    const bytes = signed(this.ops, content, type);
+    this.#ordered.set(sha256Of(bytes), `${kind} ${action} ${number}`);
+    writeFileSync(this.#file(kind), bytes);
+  }
+
+  /** Describes the orders that lie there and have not been taken. */
+  openOrders(): string[] {
+    const seen = new Set(
+      CHANGE_KINDS.flatMap((kind) => {
+        const { counters, refusal } = this.store.state[kind];
+        return [...Object.values(counters).map(({ sha256 }) => sha256), refusal?.sha256];
+      }),
+    );
+    return [...new Set(CHANGE_KINDS.map((kind) => this.#file(kind)))].flatMap((file) => {
+      if (!existsSync(file)) return [];
+      const bytes = readFileSync(file);
+      return seen.has(sha256Of(bytes)) ? [] : [this.#ordered.get(sha256Of(bytes)) ?? ''];
+    });
   }
 
   #file(kind: Kind): string {
@@ -359,13 +420,67 @@ export class Simulation {
     }, power);
   }
 
-  damage(variant: number): void {
-    const file = join(this.dir, ['state.json', 'history.jsonl'][variant % 2] ?? '');
+  /** Replaces a file of root's; `older` is the content of an earlier time. */
+  damage(name: 'state.json' | 'history.jsonl', damage: Damage, older: Buffer | undefined): void {
+    const file = join(this.dir, name);
+    const content = existsSync(file) && lstatSync(file).isFile() ? readFileSync(file) : Buffer.from('{}');
     rmSync(file, { recursive: true, force: true });
-    if (variant % 5 === 1) writeFileSync(file, '{"version":1,');
-    if (variant % 5 === 2) mkdirSync(join(file, 'x'), { recursive: true });
-    if (variant % 5 === 3) symlinkSync(file, file);
-    if (variant % 5 === 4) writeFileSync(file, '');
+    if (damage === 'half') writeFileSync(file, content.subarray(0, content.length / 2));
+    if (damage === 'folder') mkdirSync(join(file, 'x'), { recursive: true });
+    if (damage === 'link') symlinkSync(file, file);
+    if (damage === 'empty') writeFileSync(file, '');
+    if (damage === 'later') writeFileSync(file, content.toString().replace('"version":1', '"version":2'));
+    if (damage === 'older' && older !== undefined) writeFileSync(file, older);
+  }
+
+  /** A technician's request, answered by the real program's part for it. */
+  async ask(op: 'try' | 'keep' | 'revert'): Promise<void> {
+    const { configuration } = this.payloads;
+    const requests = new ConfigurationRequests({
+      file: join(this.dir, 'vigie.yaml'),
+      machine: this.machine,
+      payload: configuration as unknown as ConfigurationPayload,
+      clock: { boottimeS: () => this.boottimeS },
+      validator: {
+        proposable: () => undefined,
+        shownSha256: () => undefined,
+        edited: () => `tried ${this.#counter}`,
+        problems: () => Promise.resolve([]),
+      },
+    });
+    const trial = this.store.state.configuration.trial?.id ?? '0'.repeat(16);
+    if (op === 'keep' && trial === this.store.state.configuration.trial?.id && configuration.current !== null)
+      configuration.proven.push(configuration.current);
+    await requests.answer(JSON.stringify(op === 'try' ? { op, proposal: PROPOSAL } : { op, trial }));
+  }
+
+  /** Copies everything that lasts, for `restore`. */
+  snapshot(): Snapshot {
+    const files = new Map<string, Buffer | null>();
+    for (const name of FILES) {
+      const stat = lstatSync(join(this.dir, name), { throwIfNoEntry: false });
+      if (stat !== undefined) files.set(name, stat.isFile() ? readFileSync(join(this.dir, name)) : null);
+    }
+    const payloads = CHANGE_KINDS.map((kind) => this.payloads[kind].kept());
+    const { nowMs, boottimeS, boot, mode } = this;
+    return structuredClone({ files, payloads, own: { nowMs, boottimeS, boot, mode }, counter: this.#counter });
+  }
+
+  restore({ files, payloads, own, counter }: Snapshot): void {
+    for (const name of FILES) {
+      const content = files.get(name);
+      const file = join(this.dir, name);
+      rmSync(file, { recursive: true, force: true });
+      if (content === null) mkdirSync(join(file, 'x'), { recursive: true });
+      else if (content !== undefined) writeFileSync(file, content);
+    }
+    for (const [i, kind] of CHANGE_KINDS.entries())
+      Object.assign(this.payloads[kind], structuredClone(payloads[i]));
+    Object.assign(this, own);
+    this.#counter = counter;
+    this.cutIn = undefined;
+    [this.store, this.machine] = this.#program();
+    this.store.load();
   }
 
   end(): void {

@@ -18,6 +18,7 @@ import { ConfigurationPayload } from '../../scripts/products/root/change/configu
 import { assessTrials } from '../../scripts/products/root/change/judge.ts';
 import { Machine } from '../../scripts/products/root/change/machine.ts';
 import type { AgentHealth, UnitState } from '../../scripts/products/root/change/probation.ts';
+import type { TrialStart } from '../../scripts/products/root/change/record.ts';
 import { ReleasePayload } from '../../scripts/products/root/change/release-payload.ts';
 import { ConfigurationRequests } from '../../scripts/products/root/change/requests.ts';
 import { Store } from '../../scripts/products/root/change/store.ts';
@@ -77,6 +78,12 @@ export class ConfiguredBox {
   };
   #journal = 10;
   #analysed = 100;
+  /** Root's own record: `mode` is what it can verify. */
+  readonly #record = {
+    journalSize: () => this.#journal,
+    authorisedUntil: () => null,
+    isLawful: (_before: TrialStart | null, to: Mode) => to === this.mode,
+  };
 
   constructor(
     t: Test,
@@ -137,7 +144,11 @@ ${extraLines}`;
     this.store = new Store(this.own, clock, {
       say,
       onChange: () => undefined,
-      remains: { current: () => null, isConfigurationOnTrial: () => existsSync(previousFile(file)) },
+      remains: {
+        current: () => null,
+        beforeTrial: (kind) =>
+          kind === 'configuration' && existsSync(previousFile(file)) ? null : undefined,
+      },
     });
     const trialContext = {
       env: this.env,
@@ -148,6 +159,7 @@ ${extraLines}`;
       file,
       units,
       health,
+      own: this.#record,
       say,
       orderedFile: join(this.own, 'ordered-configuration.yaml'),
       healthyS: () => 20,
@@ -189,6 +201,7 @@ ${extraLines}`;
       units,
       locked: (action) => action(),
       mode: () => Promise.resolve(this.#health()?.mode),
+      isLawful: (before, to) => this.#record.isLawful(before, to),
       say,
     });
     const plain = trialValidator({
@@ -285,6 +298,7 @@ ${extraLines}`;
       clock: this.#clock,
       unit: () => Promise.resolve(this.#unit()),
       health: () => Promise.resolve(this.#health()),
+      own: this.#record,
     });
   }
 
@@ -350,7 +364,6 @@ ${extraLines}`;
       analysed: this.mode === 'active' ? this.#analysed : 0,
       camera: this.camera,
       broker: this.running.includes('# lockout') ? 'connecting' : 'online',
-      journalEntries: this.#journal,
     };
   }
 }

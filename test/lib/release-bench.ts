@@ -29,6 +29,9 @@ export const NOON = Date.parse('2026-11-25T11:00:00.000Z');
 export const version = (seq: number): string => `0.${seq}.0`;
 export const iso = (ms: number): string => new Date(ms).toISOString();
 
+/** A box whose own record knows nothing of the agent. */
+const NOTHING_RECORDED = { journalSize: () => null, authorisedUntil: () => null };
+
 export class Bench {
   readonly dir: string;
   readonly output: string[] = [];
@@ -81,7 +84,7 @@ export class Bench {
     this.store = new Store(this.stateDir, clock, {
       say,
       onChange: () => undefined,
-      remains: { current, isConfigurationOnTrial: () => false },
+      remains: { current, beforeTrial: () => undefined },
     });
     const note = (call: string, units: readonly string[] = []): Promise<void> => {
       this.requests.push([call, ...units].join(' '));
@@ -116,6 +119,7 @@ export class Bench {
       units,
       clock,
       health,
+      own: NOTHING_RECORDED,
       say,
       source: () => Promise.resolve(source),
     });
@@ -125,6 +129,7 @@ export class Bench {
       units,
       clock,
       health,
+      own: NOTHING_RECORDED,
       say,
       source: () => Promise.resolve(source),
     });
@@ -146,6 +151,7 @@ export class Bench {
       units,
       locked: (action) => action(),
       mode: () => Promise.resolve(undefined),
+      isLawful: () => false,
       say,
     });
     this.writeRequest(1);

@@ -2,6 +2,7 @@
  * A box under vigie-root in a test: the real program, a real release server, and a systemctl that records its calls.
  */
 import { spawnSync } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
 import {
   chmodSync,
   cpSync,
@@ -24,6 +25,8 @@ import {
   type UpdateOrder,
   type UpdaterStatus,
 } from '../../agent/contract/update.ts';
+import { JOURNAL_FILE } from '../../agent/orders/restraint-folder.ts';
+import { signCheckpoint, verifierKey } from '../../agent/restraint/journal/note.ts';
 import type { State, Target } from '../../scripts/products/root/change/record.ts';
 import { rootProgram } from './bundled.ts';
 import { makeSigner, type Signer, signed, updateOrder } from './commands.ts';
@@ -85,6 +88,8 @@ export class UpdatingBox {
   readonly rootLib: string;
   readonly state: string;
   readonly agentState: string;
+  /** Root's folder of the restraints. */
+  readonly folder: string;
   /** Root's configuration file. */
   readonly config: string;
   readonly signer: Signer = makeSigner('ops', ['update', 'configure']);
@@ -135,6 +140,7 @@ export class UpdatingBox {
     this.rootLib = join(disk, 'root-lib');
     this.state = join(disk, 'updater');
     this.agentState = join(dir, 'agent');
+    this.folder = join(dir, 'restraint');
     this.config = join(etc, 'vigie.yaml');
   }
 
@@ -183,17 +189,28 @@ export class UpdatingBox {
 
   #answer(): Promise<void> {
     let [analysed, entries] = [0, 0];
+    const { privateKey } = generateKeyPairSync('ed25519');
+    const origin = `vigie/${SITE}/${BOX}`;
+    const verifier = verifierKey(origin, privateKey);
+    mkdirSync(this.folder);
+    // Root's record of the journal, as the agent would have it kept.
+    const recordHead = (): void => {
+      const head = signCheckpoint({ origin, size: entries, root: Buffer.alloc(32) }, privateKey);
+      writeFileSync(join(this.folder, JOURNAL_FILE), JSON.stringify({ version: 1, verifierKey: verifier, head }));
+    };
+    recordHead();
     const agent = createServer((_, response) => {
       const { mode, frames, journal, camera, answers } = this.report;
       if (frames) analysed += 1;
       if (journal) entries += 1;
+      if (journal) recordHead();
       const report = {
         mode,
         frames: { analysed: frames ? analysed : 0 },
         camera: { state: camera },
         mqtt: null,
       };
-      if (answers) response.end(JSON.stringify({ report, journal: { entries } }));
+      if (answers) response.end(JSON.stringify({ report }));
       else response.destroy();
     });
     this.#t.teardown(() => agent.close());
@@ -226,7 +243,7 @@ export class UpdatingBox {
         join(dir, 'boot-id'),
       ],
       ...['--systemctl', join(dir, 'bin/systemctl'), '--apt-get', join(dir, 'bin/apt-get')],
-      ...['--timedatectl', 'false', '--folder', join(dir, 'restraint'), '--agent-user', 'nobody'],
+      ...['--timedatectl', 'false', '--folder', this.folder, '--agent-user', 'nobody'],
     ];
   }
 

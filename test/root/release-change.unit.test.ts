@@ -291,18 +291,18 @@ void t.test('a lost record refuses old orders and accepts new ones', async (t) =
 
 void t.test('probation needs all signs of health at once, and rolls back in doubt', (t) => {
   const up = { active: true, gaveUp: undefined, restarts: 0 };
-  const before = { mode: 'active', camera: 'ok', journalEntries: 10 } as const;
+  const before = { mode: 'active', camera: 'ok', journalSize: 10 } as const;
   const well: AgentHealth = {
     mode: 'active',
     analysed: 5,
     camera: 'ok',
     broker: 'online',
-    journalEntries: 11,
   };
-  const end = (over: Partial<AgentHealth>, unit = {}, was: Partial<AgentHealth> = {}): string => {
+  const end = (over: Partial<AgentHealth>, unit = {}, was: Partial<AgentHealth> = {}, journalSize = 11): string => {
     const probation = new Probation({ before: { ...before, ...was }, healthyS: 60, withinS: 600 });
     for (let s = 0; s <= 601; s += 1) {
-      const verdict = probation.assess(s, { ...up, ...unit }, { ...well, analysed: 5 + s, ...over });
+      const health = { ...well, analysed: 5 + s, ...over };
+      const verdict = probation.assess(s, { unit: { ...up, ...unit }, health, journalSize });
       if (verdict.state !== 'wait')
         return `${s} ${verdict.state}${verdict.state === 'bad' ? `: ${verdict.reason}` : ''}`;
     }
@@ -311,7 +311,7 @@ void t.test('probation needs all signs of health at once, and rolls back in doub
   t.equal(end({}), '60 good');
   t.match(end({ analysed: 5 }), /^600 bad: .*no frame/);
   t.match(end({ broker: 'offline' }), /^600 bad: .*broker/);
-  t.match(end({ journalEntries: 10 }), /^600 bad: .*journal/);
+  t.match(end({}, {}, {}, 10), /^600 bad: .*journal/);
   t.match(end({ mode: 'suspended' }), /^600 bad: .*mode was active/);
   t.equal(end({ mode: 'suspended', analysed: 0 }, {}, { mode: 'suspended' }), '60 good');
   t.equal(
@@ -382,7 +382,7 @@ void t.test('a corrupt archive is fetched at growing intervals, five times at mo
     bench.nowMs += 300_000;
   }
   t.equal(bench.phase, 'failed');
-  t.match(bench.state.reason, /5 times fetched in vain: its hash is another/);
+  t.match(bench.state.reason, /5 times in vain: its hash is another/);
   t.equal(bench.fetches, 5, 'and not every five minutes');
   t.ok(bench.boottimeS - beganS > 15 * 3600);
 });

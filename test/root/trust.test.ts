@@ -335,7 +335,7 @@ void t.test('a release that does not fit the box is refused with a reason', asyn
     arch: ARCH,
     node: 'v20.17.0',
     seq: 42,
-    stateWrites: 1,
+    forms: { stateWrites: 1, stateReads: [1, 1] },
     freeBytes: 2e6,
     neededBytes: 1e6,
   };
@@ -352,7 +352,8 @@ void t.test('a release that does not fit the box is refused with a reason', asyn
     checkMisfit({ node }, /needs node from 20.17.0 to below 22.0.0/);
   checkMisfit({ seq: 43 }, /not newer than 43/);
   checkMisfit({ seq: 44 }, /not newer than 44/);
-  checkMisfit({ stateWrites: 2 }, /reads state of form 1 to 1, the one that runs writes 2/);
+  const forms = { stateWrites: 2, stateReads: [1, 2] } as const;
+  checkMisfit({ forms: { ...forms, stateReads: [1, 2] } }, /reads state of form 1 to 1, the one that runs writes 2/);
   checkMisfit({ freeBytes: 1.9e6 }, /needs 1.9 MiB free on the disk \(twice what it brings\), there are 1.8/);
   checkMisfit({ freeBytes: Number.NaN }, /free on the disk/);
 });

@@ -6,7 +6,6 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeAtomically } from '../../../agent/base/atomic-file.ts';
 import { AgentError, messageOf, rethrowBug } from '../../../agent/base/errors.ts';
-import { StateLock } from '../../../agent/base/state-lock.ts';
 import { shownSha256, withSecretsOf } from '../../../agent/config/secrets.ts';
 import { previousFile } from '../../../agent/contract/config-trial.ts';
 import { type ReleaseKind, VERSION_FILE } from '../../../agent/contract/release.ts';
@@ -19,16 +18,13 @@ import { RootPayload } from './change/root-payload.ts';
 import { Store } from './change/store.ts';
 import { type BoxClock, builtMs, clockProblem, systemBoxClock } from './clock.ts';
 import { onDisk } from './disk-error.ts';
+import { OwnRecord } from './own-record.ts';
 import { type BoxOptions, orderedFile, orderFile, type Places, rootOrderFile } from './paths.ts';
-import { ReleaseFolder } from './releases.ts';
+import { recordLocked } from './record-lock.ts';
+import { ReleaseFolder, sameRelease } from './releases.ts';
 import { readOrderReader, readSettings } from './settings.ts';
 import { StatusWriter } from './status.ts';
 import { systemUnits, type Units } from './units.ts';
-
-/** Patience with the lock, ms: of a request, and of a judge or worker. */
-export const REQUEST_WITHIN_MS = 10_000;
-export const WORK_WITHIN_MS = 180_000;
-const LOCK_AGAIN_MS = 100;
 
 /** Parts that a test or a rehearsal replaces. */
 export interface BoxParts {
@@ -51,6 +47,7 @@ export interface Box {
     readonly root: RootPayload;
   };
   health(): Promise<AgentHealth | undefined>;
+  readonly own: OwnRecord;
 }
 
 /**
@@ -88,15 +85,25 @@ export function openBox(
         const current = releases[kind].current();
         return current === null ? null : targetOf(current);
       },
-      isConfigurationOnTrial: () => existsSync(previousFile(config)),
+      beforeTrial: (kind) => {
+        if (kind === 'configuration') return existsSync(previousFile(config)) ? null : undefined;
+        const before = kind === 'root' ? payloads.root.judging() : null;
+        return before === null || sameRelease(before, releases[kind].current()) ? undefined : targetOf(before);
+      },
     },
   });
+  const clockDoubt = (): string | undefined => {
+    const madeMs = builtMs(join(lib, 'current', VERSION_FILE));
+    return clockProblem(clock, { seenMs: store.state.seenMs, madeMs });
+  };
+  const own = new OwnRecord({ places, clock, clockDoubt, say });
   const optionsOf = (kind: ReleaseKind): ReleasePayloadOptions => ({
     places,
     releases: releases[kind],
     units,
     clock,
     health,
+    own,
     say,
     source: async () => {
       // Loaded only here: the TUF client takes a while to load.
@@ -118,14 +125,11 @@ export function openBox(
     units,
     healthyS: () => release.times().healthyS,
     health,
+    own,
     say,
     validator,
   });
   const payloads = { release, configuration, root };
-  const clockDoubt = (): string | undefined => {
-    const madeMs = builtMs(join(lib, 'current', VERSION_FILE));
-    return clockProblem(clock, { seenMs: store.state.seenMs, madeMs });
-  };
   const machine = new Machine({
     store,
     payloads,
@@ -150,32 +154,11 @@ export function openBox(
       },
     },
     clockDoubt,
-    locked: (action) => lockedIn(recordLock(places), withinMs, action),
+    locked: (action) => recordLocked(places, withinMs, action, say),
     mode: async () => (await health())?.mode,
+    isLawful: (before, to) => own.isLawful(before, to),
   });
-  return { places, clock, releases, units, store, status, machine, payloads, health };
-}
-
-/**
- * Folders whose locks exclude other vigie-root processes. They exist wherever a release is, and also on a disk that
- * refuses writes.
- */
-export const recordLock = ({ lib }: Places): string => lib;
-export const workerLock = ({ lib }: Places): string => join(lib, 'releases');
-
-/**
- * Runs `action` while holding the folder's lock.
- *
- * @throws AgentError denied: another process held the lock for all of `withinMs`
- */
-export async function lockedIn<T>(dir: string, withinMs: number, action: () => Promise<T>): Promise<T> {
-  const lock = new StateLock(dir);
-  await take(lock, dir, withinMs);
-  try {
-    return await action();
-  } finally {
-    lock.release();
-  }
+  return { places, clock, releases, units, store, status, machine, payloads, health, own };
 }
 
 /** Makes the folder if it is missing. A failure is only logged; the next write reports the disk's error. */
@@ -184,24 +167,6 @@ export function makeFolder(dir: string, say: (line: string) => void): void {
     mkdirSync(dir, { recursive: true, mode: 0o755 });
   } catch (error) {
     say(`${dir}: ${messageOf(error)}`);
-  }
-}
-
-async function take(lock: StateLock, dir: string, withinMs: number): Promise<void> {
-  const untilMs = performance.now() + withinMs;
-  for (;;) {
-    try {
-      lock.take();
-      return;
-    } catch (error) {
-      rethrowBug(error);
-      const fix = 'it is root’s; run vigie-root as root';
-      if (error.kind !== 'denied')
-        throw new AgentError(error.kind, `${dir}: ${fix} (${error.message})`, error);
-    }
-    if (performance.now() >= untilMs)
-      throw new AgentError('denied', `another vigie-root is at work on ${dir}; see vigie-root status`);
-    await new Promise((resolve) => setTimeout(resolve, LOCK_AGAIN_MS));
   }
 }
 

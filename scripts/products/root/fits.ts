@@ -1,5 +1,6 @@
 /** Decides whether a release suits this box in its present state. */
 import type { Arch, Board, ReleaseKind, ReleaseTarget } from '../../../agent/contract/release.ts';
+import type { Forms } from './releases.ts';
 
 /** Facts about the box that a release is checked against. */
 export interface BoxFacts {
@@ -9,8 +10,8 @@ export interface BoxFacts {
   readonly node: string;
   /** Sequence number of the running release. */
   readonly seq: number;
-  /** Version of the state format that the running release writes. */
-  readonly stateWrites: number;
+  /** Forms of the running release; undefined if there is none, or if they are unknown. */
+  readonly forms: Forms | undefined;
   /** Free bytes for root on the disk of releases. */
   readonly freeBytes: number;
   /** Number of bytes to download and write: the archive, and the new files. */
@@ -34,13 +35,29 @@ export function misfit(custom: ReleaseTarget, box: BoxFacts): string | undefined
     return `${name} is not newer than ${box.seq}, which runs; a box goes to newer ones only`;
   if (compare(box.node, least) < 0 || compare(box.node, nodeLimit) >= 0)
     return `${name} needs node from ${least} to below ${nodeLimit}, this box has ${box.node.replace(/^v/, '')}`;
-  if (box.stateWrites < oldest || box.stateWrites > newest)
-    return `${name} reads state of form ${oldest} to ${newest}, the one that runs writes ${box.stateWrites}`;
+  const { forms } = box;
+  if (forms !== undefined && !isWithin(forms.stateWrites, stateReads))
+    return `${name} reads state of form ${oldest} to ${newest}, the one that runs writes ${forms.stateWrites}`;
+  const lost = forms === undefined ? undefined : unreadRecord(custom, forms);
+  if (lost !== undefined) return `${name} ${lost}`;
   const spaceBytes = SPACE_FACTOR * box.neededBytes;
   if (!(box.freeBytes >= spaceBytes))
     return `${name} needs ${mib(spaceBytes)} MiB free on the disk (twice what it brings), there are ${mib(box.freeBytes)}`;
   return undefined;
 }
+
+/**
+ * Returns why the running release could not judge a trial of `next`; undefined if it could. The running root’s program
+ * rolls back a failed one, from the record that the failed one has written.
+ */
+export function unreadRecord(next: Forms & { readonly what: ReleaseKind }, running: Forms): string | undefined {
+  if (next.what !== 'root' || isWithin(next.stateWrites, running.stateReads)) return undefined;
+  const [oldest, newest] = running.stateReads;
+  return `writes a record of form ${next.stateWrites}, the one that runs reads ${oldest} to ${newest}; install one that reads both first`;
+}
+
+export const isWithin = (form: number, [oldest, newest]: Forms['stateReads']): boolean =>
+  form >= oldest && form <= newest;
 
 /** Compares versions of three numbers; negative if the first is older. A version without numbers is older than all. */
 function compare(one: string, other: string): number {

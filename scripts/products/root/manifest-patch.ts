@@ -57,8 +57,14 @@ async function unpacked(patch: string, from: string, bytesMax: number, signal: A
   }
 }
 
+interface ExecFileFailure {
+  readonly code?: string | number | null;
+  readonly signal?: string | null;
+  readonly stderr?: Buffer;
+}
+
 function failureOf(patch: string, bytesMax: number, error: unknown, signal: AbortSignal): AgentError {
-  const { code, stderr } = error as { code?: string | number; stderr?: Buffer };
+  const { code, signal: killedBy, stderr } = error as ExecFileFailure;
   if (signal.aborted) return new AgentError('unavailable', `${patch}: unpacking cancelled`, error);
   if (code === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER')
     return new AgentError(
@@ -72,6 +78,8 @@ function failureOf(patch: string, bytesMax: number, error: unknown, signal: Abor
       `zstd cannot be run: is it installed? ${printable(messageOf(error))}`,
       error,
     );
+  if (typeof killedBy === 'string')
+    return new AgentError('unavailable', `${patch}: zstd was killed by ${killedBy}`, error);
   const [line = ''] = (stderr?.toString() ?? '').split('\n');
   const errorLine = line === '' ? 'zstd has ended' : line;
   return new AgentError('corrupt', `${patch} cannot be unpacked: ${printable(errorLine)}`, error);

@@ -5,16 +5,7 @@ import { printableJson, printableLine } from '../../../agent/base/printable.ts';
 import { CONFIG_REQUEST_BYTES_MAX } from '../../../agent/contract/config-trial.ts';
 import { RELEASE_KINDS, type ReleaseKind } from '../../../agent/contract/release.ts';
 import { CHANGE_KINDS } from '../../../agent/contract/update.ts';
-import {
-  type Box,
-  lockedIn,
-  makeFolder,
-  openBox,
-  REQUEST_WITHIN_MS,
-  recordLock,
-  WORK_WITHIN_MS,
-  workerLock,
-} from './box.ts';
+import { type Box, makeFolder, openBox } from './box.ts';
 import { type ByHand, fromPackage, rollBack } from './change/by-hand.ts';
 import { assessTrials } from './change/judge.ts';
 import { stampOf } from './change/orders.ts';
@@ -24,6 +15,7 @@ import { addBoxCommands } from './commands.ts';
 import { answerAndLeave, firstLine } from './one-request.ts';
 import { isDue, pendingUpdates } from './os-updates.ts';
 import { type BoxOptions, DEFAULT_PLACES, orderFile, PLACE_KEYS, PLACE_OPTIONS } from './paths.ts';
+import { lockedIn, REQUEST_WITHIN_MS, recordLocked, WORK_WITHIN_MS, workerLock } from './record-lock.ts';
 import { rehearse } from './rehearsal.ts';
 import { screenOf } from './status.ts';
 import { AGENT_UNIT, RUN_UNIT } from './units.ts';
@@ -83,11 +75,12 @@ const print = (line: string): void => void process.stdout.write(`${printableLine
 async function loadBox(options: Options, booting: boolean, withinMs = WORK_WITHIN_MS): Promise<Box> {
   makeFolder(options.state, say);
   const box = openBox(options, say, withinMs);
-  await lockedIn(recordLock(options), withinMs, async () => {
+  const heal = async (): Promise<void> => {
     box.store.load();
     await box.payloads.release.heal(box.store.state);
     await box.payloads.root.heal(box.store.state);
-  });
+  };
+  await recordLocked(options, withinMs, heal, say);
   await box.machine.recover(booting);
   return box;
 }
@@ -138,8 +131,8 @@ async function bootCommand(options: Options): Promise<void> {
 
 async function judgeCommand(options: Options): Promise<void> {
   const box = await loadBox(options, false);
-  const { machine, store, payloads, clock, units, health } = box;
-  await assessTrials({ machine, store, payloads, clock, unit: () => units.state(AGENT_UNIT), health });
+  const { units } = box;
+  await assessTrials({ ...box, unit: () => units.state(AGENT_UNIT) });
   // Handles orders that have arrived meanwhile.
   await units.start([RUN_UNIT]);
 }

@@ -9,10 +9,11 @@
  */
 import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { type Box, openBox, WORK_WITHIN_MS } from './box.ts';
+import { type Box, openBox } from './box.ts';
 import { gateOf } from './change/gate.ts';
 import { attemptLater } from './change/outcome.ts';
 import { type BoxOptions, orderFile, rehearsalDir, rootOrderFile } from './paths.ts';
+import { WORK_WITHIN_MS } from './record-lock.ts';
 import type { Units } from './units.ts';
 
 /** Longest time that the switch may have taken after the gate was checked, ms. */
@@ -41,7 +42,7 @@ export async function rehearse({ places, store, clock }: Box, say: (line: string
     const rehearsalPlaces = prepared(places, dir);
     // Uses the time of the switch: the window may be closed by now, and the order may have ended.
     const sinceMs = Date.parse(phaseStart);
-    const isOpen = gateOf({ order, paused: false }, sinceMs, undefined) === undefined;
+    const isOpen = gateOf({ order, paused: false }, { nowMs: sinceMs, isSynced: true, doubt: undefined }) === undefined;
     const wallMs = (): number => (isOpen ? sinceMs : sinceMs - SWITCH_MS);
     const box = openBox(rehearsalPlaces, tell, WORK_WITHIN_MS, {
       units: NOTHING_RUNS,
@@ -54,10 +55,10 @@ export async function rehearse({ places, store, clock }: Box, say: (line: string
 /** Returns the places of a box without any change; configuration and settings are those of the real box. */
 function prepared(places: BoxOptions, dir: string): BoxOptions {
   rmSync(dir, { recursive: true, force: true });
-  const [lib, rootLib, state, agentState] = ['agent', 'lib', 'state', 'orders'].map((name) =>
+  const [lib, rootLib, state, agentState, run] = ['agent', 'lib', 'state', 'orders', 'run'].map((name) =>
     join(dir, name),
   );
-  const rehearsalPlaces = { ...places, lib, rootLib, state, agentState } as BoxOptions;
+  const rehearsalPlaces = { ...places, lib, rootLib, state, agentState, run } as BoxOptions;
   for (const folder of [
     join(rehearsalPlaces.lib, 'releases'),
     join(rehearsalPlaces.rootLib, 'releases'),

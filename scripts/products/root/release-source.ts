@@ -206,7 +206,7 @@ class Download implements Offered {
     return misfit(custom, {
       ...machine,
       seq: current?.seq ?? 0,
-      stateWrites: (current === null ? undefined : releases.stateWritesOf(current)) ?? custom.stateWrites,
+      forms: current === null ? undefined : releases.formsOf(current),
       freeBytes: freeBytesOf(releases.lib),
       neededBytes: archive.length + written,
     });

@@ -36,6 +36,9 @@ export const sameRelease = (one: Release | null, other: Release | null): boolean
 
 export const nameOf = ({ seq, version }: Release): string => releaseName(seq, version);
 
+/** Form of state that a release writes, and the forms that it reads. */
+export type Forms = Pick<ReleaseVersion, 'stateWrites' | 'stateReads'>;
+
 export class ReleaseFolder {
   readonly lib: string;
   readonly #link: string;
@@ -75,13 +78,10 @@ export class ReleaseFolder {
     return readVersion(this.dirOf(release));
   }
 
-  /**
-   * Returns the version of the state format that a release writes. Undefined if unreadable, so that a damaged release
-   * can be left.
-   */
-  stateWritesOf(release: Release): number | undefined {
+  /** Returns the forms that a release writes and reads. Undefined if unreadable, so that a damaged release can be left. */
+  formsOf(release: Release): Forms | undefined {
     try {
-      return this.versionOf(release).stateWrites;
+      return this.versionOf(release);
     } catch (error) {
       rethrowBug(error);
       return undefined;

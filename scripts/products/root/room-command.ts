@@ -1,5 +1,5 @@
 /**
- * Reads and verifies a command of the room that root obeys. The agent's user writes it into its own folder, so only a
+ * Reads and verifies a command of the room that root obeys, or whose effect on the agent root checks. The agent's user writes it into its own folder, so only a
  * signature of a key in root's own `commands.keys` is trusted.
  *
  * INVARIANTS:
@@ -15,11 +15,16 @@ import { messageOf, rethrowBug } from '../../../agent/base/errors.ts';
 import { readForeign } from '../../../agent/base/foreign-file.ts';
 import { ReplayGuard } from '../../../agent/command/replay-guard.ts';
 import { CommandVerifier } from '../../../agent/command/verifier.ts';
-import { COMMAND_BYTES_MAX, CommandRefused, type RefusalCode } from '../../../agent/contract/command.ts';
-import { type CommandArgs, checkedCommand, type RootCommand } from '../../../agent/contract/commands.ts';
+import {
+  COMMAND_BYTES_MAX,
+  type CommandOp,
+  CommandRefused,
+  type RefusalCode,
+} from '../../../agent/contract/command.ts';
+import { type CommandArgs, checkedCommand } from '../../../agent/contract/commands.ts';
 import type { Config } from '../../../agent/contract/config.ts';
 
-export interface RoomCommandOptions<K extends RootCommand> {
+export interface RoomCommandOptions<K extends CommandOp> {
   readonly op: K;
   /** File in the state folder, written by the agent. */
   readonly file: string;
@@ -34,11 +39,11 @@ export interface RoomCommandOptions<K extends RootCommand> {
   config(): Pick<Config, 'site' | 'box' | 'commands'>;
 }
 
-export type RoomRequest<K extends RootCommand> =
+export type RoomRequest<K extends CommandOp> =
   | { readonly args: CommandArgs<K> }
   | { readonly refusal: string; readonly code: RefusalCode | undefined };
 
-export class RoomCommand<K extends RootCommand> {
+export class RoomCommand<K extends CommandOp> {
   readonly #options: RoomCommandOptions<K>;
   #lastBytes: Buffer | undefined;
 

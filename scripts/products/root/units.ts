@@ -31,7 +31,7 @@ export interface Units {
 export function systemUnits(systemctl = 'systemctl'): Units {
   const ask = (...words: string[]): Promise<string> =>
     new Promise((resolve, reject) => {
-      execFile(systemctl, words, { encoding: 'utf8', timeout: WITHIN_MS }, (error, stdout, stderr) => {
+      execFile(systemctl, words, { encoding: 'utf8', timeout: WITHIN_MS, killSignal: 'SIGKILL' }, (error, stdout, stderr) => {
         if (error === null) return resolve(stdout);
         const reason = messageOf(stderr) || messageOf(error);
         reject(new AgentError('unavailable', `systemctl ${words.join(' ')} failed: ${reason}`, error));

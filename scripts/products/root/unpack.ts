@@ -112,6 +112,7 @@ interface End {
   readonly name: string;
   /** Set if the program could not be run. */
   readonly error?: Error;
+  readonly killedBy: string | null;
   readonly output: string;
 }
 
@@ -126,16 +127,21 @@ async function endOf(child: ChildProcess): Promise<End | undefined> {
     const [code, killedBy] = (await once(child, 'close')) as [number | null, string | null];
     return code === 0
       ? undefined
-      : { name, output: output === '' ? `ended with ${code ?? killedBy}` : output };
+      : { name, killedBy, output: output === '' ? `ended with ${code ?? killedBy}` : output };
   } catch (error) {
-    return { name, output, error: error as Error };
+    return { name, killedBy: null, output, error: error as Error };
   }
 }
 
-function failureOf(archive: string, dir: string, { name, output, error }: End): AgentError {
+/** Signals by which a program ends at the limits of `run`; any other says nothing about the archive. */
+const LIMIT_SIGNALS: readonly (string | null)[] = ['SIGXFSZ', 'SIGPIPE', null];
+
+function failureOf(archive: string, dir: string, { name, killedBy, output, error }: End): AgentError {
   if (error !== undefined)
     return new AgentError('unavailable', `${name} cannot be run: is it installed? ${error.message}`, error);
   if (/No space left|Disk quota/.test(output)) return diskError(dir, new Error('ENOSPC'));
+  if (!LIMIT_SIGNALS.includes(killedBy))
+    return new AgentError('unavailable', `${archive}: ${name} was killed by ${killedBy}`);
   const [line = ''] = output.split('\n');
   return new AgentError('corrupt', `${archive} cannot be unpacked: ${printable(line)}`);
 }

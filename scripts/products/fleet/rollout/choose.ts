@@ -135,8 +135,8 @@ function specOf(
     arch,
     node,
     seq,
-    // The state format of a release that is no longer offered is known only to the box, which checks it again.
-    stateWrites: running?.stateWrites ?? custom.stateReads[1],
+    // The forms of a release that is no longer offered are known only to the box, which checks them again.
+    forms: running,
     freeBytes,
     neededBytes: way === 'full' ? bytes + custom.installedBytes : bytes * (1 + UNPACKED),
   });

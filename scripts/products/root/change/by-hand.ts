@@ -8,9 +8,9 @@ import { promisify } from 'node:util';
 import { flush } from '../../../../agent/base/atomic-file.ts';
 import { AgentError, messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
 import { MANIFEST_FILE, type ReleaseKind, type ReleaseVersion } from '../../../../agent/contract/release.ts';
-import { CHANGE_KINDS } from '../../../../agent/contract/update.ts';
 import { verifyTree } from '../../../lib/manifest.ts';
 import { diskError } from '../disk-error.ts';
+import { isWithin, unreadRecord } from '../fits.ts';
 import type { Places } from '../paths.ts';
 import {
   manifestOf,
@@ -22,7 +22,7 @@ import {
 } from '../releases.ts';
 import { assertNoUnits } from '../unit-files.ts';
 import type { Machine } from './machine.ts';
-import { AT_REST, SWITCHED } from './record.ts';
+import { AT_REST, otherOnTrial } from './record.ts';
 import { releaseOf, targetOf } from './release-payload.ts';
 
 const run = promisify(execFile);
@@ -139,7 +139,7 @@ async function stageCopy(releases: ReleaseFolder, first: string, release: Releas
  * @throws AgentError denied
  */
 function assertFree({ state }: Machine, kind: ReleaseKind): void {
-  const other = CHANGE_KINDS.find((one) => one !== kind && SWITCHED.has(state[one].phase));
+  const other = otherOnTrial(state, kind);
   if (other !== undefined) throw new AgentError('denied', `another ${other} is on trial; wait for its end`);
   const { phase, target } = state[kind];
   if (AT_REST.has(phase) || phase === 'waiting') return;
@@ -151,12 +151,14 @@ function assertFree({ state }: Machine, kind: ReleaseKind): void {
 }
 
 function assertReads(releases: ReleaseFolder, current: Release | null, next: ReleaseVersion): void {
-  const stateWrites = current === null ? undefined : releases.stateWritesOf(current);
-  if (current === null || stateWrites === undefined) return;
+  const running = current === null ? undefined : releases.formsOf(current);
+  if (current === null || running === undefined) return;
   const [oldest, newest] = next.stateReads;
-  if (stateWrites >= oldest && stateWrites <= newest) return;
-  throw new AgentError(
-    'denied',
-    `${nameOf(next)} reads state of form ${oldest} to ${newest}; ${nameOf(current)} writes ${stateWrites}`,
-  );
+  if (!isWithin(running.stateWrites, next.stateReads))
+    throw new AgentError(
+      'denied',
+      `${nameOf(next)} reads state of form ${oldest} to ${newest}; ${nameOf(current)} writes ${running.stateWrites}`,
+    );
+  const lost = unreadRecord(next, running);
+  if (lost !== undefined) throw new AgentError('denied', `${nameOf(next)} ${lost}`);
 }

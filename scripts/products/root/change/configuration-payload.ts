@@ -15,9 +15,7 @@ import { sha256Of } from '../../../../agent/base/sha256.ts';
 import { type ProposalProblem, previousFile, TRIAL_S } from '../../../../agent/contract/config-trial.ts';
 import type { ConfigOrder } from '../../../../agent/contract/update.ts';
 import { AGENT_UNIT, JUDGE_UNIT, type Units } from '../units.ts';
-import { agentReport } from './agent-report.ts';
 import type { FinalVerdict, LeaveResult, Payload, ProbationTimes } from './payload.ts';
-import type { AgentHealth } from './probation.ts';
 import {
   AT_REST,
   type Change,
@@ -29,6 +27,7 @@ import {
 } from './record.ts';
 import type { Installed, Relation } from './step.ts';
 import type { Shared } from './store.ts';
+import { type TrialStartOptions, trialStart } from './trial-start.ts';
 
 const HEALTHY_S_MAX = 20;
 const FOREIGN = 'someone else has changed the configuration on the box meanwhile; it stays as they left it';
@@ -51,7 +50,7 @@ export interface ConfigurationValidator {
   problems(text: string, previous: string, may: readonly string[]): Promise<readonly ProposalProblem[]>;
 }
 
-export interface ConfigurationPayloadOptions {
+export interface ConfigurationPayloadOptions extends TrialStartOptions {
   /** The agent's configuration file, owned by root. */
   readonly file: string;
   /** File that stores the text of the order. */
@@ -60,8 +59,6 @@ export interface ConfigurationPayloadOptions {
   readonly units: Pick<Units, 'restart'>;
   /** Returns how long health must last, in s, as for a release. A configuration needs no more. */
   healthyS(): number;
-  health(): Promise<AgentHealth | undefined>;
-  say(line: string): void;
 }
 
 export class ConfigurationPayload implements Payload {
@@ -138,11 +135,10 @@ export class ConfigurationPayload implements Payload {
 
   async trial(): Promise<Trial> {
     const current = this.#current();
-    const { health, say } = this.#options;
     return {
       ...FIRST_TRIAL,
       from: { number: 0, name: this.#options.validator.shownSha256(current.toString('utf8')) ?? '' },
-      before: await agentReport(health, say),
+      before: await trialStart(this.#options),
       started: [AGENT_UNIT],
       files: { former: sha256Of(current), tried: sha256Of(this.#next()) },
     };

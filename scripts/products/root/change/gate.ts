@@ -6,20 +6,29 @@ import { orderDates } from '../../../../agent/orders/room-order.ts';
 import type { Change } from './record.ts';
 import type { Gate } from './step.ts';
 
+/** What the box knows of the time. */
+export interface GateTime {
+  readonly nowMs: number;
+  /** Reports whether the network has set the clock since boot. */
+  readonly isSynced: boolean;
+  /** Reason why the clock is not trusted; undefined if it is. */
+  readonly doubt: string | undefined;
+}
+
 /**
- * Returns a gate that makes the order wait or fail, or undefined if it may proceed. `doubt` says why the clock is not
- * trusted; undefined if it is. A change that a person has started has no order, so nothing holds it. An untrusted clock
- * expires no order.
+ * Returns a gate that makes the order wait or fail, or undefined if it may proceed. A change that a person has started
+ * has no order, so nothing holds it. Only a clock that the network has set expires an order: another may be years ahead.
  */
 export function gateOf(
   { order, paused }: Pick<Change, 'order' | 'paused'>,
-  nowMs: number,
-  doubt: string | undefined,
+  { nowMs, isSynced, doubt }: GateTime,
 ): Gate | undefined {
   if (order === null) return undefined;
   if (doubt !== undefined) return { wait: `${doubt}: waiting for the network to set it` };
   const dates = orderDates(order, nowMs);
-  if (dates?.code === 'expired') return { fail: `the order has ended: ${dates.reason}` };
+  if (dates?.code === 'expired' && isSynced) return { fail: `the order has ended: ${dates.reason}` };
+  if (dates?.code === 'expired')
+    return { wait: `it ended ${order.notAfter} by a clock that the network has not set: waiting for it` };
   if (paused) return { wait: 'paused by the room' };
   // The message omits the current time, so that the same wait is reported once.
   if (dates !== undefined) return { wait: `valid from ${order.notBefore}` };

@@ -5,7 +5,8 @@
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { releaseName, VERSION_FILE } from '../../../../agent/contract/release.ts';
-import { endsWell } from '../child.ts';
+import { type EndOptions, endOf } from '../child.ts';
+import type { BoxClock } from '../clock.ts';
 import { type BoxOptions, flagsOf, releaseProgram } from '../paths.ts';
 import { type Release, ReleaseFolder, sameRelease } from '../releases.ts';
 import { FIRST_CHANGE, FIRST_STATE, FIRST_TRIAL, type State } from './record.ts';
@@ -13,9 +14,8 @@ import { FIRST_CHANGE, FIRST_STATE, FIRST_TRIAL, type State } from './record.ts'
 const PREVIOUS: Release = { seq: 1, version: '0.0.1' };
 const TARGET: Release = { seq: 2, version: '0.0.2' };
 
-interface Clock {
-  boottimeS(): number;
-  bootId(): string;
+export interface JudgeCheckOptions extends EndOptions {
+  readonly clock: Pick<BoxClock, 'boottimeS' | 'bootId' | 'sleep'>;
 }
 
 /**
@@ -25,7 +25,7 @@ export async function judgeProblem(
   program: string,
   places: BoxOptions,
   dir: string,
-  clock: Clock,
+  options: JudgeCheckOptions,
 ): Promise<string | undefined> {
   const cases = [
     {
@@ -37,10 +37,10 @@ export async function judgeProblem(
   ];
   try {
     for (const { code, stays, problem } of cases) {
-      const options = trialIn(dir, places, code, clock);
-      const runProblem = await endsWell([program, 'judge', ...flagsOf(options)]);
+      const trialPlaces = trialIn(dir, places, code, options.clock);
+      const runProblem = await endOf([program, 'judge', ...flagsOf(trialPlaces)], options);
       if (runProblem !== undefined) return runProblem;
-      if (!sameRelease(new ReleaseFolder(options.lib).current(), stays)) return problem;
+      if (!sameRelease(new ReleaseFolder(trialPlaces.lib).current(), stays)) return problem;
     }
     return undefined;
   } finally {
@@ -49,7 +49,7 @@ export async function judgeProblem(
 }
 
 /** Prepares a box with a release on trial whose program is `code`. */
-function trialIn(dir: string, places: BoxOptions, code: string, clock: Clock): BoxOptions {
+function trialIn(dir: string, places: BoxOptions, code: string, clock: JudgeCheckOptions['clock']): BoxOptions {
   rmSync(dir, { recursive: true, force: true });
   const [lib, state] = [join(dir, 'lib'), join(dir, 'state')];
   const options: BoxOptions = {
@@ -59,6 +59,7 @@ function trialIn(dir: string, places: BoxOptions, code: string, clock: Clock): B
     rootLib: join(dir, 'root'),
     agentState: join(dir, 'agent'),
     config: join(dir, 'vigie.yaml'),
+    run: join(dir, 'run'),
     systemctl: 'true',
   };
   mkdirSync(state, { recursive: true, mode: 0o755 });

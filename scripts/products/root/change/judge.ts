@@ -8,19 +8,25 @@
  * - Rolling back needs no settings, no history, no agent that answers and no clock but the kernel's.
  */
 import { rethrowBug } from '../../../../agent/base/errors.ts';
+import type { Mode } from '../../../../agent/contract/mode.ts';
 import { TRIAL_S } from '../../../../agent/contract/config-trial.ts';
 import { CHANGE_KINDS } from '../../../../agent/contract/update.ts';
 import type { BoxClock } from '../clock.ts';
+import type { OwnRecord } from '../own-record.ts';
 import { AGENT_UNIT } from '../units.ts';
 import type { Machine } from './machine.ts';
 import type { FinalVerdict, Payload } from './payload.ts';
-import { type AgentHealth, Probation, type UnitState } from './probation.ts';
+import { type AgentHealth, Probation, type Reading, type UnitState } from './probation.ts';
 import type { Change, Kind, Trial } from './record.ts';
 import { nextAction } from './step.ts';
 import type { Store } from './store.ts';
 
 const POLL_EVERY_MS = 1000;
-const DOWN: UnitState = { active: false, gaveUp: undefined, restarts: 0 };
+const DOWN: Reading = {
+  unit: { active: false, gaveUp: undefined, restarts: 0 },
+  health: undefined,
+  journalSize: null,
+};
 
 export interface AssessmentOptions {
   readonly machine: Machine;
@@ -29,6 +35,7 @@ export interface AssessmentOptions {
   readonly clock: BoxClock;
   unit(): Promise<UnitState>;
   health(): Promise<AgentHealth | undefined>;
+  readonly own: Pick<OwnRecord, 'journalSize' | 'isLawful'>;
   /** Time that a technician has to keep a trial, s. */
   readonly trialS?: number;
 }
@@ -82,16 +89,17 @@ async function observe(options: AssessmentOptions, kind: Kind, trial: Trial): Pr
   }
   if (!started.includes(AGENT_UNIT)) return await payload.startsAtAll();
   const { healthyS, withinS } = payload.times();
-  const probation = new Probation({ before: before ?? undefined, healthyS, withinS });
-  probation.assess(fromS, DOWN, undefined);
-  // True if the trial has waited for analysis to resume. If analysis is suspended again, the trial waits again.
-  const hasWaited = before?.mode === 'active' && before.camera === '';
+  const probation = new Probation({ before, healthyS, withinS });
+  probation.assess(fromS, DOWN);
   for (let lastReason: string | undefined; ; ) {
     const reading = await takeReading(options, trial.restarts);
-    if (hasWaited && reading.health !== undefined && reading.health.mode !== 'active')
-      return { state: 'parked' };
-    const verdict = probation.assess(clock.boottimeS(), reading.unit, reading.health);
-    if (verdict.state === 'good' && payload.needsActive && reading.health?.mode !== 'active')
+    const mode = reading.health?.mode;
+    if (before !== null && mode !== undefined && mode !== before.mode && options.own.isLawful(before, mode)) {
+      await takeMode(options, kind, trial, mode);
+      return undefined;
+    }
+    const verdict = probation.assess(clock.boottimeS(), reading);
+    if (verdict.state === 'good' && payload.needsActive && mode !== 'active')
       return { state: 'parked' };
     if (verdict.state !== 'wait') return verdict;
     if (verdict.reason !== lastReason) {
@@ -121,20 +129,29 @@ async function note(
   }
 }
 
-interface Reading {
-  readonly unit: UnitState;
-  readonly health: AgentHealth | undefined;
+/** Stores a lawful change of the mode; the probation begins again with it. */
+async function takeMode(
+  { machine, store, clock }: AssessmentOptions,
+  kind: Kind,
+  trial: Trial,
+  mode: Mode,
+): Promise<void> {
+  await machine.locked(() => {
+    if (isSame(store.state[kind], trial))
+      machine.apply(kind, { on: 'mode-changed', mode, atS: clock.boottimeS() });
+    return Promise.resolve();
+  });
 }
 
 /** Reads the state of the unit and the agent's health. If they cannot be read, the agent counts as unhealthy. */
-async function takeReading({ unit, health }: AssessmentOptions, restartsBefore: number): Promise<Reading> {
+async function takeReading({ unit, health, own }: AssessmentOptions, restartsBefore: number): Promise<Reading> {
   try {
     const state = await unit();
     // A manual start resets systemd's count.
     const restarts = state.restarts >= restartsBefore ? state.restarts - restartsBefore : state.restarts;
-    return { unit: { ...state, restarts }, health: await health() };
+    return { unit: { ...state, restarts }, health: await health(), journalSize: own.journalSize() };
   } catch (error) {
     rethrowBug(error);
-    return { unit: DOWN, health: undefined };
+    return DOWN;
   }
 }

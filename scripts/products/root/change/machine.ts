@@ -9,14 +9,15 @@
  * LIMITS: FETCH_WITHIN_S for a download, ORDERS_MAX orders of a kind per start. The unit's timer starts it again.
  */
 import { messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
+import type { Mode } from '../../../../agent/contract/mode.ts';
 import { CHANGE_KINDS } from '../../../../agent/contract/update.ts';
 import type { BoxClock } from '../clock.ts';
-import { JUDGE_UNIT } from '../units.ts';
-import { gateOf } from './gate.ts';
+import { JUDGE_UNIT, type Units } from '../units.ts';
+import { type GateTime, gateOf } from './gate.ts';
 import { actionFor, type Orders, readOrder, stampOf } from './orders.ts';
 import { attempt, attemptLater, fetchInput, inputOf, passed } from './outcome.ts';
 import type { Payload, Progress } from './payload.ts';
-import { type Change, type Kind, type State, SWITCHED } from './record.ts';
+import { type Change, type Kind, otherOnTrial, type State, SWITCHED, type Trial } from './record.ts';
 import { type Input, nextAction, step } from './step.ts';
 import type { Shared, Store } from './store.ts';
 
@@ -28,6 +29,13 @@ const POLL_EVERY_MS = 2000;
 /** Interval at which a waiting configuration is checked during a download, s. */
 const AGAIN_EVERY_S = 30;
 
+/**
+ * Multiple of the time of a probation after which a judge counts as hanging. The rehearsal of vigie-root takes six
+ * (root-payload.ts).
+ */
+const JUDGED_WITHIN = 10;
+const GATE_OPEN: Input = { on: 'gate', gate: undefined };
+
 export interface MachineOptions {
   readonly store: Store;
   readonly payloads: Readonly<Record<Kind, Payload>>;
@@ -35,14 +43,13 @@ export interface MachineOptions {
   readonly clock: BoxClock;
   /** Returns why the wall clock is not trusted; undefined if it is. */
   clockDoubt(): string | undefined;
-  readonly units: {
-    start(units: readonly string[]): Promise<void>;
-    resetFailed(units: readonly string[]): Promise<void>;
-  };
+  readonly units: Pick<Units, 'start' | 'restart' | 'resetFailed'>;
   /** Runs `action` under the lock of the record. */
   locked<T>(action: () => Promise<T>): Promise<T>;
   /** Returns the agent's mode; undefined if it does not answer. */
   mode(): Promise<string | undefined>;
+  /** Reports whether root itself can verify that the agent's mode has become `to` (lawful-mode.ts). */
+  isLawful(before: Trial['before'], to: Mode): boolean;
   say(line: string): void;
 }
 
@@ -84,13 +91,23 @@ export class Machine {
 
   /** Carries out the room's orders as far as possible now. */
   async run(progress: Progress): Promise<void> {
-    // Starts the judge again if it was killed, or if systemd has stopped restarting it.
-    if (CHANGE_KINDS.some((kind) => nextAction(this.#change(kind)) === 'judge'))
-      await this.#options.units.start([JUDGE_UNIT]);
+    await this.#wakeJudge();
     // systemd's path unit misses an order that arrives while this program is ending; the timer would come minutes later.
     const stamps = this.#stamps();
     await this.#pass(progress, ORDERS_MAX - 1);
     if (this.#stamps() !== stamps) await this.#pass(progress, 1);
+  }
+
+  /** Starts the judge again if it was killed, or if systemd has stopped restarting it, and restarts one that hangs. */
+  async #wakeJudge(): Promise<void> {
+    const { units, payloads, clock, say } = this.#options;
+    const kind = CHANGE_KINDS.find((one) => nextAction(this.#change(one)) === 'judge');
+    if (kind === undefined) return;
+    const nowS = clock.boottimeS();
+    const judgedS = nowS - (this.#change(kind).trial?.beganS ?? nowS);
+    if (judgedS <= JUDGED_WITHIN * payloads[kind].times().withinS) return await units.start([JUDGE_UNIT]);
+    say(`the ${kind} has been judged for ${Math.floor(judgedS)} s; the judge is restarted`);
+    await units.restart(JUDGE_UNIT);
   }
 
   /** Identifies the orders of both files. */
@@ -201,6 +218,11 @@ export class Machine {
     return this.state[kind];
   }
 
+  #time(): GateTime {
+    const { clock, clockDoubt } = this.#options;
+    return { nowMs: clock.wallMs(), isSynced: clock.synced(), doubt: clockDoubt() };
+  }
+
   #recover(kind: Kind, isNewBoot: boolean): void {
     const { store, clock, payloads } = this.#options;
     const change = this.#change(kind);
@@ -252,13 +274,16 @@ export class Machine {
 
   /** Takes a new order, checks the gate, and returns the next action. */
   #nextWork(kind: Kind): 'none' | 'fetch' | 'stage' | 'again' {
-    const { clock, clockDoubt } = this.#options;
+    const { clock } = this.#options;
+    // A parked change takes no order either while another kind is on trial: going back would disturb that trial.
+    const isParked = this.#change(kind).phase === 'awaits-resume';
+    if (isParked && otherOnTrial(this.state, kind) !== undefined) return 'none';
     if (!SWITCHED.has(this.#change(kind).phase)) this.#take(kind);
     const change = this.#change(kind);
     const action = nextAction(change);
     if (action === 'none' || action === 'judge') return 'none';
     if (action === 'return' || action === 'switch' || action === 'await') return 'again';
-    const gate = gateOf(change, clock.wallMs(), clockDoubt());
+    const gate = gateOf(change, this.#time());
     this.#put(kind, { on: 'gate', gate });
     const after = this.#change(kind);
     if (after.phase === 'staged') return gate === undefined ? 'again' : 'none';
@@ -285,11 +310,14 @@ export class Machine {
   /** Switches once staged, unless another kind is on trial; then this change waits. */
   async #begin(kind: Kind, change: Change): Promise<void> {
     if (change.phase !== 'staged') return;
-    const other = CHANGE_KINDS.find((one) => one !== kind && SWITCHED.has(this.#change(one).phase));
+    const other = otherOnTrial(this.state, kind);
     if (other !== undefined)
       return this.#put(kind, { on: 'gate', gate: { wait: `another ${other} is on trial` } });
     const verify = (): Promise<void> => this.#options.payloads[kind].verifyStaged(change);
-    this.#put(kind, await inputOf(verify, { on: 'gate', gate: undefined }));
+    const later = (reason: string): Input => ({ on: 'gate', gate: { wait: reason } });
+    const input = await inputOf(verify, GATE_OPEN, later);
+    this.#put(kind, input);
+    if (input !== GATE_OPEN) return;
     if (this.#change(kind).phase === 'staged') await this.switchNow(kind);
   }
 
@@ -297,7 +325,7 @@ export class Machine {
     const { payloads, mode, clock } = this.#options;
     if (payloads[kind].installed(this.#change(kind)) === 'other')
       return await this.rollBack(kind, 'it was changed on the box meanwhile');
-    if (trial === null || (await mode()) !== 'active') return;
+    if (trial === null || (await mode()) !== 'active' || !this.#options.isLawful(trial.before, 'active')) return;
     this.apply(
       kind,
       { on: 'resumed', atS: clock.boottimeS() },
@@ -308,8 +336,13 @@ export class Machine {
 
   /** Stages a change: a release without the lock (hundreds of files), a configuration under it, as technicians do. */
   async #stage(kind: Kind): Promise<void> {
+    const { clock, payloads } = this.#options;
     const stage = (): Promise<Input> =>
-      inputOf(() => this.#options.payloads[kind].stage(this.#change(kind)), { on: 'staged' });
+      inputOf(() => payloads[kind].stage(this.#change(kind)), { on: 'staged' }, (reason) => ({
+        on: 'stage-later',
+        reason,
+        atS: clock.boottimeS(),
+      }));
     if (kind !== 'configuration') {
       const input = await stage();
       return await this.locked(() => Promise.resolve(this.#put(kind, input)));
@@ -340,7 +373,7 @@ export class Machine {
       action,
       keyid,
       sha256: entry.sha256,
-      order: { rollout, counter, notBefore, notAfter, window, may: [...may] },
+      order: { rollout, keyid, counter, notBefore, notAfter, window, may: [...may] },
       target,
       relation: action === 'install' ? (refusal ?? payloads[kind].relation(target)) : { is: 'new' },
     });
@@ -348,14 +381,14 @@ export class Machine {
 
   /** Downloads without the lock, since it may take a day. */
   async #fetch(kind: Kind, progress: Progress): Promise<void> {
-    const { store, payloads, orders, clock, clockDoubt } = this.#options;
+    const { store, payloads, orders, clock } = this.#options;
     const { target, order } = this.#change(kind);
     if (target === null) return;
     const leftS = FETCH_WITHIN_S - store.ageS(kind);
     const aborting = new AbortController();
     const stamp = stampOf(orders.file(kind));
     const watching = setInterval(() => {
-      const gate = gateOf({ order, paused: false }, clock.wallMs(), clockDoubt());
+      const gate = gateOf({ order, paused: false }, this.#time());
       if (stamp !== stampOf(orders.file(kind)) || gate?.fail !== undefined) aborting.abort();
     }, POLL_EVERY_MS);
     const late = setTimeout(() => aborting.abort(), Math.max(0, leftS) * 1000);

@@ -2,14 +2,22 @@
 import { type AgentError, messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
 import type { Input } from './step.ts';
 
-/** Returns `good` if the work succeeds; an error makes the change fail. */
-export async function inputOf(work: () => Promise<void>, good: Input): Promise<Input> {
+/**
+ * Returns `good` if the work succeeds. An error makes the change fail, except one that says nothing about the change: a
+ * killed program, a disk that fails. Then `later` says what follows.
+ */
+export async function inputOf(
+  work: () => Promise<void>,
+  good: Input,
+  later: (reason: string) => Input,
+): Promise<Input> {
   try {
     await work();
     return good;
   } catch (error) {
     rethrowBug(error);
-    return { on: 'fail', reason: messageOf(error) };
+    const reason = messageOf(error);
+    return error.kind === 'unavailable' ? later(reason) : { on: 'fail', reason };
   }
 }
 

@@ -12,6 +12,7 @@ import { jsonOf } from '../../../../agent/base/json.ts';
 import { getLocal } from '../../../../agent/base/local-http.ts';
 import { LOCAL_SOCKET, STATUS_PATH } from '../../../../agent/contract/local-status.ts';
 import { Mode } from '../../../../agent/contract/mode.ts';
+import type { TrialStart } from './record.ts';
 
 /** Number of starts by systemd that counts as a crash loop. */
 const RESTARTS_MAX = 3;
@@ -26,7 +27,6 @@ const AgentStatus = Type.Object({
     camera: Type.Object({ state: Type.String() }),
     mqtt: Type.Union([Type.Object({ phase: Type.String() }), Type.Null()]),
   }),
-  journal: Type.Union([Type.Object({ entries: Type.Integer({ minimum: 0 }) }), Type.Null()]),
 });
 
 export interface AgentHealth {
@@ -35,7 +35,6 @@ export interface AgentHealth {
   readonly camera: string;
   /** State of the broker connection; null if no broker is configured. */
   readonly broker: string | null;
-  readonly journalEntries: number;
 }
 
 /** Reads the agent's health from its local socket; undefined while it does not answer. */
@@ -50,13 +49,12 @@ export async function agentHealth(stateDir: string): Promise<AgentHealth | undef
   const status = jsonOf(body);
   if (!Value.Check(AgentStatus, status))
     throw new AgentError('corrupt', 'the agent’s status is not in a valid form');
-  const { report, journal } = status;
+  const { report } = status;
   return {
     mode: report.mode,
     analysed: report.frames.analysed,
     camera: report.camera.state,
     broker: report.mqtt?.phase ?? null,
-    journalEntries: journal?.entries ?? 0,
   };
 }
 
@@ -69,9 +67,17 @@ export interface UnitState {
   readonly restarts: number;
 }
 
+/** One reading of the agent. */
+export interface Reading {
+  readonly unit: UnitState;
+  readonly health: AgentHealth | undefined;
+  /** Size of the journal in root's own record; null if there is none. */
+  readonly journalSize: number | null;
+}
+
 export interface ProbationOptions {
-  /** Health before the switch; undefined if the agent did not answer. */
-  readonly before: Pick<AgentHealth, 'mode' | 'camera' | 'journalEntries'> | undefined;
+  /** State before the switch; null if the agent did not answer. */
+  readonly before: Omit<TrialStart, 'authorisedUntil'> | null;
   readonly healthyS: number;
   readonly withinS: number;
 }
@@ -93,13 +99,13 @@ export class Probation {
   }
 
   /** Updates the verdict; to be called about once a second. `nowS` is monotonic. */
-  assess(nowS: number, unit: UnitState, health: AgentHealth | undefined): Verdict {
+  assess(nowS: number, { unit, health, journalSize }: Reading): Verdict {
     const { healthyS, withinS } = this.#options;
     this.#beganS ??= nowS;
     if (unit.gaveUp !== undefined) return { state: 'bad', reason: `it gave up: ${unit.gaveUp}` };
     if (unit.restarts >= RESTARTS_MAX)
       return { state: 'bad', reason: `it crashed: ${unit.restarts} restarts` };
-    const reason = this.#unwell(nowS, unit, health);
+    const reason = unit.active ? this.#unwell(nowS, health, journalSize) : 'it is not up';
     if (reason === undefined) {
       this.#goodSinceS ??= nowS;
       if (nowS - this.#goodSinceS >= healthyS) return { state: 'good' };
@@ -114,14 +120,15 @@ export class Probation {
     };
   }
 
-  #unwell(nowS: number, unit: UnitState, health: AgentHealth | undefined): string | undefined {
+  #unwell(nowS: number, health: AgentHealth | undefined, journalSize: number | null): string | undefined {
     const { before } = this.#options;
-    if (!unit.active) return 'it is not up';
     if (health === undefined) return 'it does not answer';
     if (health.broker !== null && health.broker !== 'online') return 'the broker is not reached';
-    if (before !== undefined && health.mode !== before.mode)
+    if (before !== null && health.mode !== before.mode)
       return `its mode was ${before.mode} and is ${health.mode}`;
-    if (health.journalEntries <= (before?.journalEntries ?? 0)) return 'its journal does not grow';
+    // The journal may be why the box is not authorised. Else its start is in root's record.
+    if (health.mode !== 'unauthorised' && (journalSize ?? 0) <= (before?.journalSize ?? 0))
+      return 'root’s record of its journal does not grow';
     if (health.mode !== 'active') return undefined;
     if (health.analysed !== this.#frames.analysed) this.#frames = { analysed: health.analysed, atS: nowS };
     const sees = health.analysed > 0 && nowS - this.#frames.atS < FRAME_WITHIN_S;

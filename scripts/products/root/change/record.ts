@@ -6,7 +6,7 @@ import { type Static, Type } from '@sinclair/typebox';
 import { Mode } from '../../../../agent/contract/mode.ts';
 import { Time } from '../../../../agent/contract/time.ts';
 import {
-  type CHANGE_KINDS,
+  CHANGE_KINDS,
   ChangePhase,
   ChangeRecord,
   ChangeTarget,
@@ -34,6 +34,8 @@ export const COUNTERS_MAX = 256;
 export const StoredOrder = Type.Object(
   {
     rollout: Rollout,
+    /** Fingerprint of the key that signed it. */
+    keyid: Sha256,
     counter: Type.Integer({ minimum: 1 }),
     notBefore: Time,
     notAfter: Time,
@@ -47,6 +49,20 @@ export type StoredOrder = Static<typeof StoredOrder>;
 /** SHA-256 of the configuration file before and after a switch. */
 const Files = Type.Object({ former: Sha256, tried: Sha256 }, strict);
 
+/** What a probation compares with. */
+export const TrialStart = Type.Object(
+  {
+    mode: Mode,
+    camera: Type.String(),
+    /** Size of the journal in root's own record; null if there is none. */
+    journalSize: nullable(Count),
+    /** End of the authorisation that root's configuration names; null if none is valid. */
+    authorisedUntil: nullable(Time),
+  },
+  strict,
+);
+export type TrialStart = Static<typeof TrialStart>;
+
 /** The switch that is under way, or the last one. */
 export const Trial = Type.Object(
   {
@@ -54,8 +70,8 @@ export const Trial = Type.Object(
     id: nullable(Type.String({ pattern: '^[0-9a-f]{16}$' })),
     /** Target that ran before; null if none did. */
     from: nullable(ChangeTarget),
-    /** The agent's report before the switch; null if it did not answer. */
-    before: nullable(Type.Object({ mode: Mode, camera: Type.String(), journalEntries: Count }, strict)),
+    /** State before the switch, or since a change of the mode that root has verified; null if the agent did not answer. */
+    before: nullable(TrialStart),
     started: Type.Array(Unit),
     files: nullable(Files),
     /** systemd's count of restarts when the new state was started. */
@@ -151,6 +167,10 @@ export const AT_REST: ReadonlySet<Phase> = new Set(['idle', 'confirmed', 'rolled
 export const SWITCHED: ReadonlySet<Phase> = new Set(['switching', 'probation']);
 /** Phases in which something is installed that may still be rolled back. */
 export const ON_TRIAL: ReadonlySet<Phase> = new Set([...SWITCHED, 'awaits-resume']);
+
+/** Returns another kind that is on trial now; while there is one, no change of `kind` begins, resumes or goes back. */
+export const otherOnTrial = (state: State, kind: Kind): Kind | undefined =>
+  CHANGE_KINDS.find((one) => one !== kind && SWITCHED.has(state[one].phase));
 
 export const sameTarget = (one: Target | null, other: Target | null): boolean =>
   one !== null && other !== null && one.number === other.number && one.name === other.name;

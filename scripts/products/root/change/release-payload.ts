@@ -7,13 +7,12 @@
  * - Each step is idempotent.
  * - On the way back, only a failure of the link itself can prevent the box from running.
  */
-import { execFile } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import { promisify } from 'node:util';
 import { withDeadline } from '../../../../agent/base/deadline.ts';
 import { AgentError, messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
 import type { ReleaseKind } from '../../../../agent/contract/release.ts';
 import { childUser } from '../agent-user.ts';
+import { endOf } from '../child.ts';
 import type { BoxClock } from '../clock.ts';
 import { TITLES } from '../fits.ts';
 import { type BoxOptions, downloadsDir, releaseProgram } from '../paths.ts';
@@ -29,9 +28,7 @@ import {
   VISION_SOCKET,
   VISION_UNIT,
 } from '../units.ts';
-import { agentReport } from './agent-report.ts';
 import type { FinalVerdict, LeaveResult, Payload, ProbationTimes, Progress } from './payload.ts';
-import type { AgentHealth } from './probation.ts';
 import {
   AT_REST,
   type Change,
@@ -43,6 +40,7 @@ import {
 } from './record.ts';
 import type { Installed, Relation } from './step.ts';
 import type { Shared } from './store.ts';
+import { type TrialStartOptions, trialStart } from './trial-start.ts';
 
 /**
  * Sockets are stopped too. Otherwise a waiting connection would start its program again before `current` has moved, and
@@ -54,20 +52,16 @@ const STOPPED = [...SOCKETS, AGENT_UNIT, VISION_UNIT, PAGE_UNIT];
 const STARTED = [...SOCKETS, AGENT_UNIT, PAGE_UNIT];
 const SWITCH_WITHIN_S = 60;
 const STAGE_WITHIN_S = 600;
-/** Timeout for the start of a program on a board that swaps, ms. */
-const START_WITHIN_MS = 60_000;
 /** Defaults if the settings cannot be read. */
 const DEFAULT_TIMES: ProbationTimes = { healthyS: 60, withinS: 600 };
 
-export interface ReleasePayloadOptions {
+export interface ReleasePayloadOptions extends TrialStartOptions {
   readonly places: BoxOptions;
   readonly releases: ReleaseFolder;
   readonly units: Units;
   readonly clock: Pick<BoxClock, 'boottimeS' | 'bootId' | 'sleep'>;
   /** Returns the releases of the room's server. Throws AgentError `config` if the settings name no server. */
   source(): Promise<ReleaseSource>;
-  health(): Promise<AgentHealth | undefined>;
-  say(line: string): void;
 }
 
 const PACKAGES: Readonly<Record<ReleaseKind, string>> = { release: 'vigie', root: 'vigie-root' };
@@ -172,13 +166,13 @@ export class ReleasePayload implements Payload {
   }
 
   async trial(): Promise<Trial> {
-    const { releases, units, health, say } = this.options;
+    const { releases, units } = this.options;
     const started = await units.wereStarted(STARTED);
     const current = releases.current();
     return {
       ...FIRST_TRIAL,
       from: current === null ? null : targetOf(current),
-      before: started.includes(AGENT_UNIT) ? await agentReport(health, say) : null,
+      before: started.includes(AGENT_UNIT) ? await trialStart(this.options) : null,
       started,
     };
   }
@@ -233,15 +227,11 @@ export class ReleasePayload implements Payload {
 
   /** Tests only that the program starts: no agent ran before, so none runs now. */
   async startsAtAll(): Promise<FinalVerdict> {
-    const { places } = this.options;
-    const program = releaseProgram(places);
-    try {
-      const options = { timeout: START_WITHIN_MS, cwd: '/', ...childUser(places.agentUser) };
-      await promisify(execFile)(process.execPath, [program, '--version'], options);
-      return { state: 'good' };
-    } catch (error) {
-      return { state: 'bad', reason: `its program does not start: ${messageOf(error).slice(0, 300)}` };
-    }
+    const { places, clock } = this.options;
+    const words = [releaseProgram(places), '--version'];
+    const limits = { clock, withinS: this.times().withinS, user: childUser(places.agentUser) };
+    const problem = await endOf(words, limits);
+    return problem === undefined ? { state: 'good' } : { state: 'bad', reason: `its program: ${problem}` };
   }
 
   proves(_change: Change): Promise<FinalVerdict> {

@@ -19,7 +19,7 @@ import {
 import type { Proposable, Proposal } from '../../../../agent/contract/proposal.ts';
 import type { ConfigurationPayload } from './configuration-payload.ts';
 import type { Machine } from './machine.ts';
-import { ON_TRIAL, SWITCHED } from './record.ts';
+import { ON_TRIAL, otherOnTrial } from './record.ts';
 
 /** Validates a technician's proposal. */
 export interface ProposalValidator {
@@ -99,8 +99,9 @@ export class ConfigurationRequests {
   }
 
   #assertFree(): void {
-    const { release, root, configuration } = this.#options.machine.state;
-    if ([release, root].some(({ phase }) => SWITCHED.has(phase)))
+    const { state } = this.#options.machine;
+    const { configuration } = state;
+    if (otherOnTrial(state, 'configuration') !== undefined)
       throw new AgentError('denied', 'a release is on trial; try again when that is over');
     if (configuration.phase === 'awaits-resume') {
       const condition = 'until the analysis resumes; the room can withdraw it';

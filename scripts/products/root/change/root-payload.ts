@@ -15,9 +15,9 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { rethrowBug } from '../../../../agent/base/errors.ts';
 import { MANIFEST_FILE } from '../../../../agent/contract/release.ts';
-import { endsWell } from '../child.ts';
+import { endOf } from '../child.ts';
 import { flagsOf, ROOT_PROGRAM, rehearsalDir } from '../paths.ts';
-import { nameOf, ReleaseFolder, sameRelease } from '../releases.ts';
+import { nameOf, type Release, ReleaseFolder, sameRelease } from '../releases.ts';
 import { RUN_UNIT } from '../units.ts';
 import { judgeProblem } from './judge-check.ts';
 import { attemptLater } from './outcome.ts';
@@ -45,6 +45,11 @@ export class RootPayload extends ReleasePayload {
     this.#judge = new ReleaseFolder(options.releases.lib, 'judge');
   }
 
+  /** Returns the release that judges; during a trial it is the previous one. */
+  judging(): Release | null {
+    return this.#judge.current();
+  }
+
   override async enter(change: Change, trial: Trial): Promise<readonly string[]> {
     const current = this.options.releases.current();
     if (current !== null && this.installed(change) !== 'target') this.#judgeBy(current);
@@ -66,17 +71,17 @@ export class RootPayload extends ReleasePayload {
   override async proves({ target, order }: Change): Promise<FinalVerdict> {
     const { places, clock, units, say } = this.options;
     const program = join(places.rootLib, 'current', ROOT_PROGRAM);
+    const beganS = clock.boottimeS();
+    const withinS = PROVES_WITHIN * this.times().withinS;
     for (const command of CHECKED) {
-      const commandProblem = await endsWell([program, command, ...flagsOf(places)]);
+      const commandProblem = await endOf([program, command, ...flagsOf(places)], { clock, withinS });
       if (commandProblem !== undefined)
         return { state: 'bad', reason: `vigie-root ${command}: ${commandProblem}` };
     }
-    const problem = await judgeProblem(program, places, `${rehearsalDir(places)}-judge`, clock);
+    const problem = await judgeProblem(program, places, `${rehearsalDir(places)}-judge`, { clock, withinS });
     if (problem !== undefined) return { state: 'bad', reason: `vigie-root judge: ${problem}` };
     // A change that a person started has no order to carry out again.
     if (order === null || target === null) return { state: 'good' };
-    const beganS = clock.boottimeS();
-    const withinS = PROVES_WITHIN * this.times().withinS;
     for (let againS = beganS; ; ) {
       if (await this.#hasRehearsed(target)) return { state: 'good' };
       const nowS = clock.boottimeS();

@@ -18,6 +18,7 @@
  * - ROTTEN_MAX archives that differ from the signed one.
  */
 import { AgentError } from '../../../../agent/base/errors.ts';
+import type { Mode } from '../../../../agent/contract/mode.ts';
 import {
   AT_REST,
   type Change,
@@ -34,6 +35,8 @@ import {
 /** Boots in which a release may fail to prove itself. A configuration on trial does not survive a boot. */
 const BOOTS_MAX: Readonly<Record<Kind, number>> = { release: 3, configuration: 0, root: 3 };
 const UNDONE_MAX = 3;
+/** Facts that are unknown where the agent did not answer before the switch. */
+const UNKNOWN_BEFORE = { journalSize: null, authorisedUntil: null };
 /**
  * First pause after an archive that differs from the signed one, s. It doubles (1, 2, 4, 8 h) within the day that a
  * download has.
@@ -90,6 +93,8 @@ export type Input =
   | { readonly on: 'fetch-later'; readonly reason: string }
   | { readonly on: 'fetch-rotten'; readonly reason: string; readonly atS: number }
   | { readonly on: 'staged' }
+  /** Staging could not be done now, which says nothing about the target: a program was killed, or the disk failed. */
+  | { readonly on: 'stage-later'; readonly reason: string; readonly atS: number }
   | { readonly on: 'fail'; readonly reason: string }
   | { readonly on: 'switch'; readonly trial: Trial }
   | { readonly on: 'switched'; readonly restarts: number; readonly atS: number }
@@ -98,6 +103,8 @@ export type Input =
   /** The agent is healthy, as far as this can be tested while analysis is suspended. */
   | { readonly on: 'parked' }
   | { readonly on: 'resumed'; readonly atS: number }
+  /** The agent's mode has changed for a reason that root has verified (lawful-mode.ts). */
+  | { readonly on: 'mode-changed'; readonly mode: Mode; readonly atS: number }
   | { readonly on: 'doubt'; readonly reason: string | null }
   | { readonly on: 'bad'; readonly reason: string }
   /** The previous state runs again. `other`: neither state was installed, and what was found stays. */
@@ -157,6 +164,8 @@ export function step(kind: Kind, change: Change, input: Input): Change {
       return phase === 'downloading' ? rotten(change, input) : change;
     case 'staged':
       return phase === 'verified' ? { ...change, phase: 'staged', reason: null } : change;
+    case 'stage-later':
+      return phase === 'verified' ? rotten({ ...change, phase: 'downloading' }, input) : change;
     case 'fail':
       return AT_REST.has(phase) || ON_TRIAL.has(phase) ? change : failed(change, input.reason);
     case 'switch':
@@ -188,7 +197,15 @@ export function step(kind: Kind, change: Change, input: Input): Change {
         ...change,
         phase: 'probation',
         reason: null,
-        trial: { ...trial, before: { mode: 'active', camera: '', journalEntries: 0 }, beganS: input.atS },
+        trial: { ...trial, before: { ...UNKNOWN_BEFORE, ...trial.before, mode: 'active', camera: '' }, beganS: input.atS },
+      };
+    case 'mode-changed':
+      if (phase !== 'probation' || trial?.returning !== null || trial.before === null) return change;
+      // The healthy time and the limit begin again.
+      return {
+        ...change,
+        reason: null,
+        trial: { ...trial, before: { ...trial.before, mode: input.mode }, beganS: input.atS },
       };
     case 'doubt':
       return phase === 'probation' ? { ...change, reason: input.reason } : change;
@@ -267,14 +284,14 @@ function beginChange(change: Change, { phase, target, reason }: Extract<Input, {
 
 /**
  * Lowers the counter below the waiting order's, so that it is accepted again once the person has finished. Earlier
- * orders are still refused.
+ * orders are still refused, and so are those of other keys.
  */
 function withoutOrder({ counters, order }: Change): Change['counters'] {
-  const entries = Object.entries(counters).flatMap(([keyid, { counter, sha256 }]) => {
-    if (counter !== order?.counter) return [[keyid, { counter, sha256 }] as const];
-    return counter === 1 ? [] : [[keyid, { counter: counter - 1, sha256: '0'.repeat(64) }] as const];
-  });
-  return Object.fromEntries(entries);
+  if (order === null) return counters;
+  const { [order.keyid]: newest, ...others } = counters;
+  if (newest === undefined || newest.counter !== order.counter) return counters;
+  if (newest.counter === 1) return others;
+  return { ...others, [order.keyid]: { counter: newest.counter - 1, sha256: '0'.repeat(64) } };
 }
 
 function recovered(kind: Kind, change: Change): Change {
@@ -321,14 +338,14 @@ function gated(change: Change, gate: Gate | undefined): Change {
   return phase === 'waiting' ? { ...change, phase: 'downloading', reason: null } : change;
 }
 
-function rotten(change: Change, { reason, atS }: Extract<Input, { on: 'fetch-rotten' }>): Change {
+function rotten(change: Change, { reason, atS }: Extract<Input, { on: 'fetch-rotten' | 'stage-later' }>): Change {
   const count = change.rotten.count + 1;
-  if (count >= ROTTEN_MAX) return failed(change, `${count} times fetched in vain: ${reason}`);
+  if (count >= ROTTEN_MAX) return failed(change, `${count} times in vain: ${reason}`);
   const pauseS = ROTTEN_PAUSE_S * 2 ** (count - 1);
   return {
     ...change,
     rotten: { count, untilS: atS + pauseS },
-    reason: `fetched again in ${pauseS / 3600} h: ${reason}`,
+    reason: `tried again in ${pauseS / 3600} h: ${reason}`,
   };
 }
 

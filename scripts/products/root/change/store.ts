@@ -6,8 +6,8 @@
  * - A phase for the journal is first in state.json, with its number, and in the history before the next change.
  * - Any other record (missing, empty, half, a folder, unreadable, of a later version, older than the history) is set
  *   aside. It is rebuilt from the history and from what is installed.
- * - After a rebuild, a release on trial stays on probation and a configuration on trial is rolled back. Orders that may
- *   have been obeyed before are refused.
+ * - After a rebuild, a trial is rolled back: who began it is unknown, so nothing could prove it. Orders that may have been
+ *   obeyed before are refused.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -43,8 +43,11 @@ const UNKNOWN: Target = { number: 0, name: 'unknown' };
 export interface Remains {
   /** Returns the running release of a kind. */
   current(kind: ReleaseKind): Target | null;
-  /** Reports whether a previous configuration lies beside the installed one, which means that a trial had begun. */
-  isConfigurationOnTrial(): boolean;
+  /**
+   * Returns what ran before a trial that had begun, as the box still shows it: null if only the trial can be seen,
+   * undefined if no trial can.
+   */
+  beforeTrial(kind: Kind): Target | null | undefined;
 }
 
 export interface StoreOptions {
@@ -96,7 +99,9 @@ export class Store {
     }
     if (stored !== undefined)
       setAside(this.#file, isEarlier ? 'it is older than the history' : String(stored), this.#options.say);
-    if (stored === undefined && last === undefined && !this.#options.remains.isConfigurationOnTrial()) {
+    const { remains } = this.#options;
+    const isOnTrial = (kind: Kind): boolean => remains.beforeTrial(kind) !== undefined;
+    if (stored === undefined && last === undefined && !CHANGE_KINDS.some(isOnTrial)) {
       this.#state = FIRST_STATE;
       return;
     }
@@ -169,13 +174,13 @@ export class Store {
 
   /**
    * Returns the latest time seen. A clock set by the network is right, even if it was later once. An unset clock counts
-   * only up to the end of the order, so a box that was once decades ahead waits no longer than that.
+   * only up to the beginning of the order, which is signed: decades ahead, it must not block later orders.
    */
   #seenMs({ order }: Change): number {
     const nowMs = this.#clock.wallMs();
     const { seenMs } = this.#state;
     if (order === null) return seenMs;
-    return this.#clock.synced() ? nowMs : Math.max(seenMs, Math.min(nowMs, Date.parse(order.notAfter)));
+    return this.#clock.synced() ? nowMs : Math.max(seenMs, Math.min(nowMs, Date.parse(order.notBefore)));
   }
 
   #recordOf(
@@ -257,11 +262,12 @@ export class Store {
   }
 
   #rebuiltChange(kind: Kind, records: readonly ChangeRecord[]): Change {
+    const { remains } = this.#options;
     const last = records.at(-1);
-    const isRelease = kind !== 'configuration';
-    const hasBegun = isRelease
-      ? last !== undefined && SWITCHED.has(last.phase)
-      : this.#options.remains.isConfigurationOnTrial();
+    const before = remains.beforeTrial(kind);
+    // A configuration leaves the file from before its trial; without it, nothing was installed.
+    const isLastOnTrial = kind !== 'configuration' && last !== undefined && SWITCHED.has(last.phase);
+    const hasBegun = before !== undefined || isLastOnTrial;
     if (last === undefined && !hasBegun) return FIRST_CHANGE;
     const rolledBack = records
       .flatMap(({ phase, rollout, to }) =>
@@ -269,26 +275,33 @@ export class Store {
       )
       .slice(-16);
     const { rollout = null, to: target = null, from = null } = last ?? {};
-    const at = {
+    const change: Change = {
+      ...FIRST_CHANGE,
       phaseStartedAt: last?.at ?? FIRST_CHANGE.phaseStartedAt,
       boot: this.#clock.bootId(),
       phaseStartedS: this.#clock.boottimeS(),
+      rollout,
+      target,
+      rolledBack,
     };
-    const change: Change = { ...FIRST_CHANGE, ...at, rollout, target, rolledBack };
     if (!hasBegun) {
       if (last !== undefined && AT_REST.has(last.phase))
         return { ...change, phase: last.phase, reason: last.reason };
       return { ...change, phase: 'failed', reason: `${LOST_TEXT}; a new order is needed` };
     }
-    const trial = {
-      ...FIRST_TRIAL,
-      from,
-      started: ['vigie.service'],
-      // It is unknown whose trial it was and for how long; the previous configuration is the safe one.
-      returning: isRelease ? null : LOST_TEXT,
+    const installed = isLastOnTrial || kind === 'configuration' ? target : remains.current(kind);
+    return {
+      ...change,
+      phase: 'probation',
+      reason: LOST_TEXT,
+      target: installed ?? UNKNOWN,
+      trial: {
+        ...FIRST_TRIAL,
+        from: before ?? from,
+        started: ['vigie.service'],
+        returning: LOST_TEXT,
+      },
     };
-    const phase = isRelease && last !== undefined ? last.phase : 'probation';
-    return { ...change, phase, reason: LOST_TEXT, trial, target: target ?? UNKNOWN };
   }
 }
 

@@ -1,0 +1,110 @@
+/**
+ * Root's own knowledge of the agent, from files that only root writes or that keys have signed: how far its journal has
+ * grown, until when it is authorised, and whether a change of its mode is lawful. A probation compares with this, since a
+ * bad release can report anything.
+ *
+ * INVARIANT: fails closed. What cannot be read or verified is not lawful.
+ */
+import { systemClock } from '../../../agent/base/clock.ts';
+import { messageOf, rethrowBug } from '../../../agent/base/errors.ts';
+import { loadConfig } from '../../../agent/config/load.ts';
+import type { Config } from '../../../agent/contract/config.ts';
+import { type Mode, SUSPEND_FILE } from '../../../agent/contract/mode.ts';
+import { RestraintFolder } from '../../../agent/orders/restraint-folder.ts';
+import { openCheckpoint, parseVerifierKey } from '../../../agent/restraint/journal/note.ts';
+import { activeAuthorisation } from '../../../agent/restraint/root-keeper.ts';
+import type { TrialStart } from './change/record.ts';
+import type { BoxClock } from './clock.ts';
+import type { Places } from './paths.ts';
+import { assertOwn, readOwnAuthorisation } from './restraint.ts';
+import { RoomCommand } from './room-command.ts';
+
+const COUNTERS_FILE = 'suspend-counters.json';
+
+export interface OwnRecordOptions {
+  readonly places: Places;
+  readonly clock: Pick<BoxClock, 'wallMs'>;
+  /** Returns why the wall clock is not trusted; undefined if it is. */
+  clockDoubt(): string | undefined;
+  say(line: string): void;
+}
+
+export class OwnRecord {
+  readonly #options: OwnRecordOptions;
+  readonly #folder: RestraintFolder;
+  readonly #suspend: RoomCommand<'suspend'>;
+
+  constructor(options: OwnRecordOptions) {
+    const { places, clock } = options;
+    this.#options = options;
+    this.#folder = new RestraintFolder(places.folder);
+    this.#suspend = new RoomCommand({
+      op: 'suspend',
+      file: SUSPEND_FILE,
+      countersFile: COUNTERS_FILE,
+      stateDir: places.agentState,
+      folder: places.state,
+      clock: { ...systemClock, wallMs: () => clock.wallMs() },
+      config: () => this.#config(),
+    });
+  }
+
+  /** Returns the number of entries of the journal, as root has last recorded it; null if it never has. */
+  journalSize(): number | null {
+    return this.#reading(() => {
+      const record = this.#folder.journal();
+      return record === undefined ? null : openCheckpoint(record.head, parseVerifierKey(record.verifierKey)).size;
+    });
+  }
+
+  /** Returns the end of the authorisation that holds now; null if none does. */
+  authorisedUntil(): string | null {
+    return this.#reading(() => {
+      const { site, box } = this.#folder.box();
+      const config = this.#config();
+      const { notAfter } = activeAuthorisation(site, box, {
+        folder: this.#folder,
+        nowMs: this.#options.clock.wallMs(),
+        readAuthorisation: (name) => readOwnAuthorisation(config, name),
+      });
+      return notAfter;
+    });
+  }
+
+  /**
+   * Reports whether the mode may have become `to` since `before`: by a suspension that a key of the room has signed, by
+   * the end of one, which root's record takes only with its signatures, or by the end of the authorisation.
+   */
+  isLawful(before: TrialStart | null, to: Mode): boolean {
+    const isSuspended = this.#folder.suspension()?.suspended === true;
+    if (to === 'suspended') return isSuspended && this.#isOrdered();
+    if (isSuspended || this.#options.clockDoubt() !== undefined) return false;
+    if (to === 'active') return this.authorisedUntil() !== null;
+    const end = before?.authorisedUntil ?? null;
+    return end !== null && this.#options.clock.wallMs() >= Date.parse(end);
+  }
+
+  /** Reports whether a new command of the room has suspended the box. */
+  #isOrdered(): boolean {
+    const request = this.#suspend.newCommand();
+    if (request !== undefined && 'refusal' in request) this.#options.say(request.refusal);
+    return request !== undefined && 'args' in request;
+  }
+
+  /** Reads root's own configuration, never one that the agent has stored. */
+  #config(): Config {
+    const { config: file } = this.#options.places;
+    assertOwn(file);
+    return loadConfig(file, { env: process.env, mode: 'check', files: false });
+  }
+
+  #reading<T>(read: () => T | null): T | null {
+    try {
+      return read();
+    } catch (error) {
+      rethrowBug(error);
+      this.#options.say(messageOf(error));
+      return null;
+    }
+  }
+}
