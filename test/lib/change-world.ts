@@ -28,13 +28,13 @@ import {
   type Target,
   type Trial,
 } from '../../scripts/products/root/change/record.ts';
-import { type Installed, nextAction } from '../../scripts/products/root/change/step.ts';
 import { ConfigurationRequests } from '../../scripts/products/root/change/requests.ts';
+import { type Installed, nextAction } from '../../scripts/products/root/change/step.ts';
 import { Store } from '../../scripts/products/root/change/store.ts';
 import { clockProblem } from '../../scripts/products/root/clock.ts';
 import { makeSigner, signed } from './commands.ts';
-import { BOX, SITE } from './room.ts';
 import { PROPOSAL } from './proposal.ts';
+import { BOX, SITE } from './room.ts';
 
 export const DAY_MS = 86_400_000;
 export const NOON = Date.parse('2026-11-25T11:00:00.000Z');
@@ -270,6 +270,8 @@ export class Simulation {
     root: new MadeUpPayload('root', this),
   };
   #counter = NOON;
+  /** Ends with the last action under the lock. */
+  #lock: Promise<unknown> = Promise.resolve();
   /** Orders by their hash. */
   readonly #ordered = new Map<string, string>();
 
@@ -330,7 +332,12 @@ export class Simulation {
       },
       clockDoubt: () => clockProblem(clock, { seenMs: store.state.seenMs, madeMs: NOON - 30 * DAY_MS }),
       units: { start: started, restart: started, resetFailed: () => Promise.resolve() },
-      locked: (action) => action(),
+      locked: (action) => {
+        // As on a box, where the advance of a release and that of a configuration run side by side.
+        const ended = this.#lock.then(action);
+        this.#lock = ended.catch(() => undefined);
+        return ended;
+      },
       mode: () => Promise.resolve(this.mode),
       isLawful: () => true,
       say: () => undefined,
@@ -444,7 +451,10 @@ export class Simulation {
       validator: {
         proposable: () => undefined,
         shownSha256: () => undefined,
-        edited: () => `tried ${this.#counter}`,
+        edited: () => {
+          this.#counter += 1;
+          return `tried ${this.#counter}`;
+        },
         problems: () => Promise.resolve([]),
       },
     });
@@ -463,7 +473,12 @@ export class Simulation {
     }
     const payloads = CHANGE_KINDS.map((kind) => this.payloads[kind].kept());
     const { nowMs, boottimeS, boot, mode } = this;
-    return structuredClone({ files, payloads, own: { nowMs, boottimeS, boot, mode }, counter: this.#counter });
+    return structuredClone({
+      files,
+      payloads,
+      own: { nowMs, boottimeS, boot, mode },
+      counter: this.#counter,
+    });
   }
 
   restore({ files, payloads, own, counter }: Snapshot): void {

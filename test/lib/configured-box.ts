@@ -184,6 +184,7 @@ ${extraLines}`;
       units,
       clock,
       health,
+      own: this.#record,
       say,
       source: () => Promise.reject(new AgentError('config', 'none')),
     });

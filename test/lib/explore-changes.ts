@@ -7,7 +7,7 @@ import {
   SWITCHED,
   sameTarget,
 } from '../../scripts/products/root/change/record.ts';
-import { DAY_MS, NOON, Simulation, type Snapshot } from './change-world.ts';
+import { DAY_MS, NOON, Simulation } from './change-world.ts';
 
 export interface Act {
   readonly name: string;
@@ -27,16 +27,22 @@ const INVARIANTS: Readonly<Record<string, Invariant>> = {
       const { proven, current } = payloads[kind];
       const { phase, target } = store.state[kind];
       if (proven.some((one) => sameTarget(one, current))) return undefined;
-      return ON_TRIAL.has(phase) && sameTarget(current, target) ? undefined : `${JSON.stringify(current)}: ${phase}`;
+      return ON_TRIAL.has(phase) && sameTarget(current, target)
+        ? undefined
+        : `${JSON.stringify(current)}: ${phase}`;
     }),
   'nothing confirmed is lost': ({ store, payloads }, kinds) =>
     firstOf(kinds, (kind) => {
       const { phase, target } = store.state[kind];
-      return phase === 'confirmed' && !sameTarget(payloads[kind].current, target) ? 'it is not there' : undefined;
+      return phase === 'confirmed' && !sameTarget(payloads[kind].current, target)
+        ? 'it is not there'
+        : undefined;
     }),
-  'the agent runs what is installed': ({ payloads }, kinds) =>
+  // A killed program leaves the agent stopped in the middle of a switch; the next start of that program goes on.
+  'the agent runs what is installed': ({ store, payloads }, kinds) =>
     firstOf(kinds, (kind) => {
       const { runs, is } = payloads[kind];
+      if (store.state[kind].phase === 'switching') return undefined;
       return JSON.stringify(runs) === JSON.stringify(is) ? undefined : JSON.stringify({ runs, is });
     }),
 };
@@ -73,7 +79,11 @@ export async function explore(
   const problems: string[] = [];
   let [transitions, ended, depth] = [0, 0, 0];
   try {
-    const start = { snapshot: simulation.snapshot(), before: new Map<string, Buffer | null>(), trail: [] as string[] };
+    const start = {
+      snapshot: simulation.snapshot(),
+      before: new Map<string, Buffer | null>(),
+      trail: [] as string[],
+    };
     const known = new Set([keyOf(simulation, kinds)]);
     const queue = [start];
     for (let at = 0; at < queue.length && known.size < statesMax && problems.length < PROBLEMS_MAX; at += 1) {
@@ -96,7 +106,8 @@ export async function explore(
         if (known.size % endedEvery !== 0) continue;
         ended += 1;
         const problem = await wayOn(simulation);
-        if (problem !== undefined) problems.push(`a way on from every state: ${problem}, after: ${ownTrail.join('; ')}`);
+        if (problem !== undefined)
+          problems.push(`a way on from every state: ${problem}, after: ${ownTrail.join('; ')}`);
       }
     }
     return { states: known.size, problems, counts: { transitions, ended, depth } };
@@ -115,7 +126,13 @@ function keyOf(simulation: Simulation, kinds: readonly Kind[]): string {
     const change = [phase, paused, order !== null, target?.number, undone, rotten.count, tried];
     return [change, rolledBack.length > 0, [is, staged, previous, runs].map((one) => JSON.stringify(one))];
   });
-  return JSON.stringify([changes, mode, Math.round((nowMs - NOON) / DAY_MS), simulation.openOrders(), store.state.starts]);
+  return JSON.stringify([
+    changes,
+    mode,
+    Math.round((nowMs - NOON) / DAY_MS),
+    simulation.openOrders(),
+    store.state.starts,
+  ]);
 }
 
 /**

@@ -107,7 +107,10 @@ export class Bench {
           seqMin: 1,
           misfit: () => this.misfit,
           download: () => (this.rotten === undefined ? Promise.resolve() : Promise.reject(this.rotten)),
-          stage: () => Promise.resolve(this.writeRequest(seq)),
+          stage: () => {
+            const error = this.stageErrors.shift();
+            return error === undefined ? Promise.resolve(this.writeRequest(seq)) : Promise.reject(error);
+          },
         });
       },
     };
@@ -160,6 +163,8 @@ export class Bench {
     this.set({}, { boot: this.boot });
   }
   fetches = 0;
+  /** Errors of the next stages. */
+  stageErrors: AgentError[] = [];
   /** Error of the archive. */
   rotten: AgentError | undefined;
 

@@ -98,7 +98,7 @@ export class UpdatingBox {
   readonly #t: Test;
   readonly #trees: string[];
   /** The agent's report of its state. */
-  report = { mode: 'active', frames: true, journal: true, camera: 'ok', answers: true };
+  report = { mode: 'active', frames: true, journal: true, camera: 'ok', answers: true, drips: false };
   #counter = 0;
 
   static async make(t: Test, options: BoxOptions = {}): Promise<UpdatingBox> {
@@ -196,11 +196,14 @@ export class UpdatingBox {
     // Root's record of the journal, as the agent would have it kept.
     const recordHead = (): void => {
       const head = signCheckpoint({ origin, size: entries, root: Buffer.alloc(32) }, privateKey);
-      writeFileSync(join(this.folder, JOURNAL_FILE), JSON.stringify({ version: 1, verifierKey: verifier, head }));
+      writeFileSync(
+        join(this.folder, JOURNAL_FILE),
+        JSON.stringify({ version: 1, verifierKey: verifier, head }),
+      );
     };
     recordHead();
     const agent = createServer((_, response) => {
-      const { mode, frames, journal, camera, answers } = this.report;
+      const { mode, frames, journal, camera, answers, drips } = this.report;
       if (frames) analysed += 1;
       if (journal) entries += 1;
       if (journal) recordHead();
@@ -210,7 +213,10 @@ export class UpdatingBox {
         camera: { state: camera },
         mqtt: null,
       };
-      if (answers) response.end(JSON.stringify({ report }));
+      if (drips) {
+        const dripping = setInterval(() => response.write(' '), 500);
+        response.on('close', () => clearInterval(dripping));
+      } else if (answers) response.end(JSON.stringify({ report }));
       else response.destroy();
     });
     this.#t.teardown(() => agent.close());

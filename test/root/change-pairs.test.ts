@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
 import { CHANGE_KINDS } from '../../agent/contract/update.ts';
-import { type Kind, sameTarget, SWITCHED } from '../../scripts/products/root/change/record.ts';
+import { type Kind, SWITCHED, sameTarget } from '../../scripts/products/root/change/record.ts';
 import { DAMAGES, DAY_MS, Simulation } from '../lib/change-world.ts';
 import { type Act, explore, wayOn } from '../lib/explore-changes.ts';
 import { ALL, FULL } from '../lib/run.ts';
@@ -27,7 +27,8 @@ function actsOf(pair: readonly Kind[]): Act[] {
   const acts: Act[] = [{ name: 'run', act: run }];
   const add = (name: string, act: Act['act']): void => void acts.push({ name, act });
   for (const kind of pair) {
-    for (const number of [2, 3]) add(`${kind} ${number}`, (simulation) => simulation.order(kind, 'install', number));
+    for (const number of [2, 3])
+      add(`${kind} ${number}`, (simulation) => simulation.order(kind, 'install', number));
     for (const action of ['pause', 'withdraw'] as const)
       add(`${action} ${kind}`, (simulation) => simulation.order(kind, action, 2));
   }
@@ -62,7 +63,8 @@ function actsOf(pair: readonly Kind[]): Act[] {
         await simulation.comesBack(damage !== 'half');
       });
   if (pair.includes('configuration'))
-    for (const op of ['try', 'keep', 'revert'] as const) add(`technician: ${op}`, (simulation) => simulation.ask(op));
+    for (const op of ['try', 'keep', 'revert'] as const)
+      add(`technician: ${op}`, (simulation) => simulation.ask(op));
   return acts;
 }
 
@@ -90,7 +92,11 @@ void t.test('a parked change holds up no other, and does not resume while anothe
   t.strictSame(phases(), ['probation', 'awaits-resume', 'idle'], 'alone');
   simulation.order('configuration', 'withdraw', 2);
   await run(simulation, new Map());
-  t.strictSame(phases(), ['probation', 'awaits-resume', 'idle'], 'a withdrawal waits too: going back is a restart');
+  t.strictSame(
+    phases(),
+    ['probation', 'awaits-resume', 'idle'],
+    'a withdrawal waits too: going back is a restart',
+  );
   await simulation.assess('good', false);
   await run(simulation, new Map());
   t.strictSame(phases(), ['confirmed', 'rolled-back', 'idle']);
@@ -106,7 +112,7 @@ void t.test('the explorer finds a machine that resumes beside a trial', async (t
     endedEvery: 1000,
     invariants: { 'nothing is ever tried': isBroken },
   });
-  t.match(found.problems[0], /^nothing is ever tried: a trial, after: .*run/);
+  t.match(found.problems[0], /^nothing is ever tried: a trial, after: technician: try/);
 });
 
 void t.test('a configuration does not wait for a download', async (t) => {

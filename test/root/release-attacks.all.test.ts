@@ -85,7 +85,7 @@ void t.test('a staged release is verified against its manifest again before the 
   other.writeRequest(2);
   const { rollout, counter, notBefore, notAfter, window } = other.order();
   rmSync(join(other.state, 'history.jsonl'));
-  const order = { rollout, counter, notBefore, notAfter, window, may: [] };
+  const order = { rollout, keyid: 'a'.repeat(64), counter, notBefore, notAfter, window, may: [] };
   other.setRecord({ phase: 'staged', trial: null, order }, { starts: [], previous: null, last: null });
   // Through its other name: unchanged files share their content with the running release.
   appendFileSync(join(other.lib, 'releases/2-0.2.0/dist/part-1/file-1.js'), '// patched in place\n');

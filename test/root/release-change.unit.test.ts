@@ -9,7 +9,9 @@ import { join } from 'node:path';
 import t from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
 import { type AgentHealth, Probation } from '../../scripts/products/root/change/probation.ts';
+import { type Change, FIRST_CHANGE } from '../../scripts/products/root/change/record.ts';
 import { targetOf } from '../../scripts/products/root/change/release-payload.ts';
+import { step } from '../../scripts/products/root/change/step.ts';
 import { makeSigner } from '../lib/commands.ts';
 import { Bench, DAY_MS, iso, NOON, version } from '../lib/release-bench.ts';
 
@@ -77,6 +79,9 @@ void t.test('an equal counter is the same order, and a lower one is replayed', a
 void t.test('an order waits, expires and downloads by a clock that must be trusted', async (t) => {
   const expired = new Bench(t);
   expired.order({ notAfter: iso(NOON - 1) });
+  t.equal(await expired.run(), 'waiting');
+  t.match(expired.state.reason, /it ended 2026.* by a clock that the network has not set/);
+  expired.synced = true;
   t.equal(await expired.run(), 'failed');
   t.match(expired.state.reason, /the order has ended: valid until/);
 
@@ -92,6 +97,7 @@ void t.test('an order waits, expires and downloads by a clock that must be trust
   t.equal(await reset.run(), 'waiting', 'a clock that is not set expires nothing');
   t.match(reset.state.reason, /the clock says 1970-01-01.*waiting for the network/);
   reset.nowMs = NOON + DAY_MS;
+  reset.synced = true;
   t.equal(await reset.run(), 'failed', 'set, it has an end');
 
   const offline = new Bench(t);
@@ -157,6 +163,7 @@ void t.test('an order begins and switches within its window, in the site’s tim
   t.equal(await missed.run(), 'failed');
   t.match(missed.state.reason, /time zone/);
   const over = new Bench(t);
+  over.synced = true;
   over.order({ window, notAfter: iso(NOON + DAY_MS) });
   t.equal(await over.run(), 'waiting');
   over.nowMs += 2 * DAY_MS;
@@ -298,7 +305,12 @@ void t.test('probation needs all signs of health at once, and rolls back in doub
     camera: 'ok',
     broker: 'online',
   };
-  const end = (over: Partial<AgentHealth>, unit = {}, was: Partial<AgentHealth> = {}, journalSize = 11): string => {
+  const end = (
+    over: Partial<AgentHealth>,
+    unit = {},
+    was: Partial<AgentHealth> = {},
+    journalSize = 11,
+  ): string => {
     const probation = new Probation({ before: { ...before, ...was }, healthyS: 60, withinS: 600 });
     for (let s = 0; s <= 601; s += 1) {
       const health = { ...well, analysed: 5 + s, ...over };
@@ -391,10 +403,9 @@ void t.test('a wrong clock or counter and an order of the future do not block th
   const wild = new Bench(t);
   wild.nowMs = Date.parse('2099-01-01T00:00:00.000Z');
   wild.order({ notBefore: iso(NOON), notAfter: iso(NOON + 7 * DAY_MS) });
-  t.equal(await wild.run(), 'failed', 'it has ended, as far as the box knows');
-  wild.nowMs = NOON + 8 * DAY_MS;
-  wild.order();
-  t.equal(await wild.run(), 'probation', 'the clock is not set, and the box does not wait');
+  t.equal(await wild.run(), 'waiting', 'a clock that nobody has set ends nothing');
+  wild.nowMs = NOON + DAY_MS;
+  t.equal(await wild.run(), 'probation', 'and later the box does not wait for it');
 
   const future = new Bench(t);
   future.order({ notBefore: iso(NOON + 3 * DAY_MS) });
@@ -412,4 +423,51 @@ void t.test('a wrong clock or counter and an order of the future do not block th
   later.boottimeS += 3 * 86_400;
   later.downloadError = undefined;
   t.equal(await later.run(), 'probation', 'a download that had begun, too');
+});
+
+void t.test('a killed program in staging ends no order, and five of them do', async (t) => {
+  for (const [times, end] of [
+    [2, 'probation'],
+    [5, 'failed'],
+  ] as const) {
+    const bench = new Bench(t);
+    bench.stageErrors = Array.from({ length: times }, () => new AgentError('unavailable', 'zstd was killed'));
+    bench.order();
+    for (let hours = 0; hours < 24; hours += 1) {
+      await bench.run();
+      bench.boottimeS += 3600;
+    }
+    t.equal(bench.phase, end);
+    if (end === 'failed') t.match(bench.state.reason, /5 times in vain: zstd was killed/);
+  }
+});
+
+void t.test('a judge that hangs is restarted, and one at work is not', async (t) => {
+  const bench = new Bench(t);
+  bench.order();
+  t.equal(await bench.run(), 'probation');
+  bench.requests.length = 0;
+  bench.boottimeS += 9 * 600;
+  await bench.run();
+  t.strictSame(bench.requests, ['start vigie-root-judge.service']);
+  bench.boottimeS += 2 * 600;
+  await bench.run();
+  t.strictSame(bench.requests.slice(1), ['restart vigie-root-judge.service']);
+});
+
+void t.test('a change by a person gives back the order that waits, and no other key’s', (t) => {
+  const [one, other] = ['a'.repeat(64), 'b'.repeat(64)];
+  const entry = { counter: 7, sha256: 'c'.repeat(64) };
+  const dates = { notBefore: iso(NOON), notAfter: iso(NOON + DAY_MS) };
+  const order = { rollout: 'r', keyid: one, counter: 7, ...dates, window: null, may: [] };
+  const waiting: Change = {
+    ...FIRST_CHANGE,
+    phase: 'waiting',
+    order,
+    counters: { [one]: entry, [other]: entry },
+  };
+  const target = { number: 2, name: '0.2.0' };
+  const { counters } = step('release', waiting, { on: 'begin', phase: 'staged', target, reason: 'by hand' });
+  t.match(counters, { [one]: { counter: 6 }, [other]: entry });
+  t.end();
 });

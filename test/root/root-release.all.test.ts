@@ -4,11 +4,13 @@
  *
  * Good ones are confirmed. Bad ones of every kind are rolled back by the previous one.
  */
-import { cpSync, existsSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import type { UpdateOrder } from '../../agent/contract/update.ts';
 import { type Program, start } from '../lib/program.ts';
+import { sampleRelease } from '../lib/release-server.ts';
 import { RootReleases, rootVersionOf } from '../lib/root-releases.ts';
 import { unlessFull } from '../lib/run.ts';
 import { UPDATER, UpdatingBox } from '../lib/updating-box.ts';
@@ -208,6 +210,67 @@ void t.test('a trial survives a power cut, and a lost link leads to a proven pro
   root.order({ seq: 10, rollout: 'old' });
   await root.run('run');
   t.match(root.root, { phase: 'failed', reason: /not newer than 11/ });
+});
+
+/** Ways to lose what is known of a trial, and the state of the history then. */
+const LOSSES: readonly (readonly [string, (state: string) => void])[] = [
+  ['empty', (state) => writeFileSync(join(state, 'state.json'), '')],
+  [
+    'of a later version',
+    (state) => {
+      const file = join(state, 'state.json');
+      writeFileSync(file, readFileSync(file, 'utf8').replace('"version":1', '"version":2'));
+    },
+  ],
+  [
+    'lost with the history',
+    (state) => {
+      for (const name of ['state.json', 'history.jsonl']) rmSync(join(state, name));
+    },
+  ],
+];
+
+void t.test('a trial whose record is lost is rolled back, and the next order is carried out', async (t) => {
+  // It cannot carry out orders, so nothing could replace it if it stayed.
+  const root = await RootBox.make(t, withFirst("if (process.argv[2] === 'run') process.exit(0);"));
+  const { box } = root;
+  // Once a record is lost, only orders count that are valid from a later time.
+  const order = async (change: Partial<UpdateOrder>): Promise<void> => {
+    root.order({ ...change, notBefore: new Date(Date.now() + 10).toISOString() });
+    await sleep(20);
+  };
+  for (const [name, lose] of LOSSES) {
+    await order({ rollout: name.replaceAll(' ', '-') });
+    await root.run('run');
+    t.equal(root.link('current'), 12, `${name}: on trial`);
+    lose(box.state);
+    await root.reboot();
+    await root.run('judge');
+    t.match(root.root, { phase: 'rolled-back', reason: /what root knew of it was lost/ }, name);
+    t.equal(root.link('current'), FIRST, `${name}: the former one runs`);
+    t.equal(root.link('judge'), root.link('current'));
+  }
+  await root.publish(13, withFirst('// patched'));
+  await order({ seq: 13 });
+  await root.run('run');
+  await root.run('judge');
+  t.match(root.root, { phase: 'confirmed', target: { number: 13 } });
+});
+
+void t.test('a release whose record the running one cannot read is refused before the trial', async (t) => {
+  const root = await RootBox.make(t);
+  const forms = { stateWrites: 2, stateReads: [1, 2] as [number, number] };
+  const release = { ...OF_ROOT, ...forms, seq: 13, version: rootVersionOf(13) };
+  const tree = await sampleRelease(join(root.box.dir, 'later'), release);
+  await root.box.repository.addRelease(tree, release);
+  root.box.repository.publish();
+  root.order({ seq: 13 });
+  await root.run('run');
+  t.match(root.root, {
+    phase: 'failed',
+    reason: /writes a record of form 2, the one that runs reads 1 to 1/,
+  });
+  t.equal(root.link('current'), FIRST);
 });
 
 void t.test('a command by hand switches to the program of the package', async (t) => {

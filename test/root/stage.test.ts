@@ -332,6 +332,11 @@ void t.test('an archive that differs from its signed manifest is refused', async
     kind: 'unavailable',
     message: /cannot be run: is it installed/,
   });
+  const bin = scratch(t);
+  writeFileSync(join(bin, 'zstd'), '#!/bin/sh\nkill -9 $$\n', { mode: 0o755 });
+  process.env['PATH'] = `${bin}:${path}`;
+  // It says nothing about the archive.
+  await t.rejects(run({ delta: undefined }), { kind: 'unavailable', message: /zstd was killed by SIGKILL/ });
   process.env['PATH'] = path;
   t.same(releases(), ['42-0.2.0']);
   t.ok(lstatSync(current).isDirectory());

@@ -353,7 +353,10 @@ void t.test('a release that does not fit the box is refused with a reason', asyn
   checkMisfit({ seq: 43 }, /not newer than 43/);
   checkMisfit({ seq: 44 }, /not newer than 44/);
   const forms = { stateWrites: 2, stateReads: [1, 2] } as const;
-  checkMisfit({ forms: { ...forms, stateReads: [1, 2] } }, /reads state of form 1 to 1, the one that runs writes 2/);
+  checkMisfit(
+    { forms: { ...forms, stateReads: [1, 2] } },
+    /reads state of form 1 to 1, the one that runs writes 2/,
+  );
   checkMisfit({ freeBytes: 1.9e6 }, /needs 1.9 MiB free on the disk \(twice what it brings\), there are 1.8/);
   checkMisfit({ freeBytes: Number.NaN }, /free on the disk/);
 });

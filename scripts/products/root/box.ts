@@ -88,7 +88,9 @@ export function openBox(
       beforeTrial: (kind) => {
         if (kind === 'configuration') return existsSync(previousFile(config)) ? null : undefined;
         const before = kind === 'root' ? payloads.root.judging() : null;
-        return before === null || sameRelease(before, releases[kind].current()) ? undefined : targetOf(before);
+        return before === null || sameRelease(before, releases[kind].current())
+          ? undefined
+          : targetOf(before);
       },
     },
   });

@@ -50,7 +50,10 @@ export function misfit(custom: ReleaseTarget, box: BoxFacts): string | undefined
  * Returns why the running release could not judge a trial of `next`; undefined if it could. The running root’s program
  * rolls back a failed one, from the record that the failed one has written.
  */
-export function unreadRecord(next: Forms & { readonly what: ReleaseKind }, running: Forms): string | undefined {
+export function unreadRecord(
+  next: Forms & { readonly what: ReleaseKind },
+  running: Forms,
+): string | undefined {
   if (next.what !== 'root' || isWithin(next.stateWrites, running.stateReads)) return undefined;
   const [oldest, newest] = running.stateReads;
   return `writes a record of form ${next.stateWrites}, the one that runs reads ${oldest} to ${newest}; install one that reads both first`;

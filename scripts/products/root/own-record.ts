@@ -53,7 +53,9 @@ export class OwnRecord {
   journalSize(): number | null {
     return this.#reading(() => {
       const record = this.#folder.journal();
-      return record === undefined ? null : openCheckpoint(record.head, parseVerifierKey(record.verifierKey)).size;
+      return record === undefined
+        ? null
+        : openCheckpoint(record.head, parseVerifierKey(record.verifierKey)).size;
     });
   }
 

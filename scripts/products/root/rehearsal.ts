@@ -42,7 +42,8 @@ export async function rehearse({ places, store, clock }: Box, say: (line: string
     const rehearsalPlaces = prepared(places, dir);
     // Uses the time of the switch: the window may be closed by now, and the order may have ended.
     const sinceMs = Date.parse(phaseStart);
-    const isOpen = gateOf({ order, paused: false }, { nowMs: sinceMs, isSynced: true, doubt: undefined }) === undefined;
+    const isOpen =
+      gateOf({ order, paused: false }, { nowMs: sinceMs, isSynced: true, doubt: undefined }) === undefined;
     const wallMs = (): number => (isOpen ? sinceMs : sinceMs - SWITCH_MS);
     const box = openBox(rehearsalPlaces, tell, WORK_WITHIN_MS, {
       units: NOTHING_RUNS,

@@ -31,11 +31,16 @@ export interface Units {
 export function systemUnits(systemctl = 'systemctl'): Units {
   const ask = (...words: string[]): Promise<string> =>
     new Promise((resolve, reject) => {
-      execFile(systemctl, words, { encoding: 'utf8', timeout: WITHIN_MS, killSignal: 'SIGKILL' }, (error, stdout, stderr) => {
-        if (error === null) return resolve(stdout);
-        const reason = messageOf(stderr) || messageOf(error);
-        reject(new AgentError('unavailable', `systemctl ${words.join(' ')} failed: ${reason}`, error));
-      });
+      execFile(
+        systemctl,
+        words,
+        { encoding: 'utf8', timeout: WITHIN_MS, killSignal: 'SIGKILL' },
+        (error, stdout, stderr) => {
+          if (error === null) return resolve(stdout);
+          const reason = messageOf(stderr) || messageOf(error);
+          reject(new AgentError('unavailable', `systemctl ${words.join(' ')} failed: ${reason}`, error));
+        },
+      );
     });
   const show = async (unit: string): Promise<ReadonlyMap<string, string>> => {
     const output = await ask('show', `--property=${PROPERTIES}`, unit);

@@ -49,7 +49,12 @@ export async function judgeProblem(
 }
 
 /** Prepares a box with a release on trial whose program is `code`. */
-function trialIn(dir: string, places: BoxOptions, code: string, clock: JudgeCheckOptions['clock']): BoxOptions {
+function trialIn(
+  dir: string,
+  places: BoxOptions,
+  code: string,
+  clock: JudgeCheckOptions['clock'],
+): BoxOptions {
   rmSync(dir, { recursive: true, force: true });
   const [lib, state] = [join(dir, 'lib'), join(dir, 'state')];
   const options: BoxOptions = {

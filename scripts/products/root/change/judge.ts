@@ -8,8 +8,8 @@
  * - Rolling back needs no settings, no history, no agent that answers and no clock but the kernel's.
  */
 import { rethrowBug } from '../../../../agent/base/errors.ts';
-import type { Mode } from '../../../../agent/contract/mode.ts';
 import { TRIAL_S } from '../../../../agent/contract/config-trial.ts';
+import type { Mode } from '../../../../agent/contract/mode.ts';
 import { CHANGE_KINDS } from '../../../../agent/contract/update.ts';
 import type { BoxClock } from '../clock.ts';
 import type { OwnRecord } from '../own-record.ts';
@@ -99,8 +99,7 @@ async function observe(options: AssessmentOptions, kind: Kind, trial: Trial): Pr
       return undefined;
     }
     const verdict = probation.assess(clock.boottimeS(), reading);
-    if (verdict.state === 'good' && payload.needsActive && mode !== 'active')
-      return { state: 'parked' };
+    if (verdict.state === 'good' && payload.needsActive && mode !== 'active') return { state: 'parked' };
     if (verdict.state !== 'wait') return verdict;
     if (verdict.reason !== lastReason) {
       lastReason = verdict.reason;
@@ -144,7 +143,10 @@ async function takeMode(
 }
 
 /** Reads the state of the unit and the agent's health. If they cannot be read, the agent counts as unhealthy. */
-async function takeReading({ unit, health, own }: AssessmentOptions, restartsBefore: number): Promise<Reading> {
+async function takeReading(
+  { unit, health, own }: AssessmentOptions,
+  restartsBefore: number,
+): Promise<Reading> {
   try {
     const state = await unit();
     // A manual start resets systemd's count.

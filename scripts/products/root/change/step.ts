@@ -197,7 +197,11 @@ export function step(kind: Kind, change: Change, input: Input): Change {
         ...change,
         phase: 'probation',
         reason: null,
-        trial: { ...trial, before: { ...UNKNOWN_BEFORE, ...trial.before, mode: 'active', camera: '' }, beganS: input.atS },
+        trial: {
+          ...trial,
+          before: { ...UNKNOWN_BEFORE, ...trial.before, mode: 'active', camera: '' },
+          beganS: input.atS,
+        },
       };
     case 'mode-changed':
       if (phase !== 'probation' || trial?.returning !== null || trial.before === null) return change;
@@ -338,7 +342,10 @@ function gated(change: Change, gate: Gate | undefined): Change {
   return phase === 'waiting' ? { ...change, phase: 'downloading', reason: null } : change;
 }
 
-function rotten(change: Change, { reason, atS }: Extract<Input, { on: 'fetch-rotten' | 'stage-later' }>): Change {
+function rotten(
+  change: Change,
+  { reason, atS }: Extract<Input, { on: 'fetch-rotten' | 'stage-later' }>,
+): Change {
   const count = change.rotten.count + 1;
   if (count >= ROTTEN_MAX) return failed(change, `${count} times in vain: ${reason}`);
   const pauseS = ROTTEN_PAUSE_S * 2 ** (count - 1);
