@@ -8,7 +8,8 @@ const ANSWER_WITHIN_MS = 5000;
 const ANSWER_BYTES_MAX = 1_048_576;
 
 /**
- * Returns the body. The time limit is one for the whole answer: a program that sends a byte now and then reaches it too.
+ * Returns the body. The time limit is for the whole answer, also from a program that sends a byte now and then.
+ *
  * @throws AgentError `unavailable` if no program listens, if the answer is not complete in time, or if it is invalid
  */
 export async function getLocal(socketPath: string, path: string): Promise<string> {

@@ -23,16 +23,11 @@ interface CommandTerms {
   readonly namesCase: boolean;
   /** One message may give the command to every box of a site. */
   readonly isForAll: boolean;
-  /**
-   * Process that executes the command. For `root`, the agent writes it to the request spool as signed, and root
-   * verifies it independently.
-   */
-  readonly obeyedBy: 'agent' | 'root';
 }
 
 const Nothing = Type.Object({}, { additionalProperties: false });
 const NO_ARGS = { args: Nothing, takes: 'no arguments' } as const;
-const OF_ONE_BOX = { namesCase: false, isForAll: false, obeyedBy: 'agent' } as const;
+const OF_ONE_BOX = { namesCase: false, isForAll: false } as const;
 
 export const COMMANDS = {
   search: {
@@ -41,7 +36,6 @@ export const COMMANDS = {
     takes: null,
     namesCase: true,
     isForAll: true,
-    obeyedBy: 'agent',
   },
   suspend: {
     args: SuspendArgs,
@@ -49,7 +43,6 @@ export const COMMANDS = {
     takes: null,
     namesCase: false,
     isForAll: true,
-    obeyedBy: 'agent',
   },
   resume: { ...OF_ONE_BOX, args: ResumeArgs, result: RestraintResult, takes: null },
   unseal: { ...OF_ONE_BOX, args: UnsealArgs, result: UnsealResult, takes: null, namesCase: true },
@@ -59,7 +52,6 @@ export const COMMANDS = {
     args: OpenHotspotArgs,
     result: OpenHotspotResult,
     takes: 'minutes: 1 to 60, a whole number',
-    obeyedBy: 'root',
   },
   'unlock-pairing': { ...OF_ONE_BOX, ...NO_ARGS, result: Nothing },
   logs: {
@@ -69,7 +61,7 @@ export const COMMANDS = {
     takes: `sinceS: 1 to 2678400, and bytesMax: 1000 to ${LOGS_BYTES_MAX}`,
   },
   doctor: { ...OF_ONE_BOX, ...NO_ARGS, result: DoctorResult },
-  'renew-certificate': { ...OF_ONE_BOX, ...NO_ARGS, result: RenewResult, obeyedBy: 'root' },
+  'renew-certificate': { ...OF_ONE_BOX, ...NO_ARGS, result: RenewResult },
   'read-configuration': { ...OF_ONE_BOX, ...NO_ARGS, result: ConfigCopy },
   tracks: {
     ...OF_ONE_BOX,
@@ -83,10 +75,6 @@ export const COMMANDS = {
 type Commands = typeof COMMANDS;
 export type CommandArgs<K extends CommandOp> = Static<Commands[K]['args']>;
 export type CommandResult<K extends CommandOp> = Static<Commands[K]['result']>;
-/** Commands that root executes from the agent's request spool. */
-export type RootCommand = {
-  [K in CommandOp]: Commands[K]['obeyedBy'] extends 'root' ? K : never;
-}[CommandOp];
 
 /** Command of one kind with valid arguments. */
 export interface CheckedCommand<K extends CommandOp> extends Omit<SignedCommand, 'op' | 'args'> {

@@ -11,47 +11,25 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
-import { AgentError } from '../../agent/base/errors.ts';
+import type { AgentError } from '../../agent/base/errors.ts';
 import { sha256Of } from '../../agent/base/sha256.ts';
 import type { Mode } from '../../agent/contract/mode.ts';
 import { CHANGE_KINDS, CONFIG_ORDER_TYPE, UPDATE_ORDER_TYPE } from '../../agent/contract/update.ts';
 import type { ConfigurationPayload } from '../../scripts/products/root/change/configuration-payload.ts';
 import { Machine } from '../../scripts/products/root/change/machine.ts';
-import type { LeaveResult, Payload } from '../../scripts/products/root/change/payload.ts';
-import {
-  AT_REST,
-  Change,
-  type Kind,
-  ON_TRIAL,
-  type State,
-  sameTarget,
-  type Target,
-  type Trial,
-} from '../../scripts/products/root/change/record.ts';
+import { AT_REST, Change, type Kind, ON_TRIAL } from '../../scripts/products/root/change/record.ts';
 import { ConfigurationRequests } from '../../scripts/products/root/change/requests.ts';
-import { type Installed, nextAction } from '../../scripts/products/root/change/step.ts';
+import { nextAction } from '../../scripts/products/root/change/step.ts';
 import { Store } from '../../scripts/products/root/change/store.ts';
 import { clockProblem } from '../../scripts/products/root/clock.ts';
 import { makeSigner, signed } from './commands.ts';
+import { MadeUpPayload, targetNumbered } from './made-up-payload.ts';
 import { PROPOSAL } from './proposal.ts';
 import { BOX, SITE } from './room.ts';
 
 export const DAY_MS = 86_400_000;
 export const NOON = Date.parse('2026-11-25T11:00:00.000Z');
-export const iso = (ms: number): string => new Date(ms).toISOString();
-export const targetNumbered = (number: number): Target => ({ number, name: `0.${number}.0` });
-export const TRIAL: Trial = {
-  id: null,
-  from: targetNumbered(1),
-  before: null,
-  started: ['vigie.service'],
-  files: null,
-  restarts: 0,
-  boots: 0,
-  beganS: null,
-  returning: null,
-};
-
+const iso = (ms: number): string => new Date(ms).toISOString();
 /** Thrown where a program is killed or the box loses power. */
 export class Interruption extends Error {}
 
@@ -106,146 +84,13 @@ export class CuttableStore extends Store {
   }
 }
 
-/** A payload whose disk is a variable. */
-class MadeUpPayload implements Payload {
-  readonly kind: Kind;
-  readonly needsActive: boolean;
-  readonly #simulation: Simulation;
-  is: Target | 'foreign' = targetNumbered(1);
-  /** Targets that have proved themselves, or were there at first. */
-  readonly proven = [targetNumbered(1)];
-  previous: Target | null = null;
-  staged: Target | null = null;
-  /** Target with which the agent was started. */
-  runs: Target | 'foreign' | null = targetNumbered(1);
-
-  constructor(kind: Kind, simulation: Simulation) {
-    this.kind = kind;
-    this.needsActive = kind === 'configuration';
-    this.#simulation = simulation;
-  }
-
-  kept() {
-    const { is, proven, previous, staged, runs } = this;
-    return { is, proven, previous, staged, runs };
-  }
-
-  get current(): Target | null {
-    return this.is === 'foreign' ? null : this.is;
-  }
-
-  /** What a box still shows of a trial whose record is lost: the file before it, or the link of the judge. */
-  get sign(): Target | null | undefined {
-    if (this.kind === 'release' || this.previous === null) return undefined;
-    return this.kind === 'configuration' ? null : this.previous;
-  }
-
-  relation(target: Target) {
-    const { current } = this;
-    if (sameTarget(current, target)) return { is: 'running' as const };
-    if (this.kind !== 'configuration' && current !== null && target.number < current.number)
-      return { is: 'refused' as const, reason: 'older' };
-    return { is: 'new' as const };
-  }
-
-  installed({ target, trial }: Change): Installed {
-    if (sameTarget(this.current, target)) return 'target';
-    return sameTarget(this.current, trial?.from ?? null) ? 'from' : 'other';
-  }
-
-  learnt() {
-    return {};
-  }
-
-  fetch(): Promise<void> {
-    this.#simulation.cutPoint();
-    const { fetchError, download } = this.#simulation;
-    if (fetchError !== undefined) return Promise.reject(fetchError);
-    return this.kind === 'configuration' ? Promise.resolve() : download;
-  }
-
-  stage({ target }: Change): Promise<void> {
-    this.#simulation.cutPoint();
-    this.staged = target;
-    this.#simulation.cutPoint();
-    return Promise.resolve();
-  }
-
-  verifyStaged({ target }: Change): Promise<void> {
-    if (this.kind === 'configuration') this.staged = target;
-    if (sameTarget(this.staged, target)) return Promise.resolve();
-    return Promise.reject(new AgentError('corrupt', 'the staged release has disappeared'));
-  }
-
-  /** Stages a technician's configuration. */
-  stageText(text: string): void {
-    this.staged = { number: 0, name: sha256Of(text) };
-  }
-
-  trial(): Promise<Trial> {
-    return Promise.resolve({ ...TRIAL, from: this.current });
-  }
-
-  enter(change: Change): Promise<readonly string[]> {
-    const state = this.installed(change);
-    if (state === 'other') return Promise.reject(new AgentError('denied', 'someone else has changed it'));
-    if (state === 'from') this.previous = this.current;
-    this.#simulation.cutPoint();
-    this.runs = null;
-    this.#simulation.cutPoint();
-    if (change.target !== null) this.is = change.target;
-    this.#simulation.cutPoint();
-    return Promise.resolve(['vigie.service']);
-  }
-
-  leave(change: Change, { from }: Trial, booting: boolean): Promise<LeaveResult> {
-    const state = this.installed(change);
-    const starts = booting ? [] : ['vigie.service'];
-    const foreign = { outcome: 'other' as const, reason: 'someone else has changed it', starts };
-    if (state === 'other') return Promise.resolve(foreign);
-    const previous = from ?? this.previous;
-    if (previous === null)
-      return Promise.resolve({ outcome: 'nothing', reason: 'nothing to go back to', starts });
-    this.#simulation.cutPoint();
-    this.is = previous;
-    this.#simulation.cutPoint();
-    return Promise.resolve({ outcome: 'from', reason: '', starts });
-  }
-
-  restarts(): Promise<number> {
-    return Promise.resolve(0);
-  }
-
-  startsAtAll() {
-    return Promise.resolve({ state: 'good' as const });
-  }
-
-  proves() {
-    return Promise.resolve({ state: 'good' as const });
-  }
-
-  confirmed({ target, trial }: Change, { targetSeqMin }: State) {
-    if (this.kind !== 'release') return {};
-    return { proven: target, previous: trial?.from ?? null, seqMin: targetSeqMin };
-  }
-
-  times() {
-    return { healthyS: 1, withinS: 2 };
-  }
-
-  tidy({ [this.kind]: { phase } }: State): void {
-    if (AT_REST.has(phase)) this.staged = null;
-    if (AT_REST.has(phase)) this.previous = null;
-  }
-}
-
 export const DAMAGES = ['missing', 'empty', 'half', 'later', 'folder', 'link', 'older'] as const;
 export type Damage = (typeof DAMAGES)[number];
 const FILES = ['state.json', 'history.jsonl', 'update.json', 'configuration.json'] as const;
 
 export interface Snapshot {
   readonly files: Map<string, Buffer | null>;
-  readonly payloads: ReturnType<MadeUpPayload['kept']>[];
+  readonly payloads: ReturnType<MadeUpPayload['variables']>[];
   readonly own: Pick<Simulation, 'nowMs' | 'boottimeS' | 'boot' | 'mode'>;
   readonly counter: number;
 }
@@ -334,9 +179,9 @@ export class Simulation {
       units: { start: started, restart: started, resetFailed: () => Promise.resolve() },
       locked: (action) => {
         // As on a box, where the advance of a release and that of a configuration run side by side.
-        const ended = this.#lock.then(action);
-        this.#lock = ended.catch(() => undefined);
-        return ended;
+        const result = this.#lock.then(action);
+        this.#lock = result.catch(() => undefined);
+        return result;
       },
       mode: () => Promise.resolve(this.mode),
       isLawful: () => true,
@@ -370,7 +215,7 @@ export class Simulation {
 
   /** Describes the orders that lie there and have not been taken. */
   openOrders(): string[] {
-    const seen = new Set(
+    const hashes = new Set(
       CHANGE_KINDS.flatMap((kind) => {
         const { counters, refusal } = this.store.state[kind];
         return [...Object.values(counters).map(({ sha256 }) => sha256), refusal?.sha256];
@@ -379,7 +224,7 @@ export class Simulation {
     return [...new Set(CHANGE_KINDS.map((kind) => this.#file(kind)))].flatMap((file) => {
       if (!existsSync(file)) return [];
       const bytes = readFileSync(file);
-      return seen.has(sha256Of(bytes)) ? [] : [this.#ordered.get(sha256Of(bytes)) ?? ''];
+      return hashes.has(sha256Of(bytes)) ? [] : [this.#ordered.get(sha256Of(bytes)) ?? ''];
     });
   }
 
@@ -471,7 +316,7 @@ export class Simulation {
       const stat = lstatSync(join(this.dir, name), { throwIfNoEntry: false });
       if (stat !== undefined) files.set(name, stat.isFile() ? readFileSync(join(this.dir, name)) : null);
     }
-    const payloads = CHANGE_KINDS.map((kind) => this.payloads[kind].kept());
+    const payloads = CHANGE_KINDS.map((kind) => this.payloads[kind].variables());
     const { nowMs, boottimeS, boot, mode } = this;
     return structuredClone({
       files,

@@ -19,8 +19,8 @@ type Invariant = (simulation: Simulation, kinds: readonly Kind[]) => string | un
 
 const INVARIANTS: Readonly<Record<string, Invariant>> = {
   'one trial': ({ store }, kinds) => {
-    const tried = kinds.filter((kind) => SWITCHED.has(store.state[kind].phase));
-    return tried.length > 1 ? tried.join(' and ') : undefined;
+    const triedKinds = kinds.filter((kind) => SWITCHED.has(store.state[kind].phase));
+    return triedKinds.length > 1 ? triedKinds.join(' and ') : undefined;
   },
   'what runs is proven or on trial': ({ store, payloads }, kinds) =>
     firstOf(kinds, (kind) => {
@@ -65,7 +65,7 @@ export interface ExploreOptions {
 export interface Explored {
   readonly states: number;
   readonly problems: readonly string[];
-  readonly counts: { readonly transitions: number; readonly ended: number; readonly depth: number };
+  readonly counts: { readonly transitions: number; readonly ends: number; readonly depth: number };
 }
 
 const PROBLEMS_MAX = 5;
@@ -77,20 +77,20 @@ export async function explore(
 ): Promise<Explored> {
   const simulation = new Simulation();
   const problems: string[] = [];
-  let [transitions, ended, depth] = [0, 0, 0];
+  let [transitions, endCount, depth] = [0, 0, 0];
   try {
     const start = {
       snapshot: simulation.snapshot(),
       before: new Map<string, Buffer | null>(),
       trail: [] as string[],
     };
-    const known = new Set([keyOf(simulation, kinds)]);
+    const keys = new Set([keyOf(simulation, kinds)]);
     const queue = [start];
-    for (let at = 0; at < queue.length && known.size < statesMax && problems.length < PROBLEMS_MAX; at += 1) {
+    for (let at = 0; at < queue.length && keys.size < statesMax && problems.length < PROBLEMS_MAX; at += 1) {
       const { snapshot, before, trail } = queue[at] ?? start;
       depth = trail.length + 1;
       for (const { name, act } of acts) {
-        if (known.size >= statesMax) break;
+        if (keys.size >= statesMax) break;
         simulation.restore(snapshot);
         await act(simulation, before);
         transitions += 1;
@@ -100,17 +100,17 @@ export async function explore(
           if (problem !== undefined) problems.push(`${title}: ${problem}, after: ${ownTrail.join('; ')}`);
         }
         const key = keyOf(simulation, kinds);
-        if (known.has(key)) continue;
-        known.add(key);
+        if (keys.has(key)) continue;
+        keys.add(key);
         queue.push({ snapshot: simulation.snapshot(), before: snapshot.files, trail: ownTrail });
-        if (known.size % endedEvery !== 0) continue;
-        ended += 1;
+        if (keys.size % endedEvery !== 0) continue;
+        endCount += 1;
         const problem = await wayOn(simulation);
         if (problem !== undefined)
           problems.push(`a way on from every state: ${problem}, after: ${ownTrail.join('; ')}`);
       }
     }
-    return { states: known.size, problems, counts: { transitions, ended, depth } };
+    return { states: keys.size, problems, counts: { transitions, ends: endCount, depth } };
   } finally {
     simulation.end();
   }
@@ -122,8 +122,8 @@ function keyOf(simulation: Simulation, kinds: readonly Kind[]): string {
   const changes = kinds.map((kind) => {
     const { phase, paused, order, target, undone, rotten, rolledBack, trial } = store.state[kind];
     const { is, staged, previous, runs } = payloads[kind];
-    const tried = trial && [trial.id !== null, trial.from?.number, trial.returning !== null, trial.boots];
-    const change = [phase, paused, order !== null, target?.number, undone, rotten.count, tried];
+    const trialKey = trial && [trial.id !== null, trial.from?.number, trial.returning !== null, trial.boots];
+    const change = [phase, paused, order !== null, target?.number, undone, rotten.count, trialKey];
     return [change, rolledBack.length > 0, [is, staged, previous, runs].map((one) => JSON.stringify(one))];
   });
   return JSON.stringify([

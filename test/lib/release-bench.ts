@@ -29,7 +29,7 @@ export const NOON = Date.parse('2026-11-25T11:00:00.000Z');
 export const version = (seq: number): string => `0.${seq}.0`;
 export const iso = (ms: number): string => new Date(ms).toISOString();
 
-/** A box whose own record knows nothing of the agent. */
+/** Root's own record of a box whose agent has never run. */
 const NOTHING_RECORDED = { journalSize: () => null, authorisedUntil: () => null };
 
 export class Bench {

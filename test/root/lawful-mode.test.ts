@@ -121,7 +121,7 @@ void t.test(
   },
 );
 
-void t.test('after a resumption the healthy time begins again, with analysed frames', { skip }, async (t) => {
+void t.test('a resumption begins the healthy time again, with analysed frames', { skip }, async (t) => {
   for (const frames of [true, false]) {
     const box = await ModeBox.make(t);
     box.record(true);

@@ -403,7 +403,7 @@ void t.test('a wrong clock or counter and an order of the future do not block th
   const wild = new Bench(t);
   wild.nowMs = Date.parse('2099-01-01T00:00:00.000Z');
   wild.order({ notBefore: iso(NOON), notAfter: iso(NOON + 7 * DAY_MS) });
-  t.equal(await wild.run(), 'waiting', 'a clock that nobody has set ends nothing');
+  t.equal(await wild.run(), 'waiting', 'a clock that is not set ends no order');
   wild.nowMs = NOON + DAY_MS;
   t.equal(await wild.run(), 'probation', 'and later the box does not wait for it');
 

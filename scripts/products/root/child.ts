@@ -18,7 +18,7 @@ export interface EndOptions {
 
 /**
  * Runs node with these arguments. Returns undefined on success, else how it ended and its last line of output. A run
- * that another process kills is no verdict, and is repeated.
+ * that another process kills gives no verdict, and is repeated.
  */
 export async function endOf(words: readonly string[], options: EndOptions): Promise<string | undefined> {
   const { clock, withinS } = options;

@@ -38,8 +38,8 @@ export function misfit(custom: ReleaseTarget, box: BoxFacts): string | undefined
   const { forms } = box;
   if (forms !== undefined && !isWithin(forms.stateWrites, stateReads))
     return `${name} reads state of form ${oldest} to ${newest}, the one that runs writes ${forms.stateWrites}`;
-  const lost = forms === undefined ? undefined : unreadRecord(custom, forms);
-  if (lost !== undefined) return `${name} ${lost}`;
+  const problem = forms === undefined ? undefined : recordProblem(custom, forms);
+  if (problem !== undefined) return `${name} ${problem}`;
   const spaceBytes = SPACE_FACTOR * box.neededBytes;
   if (!(box.freeBytes >= spaceBytes))
     return `${name} needs ${mib(spaceBytes)} MiB free on the disk (twice what it brings), there are ${mib(box.freeBytes)}`;
@@ -50,8 +50,8 @@ export function misfit(custom: ReleaseTarget, box: BoxFacts): string | undefined
  * Returns why the running release could not judge a trial of `next`; undefined if it could. The running root’s program
  * rolls back a failed one, from the record that the failed one has written.
  */
-export function unreadRecord(
-  next: Forms & { readonly what: ReleaseKind },
+export function recordProblem(
+  next: Pick<ReleaseTarget, 'what' | 'stateWrites'>,
   running: Forms,
 ): string | undefined {
   if (next.what !== 'root' || isWithin(next.stateWrites, running.stateReads)) return undefined;

@@ -1,7 +1,7 @@
 /**
- * Root's own knowledge of the agent, from files that only root writes or that keys have signed: how far its journal has
- * grown, until when it is authorised, and whether a change of its mode is lawful. A probation compares with this, since a
- * bad release can report anything.
+ * Root's own knowledge of the agent, from files that only root writes or that keys have signed. A probation compares with
+ * it, since a bad release can report anything. It covers the size of the journal, the end of the authorisation, and
+ * changes of the mode.
  *
  * INVARIANT: fails closed. What cannot be read or verified is not lawful.
  */
@@ -74,8 +74,8 @@ export class OwnRecord {
   }
 
   /**
-   * Reports whether the mode may have become `to` since `before`: by a suspension that a key of the room has signed, by
-   * the end of one, which root's record takes only with its signatures, or by the end of the authorisation.
+   * Reports whether the mode may have become `to` since `before`. A suspension needs a command that a key of the room has
+   * signed; root's record takes the end of one only with its signatures. The authorisation ends by a trusted clock.
    */
   isLawful(before: TrialStart | null, to: Mode): boolean {
     const isSuspended = this.#folder.suspension()?.suspended === true;

@@ -3,11 +3,11 @@
  * worker. They lie in a folder of /run that only root can open, so that no other user can hold them, and a disk that
  * refuses writes does not matter.
  *
- * INVARIANT: nobody holds the record for longer than HELD_WITHIN_S. Whoever waits for it ends such a holder. The work of
- * the ended process is continued from the record by its unit or by the timer.
+ * INVARIANT: no process holds the record for longer than HELD_WITHIN_S. One that waits for it ends such a holder. The
+ * holder's unit or the timer continues the work from the record.
  *
- * LIMITS: the longest lawful work under the lock is a switch by hand on a slow SD card: copy, verify and flush 150 MB at
- * 5 MB/s (90 s), and stop and start the units (120 s).
+ * LIMITS: the longest lawful work under the lock is a switch by hand on a slow SD card. It copies, verifies and flushes
+ * 150 MB at 5 MB/s (90 s), and stops and starts the units (120 s).
  */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -107,13 +107,13 @@ function isTaken(lock: StateLock, dir: string): boolean {
 
 /** Returns a function that ends the holder once it has held the lock for too long. */
 function overdueEnder(holderFile: string, say: (line: string) => void): () => void {
-  let seen = { text: '', sinceS: 0 };
+  let sighting = { text: '', sinceS: 0 };
   return () => {
     const text = textOf(holderFile);
     const nowS = systemBootClock.boottimeS();
-    if (text !== seen.text) seen = { text, sinceS: nowS };
+    if (text !== sighting.text) sighting = { text, sinceS: nowS };
     const holder = jsonOf(text);
-    if (!Value.Check(Holder, holder) || nowS - seen.sinceS < SEEN_FOR_S) return;
+    if (!Value.Check(Holder, holder) || nowS - sighting.sinceS < SEEN_FOR_S) return;
     const heldS = nowS - holder.sinceS;
     if (heldS < HELD_WITHIN_S) return;
     say(`the process ${holder.pid} has held the record for ${Math.floor(heldS)} s, and is ended`);

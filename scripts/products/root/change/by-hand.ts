@@ -10,7 +10,7 @@ import { AgentError, messageOf, rethrowBug } from '../../../../agent/base/errors
 import { MANIFEST_FILE, type ReleaseKind, type ReleaseVersion } from '../../../../agent/contract/release.ts';
 import { verifyTree } from '../../../lib/manifest.ts';
 import { diskError } from '../disk-error.ts';
-import { isWithin, unreadRecord } from '../fits.ts';
+import { isWithin, recordProblem } from '../fits.ts';
 import type { Places } from '../paths.ts';
 import {
   manifestOf,
@@ -159,6 +159,6 @@ function assertReads(releases: ReleaseFolder, current: Release | null, next: Rel
       'denied',
       `${nameOf(next)} reads state of form ${oldest} to ${newest}; ${nameOf(current)} writes ${running.stateWrites}`,
     );
-  const lost = unreadRecord(next, running);
-  if (lost !== undefined) throw new AgentError('denied', `${nameOf(next)} ${lost}`);
+  const problem = recordProblem(next, running);
+  if (problem !== undefined) throw new AgentError('denied', `${nameOf(next)} ${problem}`);
 }

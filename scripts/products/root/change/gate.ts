@@ -6,7 +6,7 @@ import { orderDates } from '../../../../agent/orders/room-order.ts';
 import type { Change } from './record.ts';
 import type { Gate } from './step.ts';
 
-/** What the box knows of the time. */
+/** Time of the box, and how far it can be trusted. */
 export interface GateTime {
   readonly nowMs: number;
   /** Reports whether the network has set the clock since boot. */

@@ -49,7 +49,7 @@ export type StoredOrder = Static<typeof StoredOrder>;
 /** SHA-256 of the configuration file before and after a switch. */
 const Files = Type.Object({ former: Sha256, tried: Sha256 }, strict);
 
-/** What a probation compares with. */
+/** State with which a probation compares. */
 export const TrialStart = Type.Object(
   {
     mode: Mode,
@@ -168,7 +168,7 @@ export const SWITCHED: ReadonlySet<Phase> = new Set(['switching', 'probation']);
 /** Phases in which something is installed that may still be rolled back. */
 export const ON_TRIAL: ReadonlySet<Phase> = new Set([...SWITCHED, 'awaits-resume']);
 
-/** Returns another kind that is on trial now; while there is one, no change of `kind` begins, resumes or goes back. */
+/** Returns another kind that is on trial now; while there is one, no change of `kind` begins, resumes or is rolled back. */
 export const otherOnTrial = (state: State, kind: Kind): Kind | undefined =>
   CHANGE_KINDS.find((one) => one !== kind && SWITCHED.has(state[one].phase));
 
