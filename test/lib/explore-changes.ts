@@ -56,6 +56,8 @@ function firstOf(kinds: readonly Kind[], problem: (kind: Kind) => string | undef
 }
 
 export interface ExploreOptions {
+  /** Acts, by name, after which the exploration begins too; a state many acts away is thus near. */
+  readonly beginnings: readonly (readonly string[])[];
   readonly statesMax: number;
   /** Every n-th state is followed to its end. */
   readonly endedEvery: number;
@@ -73,19 +75,25 @@ const PROBLEMS_MAX = 5;
 export async function explore(
   acts: readonly Act[],
   kinds: readonly Kind[],
-  { statesMax, endedEvery, invariants = INVARIANTS }: ExploreOptions,
+  { statesMax, endedEvery, beginnings, invariants = INVARIANTS }: ExploreOptions,
 ): Promise<Explored> {
   const simulation = new Simulation();
   const problems: string[] = [];
   let [transitions, endCount, depth] = [0, 0, 0];
   try {
-    const start = {
-      snapshot: simulation.snapshot(),
-      before: new Map<string, Buffer | null>(),
-      trail: [] as string[],
-    };
+    const first = simulation.snapshot();
+    const start = { snapshot: first, before: first.files, trail: [] as readonly string[] };
     const keys = new Set([keyOf(simulation, kinds)]);
-    const queue = [start];
+    const queue: (typeof start)[] = [];
+    for (const trail of beginnings) {
+      simulation.restore(first);
+      for (const name of trail) await acts.find((one) => one.name === name)?.act(simulation, first.files);
+      const key = keyOf(simulation, kinds);
+      if (keys.has(key)) problems.push(`${trail.join('; ')}: leads to a state that is known`);
+      keys.add(key);
+      queue.push({ snapshot: simulation.snapshot(), before: first.files, trail });
+    }
+    queue.push(start);
     for (let at = 0; at < queue.length && keys.size < statesMax && problems.length < PROBLEMS_MAX; at += 1) {
       const { snapshot, before, trail } = queue[at] ?? start;
       depth = trail.length + 1;

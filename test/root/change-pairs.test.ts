@@ -17,9 +17,24 @@ const PAIRS: readonly (readonly [Kind, Kind])[] = [
   ['release', 'root'],
 ];
 /** States of each pair; every sequence of three acts takes about 3,000. */
-const STATES_MAX = FULL ? 20_000 : ALL ? 3000 : 150;
+const STATES_MAX = FULL ? 20_000 : ALL ? 3000 : 200;
 /** Every n-th state is followed to its end, and then takes an order of each kind. */
 const ENDED_EVERY = ALL ? 5 : 10;
+
+/** States of interest that lie many acts away. */
+function beginningsOf([one, other]: readonly [Kind, Kind]): string[][] {
+  const onTrial = [`${one} 2`, 'run'];
+  const confirmed = [...onTrial, 'good'];
+  const parked = ['suspend or resume', 'configuration 2', 'run', 'good'];
+  return [
+    ...(other === 'configuration' ? [['technician: try'], [...parked, ...onTrial, 'suspend or resume']] : []),
+    onTrial,
+    [...onTrial, `${other} 3`, 'run'],
+    [...confirmed, `${other} 2`, 'run'],
+    [...confirmed, `${one} 3`, 'run', 'bad'],
+    ...(other === 'configuration' ? [parked] : []),
+  ];
+}
 
 const run: Act['act'] = (simulation) => simulation.perform((machine) => machine.run(() => undefined), false);
 
@@ -70,7 +85,12 @@ function actsOf(pair: readonly Kind[]): Act[] {
 
 for (const pair of PAIRS)
   void t.test(`${pair.join(' and ')}: no sequence breaks an invariant`, { timeout: 1_800_000 }, async (t) => {
-    const result = await explore(actsOf(pair), pair, { statesMax: STATES_MAX, endedEvery: ENDED_EVERY });
+    const beginnings = beginningsOf(pair);
+    const result = await explore(actsOf(pair), pair, {
+      statesMax: STATES_MAX,
+      endedEvery: ENDED_EVERY,
+      beginnings,
+    });
     t.strictSame(result.problems, []);
     t.equal(result.states, STATES_MAX);
     t.comment(JSON.stringify(result.counts));
@@ -109,6 +129,7 @@ void t.test('the explorer finds a machine that resumes beside a trial', async (t
       : undefined;
   const result = await explore(actsOf(['release', 'configuration']), ['release', 'configuration'], {
     statesMax: 30,
+    beginnings: [],
     endedEvery: 1000,
     invariants: { 'no trial ever begins': isBroken },
   });
