@@ -27,13 +27,11 @@ import {
   type Mode,
   RESUME_BYTES_MAX,
   type RestraintReport,
-  SUSPEND_FILE,
   type TimeResetResult,
 } from '../contract/mode.ts';
 import type { CapturePermit, Ruling } from '../contract/permit.ts';
 import type { Retention } from '../contract/retention.ts';
 import { publicTextOf, signEnvelope } from '../orders/dsse.ts';
-import { writeForRoot } from '../orders/for-root.ts';
 import { Authority } from './authority.ts';
 import { JOURNAL_KEY_FILE, readJournalKey } from './journal/key.ts';
 import { LOCAL_MODE_FILE, RESUME_REQUEST_FILE } from './mode-files.ts';
@@ -168,9 +166,7 @@ export class RestraintController {
   /** Handles the command `suspend`. It is answered when the vision process has ended. */
   async suspend({ args, key, envelope }: CheckedCommand<'suspend'>): Promise<CommandResult<'suspend'>> {
     try {
-      const { record, stateDir } = this.#options;
-      if (record !== undefined) this.#trying(() => writeForRoot(stateDir, SUSPEND_FILE, envelope));
-      this.#suspension.suspend(args.reason, key);
+      this.#suspension.suspend(args.reason, key, envelope);
     } finally {
       this.#evaluate();
     }

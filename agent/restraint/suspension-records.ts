@@ -12,6 +12,8 @@ import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { AgentError, rethrowBug } from '../base/errors.ts';
 import type { JournalEntry } from '../contract/journal.ts';
+import { SUSPEND_FILE } from '../contract/mode.ts';
+import { writeForRoot } from '../orders/for-root.ts';
 import { SUSPENSION_FILE, type SuspensionState } from '../orders/suspension.ts';
 import type { RootRecord } from './root-record.ts';
 import { Suspension } from './suspension.ts';
@@ -82,8 +84,13 @@ export class SuspensionRecords {
     return record === undefined || record.folder.suspension()?.suspended === true;
   }
 
-  /** Suspends the box; on disk on return. If the disk refuses, the suspension still holds, and AgentError is thrown. */
-  suspend(reason: string, by: string): void {
+  /**
+   * Suspends the box; on disk on return. If the disk refuses, the suspension still holds, and AgentError is thrown. Root
+   * gets the signed command, because a change on trial may then be suspended too.
+   */
+  suspend(reason: string, by: string, command: Uint8Array): void {
+    const { record, stateDir } = this.#options;
+    if (record !== undefined) this.#trying(() => writeForRoot(stateDir, SUSPEND_FILE, command));
     this.#file.suspend(reason, by, this.#options.clock.wallMs());
   }
 

@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { JournalEntry } from '../../agent/contract/journal.ts';
+import { SUSPEND_FILE } from '../../agent/contract/mode.ts';
 import { RestraintFolder } from '../../agent/orders/restraint-folder.ts';
 import { type SuspensionState, suspensionText } from '../../agent/orders/suspension.ts';
 import type { RootRecord } from '../../agent/restraint/root-record.ts';
@@ -106,10 +107,17 @@ function recordedBox(t: Test, whileRootAnswers: () => void = () => undefined) {
     journal: { writable: true, recordedState: journalState, enter, enterSurely: enter },
     onFailed: t.fail,
   });
-  return { records, file, state, atRoot, requests, entered };
+  return { dir, records, file, state, atRoot, requests, entered };
 }
 
 const NAMES = ['prefect', 'mayor'];
+
+void t.test('a command that suspends is passed on to root as it was signed', async (t) => {
+  const { records, dir } = recordedBox(t);
+  const command = Buffer.from('signed');
+  records.suspend('court', 'desk', command);
+  t.same(readFileSync(join(dir, SUSPEND_FILE)), command);
+});
 
 void t.test('an end at root that the box did not hear is not recorded again', async (t) => {
   const { records, state, atRoot, requests, entered } = recordedBox(t);
