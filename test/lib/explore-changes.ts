@@ -81,6 +81,8 @@ export async function explore(
   const problems: string[] = [];
   let [transitions, endCount, depth] = [0, 0, 0];
   try {
+    // The first start of a box notes its boot.
+    await simulation.comesBack(true);
     const first = simulation.snapshot();
     const start = { snapshot: first, before: first.files, trail: [] as readonly string[] };
     const keys = new Set([keyOf(simulation, kinds)]);
