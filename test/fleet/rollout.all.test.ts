@@ -171,7 +171,7 @@ void t.test('a silent canary ends the program with 1; skip and resume complete t
   t.match(stuck, {
     code: 1,
     out: /r-1: release 43-1\.5\.0, halted \(canaries: no progress for 0\.003 h: 1 connected and not confirmed \(site-1\/b-1\)\)/,
-    err: /^fleet: r-1 has halted: canaries: no progress .*; rollout abort, or skip boxes and rollout resume\n/,
+    err: /^fleet: r-1 has halted: canaries: no progress .*; rollout abort, or rollout skip BOX and rollout resume\n/,
   });
   t.match(stuck.out, /never sent for: 3: site-1\/b-2, site-1\/b-3, site-1\/b-4/);
   const halted = readFileSync(metricsFile, 'utf8');
@@ -186,15 +186,17 @@ void t.test('a silent canary ends the program with 1; skip and resume complete t
   for (const name of metricNames) t.ok(guide.includes(`\`${name}\``), `fleet-metrics.md has ${name}`);
   const promtool = spawnSync('promtool', ['check', 'metrics'], { input: halted, encoding: 'utf8' });
   if (promtool.error === undefined) t.match(promtool, { status: 0, stdout: '', stderr: '' });
-  t.match(await run('rollout', 'skip', 'b-77'), { code: 2, err: /b-77: not a box of r-1/ });
-  t.match(await run('rollout', 'skip', '--waiting'), {
+  const why = ['--reason', 'its lamp is off'];
+  t.match(await run('rollout', 'skip', 'b-77', ...why), { code: 2, err: /b-77: not a box of r-1/ });
+  t.match(await run('rollout', 'skip', 'b-1'), { code: 2, err: /required option '--reason <text>'/ });
+  t.match(await run('rollout', 'skip', 'b-1', ...why), {
     code: 0,
-    out: /r-1: 1 left out: site-1\/b-1\nr-1: halted\n/,
+    out: /r-1: 1 left out: site-1\/b-1: its lamp is off\nr-1: halted\n/,
   });
   t.match(await run('rollout', 'resume'), { code: 0, out: /r-1: running/ });
   const completed = await run('rollout', 'run');
   t.match(completed, { code: 0, out: /r-1: release 43-1\.5\.0, done, wave 1 of 1/ });
-  t.match(await run('audit'), { out: /rollout r-1: skip site-1\/b-1/ });
+  t.match(await run('audit'), { out: /rollout r-1: skip site-1\/b-1: its lamp is off/ });
   t.match(readFileSync(metricsFile, 'utf8'), /vigie_rollout_state\{rollout="r-1",state="done"\} 1\n/);
 });
 

@@ -16,7 +16,7 @@ export const NEW: Rollout = {
   soakMs: [24 * HOUR, 4 * HOUR, 0],
   notAfterMs: 720 * HOUR,
   thresholds: { ...PLAN.thresholds, heardMinutes: 0 },
-  accepted: { failures: 0, triedCount: 0, atMs: 0 },
+  accepted: { failures: 0, triedCount: 0 },
   request: null,
   reason: null,
 };
@@ -30,6 +30,8 @@ export const box = (id: number, wave: number, change: Partial<RolloutBox> = {}):
   online: true,
   sinceMs: 0,
   heardMs: 0,
+  goneMs: 0,
+  silenceMs: 0,
   isSkipped: false,
   ...change,
 });
@@ -49,7 +51,7 @@ export class Lifetime {
 
   at(hours: number, wish: Rollout['request'] = null): Step {
     const nowMs = hours * HOUR;
-    this.boxes = this.boxes.map((old) => (old.online ? { ...old, heardMs: nowMs } : old));
+    this.boxes = this.boxes.map((old) => (old.online ? { ...old, heardMs: nowMs, goneMs: nowMs } : old));
     const result = step({ ...this.rollout, request: wish }, this.boxes, nowMs);
     const actions = new Map<string, Action>(result.orders.map(({ id, action }) => [id, action]));
     this.boxes = this.boxes.map((old, i) => {

@@ -25,7 +25,7 @@ import { isOrderable, writeOrder } from './orders.ts';
 import { type Plan, planOf } from './plan.ts';
 import { believableCounter, type RolloutBoxRow, type RolloutRow, Rollouts } from './rollouts.ts';
 import { OPEN, type RolloutState } from './states.ts';
-import { assignWaves } from './stratify.ts';
+import { assignWaves, inParts } from './stratify.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -180,9 +180,10 @@ function saveState(
 function writeStrange(rollouts: Rollouts, merged: MergedRollout, adopting: Adopting): void {
   const { name, kind, outcome, reason } = merged;
   const { givenRollout, nowMs, knowledge } = adopting;
-  const plan = isOpen(merged) ? givenRollout : undefined;
-  const members = plan?.boxes ?? membersOf(merged, adopting);
-  const waves = plan === undefined ? members.map(() => 0) : assignWaves(name, members, plan.plan);
+  const isGiven = isOpen(merged) && givenRollout !== undefined;
+  const members = isGiven ? givenRollout.boxes : membersOf(merged, adopting);
+  const plan = isGiven ? inParts(givenRollout.plan, members.length) : undefined;
+  const waves = plan === undefined ? members.map(() => 0) : assignWaves(name, members, plan);
   const mergedBoxes = new Map(merged.boxes.map((box) => [box.id, box]));
   const wave = reachedWave(waves, mergedBoxes.size);
   const orders = retainedOrdersOf(merged, knowledge);
@@ -198,8 +199,8 @@ function writeStrange(rollouts: Rollouts, merged: MergedRollout, adopting: Adopt
       created_at: nowMs,
       created_by: whoRuns(),
       description: fieldsText(fields),
-      plan: plan?.plan ?? { ...only, window },
-      not_after: endOf(orders, plan?.plan, nowMs),
+      plan: plan ?? { ...only, window },
+      not_after: endOf(orders, plan, nowMs),
     },
     members.map(({ site, box, fields: of, bytes, way }, i) => {
       const hasOrder = mergedBoxes.has(`${site}/${box}`);

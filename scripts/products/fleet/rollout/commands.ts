@@ -1,5 +1,6 @@
 /** Adds the commands `fleet status`, `box`, `inventory` and `rollout`. */
 import { type Command, InvalidArgumentError } from '@commander-js/extra-typings';
+import { printable } from '../../../../agent/base/printable.ts';
 import { integerUpTo, placeName } from '../../../../agent/cli/commands/options.ts';
 import { FLEET_DIR } from '../settings.ts';
 import { type AdoptOptions, adopt } from './adopt.ts';
@@ -20,6 +21,12 @@ import { want } from './want.ts';
 function fingerprint(text: string): string {
   if (/^[0-9a-f]{64}$/.test(text)) return text;
   throw new InvalidArgumentError('It must be 64 of 0-9 and a-f, as `fleet box` shows it.');
+}
+
+function skipReason(text: string): string {
+  const reason = printable(text.trim());
+  if (reason.length >= 3 && reason.length <= 200) return reason;
+  throw new InvalidArgumentError('It must have 3 to 200 characters.');
 }
 
 /** Returns a command with the option `--dir`, which all need, and with examples below the help. */
@@ -131,10 +138,9 @@ export function rolloutCommands(program: Command): void {
     rollout,
     'skip',
     'leaves boxes out of the rollout that is under way: it waits for them no more, and they do not count',
-    'rollout skip canebiere-017',
-    'rollout skip --waiting && scripts/fleet rollout resume',
+    'rollout skip canebiere-017 --reason "stolen, ticket 4711"',
   )
-    .argument('[box...]', 'names, or SITE/BOX')
-    .option('--waiting', 'those for which the present wave waits')
+    .argument('<box...>', 'names, or SITE/BOX')
+    .requiredOption('--reason <text>', 'why, for the records: 3 to 200 characters', skipReason)
     .action((names: readonly string[], options: SkipOptions) => skip(names, options));
 }

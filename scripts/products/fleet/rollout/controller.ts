@@ -93,12 +93,13 @@ export class Controller {
 
   /** Connects like `start`, even if the store is behind. */
   async connect(signal: AbortSignal, withinMs = CONNECT_WITHIN_MS): Promise<void> {
-    const { link, say } = this.#options;
+    const { link, say, clock } = this.#options;
     await link.reconnect(signal, withinMs);
     if (signal.aborted)
       throw new AgentError('unavailable', 'ended before all retained messages were received');
     this.knowledge.forget();
     this.hear();
+    this.knowledge.loseMissing(clock.wallMs());
     const missing = this.knowledge.missing().map(({ site, box }) => `${site}/${box}`);
     if (missing.length > 0)
       say(
@@ -189,20 +190,15 @@ export class Controller {
         progressOf(this.knowledge.report(`${box.site}/${box.box}`), targetOf(row, box)),
       );
       const skipped = this.#rollouts.skipped(name);
-      const boxes = rows.map(({ site, box, wave, state, state_at: sinceMs, action }, i): RolloutBox => {
-        const id = `${site}/${box}`;
-        const online = this.knowledge.isOnline(id);
-        return {
-          id,
-          wave,
-          state,
-          action,
-          online,
-          sinceMs,
+      const boxes = rows.map((box, i): RolloutBox => {
+        const id = `${box.site}/${box.box}`;
+        const { progress = 'none' } = reports[i] ?? {};
+        return boxNow(box, store, {
+          ...this.knowledge.link(id, nowMs),
+          progress,
           isSkipped: skipped.has(id),
-          progress: reports[i]?.progress ?? 'none',
-          heardMs: online ? nowMs : this.knowledge.heardMs(id),
-        };
+          nowMs,
+        });
       });
       const { rollout, states, orders, nextMs } = step(before, boxes, nowMs);
       const actions = new Map<string, Action>(orders.map(({ id, action }) => [id, action]));
@@ -212,6 +208,7 @@ export class Controller {
         const after = this.#after(box, {
           state: states[i] ?? box.state,
           action: action ?? box.action,
+          silence_ms: box.silence_ms ?? (action === 'install' ? this.#silenceMs(box, nowMs) : null),
           ...reports[i],
           nowMs,
         });
@@ -252,12 +249,24 @@ export class Controller {
 
   #after(
     box: RolloutBoxRow,
-    now: Pick<RolloutBoxRow, 'state' | 'action'> & { phase?: string; reason?: string | null; nowMs: number },
+    now: Pick<RolloutBoxRow, 'state' | 'action' | 'silence_ms'> & {
+      phase?: string;
+      reason?: string | null;
+      nowMs: number;
+    },
   ): RolloutBoxRow | undefined {
-    const { state, action, phase = '', reason = null, nowMs } = now;
+    const { state, action, silence_ms, phase = '', reason = null, nowMs } = now;
     const same = state === box.state && action === box.action && phase === box.phase && reason === box.reason;
     if (same) return undefined;
-    return { ...box, state, action, phase, reason, state_at: state === box.state ? box.state_at : nowMs };
+    const state_at = state === box.state ? box.state_at : nowMs;
+    return { ...box, state, action, silence_ms, phase, reason, state_at };
+  }
+
+  /** Returns the longest silence of a box before its order, also if it has not ended. */
+  #silenceMs({ site, box }: RolloutBoxRow, nowMs: number): number {
+    const { online, goneMs } = this.knowledge.link(`${site}/${box}`, nowMs);
+    const known = this.#options.store.longestSilenceMs(site, box, nowMs);
+    return online ? known : Math.max(known, nowMs - goneMs);
   }
 
   #refuseBehind(): void {
@@ -291,7 +300,7 @@ export class Controller {
     if (row.state !== 'halted' && !OVER.includes(row.state)) return false;
     // A box on probation will finish on its own, and is waited for while it is connected.
     return !this.#boxesOf(row.name).some(
-      ({ state, site, box }) => state === 'switched' && this.knowledge.isOnline(`${site}/${box}`),
+      ({ state, site, box }) => state === 'switched' && this.knowledge.link(`${site}/${box}`, 0).online,
     );
   }
 
@@ -325,6 +334,20 @@ export class Controller {
     signal.removeEventListener('abort', stop);
     if (wake.signal.aborted && !signal.aborted) await clock.sleep(GATHER_MS, signal);
   }
+}
+
+/** Returns a box as a step of the rollout needs it. */
+export function boxNow(
+  { site, box, wave, state, state_at: sinceMs, action, silence_ms }: RolloutBoxRow,
+  store: FleetStore,
+  now: Pick<RolloutBox, 'online' | 'heardMs' | 'goneMs' | 'progress' | 'isSkipped'> & {
+    readonly nowMs: number;
+  },
+): RolloutBox {
+  const { nowMs, ...rest } = now;
+  // Read for few boxes only: a large fleet has thousands that are connected and not ordered yet.
+  const silenceMs = silence_ms ?? (now.online ? 0 : store.longestSilenceMs(site, box, nowMs));
+  return { id: `${site}/${box}`, wave, state, action, sinceMs, silenceMs, ...rest };
 }
 
 export function rolloutOf({

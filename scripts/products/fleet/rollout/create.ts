@@ -8,7 +8,7 @@ import { KIND_NAMES, type OrderFields, type RolloutKind } from './kinds.ts';
 import { endBefore } from './orders.ts';
 import type { Plan } from './plan.ts';
 import { type RolloutRow, Rollouts } from './rollouts.ts';
-import { assignWaves } from './stratify.ts';
+import { assignWaves, inParts } from './stratify.ts';
 
 const NAME = /^[a-z0-9.-]{1,64}$/;
 const DAY_MS = 86_400_000;
@@ -56,7 +56,8 @@ export function createRollout(
   spec: RolloutSpec,
   { key, nowMs }: { key: KeyObject; nowMs: number },
 ): RolloutRow {
-  const { kind, name, description, plan, boxes } = spec;
+  const { kind, name, description, boxes } = spec;
+  const plan = inParts(spec.plan, boxes.length);
   if (!NAME.test(name))
     throw new AgentError('config', `the name of a rollout is 1 to 64 of a-z, 0-9, . and -; "${name}" is not`);
   if (boxes.length === 0)

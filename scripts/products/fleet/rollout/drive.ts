@@ -18,9 +18,9 @@ import { KIND_NAMES } from './kinds.ts';
 import { RolloutMetricsFile } from './metrics.ts';
 import { type Plan, readPlan } from './plan.ts';
 import { type RolloutRow, Rollouts } from './rollouts.ts';
-import { OPEN, OVER } from './states.ts';
+import { OVER } from './states.ts';
 import type { DirOption } from './status-commands.ts';
-import { assignWaves } from './stratify.ts';
+import { assignWaves, inParts } from './stratify.ts';
 import { columns, someOf } from './table.ts';
 import { restOf, viewLines, waveName } from './text.ts';
 import { type BoxView, type RolloutView, viewOf } from './view.ts';
@@ -121,13 +121,14 @@ export function refuseForeignOrders(controller: Controller, nowMs: number, takeO
 function choiceLines(
   name: string,
   { kind, takes, upToDate, leftOut, seq, version }: Choice,
-  plan: Plan,
+  given: Plan,
 ): string[] {
   if (takes.length === 0)
     return [
       ...leftOutLines(leftOut),
       `no box would install ${KIND_NAMES[kind]} ${seq}: ${upToDate.length} boxes run it already`,
     ];
+  const plan = inParts(given, takes.length);
   const waves = assignWaves(name, takes, plan);
   const rows = [...plan.waves.keys(), plan.waves.length].map((n) => {
     const waveBoxes = takes.filter((_, i) => waves[i] === n);
@@ -192,7 +193,7 @@ export function run({ dir, once: dueOnly }: RunOptions): Promise<void> {
       if (after.state === 'halted')
         throw new AgentError(
           'unavailable',
-          `${row.name} has halted: ${after.reason ?? ''}; rollout abort, or skip boxes and rollout resume`,
+          `${row.name} has halted: ${after.reason ?? ''}; rollout abort, or rollout skip BOX and rollout resume`,
         );
       if (after.state === 'incomplete')
         throw new AgentError('unavailable', `${row.name} is over and incomplete: ${after.reason ?? ''}`);
@@ -231,33 +232,26 @@ async function obeyed(context: FleetContext, name: string, operation: string): P
 }
 
 export interface SkipOptions extends DirOption {
-  /** Skips the boxes for which the present wave waits. */
-  readonly waiting?: boolean;
+  /** Why, for the records. */
+  readonly reason: string;
 }
 
 /**
- * Leaves boxes out of the running rollout. It does not wait for them, and they count neither as success nor as failure.
+ * Leaves named boxes out of the running rollout. It does not wait for them, and they count neither as success nor as
+ * failure.
  */
-export function skip(names: readonly string[], { dir, waiting }: SkipOptions): Promise<void> {
+export function skip(names: readonly string[], { dir, reason }: SkipOptions): Promise<void> {
   return withFleet(dir, async (context) => {
     const { store, clock } = context;
     const row = present(store);
     const view = viewOf(store, row, clock.wallMs());
-    const boxes = [
-      ...names.map((name) => boxNamed(view, name)),
-      ...(waiting === true ? view.boxes.filter((box) => isWaitedFor(view, box)) : []),
-    ];
-    if (boxes.length === 0)
-      throw new AgentError(
-        'config',
-        waiting === true ? `${row.name} waits for no box` : 'rollout skip: name boxes, or give --waiting',
-      );
+    const boxes = names.map((name) => boxNamed(view, name));
     const ids = boxes.map(({ site, box }) => `${site}/${box}`);
     store.transaction(() => {
-      new Rollouts(store).skip(row.name, boxes, clock.wallMs());
-      store.record(`rollout ${row.name}: skip ${ids.join(', ')}`, clock.wallMs());
+      new Rollouts(store).skip(row.name, boxes, reason, clock.wallMs());
+      store.record(`rollout ${row.name}: skip ${ids.join(', ')}: ${reason}`, clock.wallMs());
     });
-    say(`${row.name}: ${ids.length} left out: ${someOf(ids)}`);
+    say(`${row.name}: ${ids.length} left out: ${someOf(ids)}: ${reason}`);
     await obeyed(context, row.name, 'skip');
   });
 }
@@ -273,15 +267,6 @@ function boxNamed({ rollout, boxes }: RolloutView, name: string): BoxView {
       `${name}: ${matches.length} sites have a box of that name; write SITE/BOX`,
     );
   return first;
-}
-
-/**
- * Reports whether the present wave waits for a box: silent since it began, or connected and not confirmed, also after a
- * halt.
- */
-function isWaitedFor({ wave }: RolloutView, box: BoxView): boolean {
-  const isLeft = OPEN.includes(box.state) || box.state === 'withdrawn';
-  return box.wave === wave && (box.silent || (box.online && isLeft));
 }
 
 export interface RolloutStatusOptions extends DirOption {

@@ -1,10 +1,9 @@
 /**
  * Decides which boxes of a rollout were heard after they began, which are silent, and what follows.
  *
- * A box is silent if it is not connected and was not heard for the plan's `silentHours`. Silence counts in a download,
- * a switch, a probation, and after the confirmation.
+ * A box is silent if it has not been connected for `silentHours` longer than ever in the two weeks before its order.
+ * Silence counts in a download, a switch, a probation, and after the confirmation.
  */
-import { compare, DOUBT, type Watched } from './silence.ts';
 import { stalledAt } from './stall.ts';
 import {
   BEGAN_STATES,
@@ -19,11 +18,10 @@ import { someOf } from './table.ts';
 
 const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
-/**
- * Maximum silence before the rollout for a box to count as alive, ms. A box that was dead for longer says nothing about
- * boxes that fall silent during it.
- */
-const ALIVE_MS = 24 * HOUR_MS;
+/** Ratio of boxes that may be silent or unheard; one box always may. */
+const MISSING_RATIO = 0.01;
+/** Number of silent boxes that show a fault of their site: a single one may have its own. */
+const WITNESSES_MIN = 2;
 
 /** Descriptions of boxes that are not confirmed at the end. */
 const UNCONFIRMED_LABELS: Record<BoxState, string> = {
@@ -39,6 +37,11 @@ const UNCONFIRMED_LABELS: Record<BoxState, string> = {
   withdrawn: 'withdrawn',
   skipped: 'skipped',
 };
+
+interface Group {
+  readonly ids: readonly string[];
+  readonly silentIds: readonly string[];
+}
 
 export class Hearing {
   readonly #boxes: readonly RolloutBox[];
@@ -59,40 +62,49 @@ export class Hearing {
     this.#rolloutNow = rolloutNow;
   }
 
-  /** Returns the reason for a halt if tried boxes are silent more often than chance explains (silence.ts). */
-  excess(): string | undefined {
-    const { wave, soakMs, madeMs, thresholds } = this.#rolloutNow();
-    const [triedBoxes, untried]: [Watched[], Watched[]] = [[], []];
-    // The last wave leaves no untried boxes, so those of earlier waves show what is usual at this hour.
-    const isLast = wave === soakMs.length - 1;
+  /** Returns the reason for a halt if too many boxes that began are silent, and their sites do not excuse them. */
+  silenceText(): string | undefined {
+    const sites = new Map<string, { began: RolloutBox[]; untried: RolloutBox[] }>();
+    let beganCount = 0;
     for (const [i, box] of this.#boxes.entries()) {
-      if (this.isAccepted(box)) continue;
-      const watched = { id: box.id, isSilent: this.isSilent(box) };
-      const isBefore = isLast && box.wave < wave;
-      const isLater = box.wave > wave && this.#states[i] === 'planned' && box.heardMs >= madeMs - ALIVE_MS;
-      if (this.began(i)) (isBefore ? untried : triedBoxes).push(watched);
-      else if (isLater) untried.push(watched);
+      const site = box.id.slice(0, Math.max(0, box.id.lastIndexOf('/')));
+      const groups = sites.get(site) ?? { began: [], untried: [] };
+      sites.set(site, groups);
+      if (this.began(i)) {
+        groups.began.push(box);
+        beganCount += 1;
+      } else if (this.#isUntried(i)) groups.untried.push(box);
     }
-    const canaries = this.#boxes.filter((box) => box.wave === 0).length;
-    const least = wave === 0 ? Math.min(thresholds.canaryFailures, canaries) : thresholds.failuresMin;
-    if (triedBoxes.filter(({ isSilent }) => isSilent).length < least) return undefined;
-    const comparison = compare(triedBoxes, untried);
-    if (comparison.probability > DOUBT) return undefined;
-    const otherText = isLast ? 'of the waves before' : 'that have not tried it';
+    const parts: { silentIds: readonly string[]; text: string }[] = [];
+    for (const [site, { began, untried }] of sites) {
+      if (!began.some((box) => this.isSilent(box))) continue;
+      for (const [tried, others] of comparisons(began, untried)) {
+        const [group, reference] = [this.#groupOf(tried), this.#groupOf(others)];
+        if (group.silentIds.length === 0 || excuses(reference, group)) continue;
+        const text = `${site === '' ? 'no site' : site}: ${ratioText(group)} (${someOf(group.silentIds, 3)}), of others there ${ratioText(reference)}`;
+        parts.push({ silentIds: group.silentIds, text });
+      }
+    }
+    const count = parts.reduce((sum, { silentIds }) => sum + silentIds.length, 0);
+    const limit = missingMax(beganCount);
+    if (count <= limit) return undefined;
+    parts.sort((a, b) => b.silentIds.length - a.silentIds.length);
     return (
-      `${comparison.silent} of ${comparison.triedCount} boxes that tried it are silent for more than ${thresholds.silentHours} h, ` +
-      `and ${comparison.untriedSilent} of ${comparison.untriedCount} ${otherText}: more than chance explains (p < ${DOUBT})`
+      `${count} of ${beganCount} boxes that began are silent, and at most ${Math.floor(limit)} may be: ` +
+      `${someOf(
+        parts.map(({ text }) => text),
+        3,
+      )}; go to one of them`
     );
   }
 
   /** Returns what the wave waits for; null if it waits only for time to pass, or if nothing runs. */
   waits(): Waits | null {
-    const { state, wave, reachedMs, soakMs, madeMs, sinceMs, accepted, window, thresholds } =
-      this.#rolloutNow();
+    const { state, wave, reachedMs, soakMs, madeMs, sinceMs, window, thresholds } = this.#rolloutNow();
     const soakedMs = reachedMs === null ? 0 : reachedMs + (soakMs[wave] ?? 0);
     if (state !== 'running' || soakedMs > this.#nowMs) return null;
     const [connected, unheard]: [string[], string[]] = [[], []];
-    let lastMs = Math.max(madeMs, sinceMs, accepted.atMs, soakedMs);
+    let lastMs = Math.max(madeMs, sinceMs, soakedMs);
     for (const [i, box] of this.#boxes.entries()) {
       const boxState = this.#states[i] ?? 'planned';
       if (box.wave !== wave || boxState === 'planned' || boxState === 'skipped') continue;
@@ -107,16 +119,15 @@ export class Hearing {
     return { sinceMs: lastMs, haltsMs, connected, unheard };
   }
 
-  stallText({ connected, unheard }: Waits): string {
-    const { wave, thresholds } = this.#rolloutNow();
+  /** Returns a text about the boxes for which the present wave waits. */
+  waitsText({ connected, unheard }: Waits): string {
     const parts = [
       ...(connected.length > 0
         ? [`${connected.length} connected and not confirmed (${someOf(connected, 3)})`]
         : []),
       ...(unheard.length > 0 ? [`${unheard.length} began and are not heard (${someOf(unheard, 3)})`] : []),
     ];
-    const reason = parts.length > 0 ? parts.join(', ') : 'no box of it is connected';
-    return `${wave === 0 ? 'canaries' : `wave ${wave}`}: no progress for ${thresholds.stuckHours} h: ${reason}`;
+    return parts.length > 0 ? parts.join(', ') : 'no box of it is connected';
   }
 
   /** Returns the counted rest at the end; undefined if every box is skipped, or confirmed and heard. */
@@ -139,30 +150,22 @@ export class Hearing {
     return box === undefined || box.state !== this.#states[i] ? this.#nowMs : box.sinceMs;
   }
 
-  /** Reports whether a box has begun by its own order. Boxes that a person has accepted do not count. */
+  /** Reports whether a box has begun by its own order, as far as it has reported. Skipped boxes do not count. */
   began(i: number): boolean {
     const box = this.#boxes[i];
+    if (box === undefined || box.action === null || this.#states[i] === 'skipped') return false;
     return (
-      box !== undefined &&
-      box.action !== null &&
-      BEGAN_STATES.includes(this.#states[i] ?? 'planned') &&
-      !this.isAccepted(box)
+      BEGAN_STATES.includes(this.#states[i] ?? 'planned') || BEGAN_STATES.includes(STATE_OF[box.progress])
     );
   }
 
-  /** Reports whether a box says that it began, and is silent, also if it was withdrawn or accepted since. */
-  hasVanished(i: number): boolean {
-    const box = this.#boxes[i];
-    if (box === undefined || box.action === null || this.#states[i] === 'skipped') return false;
-    return BEGAN_STATES.includes(STATE_OF[box.progress]) && this.isSilent(box);
+  isSilent(box: RolloutBox): boolean {
+    return !box.online && this.#nowMs > this.silentFromMs(box);
   }
 
-  isSilent({ online, heardMs }: RolloutBox): boolean {
-    return !online && this.#nowMs - heardMs > this.#rolloutNow().thresholds.silentHours * HOUR_MS;
-  }
-
-  isAccepted({ online, heardMs }: RolloutBox): boolean {
-    return !online && heardMs <= this.#rolloutNow().accepted.atMs;
+  /** Returns when a box that is not connected becomes silent. */
+  silentFromMs({ goneMs, silenceMs }: RolloutBox): number {
+    return goneMs + silenceMs + this.#rolloutNow().thresholds.silentHours * HOUR_MS;
   }
 
   /**
@@ -182,4 +185,58 @@ export class Hearing {
     const state = this.#states[i] ?? 'planned';
     return OPEN.includes(state) || (state === 'confirmed' && !this.isProven(i));
   }
+
+  /**
+   * Reports whether a box was never ordered, and was connected during the rollout. An ordered one may have begun without
+   * a word, and one that was silent before says nothing about the others.
+   */
+  #isUntried(i: number): boolean {
+    const box = this.#boxes[i];
+    return (
+      box !== undefined &&
+      box.action === null &&
+      this.#states[i] === 'planned' &&
+      box.heardMs >= this.#rolloutNow().madeMs
+    );
+  }
+
+  #groupOf(boxes: readonly RolloutBox[]): Group {
+    const idsOf = (list: readonly RolloutBox[]): string[] => list.map(({ id }) => id);
+    return { ids: idsOf(boxes), silentIds: idsOf(boxes.filter((box) => this.isSilent(box))) };
+  }
+}
+
+/** Returns how many of a number of boxes may be missing. */
+export function missingMax(count: number): number {
+  return Math.max(1, MISSING_RATIO * count);
+}
+
+/**
+ * Returns the boxes of a site that began, each group with those that it is compared with: the untried ones. A site that
+ * has fewer than two of them is near its end, and each wave is compared with the earlier ones.
+ */
+function comparisons(
+  began: readonly RolloutBox[],
+  untried: readonly RolloutBox[],
+): (readonly [readonly RolloutBox[], readonly RolloutBox[]])[] {
+  if (untried.length >= WITNESSES_MIN) return [[began, untried]];
+  return [...new Set(began.map(({ wave }) => wave))].map(
+    (n) =>
+      [
+        began.filter(({ wave }) => wave === n),
+        [...untried, ...began.filter(({ wave }) => wave < n)],
+      ] as const,
+  );
+}
+
+/** Reports whether at least as large a part of the others is silent. */
+function excuses({ ids, silentIds }: Group, group: Group): boolean {
+  return (
+    silentIds.length >= WITNESSES_MIN &&
+    silentIds.length * group.ids.length >= group.silentIds.length * ids.length
+  );
+}
+
+function ratioText({ ids, silentIds }: Group): string {
+  return `${silentIds.length} of ${ids.length}`;
 }

@@ -13,20 +13,23 @@ import type { UpdateReport, Window } from '../../../../agent/contract/update.ts'
 import { claimedOrder, type OrderKind, openOrder } from '../../../../agent/orders/room-order.ts';
 import type { Incoming } from '../broker.ts';
 import { openReport } from '../report.ts';
-import type { BoxRow, FleetStore } from '../store.ts';
+import type { BoxRow, FleetStore, LinkRow } from '../store.ts';
 import { fieldsOf, kindOf, type OrderFields, type RolloutKind } from './kinds.ts';
 import { Rollouts } from './rollouts.ts';
-import type { Action } from './states.ts';
+import type { Action, RolloutBox } from './states.ts';
 import { someOf } from './table.ts';
 
 const NAME = /^[a-z0-9-]{1,32}$/;
+/** Interval at which the store learns that a program listens, ms. */
+const MARK_MS = 60_000;
 
-/** Returns when an offline box was last connected or has last reported; 0 means never. */
-export function lastHeardMs({
-  state_at,
-  reported_at: reported,
-}: Pick<BoxRow, 'state_at' | 'reported_at'>): number {
-  return Math.max(state_at ?? 0, reported ?? 0);
+/** Returns the connection of a box for a step of a rollout; one that is not in the inventory was never connected. */
+export function linkOf(
+  row: LinkRow | undefined,
+  nowMs: number,
+): Pick<RolloutBox, 'online' | 'heardMs' | 'goneMs'> {
+  const online = row?.state === 'online';
+  return { online, heardMs: online ? nowMs : (row?.heard_at ?? 0), goneMs: row?.state_at ?? 0 };
 }
 
 interface Note {
@@ -59,11 +62,14 @@ export class Knowledge {
   /** SubjectPublicKeyInfo in Base64, the form in a box's commands.keys. */
   readonly #own: string | undefined;
   readonly #reports = new Map<string, UpdateReport>();
-  readonly #online = new Set<string>();
-  readonly #heardMs = new Map<string, number>();
+  readonly #links = new Map<string, LinkRow>();
   readonly #retainedOrders = new Map<string, RetainedOrder>();
-  /** Boxes with a message since this connection was made. */
+  /** Boxes with a message since this connection was made, and those with a status. */
   readonly #heardIds = new Set<string>();
+  readonly #statusIds = new Set<string>();
+  /** Time until which a program listened before this connection. */
+  #listenedMs: number;
+  #markedMs = Number.NEGATIVE_INFINITY;
   /** Boxes with a message about orders since the last query. */
   readonly #changedIds = new Set<string>();
 
@@ -76,25 +82,17 @@ export class Knowledge {
     for (const row of store.boxes()) {
       const id = `${row.site}/${row.box}`;
       if (row.report !== undefined) this.#reports.set(id, row.report);
-      if (row.state === 'online') this.#online.add(id);
-      this.#heardMs.set(id, lastHeardMs(row));
+      this.#links.set(id, row);
     }
+    this.#listenedMs = store.listenedUntilMs;
   }
 
   report(id: string): UpdateReport | undefined {
     return this.#reports.get(id);
   }
 
-  isOnline(id: string): boolean {
-    return this.#online.has(id);
-  }
-
-  /**
-   * Returns when the box was connected or has last reported, as far as this or an earlier program has seen; 0 means
-   * never.
-   */
-  heardMs(id: string): number {
-    return this.#heardMs.get(id) ?? 0;
+  link(id: string, nowMs: number): ReturnType<typeof linkOf> {
+    return linkOf(this.#links.get(id), nowMs);
   }
 
   /** Returns boxes of the inventory without retained messages. */
@@ -116,6 +114,19 @@ export class Knowledge {
   forget(): void {
     this.#retainedOrders.clear();
     this.#heardIds.clear();
+    this.#statusIds.clear();
+    this.#listenedMs = this.#store.listenedUntilMs;
+  }
+
+  /** Takes boxes as not connected if the broker has no status of them, once all retained messages have arrived. */
+  loseMissing(nowMs: number): void {
+    this.#store.transaction(() => {
+      for (const { site, box, state } of this.#store.boxes()) {
+        const id = `${site}/${box}`;
+        if (state === 'online' && !this.#statusIds.has(id))
+          this.#links.set(id, this.#store.loseStatus(site, box, nowMs));
+      }
+    });
   }
 
   /** Returns boxes (`site/box`) with an order or a report since the last call. */
@@ -127,7 +138,8 @@ export class Knowledge {
 
   /** Stores all messages in one transaction. Returns a line for people per kind of event. */
   take(messages: readonly Incoming[], nowMs: number): string[] {
-    if (messages.length === 0) return [];
+    const isMarkDue = Math.abs(nowMs - this.#markedMs) >= MARK_MS;
+    if (messages.length === 0 && !isMarkDue) return [];
     const notes: Note[] = [];
     this.#store.transaction(() => {
       for (const message of messages) {
@@ -137,6 +149,9 @@ export class Knowledge {
         else if (branch === 'update/reported') notes.push(...this.#reported(message, nowMs));
         else this.#desired(branch === 'update/desired' ? 'update' : 'configure', message);
       }
+      if (!isMarkDue) return;
+      this.#store.markListened(nowMs);
+      this.#markedMs = nowMs;
     });
     const kinds = new Map<string, string[]>();
     for (const { text, id } of notes) kinds.set(text, [...(kinds.get(text) ?? []), id]);
@@ -153,12 +168,10 @@ export class Knowledge {
     }
     const id = `${site}/${box}`;
     this.#heardIds.add(id);
-    this.#store.setState(site, box, statusReport.state, nowMs);
-    const isOnline = statusReport.state === 'online';
-    // The retained state of a box that was already offline does not show that it is alive.
-    if (isOnline || this.#online.has(id) || !this.#heardMs.has(id)) this.#heardMs.set(id, nowMs);
-    if (isOnline) this.#online.add(id);
-    else this.#online.delete(id);
+    // The first status on a connection may be a retained one, of any time since a program last listened.
+    const sinceMs = this.#statusIds.has(id) ? nowMs : this.#listenedMs;
+    this.#statusIds.add(id);
+    this.#links.set(id, this.#store.takeStatus(site, box, statusReport, { nowMs, sinceMs }));
   }
 
   #reported({ site, box, payload }: Incoming, nowMs: number): Note[] {
@@ -175,7 +188,6 @@ export class Knowledge {
       if (typeof outcome === 'object') return refuse(outcome.refusal);
       this.#reports.set(id, report);
       this.#changedIds.add(id);
-      if (outcome !== 'known') this.#heardMs.set(id, nowMs);
       return outcome === 'pinned' ? [{ text: 'the first report, its key is kept', id }] : [];
     } catch (error) {
       if (!(error instanceof CommandRefused)) throw error;

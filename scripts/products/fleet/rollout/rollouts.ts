@@ -65,6 +65,8 @@ export interface RolloutBoxRow {
   /** Size of the download; null if unknown. */
   readonly bytes: number | null;
   readonly way: 'delta' | 'full' | null;
+  /** Longest silence known in the two weeks before its first order; null before that order. */
+  readonly silence_ms: number | null;
 }
 
 export interface WaveRow {
@@ -157,11 +159,11 @@ export class Rollouts {
       created_at,
       created_by,
       not_after,
-      '{"failures":0,"triedCount":0,"atMs":0}',
+      '{"failures":0,"triedCount":0}',
       created_at,
     );
     const add = this.#sql(
-      "INSERT INTO rollout_box VALUES (?, ?, ?, ?, 'planned', ?, '', NULL, NULL, ?, ?, ?)",
+      "INSERT INTO rollout_box VALUES (?, ?, ?, ?, 'planned', ?, '', NULL, NULL, ?, ?, ?, NULL)",
     );
     for (const { site, box, wave, fields, bytes, way } of boxes)
       add.run(name, site, box, wave, created_at, JSON.stringify(fields), bytes, way);
@@ -185,18 +187,23 @@ export class Rollouts {
     this.#sql('UPDATE rollout SET request = ? WHERE name = ?').run(request, name);
   }
 
-  /** Stores boxes that a person leaves out, permanently. */
-  skip(name: string, boxes: readonly { readonly site: string; readonly box: string }[], nowMs: number): void {
-    const add = this.#db.prepare('INSERT OR IGNORE INTO rollout_skip VALUES (?, ?, ?, ?)');
-    for (const { site, box } of boxes) add.run(name, site, box, nowMs);
+  /** Stores boxes that a person leaves out, permanently, and why. The first reason stays. */
+  skip(
+    name: string,
+    boxes: readonly { readonly site: string; readonly box: string }[],
+    reason: string,
+    nowMs: number,
+  ): void {
+    const add = this.#db.prepare('INSERT OR IGNORE INTO rollout_skip VALUES (?, ?, ?, ?, ?)');
+    for (const { site, box } of boxes) add.run(name, site, box, nowMs, reason);
   }
 
-  /** Returns the skipped boxes in the form `site/box`. */
-  skipped(name: string): Set<string> {
+  /** Returns the reason of each skipped box, by `site/box`. */
+  skipped(name: string): Map<string, string> {
     const rows = this.#db
-      .prepare("SELECT site || '/' || box AS id FROM rollout_skip WHERE rollout = ?")
-      .all(name) as { readonly id: string }[];
-    return new Set(rows.map(({ id }) => id));
+      .prepare("SELECT site || '/' || box AS id, reason FROM rollout_skip WHERE rollout = ?")
+      .all(name) as { readonly id: string; readonly reason: string }[];
+    return new Map(rows.map(({ id, reason }) => [id, reason]));
   }
 
   /** Stores a new state. Clears `request` only if it is unchanged, so a newer request stays. */
@@ -221,11 +228,11 @@ export class Rollouts {
   }
 
   saveBox(name: string, box: RolloutBoxRow): void {
-    const { site, state, state_at, phase, reason, action } = box;
+    const { site, state, state_at, phase, reason, action, silence_ms } = box;
     this.#sql(
-      `UPDATE rollout_box SET state = ?, state_at = ?, phase = ?, reason = ?, action = ?
+      `UPDATE rollout_box SET state = ?, state_at = ?, phase = ?, reason = ?, action = ?, silence_ms = ?
          WHERE rollout = ? AND site = ? AND box = ?`,
-    ).run(state, state_at, phase, reason, action, name, site, box.box);
+    ).run(state, state_at, phase, reason, action, silence_ms, name, site, box.box);
   }
 
   /** Returns the next counter for a box. A restored store is behind by no more than the clock. */

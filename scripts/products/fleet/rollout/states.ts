@@ -70,8 +70,12 @@ export interface RolloutBox {
   readonly online: boolean;
   /** Time of its last change of state. */
   readonly sinceMs: number;
-  /** Time of its last connection or report; for a connected box the present time. */
+  /** Latest time at which it is known to have been connected; for a connected box the present time. */
   readonly heardMs: number;
+  /** Earliest time since which it is known not to be connected. */
+  readonly goneMs: number;
+  /** Its longest silence in the two weeks before its order, ms; 0 if none is known. */
+  readonly silenceMs: number;
   /** A person has left it out. */
   readonly isSkipped: boolean;
 }
@@ -81,11 +85,8 @@ export interface TrialCounts {
   readonly triedCount: number;
 }
 
-/** State that a person has seen and accepted when the rollout continued. */
-export interface Accepted extends TrialCounts {
-  /** Boxes that have been silent since before this time no longer count; 0 if nothing was accepted. */
-  readonly atMs: number;
-}
+/** Failures that a person has seen and accepted when the rollout continued. */
+export type Accepted = TrialCounts;
 
 export interface Rollout {
   readonly state: RolloutState;
@@ -128,6 +129,8 @@ export interface Step {
   readonly nextMs: number | undefined;
   /** Null if it waits only for time to pass, or for nothing. */
   readonly waits: Waits | null;
+  /** What the present wave waits for, or the reason of the state; null if there is nothing to say. */
+  readonly why: string | null;
   /** Boxes that have begun and are silent. */
   readonly silent: readonly string[];
 }

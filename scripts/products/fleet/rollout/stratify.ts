@@ -6,6 +6,9 @@ import { createHash } from 'node:crypto';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import type { Plan } from './plan.ts';
 
+/** Ratio of all boxes that a part of the last wave has at most (docs/design/023-rollouts.md). */
+export const PART_RATIO = 0.1;
+
 export interface Member {
   readonly site: string;
   readonly box: string;
@@ -44,6 +47,23 @@ export function assignWaves(
     }
   }
   return waves;
+}
+
+/**
+ * Returns the plan with its last wave in parts, each a wave of its own: the next one begins when the one before is
+ * confirmed and heard. The soak time of the last wave is that of its last part.
+ */
+export function inParts<P extends Pick<Plan, 'canary' | 'waves'>>(plan: P, boxes: number): P {
+  const last = plan.waves.at(-1);
+  if (last === undefined) return plan;
+  const before = plan.waves.slice(0, -1);
+  const from = Math.max(before.at(-1)?.share ?? 0, plan.canary.boxes.length / boxes);
+  const count = Math.ceil(((1 - from) * boxes) / Math.ceil(PART_RATIO * boxes) - 1e-9);
+  const parts = Array.from({ length: Math.max(0, count - 1) }, (_, i) => ({
+    share: from + ((1 - from) * (i + 1)) / count,
+    soakHours: 0,
+  }));
+  return { ...plan, waves: [...before, ...parts, last] };
 }
 
 interface Placed {

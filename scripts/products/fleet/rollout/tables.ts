@@ -13,10 +13,11 @@ CREATE TABLE wave (
 CREATE TABLE rollout_box (
   rollout TEXT NOT NULL, site TEXT NOT NULL, box TEXT NOT NULL, wave INTEGER NOT NULL, state TEXT NOT NULL,
   state_at INTEGER NOT NULL, phase TEXT NOT NULL, reason TEXT, action TEXT, fields TEXT NOT NULL, bytes INTEGER,
-  way TEXT, PRIMARY KEY (rollout, site, box)
+  way TEXT, silence_ms INTEGER, PRIMARY KEY (rollout, site, box)
 ) STRICT;
 CREATE TABLE rollout_skip (
-  rollout TEXT NOT NULL, site TEXT NOT NULL, box TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (rollout, site, box)
+  rollout TEXT NOT NULL, site TEXT NOT NULL, box TEXT NOT NULL, at INTEGER NOT NULL, reason TEXT NOT NULL,
+  PRIMARY KEY (rollout, site, box)
 ) STRICT;
 CREATE TABLE room_order (
   kind TEXT NOT NULL, order_kind TEXT NOT NULL, counter INTEGER NOT NULL, rollout TEXT NOT NULL, site TEXT NOT NULL,

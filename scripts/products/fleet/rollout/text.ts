@@ -35,7 +35,7 @@ export function viewLines(view: RolloutView, nowMs: number): string[] {
     createdAt,
     notAfter,
     nextWave,
-    waitsFor,
+    why,
   } = view;
   const rows = waves.map((one) => {
     const { states } = one;
@@ -80,7 +80,7 @@ export function viewLines(view: RolloutView, nowMs: number): string[] {
     `${rollout}: ${KIND_NAMES[kind]} ${description}, ${state}${reason === null ? '' : ` (${reason})`}, wave ${wave} of ${waves.length - 1}; by ${createdBy}, made ${createdAt}, ends ${notAfter}`,
     ...columns([['', ...names, 'DELTA', 'FULL', 'BEGAN'], ...rows]),
     ...(nextWave === null ? [] : [`the next wave begins at ${nextWave}`]),
-    ...(state === 'running' && waitsFor.length > 0 ? [`waits for ${someOf(waitsFor)}`] : []),
+    ...(state === 'running' && why !== null ? [`waits: ${why}`] : []),
     ...stuckLines(view, nowMs),
     ...(state === 'halted' || state === 'incomplete' ? leftLines(view.boxes) : []),
     ...failures
@@ -93,18 +93,15 @@ export function viewLines(view: RolloutView, nowMs: number): string[] {
 /** Returns lines about what the wave waits for, since when, and when it halts. */
 function stuckLines({ wave, waves, stuck }: RolloutView, nowMs: number): string[] {
   if (stuck === null) return [];
-  const { lastChangeAt, haltsAt, unheard, isAlarm } = stuck;
+  const { lastChangeAt, haltsAt, isAlarm } = stuck;
   const name = waveName(waves[wave] ?? { wave });
   const sinceMs = Date.parse(lastChangeAt);
   const howLong = `nothing has changed since ${lastChangeAt}; without progress it halts at ${haltsAt}`;
-  return [
-    ...(unheard.length > 0 ? [`not heard since they began: ${unheard.length}: ${someOf(unheard)}`] : []),
-    ...(isAlarm
-      ? [`STUCK in ${name} for ${ago(sinceMs, nowMs)}: ${howLong} (\`fleet rollout skip\` leaves boxes out)`]
-      : nowMs - sinceMs >= QUIET_SHOWN_MS
-        ? [`${name}: ${howLong}`]
-        : []),
-  ];
+  if (isAlarm)
+    return [
+      `STUCK in ${name} for ${ago(sinceMs, nowMs)}: ${howLong} (\`fleet rollout skip\` leaves boxes out)`,
+    ];
+  return nowMs - sinceMs >= QUIET_SHOWN_MS ? [`${name}: ${howLong}`] : [];
 }
 
 const LEFT_STATES = {

@@ -1,11 +1,11 @@
 /** View of a rollout for people and programs. */
 import type { BoxRow, FleetStore } from '../store.ts';
-import { rolloutOf } from './controller.ts';
-import { lastHeardMs } from './knowledge.ts';
+import { boxNow, rolloutOf } from './controller.ts';
+import { linkOf } from './knowledge.ts';
 import { progressOf } from './progress.ts';
 import { type RolloutBoxRow, type RolloutRow, Rollouts, targetOf, type WaveRow } from './rollouts.ts';
 import { stalledAt } from './stall.ts';
-import { BOX_STATES, type BoxState, OPEN, type RolloutBox, type Waits } from './states.ts';
+import { BOX_STATES, type BoxState, OPEN, type Waits } from './states.ts';
 import { step } from './waves.ts';
 
 export interface WaveView {
@@ -40,8 +40,8 @@ export interface RolloutView {
   /** Beginning of the next wave without further events; null if it waits for boxes, or if there is none. */
   readonly nextWave: string | null;
   readonly waves: readonly WaveView[];
-  /** Boxes of the present wave that are connected and not finished. */
-  readonly waitsFor: readonly string[];
+  /** What the present wave waits for, or the reason of the state, in one line; null if there is nothing to say. */
+  readonly why: string | null;
   /** Null if it waits only for time to pass, or for nothing. */
   readonly stuck: Stuck | null;
   /** Limit of the plan: without progress for longer, a wave halts. */
@@ -57,8 +57,6 @@ export interface Stuck {
   readonly haltsAt: string;
   /** True if more than an ordinary night and day have passed, so that a person should check. */
   readonly isAlarm: boolean;
-  /** Boxes that have begun and were not heard afterwards. */
-  readonly unheard: readonly string[];
 }
 
 export interface BoxView {
@@ -89,9 +87,18 @@ export function viewOf(store: FleetStore, row: RolloutRow, nowMs: number): Rollo
   const boxRows = new Map(store.boxes().map((box) => [`${box.site}/${box.box}`, box]));
   const rows = rollouts.boxes(row.name);
   const skipped = rollouts.skipped(row.name);
-  const now = rows.map((box) => boxNow(row, box, boxRows.get(`${box.site}/${box.box}`), nowMs, skipped));
+  const now = rows.map((box) => {
+    const id = `${box.site}/${box.box}`;
+    const boxRow = boxRows.get(id);
+    return boxNow(box, store, {
+      ...linkOf(boxRow, nowMs),
+      progress: progressOf(boxRow?.report, targetOf(row, box)).progress,
+      isSkipped: skipped.has(id),
+      nowMs,
+    });
+  });
   // Computes the step that `run` would take; writes and sends nothing.
-  const { waits, silent } = step({ ...rolloutOf(row), request: null }, now, nowMs);
+  const { waits, why, silent } = step({ ...rolloutOf(row), request: null }, now, nowMs);
   const silence = new Set(silent);
   const boxes = rows.map((box) => boxView(box, boxRows.get(`${box.site}/${box.box}`), silence));
   const waves = rollouts.waves(row.name).map((wave) => waveView(wave, rows, boxes));
@@ -122,49 +129,20 @@ export function viewOf(store: FleetStore, row: RolloutRow, nowMs: number): Rollo
     notAfter: new Date(not_after).toISOString(),
     nextWave: isNext ? time(reached_at + soakHours * HOUR_MS) : null,
     waves,
-    waitsFor: boxes
-      .filter((box) => box.wave === wave && box.online && OPEN.includes(box.state))
-      .map((box) => `${box.site}/${box.box}`),
+    why,
     stuck: waits && stuckOf(waits, plan, nowMs),
     stuckHours: plan.thresholds.stuckHours,
     boxes,
   };
 }
 
-function stuckOf(
-  { sinceMs, unheard }: Waits,
-  { window, thresholds }: RolloutRow['plan'],
-  nowMs: number,
-): Stuck {
+function stuckOf({ sinceMs }: Waits, { window, thresholds }: RolloutRow['plan'], nowMs: number): Stuck {
   const limitMs = thresholds.stuckHours * HOUR_MS;
   const haltsMs = stalledAt(window, sinceMs, limitMs);
   return {
     lastChangeAt: new Date(sinceMs).toISOString(),
     haltsAt: new Date(haltsMs).toISOString(),
-    unheard,
     isAlarm: haltsMs - nowMs < ALARM_RATIO * limitMs,
-  };
-}
-
-function boxNow(
-  row: RolloutRow,
-  box: RolloutBoxRow,
-  boxRow: BoxRow | undefined,
-  nowMs: number,
-  skipped: ReadonlySet<string>,
-): RolloutBox {
-  const { site, box: name, wave, state, state_at: sinceMs, action } = box;
-  const online = boxRow?.state === 'online';
-  return {
-    id: `${site}/${name}`,
-    wave,
-    state,
-    action,
-    online,
-    sinceMs,
-    progress: progressOf(boxRow?.report, targetOf(row, box)).progress,
-    heardMs: online ? nowMs : boxRow === undefined ? 0 : lastHeardMs(boxRow),
-    isSkipped: skipped.has(`${site}/${name}`),
   };
 }
 

@@ -5,12 +5,14 @@
  * INVARIANTS:
  * - An order to install goes only to boxes of waves up to the present one, and none while the rollout is paused, halted
  *   or over.
- * - A box that is offline and has not begun delays no wave. One that has begun counts until it is heard again.
+ * - A box that is offline and has not begun delays no wave. One that has begun counts until it is heard again, or a
+ *   person leaves it out.
+ * - While too many boxes that began are silent (hearing.ts), no box is ordered, and nothing is done.
  * - Every ordered box ends as confirmed, rolled back, failed, parked, withdrawn, expired or skipped. A later message of
  *   a withdrawn or expired box overrides that.
  * - `done`: every box has confirmed and was heard after that, or a person has left it out.
  */
-import { Hearing } from './hearing.ts';
+import { Hearing, missingMax } from './hearing.ts';
 import {
   type Action,
   type BoxState,
@@ -29,7 +31,6 @@ import {
   type Waits,
 } from './states.ts';
 
-const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
 
 /** Returns the next step at this time. */
@@ -61,8 +62,8 @@ class Machine {
     if (this.#nowMs > this.#rollout.notAfterMs) this.#expire();
     if (['running', 'finishing', 'paused'].includes(this.#rollout.state)) {
       this.#halt();
-      const excess = this.#hearing.excess();
-      if (excess !== undefined) this.#to('halted', excess);
+      const silenceText = this.#hearing.silenceText();
+      if (silenceText !== undefined) this.#to('halted', silenceText);
     }
     // A wave without boxes, or without connected ones, is reached at once.
     do {
@@ -71,7 +72,9 @@ class Machine {
     } while (this.#rollout.state === 'running' && this.#rollout.reachedMs === null && this.#isReached());
     this.#waits = this.#hearing.waits();
     if (this.#waits !== null && this.#nowMs > this.#waits.haltsMs) {
-      this.#to('halted', this.#hearing.stallText(this.#waits));
+      const { wave, thresholds } = this.#rollout;
+      const text = `no progress for ${thresholds.stuckHours} h: ${this.#hearing.waitsText(this.#waits)}`;
+      this.#to('halted', `${wave === 0 ? 'canaries' : `wave ${wave}`}: ${text}`);
       this.#giveOrders();
     }
     if (this.#rollout.state === 'finishing' && !this.#boxes.some((_, i) => this.#hearing.isOpen(i)))
@@ -79,15 +82,15 @@ class Machine {
   }
 
   result(): Step {
-    const { state, reachedMs, soakMs, wave, notAfterMs, thresholds } = this.#rollout;
+    const { state, reachedMs, soakMs, wave, notAfterMs, thresholds, reason } = this.#rollout;
     const soaked = state === 'running' && reachedMs !== null ? reachedMs + (soakMs[wave] ?? 0) : undefined;
     const waits = this.#waits;
     const due = [soaked, waits === null ? undefined : waits.haltsMs + 1, notAfterMs + 1];
     const silent: string[] = [];
     for (const [i, box] of this.#boxes.entries()) {
-      if (this.#hearing.hasVanished(i)) silent.push(box.id);
-      if (!this.#hearing.began(i) || this.#hearing.isSilent(box)) continue;
-      if (!box.online) due.push(box.heardMs + thresholds.silentHours * HOUR_MS + 1);
+      if (!this.#hearing.began(i)) continue;
+      if (this.#hearing.isSilent(box)) silent.push(box.id);
+      else if (!box.online) due.push(this.#hearing.silentFromMs(box) + 1);
       else if (!this.#hearing.isProven(i))
         due.push(this.#hearing.stateSinceMs(i) + thresholds.heardMinutes * MINUTE_MS);
     }
@@ -103,6 +106,7 @@ class Machine {
       orders: [...this.#orders].map(([id, action]) => ({ id, action })),
       nextMs: Number.isFinite(next) ? next : undefined,
       waits,
+      why: waits === null ? reason : this.#hearing.waitsText(waits),
       silent,
     };
   }
@@ -120,13 +124,8 @@ class Machine {
     if (request === 'pause' && (state === 'running' || state === 'finishing'))
       this.#to('paused', 'paused by a person');
     if (request === 'resume' && (state === 'paused' || state === 'halted')) {
-      // Accepts what was seen; later failures halt the rollout again.
-      const atMs = state === 'halted' ? this.#nowMs : this.#rollout.accepted.atMs;
-      this.#rollout = {
-        ...this.#rollout,
-        accepted: { ...this.#trialCounts(() => true), atMs },
-        reachedMs: null,
-      };
+      // Accepts failures that were seen; later ones halt the rollout again. Silent boxes are never accepted.
+      this.#rollout = { ...this.#rollout, accepted: this.#trialCounts(() => true), reachedMs: null };
       this.#to('running', null);
     }
   }
@@ -185,24 +184,28 @@ class Machine {
   }
 
   /**
-   * Reports whether enough boxes were heard after their confirmation, of those that can answer and those that began.
-   * Failures below their own limit do not count here. Of the canaries at least one must be healthy, and each that
-   * began.
+   * Reports whether enough boxes were heard after their confirmation, of those that can answer and those that began, and
+   * few of the latter are not connected. Failures below their own limit do not count here. Of the canaries at least one
+   * must be healthy, and each that began.
    */
   #isReached(): boolean {
     const { wave, thresholds } = this.#rollout;
-    let [well, askedCount, unheard] = [0, 0, 0];
+    let [well, askedCount, beganCount, unheard, lost] = [0, 0, 0, 0, 0];
     for (const [i, box] of this.#boxes.entries()) {
       const state = this.#states[i] ?? 'planned';
       if (box.wave !== wave || state === 'skipped' || FAILURES.includes(state)) continue;
       // A box of the wave without an order gets it now.
       if (state === 'planned') return false;
       const isWell = this.#hearing.isProven(i);
+      const began = this.#hearing.began(i);
+      if (began) beganCount += 1;
       if (isWell) well += 1;
-      else if (this.#hearing.began(i)) unheard += 1;
-      if (isWell || box.online || this.#hearing.began(i)) askedCount += 1;
+      else if (began) unheard += 1;
+      if (began && !isWell && !box.online) lost += 1;
+      if (isWell || box.online || began) askedCount += 1;
     }
-    return well >= thresholds.confirmed * askedCount && (wave > 0 || (well > 0 && unheard === 0));
+    if (well < thresholds.confirmed * askedCount || lost > missingMax(beganCount)) return false;
+    return wave > 0 || (well > 0 && unheard === 0);
   }
 
   /** Sets the orders of boxes that should have another one. */
