@@ -1,9 +1,13 @@
 /** Unit tests of boxes that begin a change and fall silent: when a rollout halts, holds and continues. */
 import fc from 'fast-check';
 import t from 'tap';
+import type { Incoming } from '../../scripts/products/fleet/broker.ts';
+import { Knowledge } from '../../scripts/products/fleet/rollout/knowledge.ts';
 import { stalledAt } from '../../scripts/products/fleet/rollout/stall.ts';
 import type { RolloutBox, Step } from '../../scripts/products/fleet/rollout/states.ts';
 import { inParts } from '../../scripts/products/fleet/rollout/stratify.ts';
+import { FleetStore } from '../../scripts/products/fleet/store.ts';
+import { scratch } from '../lib/paths.ts';
 import { boxesOf, HOUR, Lifetime, PLAN } from '../lib/rollout-life.ts';
 import { runStreet, type Street } from '../lib/rollout-street.ts';
 import { ALL, FULL } from '../lib/run.ts';
@@ -180,5 +184,30 @@ void t.test('a release that takes boxes off the network within hours is stopped'
           );
           t.ok(lost <= Math.max(6, 0.12 * boxes), `${lost} of ${boxes} lost`);
         }
+  t.end();
+});
+
+void t.test('the store knows how long a box was silent, as far as a program listened', (t) => {
+  const store = new FleetStore(scratch(t));
+  t.teardown(() => store.close());
+  const send = (state: 'online' | 'offline', nowMs: number): Incoming => {
+    const status = { state, boot: 'b', time: new Date(nowMs).toISOString() };
+    return { site: 'lyon', box: 'a', branch: 'status', payload: Buffer.from(JSON.stringify(status)) };
+  };
+  const silenceHours = (nowMs: number): number => store.longestSilenceMs('lyon', 'a', nowMs) / HOUR;
+  const heard = (knowledge: Knowledge, state: 'online' | 'offline', hours: number): void =>
+    void knowledge.take([send(state, hours * HOUR)], hours * HOUR, true);
+  const first = new Knowledge(store);
+  heard(first, 'online', 0);
+  heard(first, 'offline', 1);
+  heard(first, 'online', 4);
+  t.equal(silenceHours(4 * HOUR), 3);
+  heard(first, 'offline', 5);
+  // The program ends, and another listens from hour 20, when the box is back.
+  const second = new Knowledge(store);
+  second.forget();
+  heard(second, 'online', 20);
+  t.equal(silenceHours(20 * HOUR), 3, 'what no program heard is not known');
+  t.equal(silenceHours(16 * 24 * HOUR), 0, 'and two weeks later it counts no more');
   t.end();
 });

@@ -407,7 +407,7 @@ void t.test('a box’s messages cannot fill the store', (t) => {
     branch: 'update/reported',
     payload: Buffer.alloc(200_000 + n, ' '),
   });
-  for (let n = 0; n < 200; n += 1) knowledge.take([send('a', n), send('nobody', n)], n);
+  for (let n = 0; n < 200; n += 1) knowledge.take([send('a', n), send('nobody', n)], n, true);
   t.equal(store.boxes().length, 1);
   const rows = store.refusals();
   t.ok(rows.length <= 42, `${rows.length} rows`);

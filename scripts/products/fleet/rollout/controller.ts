@@ -110,7 +110,7 @@ export class Controller {
   /** Stores the messages that have arrived. */
   hear(): void {
     const { link, clock, say } = this.#options;
-    for (const line of this.knowledge.take(link.take(), clock.wallMs())) say(line);
+    for (const line of this.knowledge.take(link.take(), clock.wallMs(), link.connected)) say(line);
   }
 
   /** Returns what the fleet shows and the store does not know; undefined if nothing. */

@@ -136,9 +136,12 @@ export class Knowledge {
     return ids;
   }
 
-  /** Stores all messages in one transaction. Returns a line for people per kind of event. */
-  take(messages: readonly Incoming[], nowMs: number): string[] {
-    const isMarkDue = Math.abs(nowMs - this.#markedMs) >= MARK_MS;
+  /**
+   * Stores all messages in one transaction, and that this program listened until now if it is connected. Returns a line
+   * for people per kind of event.
+   */
+  take(messages: readonly Incoming[], nowMs: number, isConnected: boolean): string[] {
+    const isMarkDue = isConnected && Math.abs(nowMs - this.#markedMs) >= MARK_MS;
     if (messages.length === 0 && !isMarkDue) return [];
     const notes: Note[] = [];
     this.#store.transaction(() => {

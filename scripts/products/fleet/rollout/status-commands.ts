@@ -36,7 +36,7 @@ export async function learnt({ fleet, store, link, signal, clock }: FleetContext
   const knowledge = new Knowledge(store);
   try {
     await link.connect(signal);
-    for (const line of knowledge.take(link.take(), clock.wallMs())) warn(line);
+    for (const line of knowledge.take(link.take(), clock.wallMs(), link.connected)) warn(line);
   } catch (error) {
     rethrowBug(error);
     warn(`${error.message}; this is what was known before`);
@@ -95,7 +95,7 @@ export function status(options: StatusOptions): Promise<void> {
     const isTerminal = process.stdout.isTTY === true;
     let before = '';
     do {
-      for (const line of knowledge.take(link.take(), clock.wallMs())) warn(line);
+      for (const line of knowledge.take(link.take(), clock.wallMs(), link.connected)) warn(line);
       const lines = statusLines(selectedRows(), store, options.wide === true, clock.wallMs());
       const rows =
         options.watch === true && isTerminal ? lines.slice(0, (process.stdout.rows ?? 40) - 1) : lines;
@@ -106,6 +106,9 @@ export function status(options: StatusOptions): Promise<void> {
       ).join('\n');
       if (text !== '') process.stdout.write(`${text}\n`);
       before = lines.join('\n');
+      // A service that listens to the silences of the boxes is started again.
+      if (options.watch === true && !link.connected)
+        throw new AgentError('unavailable', 'the broker is not reached any more');
       if (options.watch === true) await sleep(WATCH_MS, undefined, { signal }).catch(interrupted);
     } while (options.watch === true && !signal.aborted);
   });
