@@ -51,9 +51,12 @@ void t.test('canaries are followed by their soak, the next wave and the last', a
   run.say(({ wave }, i) => wave === 1 && i < 21, { progress: 'confirmed' });
   t.equal(run.at(27).rollout.reachedMs, null, '18 of 20 are not 95 %');
   run.say((_, i) => i === 21, { online: false });
-  t.equal(run.at(28).rollout.reachedMs, null, '18 of 19 are not either');
+  t.equal(
+    run.at(28).rollout.reachedMs,
+    28 * HOUR,
+    'offline boxes hold up no other, and of 19 one may be mute',
+  );
   run.say((_, i) => i === 22, { online: false });
-  t.equal(run.at(29).rollout.reachedMs, 29 * HOUR, 'offline boxes hold up no other');
   t.equal(ordersOf(run.at(33), 'install'), 100);
   run.say(({ wave }) => wave === 2, { progress: 'confirmed' });
   t.equal(run.at(34).rollout.state, 'finishing', 'two have not come yet');

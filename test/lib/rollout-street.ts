@@ -26,7 +26,7 @@ export interface StreetEnd {
   readonly waves: number;
   readonly reason: string;
   /** Number of boxes that the release takes off the network, some of them after the end. */
-  readonly lost: number;
+  readonly lostCount: number;
   readonly hours: number;
 }
 
@@ -70,14 +70,14 @@ export function runStreet(street: Street): StreetEnd {
     };
   });
   const silencesMs = poles.map((pole) => (hasHistory ? longestSilenceHours(pole, random) * HOUR : 0));
-  const gone = members.map(() => random() < offline);
+  const isGone = members.map(() => random() < offline);
   const victims = members.map(
     (_, i) =>
       dies !== undefined && random() < dies.ratio && !(dies.sparesCanaries === true && waves[i] === 0),
   );
   const life = new Lifetime(
     members.map(({ site, box: name }, i): RolloutBox => {
-      const online = gone[i] !== true;
+      const online = isGone[i] !== true;
       return {
         ...box(i, waves[i] ?? 0),
         id: `${site}/${name}`,
@@ -93,7 +93,7 @@ export function runStreet(street: Street): StreetEnd {
     },
   );
   const diesAtHour = new Map<number, number>();
-  const lost = new Set<number>();
+  const deadBoxes = new Set<number>();
   let hours = 0;
   for (; hours < LAST_HOUR; hours += STEP_HOURS) {
     life.at(hours);
@@ -102,9 +102,9 @@ export function runStreet(street: Street): StreetEnd {
     if (life.rollout.state === 'finishing' && hours > 24 * 10) break;
     for (const [i, one] of life.boxes.entries()) {
       const pole = poles[i];
-      if (pole === undefined || gone[i] === true || lost.has(i)) continue;
+      if (pole === undefined || isGone[i] === true || deadBoxes.has(i)) continue;
       if ((diesAtHour.get(i) ?? Number.POSITIVE_INFINITY) <= hours) {
-        lost.add(i);
+        deadBoxes.add(i);
         life.boxes[i] = { ...one, online: false };
         continue;
       }
@@ -121,7 +121,7 @@ export function runStreet(street: Street): StreetEnd {
     }
   }
   const { state, wave, reason } = life.rollout;
-  return { state, wave, waves: plan.waves.length, reason: reason ?? '', lost: diesAtHour.size, hours };
+  return { state, wave, waves: plan.waves.length, reason: reason ?? '', lostCount: diesAtHour.size, hours };
 }
 
 /** Reports whether a pole is connected in the step that begins at this hour; the rollout begins at 9 in the evening. */

@@ -7,11 +7,9 @@
  * - The first key with which a box reports is pinned. A report by another key only increases a counter, until a person
  *   accepts that key by its fingerprint.
  * - A box's newest report counts, by the number of its journal's entries; an older one is refused.
- * - Time in which no program listened counts as neither silence nor life, unless an unchanged status proves it.
  *
  * LIMITS:
  * - HISTORY_MAX changes per box and AUDIT_MAX lines of the audit log; the oldest are removed first.
- * - One silence per box and day, for SILENCE_DAYS.
  * - Refusals are counted per box and reason, REASONS_MAX of them and the rest together. Boxes outside the inventory are
  *   counted together.
  */
@@ -19,18 +17,15 @@ import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { type Db, openSqlite, sqliteCall } from '../../../agent/base/sqlite.ts';
-import type { StatusReport } from '../../../agent/contract/health.ts';
 import { releaseName as nameOf } from '../../../agent/contract/release.ts';
 import type { UpdateReport } from '../../../agent/contract/update.ts';
+import { LINK_TABLES, type LinkRow, Links } from './links.ts';
 import { CHANGE_IN, rolloutIn } from './rollout/kinds.ts';
 import { ROLLOUT_TABLES } from './rollout/tables.ts';
 
 export const STORE_FILE = 'fleet.db';
 const HISTORY_MAX = 200;
 const AUDIT_MAX = 10_000;
-/** Days for which a box's silences are kept. */
-const SILENCE_DAYS = 14;
-const DAY_MS = 86_400_000;
 /** Maximum number of stored reasons per box, since a reason may repeat arbitrary text of the box. */
 const REASONS_MAX = 20;
 const OTHER_REASONS = 'for other reasons';
@@ -45,10 +40,7 @@ CREATE TABLE box (
   reported_at INTEGER, report TEXT, revoked_at INTEGER, PRIMARY KEY (site, box)
 ) STRICT;
 CREATE INDEX box_name ON box (box);
-CREATE TABLE silence (
-  site TEXT NOT NULL, box TEXT NOT NULL, day INTEGER NOT NULL, ms INTEGER NOT NULL, PRIMARY KEY (site, box, day)
-) STRICT;
-CREATE TABLE listened (until_at INTEGER NOT NULL) STRICT;
+${LINK_TABLES}
 CREATE TABLE history (
   site TEXT NOT NULL, box TEXT NOT NULL, n INTEGER NOT NULL, received_at INTEGER NOT NULL,
   at TEXT NOT NULL, release TEXT, phase TEXT NOT NULL, root TEXT, rollout TEXT, config TEXT NOT NULL,
@@ -63,11 +55,10 @@ CREATE TABLE audit (
   n INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL
 ) STRICT;
 ${ROLLOUT_TABLES}
-INSERT INTO listened VALUES (0);
 PRAGMA user_version = 4;`,
 };
 
-export interface BoxRow {
+export interface BoxRow extends LinkRow {
   readonly site: string;
   readonly box: string;
   /** Time at which it was first heard, ms. */
@@ -77,19 +68,11 @@ export interface BoxRow {
   readonly pinned_at: number | null;
   /** Another key with which it reports, not accepted yet. */
   readonly other: string | null;
-  readonly state: StatusReport['state'] | null;
-  /** Earliest time since which it is known to be in this state without a break, ms. */
-  readonly state_at: number | null;
-  /** Latest time at which it is known to have been connected, ms. While it is connected, that is the present time. */
-  readonly heard_at: number | null;
   readonly reported_at: number | null;
   readonly report: UpdateReport | undefined;
   /** Time at which its certificates were revoked, ms. Its reports are no longer accepted. */
   readonly revoked_at: number | null;
 }
-
-/** Connection of a box. */
-export type LinkRow = Pick<BoxRow, 'state' | 'state_at' | 'heard_at'>;
 
 export interface HistoryRow {
   readonly received_at: number;
@@ -125,11 +108,14 @@ export type ReportOutcome = 'taken' | 'pinned' | 'known' | { readonly refusal: s
 export class FleetStore {
   readonly #file: { readonly title: string; readonly path: string };
   readonly #db: Db;
+  /** Connections of the boxes. */
+  readonly links: Links;
 
   /** Throws AgentError as openSqlite does. */
   constructor(dir: string, mustExist = false) {
     this.#file = { title: 'store of the fleet', path: join(dir, STORE_FILE) };
     this.#db = openSqlite(this.#file, { ...OPTIONS, mustExist }, TABLES);
+    this.links = new Links(this.#db);
   }
 
   /** Database, for the tables of rollouts. */
@@ -183,76 +169,6 @@ export class FleetStore {
         .prepare('UPDATE box SET revoked_at = coalesce(revoked_at, ?) WHERE box = ?')
         .run(nowMs, box).changes;
     });
-  }
-
-  /**
-   * Stores a box's status. `sinceMs`: earliest time of the change. That is the present time for a change that was heard,
-   * and the end of listening for one that happened while no program listened.
-   */
-  takeStatus(
-    site: string,
-    box: string,
-    { state, boot, time }: StatusReport,
-    { nowMs, sinceMs }: { nowMs: number; sinceMs: number },
-  ): LinkRow {
-    this.addBox(site, box, nowMs);
-    // A box that has come and gone unheard shows another connection by its boot or the time of its connection.
-    const status = `${state} ${boot} ${time}`;
-    const row = this.#db
-      .prepare('SELECT status, state, state_at, heard_at FROM box WHERE site = ? AND box = ?')
-      .get(site, box) as LinkRow & { status: string | null };
-    if (row.status === status) return row;
-    const wasOnline = row.state === 'online';
-    if (row.state !== null && row.state_at !== null && !wasOnline)
-      this.addSilence(site, box, row.state_at, sinceMs);
-    const heardMs = wasOnline ? Math.max(row.heard_at ?? 0, sinceMs) : row.heard_at;
-    const link = { state, state_at: nowMs, heard_at: state === 'online' ? nowMs : heardMs };
-    this.#db
-      .prepare(
-        'UPDATE box SET status = @status, state = @state, state_at = @state_at, heard_at = @heard_at WHERE site = @site AND box = @box',
-      )
-      .run({ ...link, status, site, box });
-    return link;
-  }
-
-  /** Takes a box whose status the broker has lost as not connected from now on. */
-  loseStatus(site: string, box: string, nowMs: number): LinkRow {
-    return this.takeStatus(
-      site,
-      box,
-      { state: 'offline', boot: '', time: '' },
-      { nowMs, sinceMs: this.listenedUntilMs },
-    );
-  }
-
-  /** Returns the time until which a program has listened to the boxes, ms; 0 if none ever has. */
-  get listenedUntilMs(): number {
-    return (this.#db.prepare('SELECT until_at FROM listened').get() as { until_at: number }).until_at;
-  }
-
-  /** Stores that this program has listened to the boxes until now. */
-  markListened(nowMs: number): void {
-    this.#db.prepare('UPDATE listened SET until_at = max(until_at, ?)').run(nowMs);
-  }
-
-  /** Keeps the longest silence of each day, for SILENCE_DAYS; it counts for the day on which it ended. */
-  addSilence(site: string, box: string, fromMs: number, toMs: number): void {
-    if (toMs <= fromMs) return;
-    const day = Math.floor(toMs / DAY_MS);
-    this.#db
-      .prepare('INSERT INTO silence VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET ms = max(ms, excluded.ms)')
-      .run(site, box, day, Math.round(toMs - fromMs));
-    this.#db
-      .prepare('DELETE FROM silence WHERE site = ? AND box = ? AND day < ?')
-      .run(site, box, day - SILENCE_DAYS);
-  }
-
-  /** Returns the longest silence that has ended in the last SILENCE_DAYS, ms; 0 if none is known. */
-  longestSilenceMs(site: string, box: string, nowMs: number): number {
-    const { ms } = this.#db
-      .prepare('SELECT coalesce(max(ms), 0) AS ms FROM silence WHERE site = ? AND box = ? AND day >= ?')
-      .get(site, box, Math.floor(nowMs / DAY_MS) - SILENCE_DAYS) as { ms: number };
-    return Math.min(ms, SILENCE_DAYS * DAY_MS);
   }
 
   /** Stores a report whose signature fits the key that it names. */

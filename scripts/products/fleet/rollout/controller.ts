@@ -19,6 +19,7 @@ import { AgentError } from '../../../../agent/base/errors.ts';
 import { DeliveryError } from '../../../../agent/mqtt/connection-errors.ts';
 import type { FleetLink } from '../broker.ts';
 import type { FleetStore } from '../store.ts';
+import { boxNow, rolloutOf } from './inputs.ts';
 import { ORDER_KIND_OF } from './kinds.ts';
 import { Knowledge, type RetainedOrder } from './knowledge.ts';
 import { writeOrder, writeWithdrawals } from './orders.ts';
@@ -30,7 +31,6 @@ import { Evidence, type Lag } from './store-lag.ts';
 import { someOf } from './table.ts';
 import { step } from './waves.ts';
 
-const HOUR_MS = 3_600_000;
 const ABORTED = 'aborted by a person';
 /**
  * Number of boxes with orders by another key that prove another rollout. One box may publish such an order below its
@@ -265,8 +265,8 @@ export class Controller {
   /** Returns the longest silence of a box before its order, also if it has not ended. */
   #silenceMs({ site, box }: RolloutBoxRow, nowMs: number): number {
     const { online, goneMs } = this.knowledge.link(`${site}/${box}`, nowMs);
-    const known = this.#options.store.longestSilenceMs(site, box, nowMs);
-    return online ? known : Math.max(known, nowMs - goneMs);
+    const longestMs = this.#options.store.links.longestSilenceMs(site, box, nowMs);
+    return online ? longestMs : Math.max(longestMs, nowMs - goneMs);
   }
 
   #refuseBehind(): void {
@@ -334,49 +334,6 @@ export class Controller {
     signal.removeEventListener('abort', stop);
     if (wake.signal.aborted && !signal.aborted) await clock.sleep(GATHER_MS, signal);
   }
-}
-
-/** Returns a box as a step of the rollout needs it. */
-export function boxNow(
-  { site, box, wave, state, state_at: sinceMs, action, silence_ms }: RolloutBoxRow,
-  store: FleetStore,
-  now: Pick<RolloutBox, 'online' | 'heardMs' | 'goneMs' | 'progress' | 'isSkipped'> & {
-    readonly nowMs: number;
-  },
-): RolloutBox {
-  const { nowMs, ...rest } = now;
-  // Read for few boxes only: a large fleet has thousands that are connected and not ordered yet.
-  const silenceMs = silence_ms ?? (now.online ? 0 : store.longestSilenceMs(site, box, nowMs));
-  return { id: `${site}/${box}`, wave, state, action, sinceMs, silenceMs, ...rest };
-}
-
-export function rolloutOf({
-  plan,
-  created_at: madeMs,
-  state_at: sinceMs,
-  state,
-  wave,
-  reached_at: reached,
-  not_after,
-  accepted,
-  request,
-  reason,
-}: RolloutRow): Rollout {
-  const hours = [plan.canary.hours, ...plan.waves.map(({ soakHours }) => soakHours)];
-  return {
-    state,
-    sinceMs,
-    madeMs,
-    window: plan.window,
-    wave,
-    reachedMs: reached,
-    soakMs: hours.map((hour) => hour * HOUR_MS),
-    notAfterMs: not_after,
-    thresholds: plan.thresholds,
-    accepted,
-    request,
-    reason,
-  };
 }
 
 export function foreignOrdersText(orders: readonly RetainedOrder[]): string {

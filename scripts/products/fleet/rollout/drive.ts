@@ -121,14 +121,14 @@ export function refuseForeignOrders(controller: Controller, nowMs: number, takeO
 function choiceLines(
   name: string,
   { kind, takes, upToDate, leftOut, seq, version }: Choice,
-  given: Plan,
+  requestedPlan: Plan,
 ): string[] {
   if (takes.length === 0)
     return [
       ...leftOutLines(leftOut),
       `no box would install ${KIND_NAMES[kind]} ${seq}: ${upToDate.length} boxes run it already`,
     ];
-  const plan = inParts(given, takes.length);
+  const plan = inParts(requestedPlan, takes.length);
   const waves = assignWaves(name, takes, plan);
   const rows = [...plan.waves.keys(), plan.waves.length].map((n) => {
     const waveBoxes = takes.filter((_, i) => waves[i] === n);
@@ -232,7 +232,7 @@ async function obeyed(context: FleetContext, name: string, operation: string): P
 }
 
 export interface SkipOptions extends DirOption {
-  /** Why, for the records. */
+  /** Reason for the records. */
   readonly reason: string;
 }
 
@@ -248,7 +248,8 @@ export function skip(names: readonly string[], { dir, reason }: SkipOptions): Pr
     const boxes = names.map((name) => boxNamed(view, name));
     const ids = boxes.map(({ site, box }) => `${site}/${box}`);
     store.transaction(() => {
-      new Rollouts(store).skip(row.name, boxes, reason, clock.wallMs());
+      const rollouts = new Rollouts(store);
+      for (const box of boxes) rollouts.skip(row.name, box, reason, clock.wallMs());
       store.record(`rollout ${row.name}: skip ${ids.join(', ')}: ${reason}`, clock.wallMs());
     });
     say(`${row.name}: ${ids.length} left out: ${someOf(ids)}: ${reason}`);

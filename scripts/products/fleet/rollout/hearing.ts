@@ -78,8 +78,8 @@ export class Hearing {
     const parts: { silentIds: readonly string[]; text: string }[] = [];
     for (const [site, { began, untried }] of sites) {
       if (!began.some((box) => this.isSilent(box))) continue;
-      for (const [tried, others] of comparisons(began, untried)) {
-        const [group, reference] = [this.#groupOf(tried), this.#groupOf(others)];
+      for (const [ownBoxes, otherBoxes] of comparisons(began, untried)) {
+        const [group, reference] = [this.#groupOf(ownBoxes), this.#groupOf(otherBoxes)];
         if (group.silentIds.length === 0 || excuses(reference, group)) continue;
         const text = `${site === '' ? 'no site' : site}: ${ratioText(group)} (${someOf(group.silentIds, 3)}), of others there ${ratioText(reference)}`;
         parts.push({ silentIds: group.silentIds, text });

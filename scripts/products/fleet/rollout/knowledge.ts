@@ -12,8 +12,9 @@ import { StatusReport } from '../../../../agent/contract/health.ts';
 import type { UpdateReport, Window } from '../../../../agent/contract/update.ts';
 import { claimedOrder, type OrderKind, openOrder } from '../../../../agent/orders/room-order.ts';
 import type { Incoming } from '../broker.ts';
+import type { LinkRow } from '../links.ts';
 import { openReport } from '../report.ts';
-import type { BoxRow, FleetStore, LinkRow } from '../store.ts';
+import type { BoxRow, FleetStore } from '../store.ts';
 import { fieldsOf, kindOf, type OrderFields, type RolloutKind } from './kinds.ts';
 import { Rollouts } from './rollouts.ts';
 import type { Action, RolloutBox } from './states.ts';
@@ -84,7 +85,7 @@ export class Knowledge {
       if (row.report !== undefined) this.#reports.set(id, row.report);
       this.#links.set(id, row);
     }
-    this.#listenedMs = store.listenedUntilMs;
+    this.#listenedMs = store.links.listenedUntilMs;
   }
 
   report(id: string): UpdateReport | undefined {
@@ -115,16 +116,16 @@ export class Knowledge {
     this.#retainedOrders.clear();
     this.#heardIds.clear();
     this.#statusIds.clear();
-    this.#listenedMs = this.#store.listenedUntilMs;
+    this.#listenedMs = this.#store.links.listenedUntilMs;
   }
 
-  /** Takes boxes as not connected if the broker has no status of them, once all retained messages have arrived. */
+  /** Takes boxes without a status at the broker as not connected, once all retained messages have arrived. */
   loseMissing(nowMs: number): void {
     this.#store.transaction(() => {
       for (const { site, box, state } of this.#store.boxes()) {
         const id = `${site}/${box}`;
         if (state === 'online' && !this.#statusIds.has(id))
-          this.#links.set(id, this.#store.loseStatus(site, box, nowMs));
+          this.#links.set(id, this.#store.links.lose(site, box, nowMs));
       }
     });
   }
@@ -153,7 +154,7 @@ export class Knowledge {
         else this.#desired(branch === 'update/desired' ? 'update' : 'configure', message);
       }
       if (!isMarkDue) return;
-      this.#store.markListened(nowMs);
+      this.#store.links.markListened(nowMs);
       this.#markedMs = nowMs;
     });
     const kinds = new Map<string, string[]>();
@@ -174,7 +175,8 @@ export class Knowledge {
     // The first status on a connection may be a retained one, of any time since a program last listened.
     const sinceMs = this.#statusIds.has(id) ? nowMs : this.#listenedMs;
     this.#statusIds.add(id);
-    this.#links.set(id, this.#store.takeStatus(site, box, statusReport, { nowMs, sinceMs }));
+    this.#store.addBox(site, box, nowMs);
+    this.#links.set(id, this.#store.links.take(site, box, statusReport, { nowMs, sinceMs }));
   }
 
   #reported({ site, box, payload }: Incoming, nowMs: number): Note[] {

@@ -7,7 +7,6 @@
  *   box.
  * - One rollout of any kind may send at a time. The next one begins when it is over or `finishing`, and replaces it.
  */
-
 import type { Db } from '../../../../agent/base/sqlite.ts';
 import type { UpdateReport } from '../../../../agent/contract/update.ts';
 import type { OrderKind } from '../../../../agent/orders/room-order.ts';
@@ -187,15 +186,10 @@ export class Rollouts {
     this.#sql('UPDATE rollout SET request = ? WHERE name = ?').run(request, name);
   }
 
-  /** Stores boxes that a person leaves out, permanently, and why. The first reason stays. */
-  skip(
-    name: string,
-    boxes: readonly { readonly site: string; readonly box: string }[],
-    reason: string,
-    nowMs: number,
-  ): void {
-    const add = this.#db.prepare('INSERT OR IGNORE INTO rollout_skip VALUES (?, ?, ?, ?, ?)');
-    for (const { site, box } of boxes) add.run(name, site, box, nowMs, reason);
+  /** Stores that a person leaves a box out for good, and the first reason. */
+  skip(name: string, at: Pick<RolloutBoxRow, 'site' | 'box'>, reason: string, nowMs: number): void {
+    const insert = 'INSERT OR IGNORE INTO rollout_skip VALUES (?, ?, ?, ?, ?)';
+    this.#sql(insert).run(name, at.site, at.box, nowMs, reason);
   }
 
   /** Returns the reason of each skipped box, by `site/box`. */

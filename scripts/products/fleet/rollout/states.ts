@@ -129,8 +129,8 @@ export interface Step {
   readonly nextMs: number | undefined;
   /** Null if it waits only for time to pass, or for nothing. */
   readonly waits: Waits | null;
-  /** What the present wave waits for, or the reason of the state; null if there is nothing to say. */
-  readonly why: string | null;
+  /** One line about the boxes for which the wave waits, or the reason of the state; null without either. */
+  readonly explanation: string | null;
   /** Boxes that have begun and are silent. */
   readonly silent: readonly string[];
 }

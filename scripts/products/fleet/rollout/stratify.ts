@@ -6,8 +6,12 @@ import { createHash } from 'node:crypto';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import type { Plan } from './plan.ts';
 
-/** Ratio of all boxes that a part of the last wave has at most (docs/design/023-rollouts.md). */
-export const PART_RATIO = 0.1;
+/**
+ * Size of a part of the last wave: a tenth of all boxes (docs/design/023-rollouts.md), and at least so many that a mute
+ * box does not hold it.
+ */
+const PART_RATIO = 0.1;
+const PART_BOXES_MIN = 20;
 
 export interface Member {
   readonly site: string;
@@ -58,7 +62,9 @@ export function inParts<P extends Pick<Plan, 'canary' | 'waves'>>(plan: P, boxes
   if (last === undefined) return plan;
   const before = plan.waves.slice(0, -1);
   const from = Math.max(before.at(-1)?.share ?? 0, plan.canary.boxes.length / boxes);
-  const count = Math.ceil(((1 - from) * boxes) / Math.ceil(PART_RATIO * boxes) - 1e-9);
+  const count = Math.ceil(
+    ((1 - from) * boxes) / Math.max(PART_BOXES_MIN, Math.ceil(PART_RATIO * boxes)) - 1e-9,
+  );
   const parts = Array.from({ length: Math.max(0, count - 1) }, (_, i) => ({
     share: from + ((1 - from) * (i + 1)) / count,
     soakHours: 0,

@@ -35,7 +35,7 @@ export function viewLines(view: RolloutView, nowMs: number): string[] {
     createdAt,
     notAfter,
     nextWave,
-    why,
+    explanation,
   } = view;
   const rows = waves.map((one) => {
     const { states } = one;
@@ -80,7 +80,7 @@ export function viewLines(view: RolloutView, nowMs: number): string[] {
     `${rollout}: ${KIND_NAMES[kind]} ${description}, ${state}${reason === null ? '' : ` (${reason})`}, wave ${wave} of ${waves.length - 1}; by ${createdBy}, made ${createdAt}, ends ${notAfter}`,
     ...columns([['', ...names, 'DELTA', 'FULL', 'BEGAN'], ...rows]),
     ...(nextWave === null ? [] : [`the next wave begins at ${nextWave}`]),
-    ...(state === 'running' && why !== null ? [`waits: ${why}`] : []),
+    ...(state === 'running' && explanation !== null ? [`waits: ${explanation}`] : []),
     ...stuckLines(view, nowMs),
     ...(state === 'halted' || state === 'incomplete' ? leftLines(view.boxes) : []),
     ...failures

@@ -1,6 +1,6 @@
 /** View of a rollout for people and programs. */
 import type { BoxRow, FleetStore } from '../store.ts';
-import { boxNow, rolloutOf } from './controller.ts';
+import { boxNow, rolloutOf } from './inputs.ts';
 import { linkOf } from './knowledge.ts';
 import { progressOf } from './progress.ts';
 import { type RolloutBoxRow, type RolloutRow, Rollouts, targetOf, type WaveRow } from './rollouts.ts';
@@ -40,8 +40,8 @@ export interface RolloutView {
   /** Beginning of the next wave without further events; null if it waits for boxes, or if there is none. */
   readonly nextWave: string | null;
   readonly waves: readonly WaveView[];
-  /** What the present wave waits for, or the reason of the state, in one line; null if there is nothing to say. */
-  readonly why: string | null;
+  /** One line about the boxes for which the wave waits, or the reason of the state; null without either. */
+  readonly explanation: string | null;
   /** Null if it waits only for time to pass, or for nothing. */
   readonly stuck: Stuck | null;
   /** Limit of the plan: without progress for longer, a wave halts. */
@@ -98,9 +98,13 @@ export function viewOf(store: FleetStore, row: RolloutRow, nowMs: number): Rollo
     });
   });
   // Computes the step that `run` would take; writes and sends nothing.
-  const { waits, why, silent } = step({ ...rolloutOf(row), request: null }, now, nowMs);
+  const { waits, explanation, silent } = step({ ...rolloutOf(row), request: null }, now, nowMs);
   const silence = new Set(silent);
-  const boxes = rows.map((box) => boxView(box, boxRows.get(`${box.site}/${box.box}`), silence));
+  const boxes = rows.map((box) => {
+    const id = `${box.site}/${box.box}`;
+    const reason = skipped.get(id) ?? box.reason;
+    return boxView({ ...box, reason }, boxRows.get(id), silence);
+  });
   const waves = rollouts.waves(row.name).map((wave) => waveView(wave, rows, boxes));
   const {
     name,
@@ -129,7 +133,7 @@ export function viewOf(store: FleetStore, row: RolloutRow, nowMs: number): Rollo
     notAfter: new Date(not_after).toISOString(),
     nextWave: isNext ? time(reached_at + soakHours * HOUR_MS) : null,
     waves,
-    why,
+    explanation,
     stuck: waits && stuckOf(waits, plan, nowMs),
     stuckHours: plan.thresholds.stuckHours,
     boxes,

@@ -7,7 +7,7 @@
  *   or over.
  * - A box that is offline and has not begun delays no wave. One that has begun counts until it is heard again, or a
  *   person leaves it out.
- * - While too many boxes that began are silent (hearing.ts), no box is ordered, and nothing is done.
+ * - While too many boxes that began are silent (hearing.ts), no box is ordered, and the rollout is not done.
  * - Every ordered box ends as confirmed, rolled back, failed, parked, withdrawn, expired or skipped. A later message of
  *   a withdrawn or expired box overrides that.
  * - `done`: every box has confirmed and was heard after that, or a person has left it out.
@@ -32,6 +32,8 @@ import {
 } from './states.ts';
 
 const MINUTE_MS = 60_000;
+/** Number of asked boxes from which one may be missing in a wave. */
+const ONE_MISSING_OF = 10;
 
 /** Returns the next step at this time. */
 export function step(rollout: Rollout, boxes: readonly RolloutBox[], nowMs: number): Step {
@@ -106,7 +108,7 @@ class Machine {
       orders: [...this.#orders].map(([id, action]) => ({ id, action })),
       nextMs: Number.isFinite(next) ? next : undefined,
       waits,
-      why: waits === null ? reason : this.#hearing.waitsText(waits),
+      explanation: waits === null ? reason : this.#hearing.waitsText(waits),
       silent,
     };
   }
@@ -190,7 +192,7 @@ class Machine {
    */
   #isReached(): boolean {
     const { wave, thresholds } = this.#rollout;
-    let [well, askedCount, beganCount, unheard, lost] = [0, 0, 0, 0, 0];
+    let [well, askedCount, beganCount, unheard, disconnected] = [0, 0, 0, 0, 0];
     for (const [i, box] of this.#boxes.entries()) {
       const state = this.#states[i] ?? 'planned';
       if (box.wave !== wave || state === 'skipped' || FAILURES.includes(state)) continue;
@@ -201,10 +203,13 @@ class Machine {
       if (began) beganCount += 1;
       if (isWell) well += 1;
       else if (began) unheard += 1;
-      if (began && !isWell && !box.online) lost += 1;
+      if (began && !isWell && !box.online) disconnected += 1;
       if (isWell || box.online || began) askedCount += 1;
     }
-    if (well < thresholds.confirmed * askedCount || lost > missingMax(beganCount)) return false;
+    // Of ten boxes one may be mute, or a small wave would wait for a person.
+    const missing = askedCount >= ONE_MISSING_OF ? 1 : 0;
+    const least = Math.min(thresholds.confirmed * askedCount, askedCount - missing);
+    if (well < least || disconnected > missingMax(beganCount)) return false;
     return wave > 0 || (well > 0 && unheard === 0);
   }
 

@@ -1,0 +1,49 @@
+/** Builds the input of a step of the waves from the stored rows. */
+import type { FleetStore } from '../store.ts';
+import type { RolloutBoxRow, RolloutRow } from './rollouts.ts';
+import type { Rollout, RolloutBox } from './states.ts';
+
+const HOUR_MS = 3_600_000;
+
+/** Returns a box as a step of the rollout needs it. */
+export function boxNow(
+  { site, box, wave, state, state_at: sinceMs, action, silence_ms }: RolloutBoxRow,
+  store: FleetStore,
+  now: Pick<RolloutBox, 'online' | 'heardMs' | 'goneMs' | 'progress' | 'isSkipped'> & {
+    readonly nowMs: number;
+  },
+): RolloutBox {
+  const { nowMs, ...rest } = now;
+  // Read for few boxes only: a large fleet has thousands that are connected and not ordered yet.
+  const silenceMs = silence_ms ?? (now.online ? 0 : store.links.longestSilenceMs(site, box, nowMs));
+  return { id: `${site}/${box}`, wave, state, action, sinceMs, silenceMs, ...rest };
+}
+
+export function rolloutOf({
+  plan,
+  created_at: madeMs,
+  state_at: sinceMs,
+  state,
+  wave,
+  reached_at: reached,
+  not_after,
+  accepted,
+  request,
+  reason,
+}: RolloutRow): Rollout {
+  const hours = [plan.canary.hours, ...plan.waves.map(({ soakHours }) => soakHours)];
+  return {
+    state,
+    sinceMs,
+    madeMs,
+    window: plan.window,
+    wave,
+    reachedMs: reached,
+    soakMs: hours.map((hour) => hour * HOUR_MS),
+    notAfterMs: not_after,
+    thresholds: plan.thresholds,
+    accepted,
+    request,
+    reason,
+  };
+}
