@@ -11,7 +11,7 @@ import type { Plan } from './plan.ts';
  * box does not hold it.
  */
 const PART_RATIO = 0.1;
-const PART_BOXES_MIN = 20;
+const PART_BOXES_MIN = 12;
 
 export interface Member {
   readonly site: string;
