@@ -18,6 +18,7 @@ import { createServer } from 'node:http';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
+import type { Authorisation } from '../../agent/contract/authorisation.ts';
 import { releaseName } from '../../agent/contract/release.ts';
 import {
   type ChangeRecord,
@@ -25,9 +26,11 @@ import {
   type UpdateOrder,
   type UpdaterStatus,
 } from '../../agent/contract/update.ts';
-import { JOURNAL_FILE } from '../../agent/orders/restraint-folder.ts';
+import { AUTHORITY_FILE, BOX_FILE, JOURNAL_FILE } from '../../agent/orders/restraint-folder.ts';
 import { signCheckpoint, verifierKey } from '../../agent/restraint/journal/note.ts';
 import type { State, Target } from '../../scripts/products/root/change/record.ts';
+import { configOf } from './agent.ts';
+import { AUTHORITY, authorised } from './authority.ts';
 import { rootProgram } from './bundled.ts';
 import { makeSigner, type Signer, signed, updateOrder } from './commands.ts';
 import { scratch } from './paths.ts';
@@ -168,6 +171,27 @@ export class UpdatingBox {
     for (const place of [lib, config]) spawnSync('sync', ['-f', place]);
     this.setHealthTimes({ healthyS, withinS });
     await this.#answer();
+  }
+
+  /**
+   * Authorises the box in root's eyes: an authorisation, and the record of the box and its authority. Returns the
+   * entries of the configuration that name the files.
+   */
+  authorise(
+    change: Partial<Authorisation> = {},
+  ): Record<'authorisation' | 'authorityKey', string | undefined> {
+    const content = {
+      site: SITE,
+      box: BOX,
+      camera: { source: 'test:pattern' },
+      mqtt: { url: 'mqtt://127.0.0.1:1' },
+    };
+    const { authorisation, authorityKey } = authorised(configOf(content), join(this.dir, 'order'), change);
+    const pem = AUTHORITY.publicKey.export({ type: 'spki', format: 'pem' });
+    writeFileSync(join(this.folder, AUTHORITY_FILE), pem);
+    const record = { version: 1, site: SITE, box: BOX, masks: [] };
+    writeFileSync(join(this.folder, BOX_FILE), JSON.stringify(record));
+    return { authorisation, authorityKey };
   }
 
   setHealthTimes({ healthyS, withinS }: { readonly healthyS: number; readonly withinS: number }): void {

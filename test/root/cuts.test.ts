@@ -107,7 +107,10 @@ const configuration: Payload = {
     boot: 39,
   },
   furnish: (box) => {
-    box.configure(`${readFileSync(box.config, 'utf8')}${FILLER}`);
+    // A box that is resumed must be authorised.
+    const { authorisation, authorityKey } = box.authorise();
+    const lines = `authorisation: ${authorisation}\nauthorityKey: ${authorityKey}\ncommands:`;
+    box.configure(`${readFileSync(box.config, 'utf8').replace(/^commands:/m, lines)}${FILLER}`);
     chownSync(box.config, process.getuid?.() ?? 0, GROUP);
     return Promise.resolve();
   },
@@ -117,7 +120,9 @@ const configuration: Payload = {
   },
   installed: (box) => {
     const text = readFileSync(box.config, 'utf8');
-    const isWhole = text.endsWith(FILLER) && /^site: .*\n.*\n.*\ncommands: .*\nmqtt: .*\n# a/m.test(text);
+    const isWhole =
+      text.endsWith(FILLER) &&
+      /^site: .*\n.*\n.*\nauthorisation: .*\nauthorityKey: .*\ncommands: .*\nmqtt: .*\n# a/m.test(text);
     const problems = [...(isWhole ? [] : [`mixed: ${text.length} characters`]), ...fileProblems(box)];
     return Promise.resolve({ n: Number(REVISION.exec(text)?.[1] ?? 0), problems });
   },

@@ -7,10 +7,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { Authorisation } from '../../agent/contract/authorisation.ts';
 import { SUSPEND_FILE } from '../../agent/contract/mode.ts';
-import { AUTHORITY_FILE, BOX_FILE } from '../../agent/orders/restraint-folder.ts';
 import { newSuspensionId, SUSPENSION_FILE, suspensionText } from '../../agent/orders/suspension.ts';
-import { configOf } from '../lib/agent.ts';
-import { AUTHORITY, authorised } from '../lib/authority.ts';
 import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
 import { BOX, SITE, waitUntil } from '../lib/room.ts';
 import { UpdatingBox } from '../lib/updating-box.ts';
@@ -38,14 +35,7 @@ class ModeBox {
       commands: { keys: [{ name: 'desk', may: ['update', 'suspend'] as const, publicKey }] },
       mqtt: { url: 'mqtt://127.0.0.1:1', ack: 'broker' as const },
     };
-    const { authorisation, authorityKey } = authorised(configOf(content), join(box.dir, 'order'), change);
-    box.configure(JSON.stringify({ ...content, authorisation, authorityKey }));
-    const pem = AUTHORITY.publicKey.export({ type: 'spki', format: 'pem' });
-    writeFileSync(join(box.folder, AUTHORITY_FILE), pem);
-    writeFileSync(
-      join(box.folder, BOX_FILE),
-      JSON.stringify({ version: 1, site: SITE, box: BOX, masks: [] }),
-    );
+    box.configure(JSON.stringify({ ...content, ...box.authorise(change) }));
     // The network has set the clock.
     mkdirSync(join(box.dir, 'run/systemd/timesync'), { recursive: true });
     writeFileSync(join(box.dir, 'run/systemd/timesync/synchronized'), '');
