@@ -152,6 +152,8 @@ export function vendorImage(): string {
   rmSync(root, { recursive: true, force: true });
   run('mmdebstrap', ['--variant=minbase', `--include=${PACKAGES}`, 'trixie', root]);
   writeFileSync(join(root, 'etc/hosts'), '127.0.0.1 localhost\n');
+  // As in an image that leaves manuals out.
+  rmSync(join(root, 'usr/share/man'), { recursive: true });
   const fresh = `${file}.new`;
   makeImage(fresh, { fatMib: 64, rootMib: 700, root });
   rmSync(root, { recursive: true, force: true });

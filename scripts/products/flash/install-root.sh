@@ -64,6 +64,8 @@ done
 # Lets a phone reach the box: its name, its Wi-Fi, and the addresses of the Wi-Fi. Only suggested by the package, because a
 # box that is installed by hand may have other means.
 reach=(avahi-daemon network-manager dnsmasq-base wpasupplicant)
+# dpkg makes no folder that a path-exclude names, and an image without manuals lacks this one.
+mkdir -p "$ROOT/usr/share/man/man1"
 told 'apt-get update' inside "${apt[@]}" update
 told 'apt-get install' inside "${apt[@]}" -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-unsafe-io --no-install-recommends install /tmp/vigie.deb /tmp/vigie-root.deb "${reach[@]}"
 told 'vigie --version' inside /usr/bin/vigie --version
