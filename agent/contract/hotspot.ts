@@ -13,6 +13,9 @@ export const HOTSPOT_KEY_FILE = 'hotspot-key';
  */
 export const OPEN_HOTSPOT_FILE = 'open-hotspot.dsse.json';
 
+/** Address of the box in its hotspot. */
+export const HOTSPOT_ADDRESS = '10.42.0.1';
+
 /** Arguments of the command `open-hotspot`. */
 export const OpenHotspotArgs = Type.Object(
   { minutes: Type.Integer({ minimum: 1, maximum: 60 }) },

@@ -1,6 +1,6 @@
 /**
  * Tests the box's own Wi-Fi: the profile for NetworkManager, when it opens, and that it ends. NetworkManager does not
- * run.
+ * run; it does in hotspot-phone.all.test.ts.
  */
 import { spawnSync } from 'node:child_process';
 import {
@@ -36,6 +36,7 @@ import { HandClock } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { BOX, SITE } from '../lib/room.ts';
 
+const RADIO = 'wlan0:wifi:disconnected\n';
 const PASSPHRASE = 'k7qf\\93mx;w"#2z';
 
 /** A clock whose sleeps end at once. */
@@ -47,22 +48,24 @@ class Hasty extends HandClock {
   }
 }
 
-/** A stand-in for nmcli(1) that logs its calls and the current profile. */
+/** A stand-in for nmcli(1) and systemctl(1) that logs its calls and the current profile. `devices` may be changed. */
 function standIn(
   t: Test,
   devices: string,
   fails = 'nothing',
-): { nmcli: string; calls: () => string; dir: string } {
+): { nmcli: string; calls: () => string; dir: string; devices: (text: string) => void } {
   const dir = scratch(t);
   const [nmcli, log] = [join(dir, 'nmcli'), join(dir, 'calls')];
   const text = `#!/bin/sh
 echo "$*" >>${log}
 case "$*" in *${fails}*) echo refused >&2; exit 4;; esac
-case "$*" in *device*) printf '${devices}';; *load*) cat "$3" >${dir}/loaded; stat -c %a "$3" >>${log};; esac
+case "$*" in *device) cat ${dir}/devices;; *load*) cat "$3" >${dir}/loaded; stat -c %a "$3" >>${log};; esac
 `;
   writeFileSync(nmcli, text);
   chmodSync(nmcli, 0o755);
-  return { nmcli, dir, calls: () => (existsSync(log) ? readFileSync(log, 'utf8') : '') };
+  const write = (lines: string): void => writeFileSync(join(dir, 'devices'), lines);
+  write(devices);
+  return { nmcli, dir, devices: write, calls: () => (existsSync(log) ? readFileSync(log, 'utf8') : '') };
 }
 
 interface Room {
@@ -82,12 +85,12 @@ function hotspot(
   const profileFile = join(dir, 'run', 'vigie-hotspot.nmconnection');
   const say = (line: string): void => void lines.push(line);
   const identity = { box: 'box-1', passphrase: PASSPHRASE, profileFile };
-  const instance = new Hotspot({ ...identity, ...room, clock, refusal, say, nmcli });
+  const instance = new Hotspot({ ...identity, ...room, clock, refusal, say, nmcli, systemctl: nmcli });
   return { hotspot: instance, lines, profileFile };
 }
 
 void t.test('the hotspot opens for a quarter of an hour, and its profile is removed', async (t) => {
-  const { nmcli, calls, dir } = standIn(t, 'ethernet\\nwifi\\n');
+  const { nmcli, calls, dir } = standIn(t, 'eth0:ethernet:connected\nwlan0:wifi:disconnected\n');
   const clock = new Hasty();
   const { hotspot: one, lines, profileFile } = hotspot(dir, nmcli, clock, () => undefined);
   const from = clock.nowMs();
@@ -95,7 +98,7 @@ void t.test('the hotspot opens for a quarter of an hour, and its profile is remo
   t.equal(clock.nowMs() - from, 15 * 60_000);
   t.match(
     calls(),
-    /^--terse --fields TYPE device\nconnection load .*\n600\nconnection up vigie-hotspot\nconnection delete/,
+    /^--terse --fields DEVICE,TYPE,STATE device\nconnection load .*\n600\nconnection up vigie-hotspot\nstart vigie-hotspot-dhcp@wlan0\.service\nconnection delete/,
   );
   t.notOk(existsSync(profileFile), 'the passphrase is nowhere any more');
   t.notOk(
@@ -103,7 +106,7 @@ void t.test('the hotspot opens for a quarter of an hour, and its profile is remo
     'and was in no argument and no line',
   );
   t.match(lines, [/^hotspot box-1 is open for 15 min: https:\/\/10\.42\.0\.1\/$/, /closed/]);
-  t.equal(readFileSync(join(dir, 'loaded'), 'utf8'), hotspotProfile('box-1', PASSPHRASE));
+  t.equal(readFileSync(join(dir, 'loaded'), 'utf8'), hotspotProfile('box-1', PASSPHRASE, 'wlan0'));
 });
 
 void t.test('the hotspot stays closed under an order, and without a device or key', async (t) => {
@@ -112,7 +115,7 @@ void t.test('the hotspot stays closed under an order, and without a device or ke
   clock.onSleep = () => {
     refusal = 'order 2026/1 holds';
   };
-  const { nmcli, dir, calls } = standIn(t, 'wifi\\n');
+  const { nmcli, dir, calls } = standIn(t, RADIO);
   const came = hotspot(dir, nmcli, clock, () => refusal);
   await came.hotspot.open();
   t.equal(clock.nowMs(), 11_000, 'an order that comes closes it at once');
@@ -123,15 +126,22 @@ void t.test('the hotspot stays closed under an order, and without a device or ke
   t.strictSame(second.lines, ['no hotspot: order 2026/1 holds']);
   t.equal(calls(), before, 'NetworkManager is not even asked');
   for (const [name, nmcliPath] of [
-    ['no Wi-Fi', standIn(t, 'ethernet\\nloopback\\n').nmcli],
+    ['no Wi-Fi', standIn(t, 'eth0:ethernet:connected\n').nmcli],
     ['no NetworkManager', join(dir, 'no-such-program')],
   ] as const) {
     const { hotspot: none, lines } = hotspot(dir, nmcliPath, clock, () => undefined);
+    const from = clock.nowMs();
     await none.open();
-    t.match(lines, [/^no hotspot: (there is no Wi-Fi device|NetworkManager does not answer)/], name);
-    t.equal(lines.length, 1, 'one line, and not an error');
+    t.equal(clock.nowMs() - from, 15 * 60_000, `${name}: it waits for one`);
+    const missing = /(there is no Wi-Fi device|NetworkManager does not answer)/.source;
+    t.match(
+      lines,
+      [new RegExp(`^waits for a radio: ${missing}`), new RegExp(`^no hotspot: ${missing}`)],
+      name,
+    );
+    t.equal(lines.length, 2, 'two lines, and not an error');
   }
-  const failing = standIn(t, 'wifi\\n', 'connection?up');
+  const failing = standIn(t, RADIO, 'connection?up');
   const bad = hotspot(failing.dir, failing.nmcli, clock, () => undefined);
   await t.rejects(bad.hotspot.open(), {
     kind: 'unavailable',
@@ -139,6 +149,49 @@ void t.test('the hotspot stays closed under an order, and without a device or ke
   });
   t.notOk(existsSync(bad.profileFile));
   t.match(failing.calls(), /connection delete vigie-hotspot\n$/, 'the failed connection is deleted');
+  const silent = standIn(t, RADIO, 'dhcp');
+  await t.rejects(hotspot(silent.dir, silent.nmcli, clock, () => undefined).hotspot.open(), {
+    kind: 'unavailable',
+    message:
+      /^phones get no address \(.*refused.*\); see journalctl -u vigie-hotspot-dhcp@wlan0\.service, is dnsmasq/s,
+  });
+  t.match(silent.calls(), /connection delete vigie-hotspot\n$/, 'and without addresses it closes');
+});
+
+void t.test('a late radio gets what is left of the quarter of an hour', async (t) => {
+  /** The radio comes after this number of minutes; `then` says what it is until then. */
+  const openAfter = async (minutes: number, then: string, room = NOBODY) => {
+    const clock = new Hasty();
+    const { nmcli, dir, calls, devices } = standIn(t, then);
+    const from = clock.nowMs();
+    clock.onSleep = () => {
+      if (clock.nowMs() - from >= minutes * 60_000) devices(`${then}wlan1:wifi:disconnected\n`);
+    };
+    const { hotspot: one, lines } = hotspot(dir, nmcli, clock, () => undefined, room);
+    await one.open();
+    return { lines, calls: calls(), minutes: (clock.nowMs() - from) / 60_000 };
+  };
+  const late = await openAfter(14, '');
+  t.match(late.lines, [/^waits for a radio: there is no/, /^hotspot box-1 is open for 1 min/, /closed/]);
+  t.equal(late.minutes, 15, 'one deadline for the wait and the time that it is open');
+  const blocked = await openAfter(3, 'wlan0:wifi:unavailable\n');
+  t.match(blocked.lines, [
+    /^waits for a radio: wlan0 is unavailable \(nmcli device, rfkill\)$/,
+    /open for 12 min/,
+  ]);
+  t.match(blocked.calls, /^start vigie-hotspot-dhcp@wlan1\.service$/m, 'on the device that can be used');
+  t.match((await openAfter(16, '')).lines, [/^waits/, /^no hotspot: there is no Wi-Fi device$/], 'too late');
+  const uplink = await openAfter(0, 'wlan0:wifi:connected\nwlan1:wifi:disconnected\n');
+  t.match(uplink.calls, /dhcp@wlan1/, 'a device without a connection is taken first');
+  const requests = [20];
+  const room = { onRequest: true, requested: () => requests.shift() };
+  const outcome = await openAfter(8, '', room);
+  t.match(
+    outcome.lines,
+    [/^the room opens/, /^waits for a radio/, /is open for 12 min/],
+    'as for the room’s time',
+  );
+  t.equal(outcome.minutes, 20);
 });
 
 void t.test('the room’s command opens it under an order, for the given time', async (t) => {
@@ -158,7 +211,7 @@ void t.test('the room’s command opens it under an order, for the given time', 
     refusal = orderRefusal as () => string | undefined,
   ) => {
     const clock = new Hasty();
-    const { nmcli, dir } = standIn(t, 'wifi\\n');
+    const { nmcli, dir } = standIn(t, RADIO);
     const one = hotspot(dir, nmcli, clock, refusal, roomOf(clock, onRequest, requests));
     const from = clock.nowMs();
     await one.hotspot.open();
@@ -309,7 +362,7 @@ void t.test('a valid order closes it; an expired or foreign one does not', async
 const noNmcli =
   spawnSync('nmcli', ['--version']).status === 0 ? false : 'no nmcli: network-manager is not installed';
 void t.test('NetworkManager’s own reader accepts the profile', { skip: noNmcli }, async (t) => {
-  const profile = hotspotProfile('box-1', PASSPHRASE);
+  const profile = hotspotProfile('box-1', PASSPHRASE, 'wlan0');
   const read = (...args: string[]): Map<string, string> => {
     const { status, stdout, stderr } = spawnSync('nmcli', ['--offline', 'connection', ...args], {
       input: profile,
@@ -339,7 +392,18 @@ void t.test('NetworkManager’s own reader accepts the profile', { skip: noNmcli
       'wifi-sec.pmf',
       'optional',
     ],
-    ...['ipv4.method', 'shared', 'ipv4.addresses', '10.42.0.1/24', 'ipv6.method', 'disabled'],
+    ...[
+      'ifname',
+      'wlan0',
+      'ipv4.method',
+      'manual',
+      'ipv4.addresses',
+      '10.42.0.1/24',
+      'ipv6.method',
+      'disabled',
+    ],
+    ...['ipv4.routing-rules', 'priority 1 from 0.0.0.0/0 iif wlan0 type prohibit'],
+    ...['ipv6.routing-rules', 'priority 1 from ::/0 iif wlan0 type prohibit'],
   );
   for (const values of [ownValues, nmcliValues])
     for (const key of ['connection.uuid', 'ipv6.addr-gen-mode']) values.delete(key);

@@ -45,6 +45,7 @@ const UNITS = [
   'vigie-page.service',
   'vigie-hotspot.service',
   'vigie-hotspot.path',
+  'vigie-hotspot-dhcp@.service',
   'vigie-config.socket',
   'vigie-config@.service',
   'vigie-root.service',
@@ -85,10 +86,11 @@ void t.test(
     // verify finds units beside the given one, so they are copied: /etc/systemd must not matter.
     const dir = mkdtempSync(join(tmpdir(), 'vigie-units-'));
     t.teardown(() => rmSync(dir, { recursive: true, force: true }));
-    // The program that starts root's program is not installed here.
+    // The program that starts root's program is not installed here, nor is dnsmasq.
     for (const unit of UNITS) {
       const text = readFileSync(join(unitDir, unit), 'utf8');
-      writeFileSync(join(dir, unit), text.replaceAll('/usr/lib/vigie-root/start', '/usr/bin/env'));
+      const missing = /\/usr\/lib\/vigie-root\/start|\/usr\/sbin\/dnsmasq/g;
+      writeFileSync(join(dir, unit), text.replaceAll(missing, '/usr/bin/env'));
     }
 
     const verify = (paths: readonly string[]): { status: number | null; output: string } => {
@@ -119,6 +121,8 @@ void t.test(
       ['vigie-logs@.service', 12],
       ['vigie-page.service', 15],
       ['vigie-hotspot.service', 18],
+      // It answers phones without an address.
+      ['vigie-hotspot-dhcp@.service', 20],
       ['vigie-config@.service', 20],
       // It needs a network, releases, the configuration, and a child as the agent's user.
       ['vigie-root.service', 26],
@@ -214,6 +218,11 @@ void t.test('no code of a release runs as root', (t) => {
       continue;
     }
     t.notMatch(commands.join('\n'), '/usr/lib/vigie/', `${unit}: no program of a release`);
+    if (unit === 'vigie-hotspot-dhcp@.service') {
+      t.match(commands, [/^\/usr\/sbin\/dnsmasq /], `${unit}: Debian's program`);
+      t.strictSame(valuesOf(unit, 'DynamicUser'), ['yes'], `${unit}: a user of its own`);
+      continue;
+    }
     t.ok(
       valuesOf(unit, 'ExecStart').every((line) => ROOTS_PROGRAM.test(line) || line === STARTS_ROOT),
       `${unit}: root's program`,

@@ -4,11 +4,10 @@
  */
 import { hostname, networkInterfaces } from 'node:os';
 import type { Clock } from '../../base/clock.ts';
+import { HOTSPOT_ADDRESS } from '../../contract/hotspot.ts';
 
 /** Delay before a new cable or address is noticed. */
 const CHECK_EVERY_MS = 5000;
-/** Address at which NetworkManager puts a shared connection: the hotspot. */
-const HOTSPOT_ADDRESS = '10.42.0.1';
 const HOST = /^(\[[0-9a-f:.]{2,45}\]|[a-z0-9.-]{1,253})(?::(\d{1,5}))?$/;
 const HTTPS_PORT = 443;
 

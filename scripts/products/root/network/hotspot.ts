@@ -1,6 +1,6 @@
 /**
  * Runs the box's own Wi-Fi, for a technician's phone on a site without a cable. It is open for a quarter of an hour
- * after power-up.
+ * after power-up. A radio that appears within this time gets what is left of it.
  *
  * It stays closed while an authorisation is valid that is not only for installation. The room can then open it by a
  * signed command for a limited time, or a cable is used.
@@ -9,9 +9,11 @@
  * - The passphrase is in no argument and no variable. NetworkManager reads it from a file of root's in /run, which is
  *   removed with the hotspot.
  * - However this program ends, the hotspot ends: its unit takes it down as well.
+ * - The phone reaches the box and nothing behind it, whatever other programs set: the profile's routing rule refuses
+ *   each packet from the hotspot that is not for the box. The profile changes no setting for forwarding.
  *
- * LIMITS: OPEN_MS; RUN_MS_MAX however often the room asks. Authorisation and room are checked again every
- * POLL_EVERY_MS.
+ * LIMITS: OPEN_MS; RUN_MS_MAX however often the room asks. Both include the wait for a radio. Authorisation, room and
+ * radio are checked again every POLL_EVERY_MS.
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -21,17 +23,18 @@ import { promisify } from 'node:util';
 import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
 import type { Clock } from '../../../../agent/base/clock.ts';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
-import { hotspotName } from '../../../../agent/contract/hotspot.ts';
+import { HOTSPOT_ADDRESS, hotspotName } from '../../../../agent/contract/hotspot.ts';
 
 const run = promisify(execFile);
 
 const PROFILE = 'vigie-hotspot';
+const DHCP_UNIT = 'vigie-hotspot-dhcp';
 /** Time after power-up, ms: enough to find the phone and the label. Afterwards passers-by see no Wi-Fi. */
 const OPEN_MS = 15 * 60_000;
 /** The longest that one command may ask for, ms. vigie-hotspot.service ends it a minute later. */
 const RUN_MS_MAX = 60 * 60_000;
 const POLL_EVERY_MS = 10_000;
-const NMCLI_WITHIN_MS = 30_000;
+const TOOL_WITHIN_MS = 30_000;
 /**
  * WPA: 8 to 63 printable characters (IEEE 802.11, J.4.1). A blank is not allowed, because it is invisible on a label.
  */
@@ -57,8 +60,11 @@ export function readHotspotKey(file: string): string {
   return text;
 }
 
-/** Returns NetworkManager's profile (nm-settings-keyfile(5)): WPA2 and WPA3, and an address for the phone. */
-export function hotspotProfile(box: string, passphrase: string): string {
+/**
+ * Returns NetworkManager's profile (nm-settings-keyfile(5)): WPA2 and WPA3, and the box's address. The rule comes after
+ * the kernel's own for local addresses and before all others (ip-rule(8)).
+ */
+export function hotspotProfile(box: string, passphrase: string, device: string): string {
   const hex = createHash('sha256').update(`vigie hotspot of ${box}`).digest('hex');
   // Constant for a box: version 8 is for a vendor's own scheme (RFC 9562, 5.8).
   const uuid = `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
@@ -66,6 +72,7 @@ export function hotspotProfile(box: string, passphrase: string): string {
 id=${PROFILE}
 uuid=${uuid}
 type=wifi
+interface-name=${device}
 autoconnect=false
 
 [wifi]
@@ -82,11 +89,13 @@ pmf=2
 psk=${passphrase.replaceAll('\\', '\\\\')}
 
 [ipv4]
-method=shared
-address1=10.42.0.1/24
+method=manual
+address1=${HOTSPOT_ADDRESS}/24
+routing-rule1=priority 1 from 0.0.0.0/0 iif ${device} type prohibit
 
 [ipv6]
 method=disabled
+routing-rule1=priority 1 from ::/0 iif ${device} type prohibit
 `;
 }
 
@@ -108,6 +117,7 @@ export interface HotspotOptions {
   say(line: string): void;
   /** Replaced in tests. */
   readonly nmcli?: string;
+  readonly systemctl?: string;
 }
 
 export class Hotspot {
@@ -129,21 +139,22 @@ export class Hotspot {
     if (onRequest && !isGranted) return say('no hotspot: the room has not requested it');
     const refusal = isGranted ? undefined : this.#options.refusal();
     if (refusal !== undefined) return say(`no hotspot: ${refusal}`);
-    const missing = await this.#missing();
-    if (missing !== undefined) return say(`no hotspot: ${missing}`);
+    const startedMs = clock.nowMs();
+    const ownUntilMs = onRequest ? startedMs : startedMs + OPEN_MS;
+    const leftMs = (): number => {
+      const untilMs = this.#isGranted() ? Math.max(ownUntilMs, this.#grantedUntilMs) : ownUntilMs;
+      return Math.min(untilMs, startedMs + RUN_MS_MAX) - clock.nowMs();
+    };
+    const device = await this.#device(leftMs);
+    if (device === undefined) return;
     try {
       mkdirSync(dirname(profileFile), { recursive: true });
-      writeAtomically(profileFile, hotspotProfile(box, passphrase));
+      writeAtomically(profileFile, hotspotProfile(box, passphrase, device));
       await this.#nmcli('connection', 'load', profileFile);
       await this.#nmcli('connection', 'up', PROFILE);
-      const openedMs = clock.nowMs();
-      const ownUntilMs = onRequest ? openedMs : openedMs + OPEN_MS;
-      const leftMs = (): number => {
-        const untilMs = this.#isGranted() ? Math.max(ownUntilMs, this.#grantedUntilMs) : ownUntilMs;
-        return Math.min(untilMs, openedMs + RUN_MS_MAX) - clock.nowMs();
-      };
+      await this.#giveAddresses(device);
       const minutes = Math.ceil(leftMs() / 60_000);
-      say(`hotspot ${hotspotName(box)} is open for ${minutes} min: https://10.42.0.1/`);
+      say(`hotspot ${hotspotName(box)} is open for ${minutes} min: https://${HOTSPOT_ADDRESS}/`);
       for (let remainingMs = leftMs(); remainingMs > 0 && this.#mayStay(); remainingMs = leftMs())
         await clock.sleep(Math.min(POLL_EVERY_MS, remainingMs), this.#stop.signal);
     } finally {
@@ -173,13 +184,51 @@ export class Hotspot {
     return clock.nowMs() < this.#grantedUntilMs;
   }
 
-  /** Returns what this box lacks for a hotspot. A missing device is not an error. */
-  async #missing(): Promise<string | undefined> {
+  /** Waits for a Wi-Fi device that can be used. Returns undefined, and reports why, if the time is over first. */
+  async #device(leftMs: () => number): Promise<string | undefined> {
+    const { clock, refusal, say } = this.#options;
+    let missing = '';
+    for (let remainingMs = leftMs(); remainingMs > 0 && this.#mayStay(); remainingMs = leftMs()) {
+      const radio = await this.#radio();
+      if ('device' in radio) return radio.device;
+      if (radio.missing !== missing) say(`waits for a radio: ${radio.missing}`);
+      missing = radio.missing;
+      await clock.sleep(Math.min(POLL_EVERY_MS, remainingMs), this.#stop.signal);
+    }
+    const order = this.#isGranted() ? undefined : refusal();
+    say(`no hotspot: ${order ?? missing}`);
+    return undefined;
+  }
+
+  /** Returns a Wi-Fi device, one without a connection if there is any, or what is missing. */
+  async #radio(): Promise<{ readonly device: string } | { readonly missing: string }> {
+    let output: string;
     try {
-      const devices = await this.#nmcli('--terse', '--fields', 'TYPE', 'device');
-      return devices.split('\n').includes('wifi') ? undefined : 'there is no Wi-Fi device';
+      output = await this.#nmcli('--terse', '--fields', 'DEVICE,TYPE,STATE', 'device');
     } catch (error) {
-      return `NetworkManager does not answer (${messageOf(error)})`;
+      return { missing: `NetworkManager does not answer (${messageOf(error)})` };
+    }
+    const radios = output
+      .split('\n')
+      .map((line) => line.split(':'))
+      .filter(([, type]) => type === 'wifi')
+      .map(([name = '', , state = '']) => ({ name, state }));
+    const usable = radios.filter(({ state }) => state !== 'unavailable' && state !== 'unmanaged');
+    const device = (usable.find(({ state }) => state === 'disconnected') ?? usable[0])?.name;
+    if (device !== undefined) return { device };
+    const states = radios.map(({ name, state }) => `${name} is ${state}`).join(', ');
+    return { missing: states === '' ? 'there is no Wi-Fi device' : `${states} (nmcli device, rfkill)` };
+  }
+
+  /** Starts the unit that gives phones their addresses. It ends with the hotspot's. */
+  async #giveAddresses(device: string): Promise<void> {
+    const { systemctl = 'systemctl' } = this.#options;
+    const unit = `${DHCP_UNIT}@${device}.service`;
+    try {
+      await run(systemctl, ['start', unit], { timeout: TOOL_WITHIN_MS });
+    } catch (error) {
+      const message = `phones get no address (${messageOf(error)}); see journalctl -u ${unit}, is dnsmasq-base installed?`;
+      throw new AgentError('unavailable', message, error);
     }
   }
 
@@ -194,7 +243,9 @@ export class Hotspot {
   async #nmcli(...options: readonly string[]): Promise<string> {
     const { nmcli = 'nmcli' } = this.#options;
     try {
-      const { stdout } = await run(nmcli, options, { timeout: NMCLI_WITHIN_MS });
+      // The states of devices are words, and translated otherwise.
+      const env = { ...process.env, LC_ALL: 'C' };
+      const { stdout } = await run(nmcli, options, { timeout: TOOL_WITHIN_MS, env });
       return stdout;
     } catch (error) {
       throw new AgentError('unavailable', `nmcli ${options.join(' ')}: ${messageOf(error)}`, error);
