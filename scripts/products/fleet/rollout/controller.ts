@@ -300,7 +300,7 @@ export class Controller {
     if (row.state !== 'halted' && !OVER.includes(row.state)) return false;
     // A box on probation will finish on its own, and is waited for while it is connected.
     return !this.#boxesOf(row.name).some(
-      ({ state, site, box }) => state === 'switched' && this.knowledge.link(`${site}/${box}`, 0).online,
+      ({ state, site, box }) => state === 'switched' && this.knowledge.isOnline(`${site}/${box}`),
     );
   }
 

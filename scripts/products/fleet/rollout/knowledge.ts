@@ -92,6 +92,10 @@ export class Knowledge {
     return this.#reports.get(id);
   }
 
+  isOnline(id: string): boolean {
+    return this.#links.get(id)?.state === 'online';
+  }
+
   link(id: string, nowMs: number): ReturnType<typeof linkOf> {
     return linkOf(this.#links.get(id), nowMs);
   }

@@ -15,12 +15,12 @@ import { ORDER_IN, ORDER_KIND_OF, type OrderFields, type RolloutKind } from './k
 import type { Plan } from './plan.ts';
 import type { Target } from './progress.ts';
 import {
-  type Accepted,
   type Action,
   type BoxState,
   OVER,
   type Rollout,
   type RolloutState,
+  type TrialCounts,
 } from './states.ts';
 
 /** Counters are times in ms; a clock that was wrong by more than a year would have been noticed. */
@@ -44,7 +44,7 @@ export interface RolloutRow {
   readonly wave: number;
   readonly reached_at: number | null;
   readonly not_after: number;
-  readonly accepted: Accepted;
+  readonly accepted: TrialCounts;
   readonly request: Rollout['request'];
   readonly reason: string | null;
   /** Time of its last change of state. */
@@ -126,7 +126,7 @@ export class Rollouts {
     return rows.map(({ plan, accepted, ...row }) => ({
       ...row,
       plan: JSON.parse(plan) as Plan,
-      accepted: JSON.parse(accepted) as Accepted,
+      accepted: JSON.parse(accepted) as TrialCounts,
     }));
   }
 

@@ -85,9 +85,6 @@ export interface TrialCounts {
   readonly triedCount: number;
 }
 
-/** Failures that a person has seen and accepted when the rollout continued. */
-export type Accepted = TrialCounts;
-
 export interface Rollout {
   readonly state: RolloutState;
   /** Beginning of this state. */
@@ -103,7 +100,8 @@ export interface Rollout {
   readonly thresholds: Thresholds;
   /** Time window in which boxes begin; null means at any time. */
   readonly window: Window | null;
-  readonly accepted: Accepted;
+  /** Failures that a person has seen and accepted when the rollout continued. */
+  readonly accepted: TrialCounts;
   /** A person's request, handled once. */
   readonly request: 'pause' | 'resume' | 'abort' | null;
   readonly reason: string | null;

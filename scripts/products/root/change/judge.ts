@@ -9,7 +9,6 @@
  */
 import { rethrowBug } from '../../../../agent/base/errors.ts';
 import { TRIAL_S } from '../../../../agent/contract/config-trial.ts';
-import type { Mode } from '../../../../agent/contract/mode.ts';
 import { CHANGE_KINDS } from '../../../../agent/contract/update.ts';
 import type { BoxClock } from '../clock.ts';
 import type { OwnRecord } from '../own-record.ts';
@@ -18,7 +17,7 @@ import type { Machine } from './machine.ts';
 import type { FinalVerdict, Payload } from './payload.ts';
 import { type AgentHealth, Probation, type Reading, type UnitState } from './probation.ts';
 import type { Change, Kind, Trial } from './record.ts';
-import { nextAction } from './step.ts';
+import { type Input, nextAction } from './step.ts';
 import type { Store } from './store.ts';
 
 const POLL_EVERY_MS = 1000;
@@ -95,7 +94,8 @@ async function observe(options: AssessmentOptions, kind: Kind, trial: Trial): Pr
     const reading = await takeReading(options, trial.restarts);
     const mode = reading.health?.mode;
     if (before !== null && mode !== undefined && mode !== before.mode && options.own.isLawful(before, mode)) {
-      await takeMode(options, kind, trial, mode);
+      // The probation begins again.
+      await applyTo(options, kind, trial, { on: 'mode-changed', mode, atS: clock.boottimeS() });
       return undefined;
     }
     const verdict = probation.assess(clock.boottimeS(), reading);
@@ -113,31 +113,27 @@ async function observe(options: AssessmentOptions, kind: Kind, trial: Trial): Pr
 
 /** Stores why the trial is not confirmed yet. A full disk must not end a probation. */
 async function note(
-  { machine, store }: AssessmentOptions,
+  options: AssessmentOptions,
   kind: Kind,
   trial: Trial,
   reason: string | undefined,
 ): Promise<void> {
   try {
-    await machine.locked(() => {
-      if (isSame(store.state[kind], trial)) machine.apply(kind, { on: 'doubt', reason: reason ?? null });
-      return Promise.resolve();
-    });
+    await applyTo(options, kind, trial, { on: 'doubt', reason: reason ?? null });
   } catch (error) {
     rethrowBug(error);
   }
 }
 
-/** Stores a lawful change of the mode; the probation begins again with it. */
-async function takeMode(
-  { machine, store, clock }: AssessmentOptions,
+/** Applies an input if the probation is still the same. Throws AgentError `unavailable` if the disk refuses. */
+async function applyTo(
+  { machine, store }: AssessmentOptions,
   kind: Kind,
   trial: Trial,
-  mode: Mode,
+  input: Input,
 ): Promise<void> {
   await machine.locked(() => {
-    if (isSame(store.state[kind], trial))
-      machine.apply(kind, { on: 'mode-changed', mode, atS: clock.boottimeS() });
+    if (isSame(store.state[kind], trial)) machine.apply(kind, input);
     return Promise.resolve();
   });
 }

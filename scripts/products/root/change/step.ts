@@ -103,7 +103,7 @@ export type Input =
   /** The agent is healthy, as far as this can be tested while analysis is suspended. */
   | { readonly on: 'parked' }
   | { readonly on: 'resumed'; readonly atS: number }
-  /** The agent's mode has changed for a reason that root has verified (lawful-mode.ts). */
+  /** The agent's mode has changed for a reason that root has verified (own-record.ts). */
   | { readonly on: 'mode-changed'; readonly mode: Mode; readonly atS: number }
   | { readonly on: 'doubt'; readonly reason: string | null }
   | { readonly on: 'bad'; readonly reason: string }

@@ -28,7 +28,7 @@ export interface SwitcherOptions {
   locked<T>(action: () => Promise<T>): Promise<T>;
   /** Returns the agent's mode; undefined if it does not answer. */
   mode(): Promise<string | undefined>;
-  /** Reports whether root itself can verify that the agent's mode has become `to` (lawful-mode.ts). */
+  /** Reports whether root itself can verify that the agent's mode has become `to` (own-record.ts). */
   isLawful(before: Trial['before'], to: Mode): boolean;
   say(line: string): void;
 }
