@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { userInfo } from 'node:os';
@@ -16,6 +17,7 @@ import { type BrokerTls, RoomAuthorities } from './certificates.ts';
 import { systemPath } from './system-path.ts';
 
 const START_WITHIN_MS = 5000;
+const RUNNING = ' running';
 const STOP_WITHIN_MS = 3000;
 
 /** Configuration of a room, used here with other paths and on the loopback. */
@@ -83,7 +85,7 @@ export class Mosquitto {
     return this.#child?.pid;
   }
 
-  /** Resolves when the port answers. */
+  /** Resolves when the ports answer and signals are heard. */
   async start(): Promise<void> {
     const { dir } = this.#options;
     await mkdir(dir, { recursive: true });
@@ -96,6 +98,8 @@ export class Mosquitto {
     // setpriv(1): the broker ends with this process, however that ends.
     const command = ['--pdeathsig', 'TERM', 'mosquitto', '-c', file];
     const env = { ...process.env, PATH: systemPath() };
+    // The broker opens its ports before it handles signals, and logs this when it does: a SIGHUP before would end it.
+    const running = this.#logs(RUNNING);
     const child = spawn('setpriv', command, { stdio: ['ignore', 'ignore', 'pipe'], env });
     this.#child = child;
     let errorOutput = '';
@@ -104,7 +108,7 @@ export class Mosquitto {
     });
     const failed = once(child, 'error').then(([error]) => messageOf(error));
     const exitText = once(child, 'exit').then(([code]) => `exit code ${String(code)}`);
-    const wrong = await Promise.race([failed, exitText, listening(this.#port)]);
+    const wrong = await Promise.race([failed, exitText, running]);
     if (wrong === undefined) return;
     this.kill();
     throw new AgentError(
@@ -138,18 +142,25 @@ export class Mosquitto {
   /** Makes a running broker read its files again; resolves when it has. */
   async reload(): Promise<void> {
     if (this.#child === undefined) return;
-    const reloads = async (): Promise<number> =>
-      (await readFile(this.logFile, 'utf8')).split('Reloading config').length;
-    const before = await reloads();
-    const deadlineMs = Date.now() + START_WITHIN_MS;
     // The broker logs this before it reads, and answers no one until it has read. A signal that arrives while it reads is
     // lost, because it clears the request afterwards: the signal is repeated.
-    do {
-      if (Date.now() > deadlineMs)
-        throw new AgentError('unavailable', 'mosquitto did not read its files again');
-      this.signal('SIGHUP');
+    const wrong = await this.#logs('Reloading config', () => this.signal('SIGHUP'));
+    if (wrong !== undefined)
+      throw new AgentError('unavailable', `mosquitto did not read its files: ${wrong}`);
+  }
+
+  /** Resolves when the log has this text once more than now, or with what is wrong. */
+  async #logs(text: string, ask?: () => void): Promise<string | undefined> {
+    const count = (): number =>
+      existsSync(this.logFile) ? readFileSync(this.logFile, 'utf8').split(text).length : 1;
+    const before = count();
+    const deadlineMs = Date.now() + START_WITHIN_MS;
+    while (Date.now() < deadlineMs) {
+      ask?.();
       await sleep(20);
-    } while ((await reloads()) === before);
+      if (count() > before) return undefined;
+    }
+    return `its log does not say “${text}” within ${START_WITHIN_MS / 1000} s`;
   }
 
   signal(name: NodeJS.Signals): void {
