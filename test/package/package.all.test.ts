@@ -236,6 +236,63 @@ void t.test('the units run on a booted box', { skip }, async (t) => {
   );
 });
 
+void t.test('a card that takes too long is tried again, and says so', { skip }, async (t) => {
+  const container = await installedContainer(t, rootDeb, deb);
+  await provision(t, container);
+  container.run('chown', '-R', 'mosquitto:', '/etc/mosquitto/pki');
+  const result = '/boot/firmware/vigie/result.txt';
+  const hangs = (attempts: number): void => {
+    container.write(
+      '/usr/local/bin/slow-card',
+      `#!/bin/sh
+n=$(($(cat /var/cache/attempts 2>/dev/null || echo 0) + 1)); echo $n >/var/cache/attempts
+[ $n -gt ${attempts} ] || exec sleep infinity
+cp ${result} /var/cache/earlier-result; exec /usr/lib/vigie-root/start "$@"
+`,
+      0o755,
+    );
+  };
+  // A limit for the test; the test of units checks the unit's own.
+  container.write(
+    '/etc/systemd/system/vigie-provision.service.d/test.conf',
+    `[Service]
+TimeoutStartSec=4
+ReadWritePaths=/var/cache
+ExecStart=
+ExecStart=/usr/local/bin/slow-card current boot-partition --from /boot/firmware/vigie
+`,
+  );
+  hangs(1);
+  await container.boot(t);
+  const box = new BootedBox(t, container);
+  await box.watches('starts with what the second attempt installed');
+  t.match(
+    container.read('/var/cache/earlier-result'),
+    /^\S+Z unfinished\r\nan attempt failed \(timeout\).*\r\n$/,
+  );
+  t.match(container.read(result), /^\S+Z installed\r\n/);
+
+  const request = { version: 1, site: SITE, box: BOX, url: 'https://localhost:1', token: null };
+  container.write('/boot/firmware/vigie/vigie.yaml', container.read('/etc/vigie/vigie.yaml'));
+  container.write('/boot/firmware/vigie/enrol.json', JSON.stringify(request));
+  const stateOf = (unit: string): string => container.show(unit, 'ActiveState');
+  container.run('rm', '/var/cache/attempts');
+  hangs(3);
+  // The boot has used up two of the three attempts.
+  const startsAnew = (): number | null => {
+    container.run('systemctl', 'reset-failed', 'vigie-provision');
+    return container.run('systemctl', 'start', 'vigie-provision').status;
+  };
+  t.not(startsAnew(), 0, 'it gives up after three attempts');
+  t.equal(container.read('/var/cache/attempts'), '3\n');
+  t.match(container.read(result), /^\S+Z unfinished\r\n/);
+  t.equal(stateOf('vigie'), 'active', 'and the box goes on with what it has');
+  t.equal(startsAnew(), 0);
+  await waitUntil(t, 'the box enrols', () => stateOf('vigie-enrol') === 'active', PATIENCE_MS);
+  await waitUntil(t, 'a word', () => /enrolment: /.test(container.read(result)), PATIENCE_MS);
+  t.match(container.read(result), /^\S+Z installed\r\n/);
+});
+
 /** Tests a plugin with its own ONNX Runtime: no device, a root of its own, and a readable journal. */
 async function runsElement(t: Test, container: Container, box: BootedBox): Promise<void> {
   const dir = scratch(t);
