@@ -271,13 +271,7 @@ void t.test(
       vanishAfterMinutes: 5,
       dark: 0,
       kind: 'release' as const,
-      spareCanaries: false,
-      broken: undefined,
       haltShare: 0.05,
-      maxQueued: undefined,
-      dieInWave: undefined,
-      emptyInWave: undefined,
-      restoreInWave: undefined,
     };
     const runSimulation = async (name: string, change: Partial<SimulateOptions>) => {
       const result = await simulate({ ...base, ...change }, () => undefined);

@@ -9,7 +9,8 @@ import type { CommandOp } from '../../../../agent/contract/command.ts';
 import type { CommandArgs, CommandResult } from '../../../../agent/contract/commands.ts';
 import { askBox } from '../../../lib/room-link/box-session.ts';
 import { NAME, type Room } from '../../../lib/room-link/room-file.ts';
-import { FLEET_DIR, readFleet, signingKey } from '../settings.ts';
+import { folderCommand } from '../folder-command.ts';
+import { readFleet, signingKey } from '../settings.ts';
 import { FleetStore } from '../store.ts';
 
 const TIMEOUT_S = 60;
@@ -28,12 +29,8 @@ export interface AskedBox {
 }
 
 export function asking(program: Command, name: string, description: string) {
-  return program
-    .command(name)
-    .description(`${description} (by a signed command that the box journals)`)
+  return folderCommand(program, name, `${description} (by a signed command that the box journals)`)
     .argument('<box>', 'the box, or site/box where two sites have one of that name')
-    .allowExcessArguments(false)
-    .option('--dir <dir>', 'folder of the fleet', FLEET_DIR)
     .option('--sign <file>', 'ed25519 private key, PEM, that signs instead of the one of fleet.yaml')
     .option('--timeout <s>', 'seconds to wait for the answer', positiveNumber(3600), TIMEOUT_S);
 }

@@ -2,7 +2,7 @@
 import type { Command } from '@commander-js/extra-typings';
 import { integerUpTo, placeName } from '../../../../agent/cli/commands/options.ts';
 import { renewCommand } from '../ask/commands.ts';
-import { FLEET_DIR } from '../settings.ts';
+import { folderCommand } from '../folder-command.ts';
 import { type ListOptions, list } from './list.ts';
 import { type RevokeOptions, revoke } from './revoke.ts';
 
@@ -14,7 +14,7 @@ const WATCH_S = 150;
 
 export function certCommands(program: Command): void {
   const cert = program.command('cert').description('the boxes’ certificates').helpCommand(false);
-  command(cert, 'list', 'prints every box’s certificate: its end in the enrolment, and as the box says')
+  folderCommand(cert, 'list', 'prints every box’s certificate: its end in the enrolment, and as the box says')
     .option(
       '--ends <days>',
       'only certificates that end within this number of days, or have ended',
@@ -22,7 +22,7 @@ export function certCommands(program: Command): void {
     )
     .option('--json', 'a line of JSON for each box')
     .action((options: ListOptions) => list(options));
-  command(
+  folderCommand(
     cert,
     'revoke',
     'shuts a box out: revokes its certificates and tokens, ends its connection, and checks whether it reconnects',
@@ -38,13 +38,4 @@ export function certCommands(program: Command): void {
     .option('--yes', 'does not ask')
     .action((box: string, options: RevokeOptions) => revoke(box, options));
   renewCommand(cert);
-}
-
-/** Returns a command with the option `--dir`, which all need. */
-function command(parent: Command, name: string, description: string) {
-  return parent
-    .command(name)
-    .description(description)
-    .allowExcessArguments(false)
-    .option('--dir <folder>', 'folder with fleet.yaml and the store', FLEET_DIR);
 }

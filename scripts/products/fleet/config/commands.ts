@@ -1,7 +1,7 @@
 /** `fleet config …`: manages the boxes' configurations and the room's copies of them. */
 import type { Command } from '@commander-js/extra-typings';
 import { positiveNumber } from '../../../../agent/cli/commands/options.ts';
-import { FLEET_DIR } from '../settings.ts';
+import { folderCommand } from '../folder-command.ts';
 import { type PullOptions, pull } from './pull.ts';
 import { type PushOptions, push } from './push.ts';
 
@@ -9,21 +9,12 @@ const TIMEOUT_S = 30;
 
 const several = (word: string, before: readonly string[] = []): string[] => [...before, word];
 
-function command(parent: Command, name: string, description: string, ...examples: string[]) {
-  return parent
-    .command(name)
-    .description(description)
-    .allowExcessArguments(false)
-    .option('--dir <folder>', 'folder with fleet.yaml, the store and configs/', FLEET_DIR)
-    .addHelpText('after', `\nExamples:\n${examples.map((line) => `  scripts/fleet ${line}`).join('\n')}`);
-}
-
 export function configCommands(program: Command): void {
   const config = program
     .command('config')
     .description('changes the configurations of boxes, in waves, and keeps copies of them')
     .helpCommand(false);
-  command(
+  folderCommand(
     config,
     'push',
     'shows what would change in which boxes, asks, and makes a rollout of it; each box validates it, tries it, and keeps it or rolls back',
@@ -46,7 +37,7 @@ export function configCommands(program: Command): void {
     .option('--yes', 'does not ask')
     .option('--take-over', 'writes over orders of a folder that is lost')
     .action((file: string | undefined, options: PushOptions) => push(file, options));
-  command(
+  folderCommand(
     config,
     'pull',
     'asks boxes for their files, by a signed command that they journal; the camera’s login stays there',

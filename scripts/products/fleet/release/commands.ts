@@ -125,40 +125,22 @@ function addMake(release: Command): void {
     .option('--allow-dirty', 'of files that are not committed: for trials, never for boxes in the street')
     .action((flags: MakeFlags) =>
       withRepository(flags, async (repository) => {
-        const {
-          arch = ARCHES,
-          boards: boardNames = [],
-          tree = [],
-          seq,
-          seqMin,
-          out,
-          allowDirty = false,
-        } = flags;
-        const kind = flags.root === true ? ('root' as const) : undefined;
-        const { deltas, keep, clip = join(packageRoot(), '.cache/vtest.avi') } = flags;
-        const options = {
-          kind,
-          arches: arch,
-          boards: boardNames,
-          seq,
-          seqMin,
-          deltas,
-          keep,
-          out,
-          allowDirty,
-          clip,
-        };
-        const trees = new Map(tree.map(treeOf));
         // Loaded only here: signing a file does not need the code that runs an agent.
         const [{ makeRelease }, { checkState }] = await Promise.all([
           import('./make.ts'),
           import('./state-check.ts'),
         ]);
-        const file = await makeRelease(
-          repository,
-          { ...options, trees, nowMs: Date.now() },
-          { say, warn, checkState },
-        );
+        const options = {
+          boards: [],
+          allowDirty: false,
+          clip: join(packageRoot(), '.cache/vtest.avi'),
+          ...flags,
+          kind: flags.root === true ? ('root' as const) : undefined,
+          arches: flags.arch ?? ARCHES,
+          trees: new Map(flags.tree?.map(treeOf)),
+          nowMs: Date.now(),
+        };
+        const file = await makeRelease(repository, options, { say, warn, checkState });
         for (const line of describe(readSigningFile(file))) say(line);
         say(`${file}: to be signed: fleet release sign ${file} --key KEY`);
       }),

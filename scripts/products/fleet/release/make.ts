@@ -64,19 +64,19 @@ const OUT_PREFIXES = { release: '', root: 'root-' } as const satisfies Record<Re
 
 export interface MakeOptions {
   /** Undefined: the program of the given trees, else the agent. */
-  readonly kind: ReleaseKind | undefined;
+  readonly kind?: ReleaseKind | undefined;
   readonly arches: readonly Arch[];
   /** Boards; those that the architecture lacks are ignored. Empty means all. */
   readonly boards: readonly Board[];
-  readonly seq: number | undefined;
-  readonly seqMin: number | undefined;
+  readonly seq?: number | undefined;
+  readonly seqMin?: number | undefined;
   /**
    * Number of earlier releases for which differences are made, and number of releases that stay on offer, including
    * this one.
    */
   readonly deltas: number;
   readonly keep: number;
-  readonly out: string | undefined;
+  readonly out?: string | undefined;
   readonly allowDirty: boolean;
   /** Existing trees; the others are built. */
   readonly trees: ReadonlyMap<Arch, string>;

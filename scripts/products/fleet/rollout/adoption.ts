@@ -8,8 +8,8 @@
  */
 import type { KeyObject } from 'node:crypto';
 import { AgentError } from '../../../../agent/base/errors.ts';
-import type { BoxRow, FleetStore } from '../store.ts';
-import { whoRuns } from '../store.ts';
+import { type BoxRow, type FleetStore, whoRuns } from '../store.ts';
+import { rolloutOf } from './inputs.ts';
 import {
   CHANGE_IN,
   fieldsText,
@@ -143,34 +143,16 @@ function saveState(
   { outcome, wave, reason, nowMs }: Pick<MergedRollout, 'outcome' | 'wave' | 'reason'> & { nowMs: number },
 ): void {
   const state: RolloutState = outcome === 'over' ? 'done' : outcome;
-  const { name, plan, reached_at, not_after, accepted } = row;
-  const base = {
-    sinceMs: row.state_at,
-    madeMs: row.created_at,
-    window: plan.window,
-    soakMs: [],
-    notAfterMs: not_after,
-    thresholds: plan.thresholds,
-    accepted,
-  };
-  const before = {
-    ...base,
-    state: row.state,
-    wave: row.wave,
-    reachedMs: reached_at,
-    // A request to abort stays.
-    request: null,
-    reason: row.reason,
-  };
+  // A request to abort stays.
+  const before = { ...rolloutOf(row), request: null };
   rollouts.saveRollout(
-    name,
+    row.name,
     before,
     {
       ...before,
       state,
       wave,
-      request: null,
-      reachedMs: wave === row.wave ? reached_at : null,
+      reachedMs: wave === row.wave ? row.reached_at : null,
       reason: reason ?? (state === row.state ? row.reason : null),
     },
     nowMs,

@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError } from '@commander-js/extra-typings';
 import { printable } from '../../../../agent/base/printable.ts';
 import { integerUpTo, placeName } from '../../../../agent/cli/commands/options.ts';
-import { FLEET_DIR } from '../settings.ts';
+import { folderCommand } from '../folder-command.ts';
 import { type AdoptOptions, adopt } from './adopt.ts';
 import {
   type RolloutStatusOptions,
@@ -29,18 +29,8 @@ function skipReason(text: string): string {
   throw new InvalidArgumentError('It must have 3 to 200 characters.');
 }
 
-/** Returns a command with the option `--dir`, which all need, and with examples below the help. */
-function command(parent: Command, name: string, description: string, ...examples: string[]) {
-  return parent
-    .command(name)
-    .description(description)
-    .allowExcessArguments(false)
-    .option('--dir <folder>', 'folder with fleet.yaml and the store', FLEET_DIR)
-    .addHelpText('after', `\nExamples:\n${examples.map((line) => `  scripts/fleet ${line}`).join('\n')}`);
-}
-
 export function rolloutCommands(program: Command): void {
-  command(
+  folderCommand(
     program,
     'status',
     'prints every box: what it runs and how far it is',
@@ -53,7 +43,7 @@ export function rolloutCommands(program: Command): void {
     .option('--watch', 'until Ctrl-C: a live table on a terminal, in a pipe what changes')
     .option('--site <name>', 'of one site', placeName)
     .action((options: StatusOptions) => status(options));
-  command(
+  folderCommand(
     program,
     'box',
     'prints all that is known about a box, or accepts its new key, or retires it',
@@ -66,17 +56,17 @@ export function rolloutCommands(program: Command): void {
     .option('--site <name>', 'where two sites have a box of that name', placeName)
     .option('--json', 'for programs')
     .action((name: string, options: BoxOptions) => box(name, options));
-  command(program, 'inventory', 'prints the inventory for a spreadsheet', 'inventory --csv > boxes.csv')
+  folderCommand(program, 'inventory', 'prints the inventory for a spreadsheet', 'inventory --csv > boxes.csv')
     .option('--csv', 'RFC 4180')
     .action((options: { readonly dir: string; readonly csv?: boolean }) => inventory(options));
-  command(program, 'audit', 'prints who did what, the newest first', 'audit --count 100')
+  folderCommand(program, 'audit', 'prints who did what, the newest first', 'audit --count 100')
     .option('--count <number>', 'of lines', integerUpTo(99_999), 20)
     .action((options: { readonly dir: string; readonly count: number }) => audit(options));
   const rollout = program
     .command('rollout')
     .description('brings a published release to the boxes, in waves')
     .helpCommand(false);
-  command(
+  folderCommand(
     rollout,
     'start',
     'makes a rollout: says which boxes get what in which wave, and asks',
@@ -92,7 +82,7 @@ export function rolloutCommands(program: Command): void {
     .option('--yes', 'does not ask')
     .option('--take-over', 'writes over orders of a folder that is lost')
     .action((version: string, options: StartOptions) => start(version, options));
-  command(
+  folderCommand(
     rollout,
     'run',
     'sends it and continues until it is over; may be stopped and started again at any time',
@@ -101,7 +91,7 @@ export function rolloutCommands(program: Command): void {
   )
     .option('--once', 'does what is due now')
     .action((options: RunOptions) => run(options));
-  command(
+  folderCommand(
     rollout,
     'status',
     'prints how far a rollout is',
@@ -112,7 +102,7 @@ export function rolloutCommands(program: Command): void {
     .option('--watch', 'until it is over: bars on a terminal')
     .option('--json', 'for programs')
     .action((name: string | undefined, options: RolloutStatusOptions) => rolloutStatus(name, options));
-  command(
+  folderCommand(
     rollout,
     'adopt',
     'brings a database that is behind the fleet up to what boxes and broker know: after a restore',
@@ -130,11 +120,11 @@ export function rolloutCommands(program: Command): void {
     ['resume', 'continues one that is paused or has halted; earlier failures no longer count'],
     ['abort', 'ends it for good: every box that was ordered gets a signed withdrawal'],
   ] as const) {
-    command(rollout, operation, description, `rollout ${operation}`).action(
+    folderCommand(rollout, operation, description, `rollout ${operation}`).action(
       (options: { readonly dir: string }) => want(operation, options),
     );
   }
-  command(
+  folderCommand(
     rollout,
     'skip',
     'leaves boxes out of the rollout that is under way: it waits for them no more, and they do not count',

@@ -11,7 +11,7 @@ import {
   OPEN,
   type Rollout,
   type RolloutBox,
-  STATE_OF,
+  stateOf,
   type Waits,
 } from './states.ts';
 import { someOf } from './table.ts';
@@ -155,7 +155,7 @@ export class Hearing {
     const box = this.#boxes[i];
     if (box === undefined || box.action === null || this.#states[i] === 'skipped') return false;
     return (
-      BEGAN_STATES.includes(this.#states[i] ?? 'planned') || BEGAN_STATES.includes(STATE_OF[box.progress])
+      BEGAN_STATES.includes(this.#states[i] ?? 'planned') || BEGAN_STATES.includes(stateOf(box.progress))
     );
   }
 

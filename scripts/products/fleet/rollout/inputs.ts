@@ -19,28 +19,18 @@ export function boxNow(
   return { id: `${site}/${box}`, wave, state, action, sinceMs, silenceMs, ...rest };
 }
 
-export function rolloutOf({
-  plan,
-  created_at: madeMs,
-  state_at: sinceMs,
-  state,
-  wave,
-  reached_at: reached,
-  not_after,
-  accepted,
-  request,
-  reason,
-}: RolloutRow): Rollout {
+export function rolloutOf(row: RolloutRow): Rollout {
+  const { state, wave, accepted, request, reason, plan } = row;
   const hours = [plan.canary.hours, ...plan.waves.map(({ soakHours }) => soakHours)];
   return {
     state,
-    sinceMs,
-    madeMs,
+    sinceMs: row.state_at,
+    madeMs: row.created_at,
     window: plan.window,
     wave,
-    reachedMs: reached,
+    reachedMs: row.reached_at,
     soakMs: hours.map((hour) => hour * HOUR_MS),
-    notAfterMs: not_after,
+    notAfterMs: row.not_after,
     thresholds: plan.thresholds,
     accepted,
     request,

@@ -26,6 +26,8 @@ import {
 /** Counters are times in ms; a clock that was wrong by more than a year would have been noticed. */
 const AHEAD_MAX_MS = 366 * 86_400_000;
 
+const ONE_ORDER = 'order_kind = @kind AND site = @site AND box = @box AND counter = @counter';
+
 interface Statement {
   run(...values: unknown[]): unknown;
   get(...values: unknown[]): unknown;
@@ -317,17 +319,18 @@ export class Rollouts {
   }
 
   markPublished(orders: readonly OrderRow[], nowMs: number): void {
-    const mark = this.#sql(
-      'UPDATE room_order SET published_at = ? WHERE order_kind = ? AND site = ? AND box = ? AND counter = ? AND published_at IS NULL',
-    );
-    for (const { order_kind, site, box, counter } of orders) mark.run(nowMs, order_kind, site, box, counter);
+    this.#mark('published_at = coalesce(published_at, @at)', orders, nowMs);
   }
 
   /** Marks an order that the broker no longer holds. */
-  markUnpublished({ order_kind, site, box, counter }: OrderRow): void {
-    this.#sql(
-      'UPDATE room_order SET published_at = NULL WHERE order_kind = ? AND site = ? AND box = ? AND counter = ?',
-    ).run(order_kind, site, box, counter);
+  markUnpublished(order: OrderRow): void {
+    this.#mark('published_at = @at', [order], null);
+  }
+
+  #mark(change: string, orders: readonly OrderRow[], at: number | null): void {
+    const mark = this.#sql(`UPDATE room_order SET ${change} WHERE ${ONE_ORDER}`);
+    for (const { order_kind, site, box, counter } of orders)
+      mark.run({ at, kind: order_kind, site, box, counter });
   }
 
   /** Marks a cleared order that the broker holds again, as after the broker's own restoration. */
@@ -349,17 +352,17 @@ export class Rollouts {
   }
 
   markCleared(orders: readonly OrderRow[], nowMs: number): void {
-    const mark = this.#sql(
-      'UPDATE room_order SET cleared_at = ? WHERE order_kind = ? AND site = ? AND box = ? AND counter = ?',
-    );
-    for (const { order_kind, site, box, counter } of orders) mark.run(nowMs, order_kind, site, box, counter);
+    this.#mark('cleared_at = @at', orders, nowMs);
   }
 
   /** Returns a signed order; undefined if this store has not given it. */
   envelope(kind: OrderKind, site: string, box: string, counter: number): string | undefined {
-    const row = this.#sql(
-      'SELECT envelope FROM room_order WHERE order_kind = ? AND site = ? AND box = ? AND counter = ?',
-    ).get(kind, site, box, counter) as { envelope: string } | undefined;
+    const row = this.#sql(`SELECT envelope FROM room_order WHERE ${ONE_ORDER}`).get({
+      kind,
+      site,
+      box,
+      counter,
+    }) as { envelope: string } | undefined;
     return row?.envelope;
   }
 

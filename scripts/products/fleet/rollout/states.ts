@@ -45,17 +45,10 @@ export const BOX_STATES = [
 export type BoxState = (typeof BOX_STATES)[number];
 
 /** Progress of this rollout in a box's newest report; `none` if the report does not mention it. */
-export const PROGRESSES = [
-  'none',
-  'waiting',
-  'begun',
-  'switched',
-  'parked',
-  'confirmed',
-  'rolled-back',
-  'failed',
-] as const;
-export type Progress = (typeof PROGRESSES)[number];
+export type Progress =
+  | 'none'
+  | 'waiting'
+  | Exclude<BoxState, 'planned' | 'ordered' | 'expired' | 'withdrawn' | 'skipped'>;
 
 export type Action = 'install' | 'pause' | 'withdraw';
 
@@ -143,14 +136,7 @@ export const ENDED_STATES: readonly BoxState[] = ['confirmed', 'parked', ...FAIL
 /** States of boxes on which the change has had an effect. */
 export const BEGAN_STATES: readonly BoxState[] = ['begun', ...TRIED_STATES];
 
-/** State of a box for each progress in its newest report. */
-export const STATE_OF: Record<Progress, BoxState> = {
-  none: 'ordered',
-  waiting: 'ordered',
-  begun: 'begun',
-  switched: 'switched',
-  parked: 'parked',
-  confirmed: 'confirmed',
-  'rolled-back': 'rolled-back',
-  failed: 'failed',
-};
+/** Returns the state of a box with this progress in its newest report. */
+export function stateOf(progress: Progress): BoxState {
+  return progress === 'none' || progress === 'waiting' ? 'ordered' : progress;
+}

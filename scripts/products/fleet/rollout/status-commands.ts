@@ -202,28 +202,18 @@ function wideCells({ report }: BoxRow): string[] {
   ];
 }
 
-function jsonOfBox({
-  site,
-  box,
-  state,
-  state_at,
-  reported_at,
-  fingerprint,
-  pinned_at,
-  other,
-  report,
-}: BoxRow): object {
+function jsonOfBox(row: BoxRow): object {
   const time = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
   return {
-    site,
-    box,
-    link: state,
-    linkSince: time(state_at),
-    reportedAt: time(reported_at),
-    key: fingerprint,
-    keySince: time(pinned_at),
-    otherKey: other,
-    report: report ?? null,
+    site: row.site,
+    box: row.box,
+    link: row.state,
+    linkSince: time(row.state_at),
+    reportedAt: time(row.reported_at),
+    key: row.fingerprint,
+    keySince: time(row.pinned_at),
+    otherKey: row.other,
+    report: row.report ?? null,
   };
 }
 
@@ -287,46 +277,26 @@ function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
       `${other} signs its reports; accept it with \`fleet box ${row.box} --accept-key ${other}\``,
     ]);
   if (report !== undefined) {
-    const {
-      updater,
-      config,
-      mode,
-      authorisation,
-      orderNotAfter: authorisationEnd,
-      certNotAfter,
-      journalIndex,
-    } = report;
+    const { updater, config } = report;
     pairs.push(
       ['release', releaseText(report)],
-      ['mode', mode],
-      ['authorisation', `${authorisation ?? 'none'} until ${authorisationEnd ?? '-'}`],
+      ['mode', report.mode],
+      ['authorisation', `${report.authorisation ?? 'none'} until ${report.orderNotAfter ?? '-'}`],
+      ['certificate', `until ${report.certNotAfter ?? '-'}`],
+      ['journal', `${report.journalIndex} entries`],
+      ['configuration', `revision ${config.revision}, ${config.phase}, sha256 ${config.sha256 ?? 'unknown'}`],
     );
-    pairs.push(['certificate', `until ${certNotAfter ?? '-'}`], ['journal', `${journalIndex} entries`]);
-    pairs.push([
-      'configuration',
-      `revision ${config.revision}, ${config.phase}, sha256 ${config.sha256 ?? 'unknown'}`,
-    ]);
     if (updater !== null) {
-      const {
-        phase,
-        since: phaseStart,
-        rollout,
-        target,
-        reason,
-        previous,
-        board,
-        arch,
-        os,
-        kernel,
-        node,
-      } = updater;
-      pairs.push([
-        'update',
-        `${phase}${sinceText(phaseStart)}, rollout ${rollout ?? 'none'}, target ${releaseName(target)}`,
-      ]);
-      if (reason !== null) pairs.push(['reason', reason]);
-      pairs.push(['previous', releaseName(previous)], ...rootPairs(updater.root));
-      pairs.push(['board', `${board}, ${arch}, ${os}, kernel ${kernel}, node ${node}`]);
+      const { board, arch, os, kernel, node } = updater;
+      pairs.push(
+        ['update', changeText(updater)],
+        ...reasonPairs('reason', updater.reason),
+        ['previous', releaseName(updater.previous)],
+        [KIND_NAMES.root, releaseName(updater.root.release)],
+        ['its update', changeText(updater.root)],
+        ...reasonPairs('its reason', updater.root.reason),
+        ['board', `${board}, ${arch}, ${os}, kernel ${kernel}, node ${node}`],
+      );
     }
     if (report.refused !== null) pairs.push(['refused by it', report.refused]);
   }
@@ -365,19 +335,16 @@ function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
   ];
 }
 
-/** Returns an empty text if nothing has ever changed. */
-const sinceText = (startTime: string): string => (Date.parse(startTime) > 0 ? ` since ${startTime}` : '');
+type Change = Pick<NonNullable<UpdateReport['updater']>['root'], 'phase' | 'since' | 'rollout' | 'target'>;
 
-function rootPairs(root: NonNullable<UpdateReport['updater']>['root']): [string, string][] {
-  const { release, phase, since: phaseStart, rollout, target, reason } = root;
-  return [
-    [KIND_NAMES.root, releaseName(release)],
-    [
-      'its update',
-      `${phase}${sinceText(phaseStart)}, rollout ${rollout ?? 'none'}, target ${releaseName(target)}`,
-    ],
-    ...(reason === null ? [] : [['its reason', reason] as [string, string]]),
-  ];
+function changeText({ phase, since: phaseStart, rollout, target }: Change): string {
+  // The time is 0 if nothing has ever changed.
+  const sinceText = Date.parse(phaseStart) > 0 ? ` since ${phaseStart}` : '';
+  return `${phase}${sinceText}, rollout ${rollout ?? 'none'}, target ${releaseName(target)}`;
+}
+
+function reasonPairs(name: string, reason: string | null): [string, string][] {
+  return reason === null ? [] : [[name, reason]];
 }
 
 function section(title: string, rows: readonly string[][]): string[] {

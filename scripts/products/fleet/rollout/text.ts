@@ -22,63 +22,32 @@ export function restOf({ states, offline, mute, silent }: WaveView): string {
   ].join(', ');
 }
 
+const WAVE_COLUMNS: readonly (readonly [string, (wave: WaveView) => number | string])[] = [
+  ['BOXES', ({ boxes }) => boxes],
+  ['CONFIRMED', ({ states }) => states.confirmed],
+  ['BACK', ({ states }) => states['rolled-back']],
+  ['FAILED', ({ states }) => states.failed],
+  ['TRYING', ({ states }) => states.begun + states.switched],
+  ['ORDERED', ({ states }) => states.ordered],
+  ['OFFLINE', ({ offline }) => offline],
+  ['MUTE', ({ mute }) => mute],
+  ['SILENT', ({ silent }) => silent],
+  ['WITHDRAWN', ({ states }) => states.withdrawn],
+  ['EXPIRED', ({ states }) => states.expired],
+  ['PARKED', ({ states }) => states.parked],
+  ['SKIPPED', ({ states }) => states.skipped],
+  ['DELTA', ({ bytes }) => bytesText(bytes.delta)],
+  ['FULL', ({ bytes }) => bytesText(bytes.full)],
+  ['BEGAN', ({ beganAt }) => beganAt ?? '-'],
+];
+
 export function viewLines(view: RolloutView, nowMs: number): string[] {
-  const {
-    rollout,
-    kind,
-    description,
-    state,
-    reason,
-    wave,
-    waves,
-    createdBy,
-    createdAt,
-    notAfter,
-    nextWave,
-    explanation,
-  } = view;
-  const rows = waves.map((one) => {
-    const { states } = one;
-    const trying = states.begun + states.switched;
-    const cells = [
-      one.boxes,
-      states.confirmed,
-      states['rolled-back'],
-      states.failed,
-      trying,
-      states.ordered,
-      one.offline,
-      one.mute,
-      one.silent,
-    ];
-    const late = [states.withdrawn, states.expired, states.parked, states.skipped];
-    return [
-      waveName(one),
-      ...[...cells, ...late].map(String),
-      bytesText(one.bytes.delta),
-      bytesText(one.bytes.full),
-      one.beganAt ?? '-',
-    ];
-  });
-  const names = [
-    'BOXES',
-    'CONFIRMED',
-    'BACK',
-    'FAILED',
-    'TRYING',
-    'ORDERED',
-    'OFFLINE',
-    'MUTE',
-    'SILENT',
-    'WITHDRAWN',
-    'EXPIRED',
-    'PARKED',
-    'SKIPPED',
-  ];
+  const { state, reason, wave, waves, nextWave, explanation } = view;
+  const rows = waves.map((one) => [waveName(one), ...WAVE_COLUMNS.map(([, cell]) => String(cell(one)))]);
   const failures = view.boxes.filter((box) => box.state === 'rolled-back' || box.state === 'failed');
   return [
-    `${rollout}: ${KIND_NAMES[kind]} ${description}, ${state}${reason === null ? '' : ` (${reason})`}, wave ${wave} of ${waves.length - 1}; by ${createdBy}, made ${createdAt}, ends ${notAfter}`,
-    ...columns([['', ...names, 'DELTA', 'FULL', 'BEGAN'], ...rows]),
+    `${view.rollout}: ${KIND_NAMES[view.kind]} ${view.description}, ${state}${reason === null ? '' : ` (${reason})`}, wave ${wave} of ${waves.length - 1}; by ${view.createdBy}, made ${view.createdAt}, ends ${view.notAfter}`,
+    ...columns([['', ...WAVE_COLUMNS.map(([name]) => name)], ...rows]),
     ...(nextWave === null ? [] : [`the next wave begins at ${nextWave}`]),
     ...(state === 'running' && explanation !== null ? [`waits: ${explanation}`] : []),
     ...stuckLines(view, nowMs),

@@ -24,8 +24,8 @@ import {
   type Rollout,
   type RolloutBox,
   type RolloutState,
-  STATE_OF,
   type Step,
+  stateOf,
   TRIED_STATES,
   type TrialCounts,
   type Waits,
@@ -228,7 +228,7 @@ class Machine {
   #action(box: RolloutBox, state: BoxState): Action | undefined {
     const { state: rollout, wave } = this.#rollout;
     if (state === 'skipped')
-      return box.action === null || TRIED_STATES.includes(STATE_OF[box.progress]) ? undefined : 'withdraw';
+      return box.action === null || TRIED_STATES.includes(stateOf(box.progress)) ? undefined : 'withdraw';
     if (rollout === 'halted' || rollout === 'aborted')
       return NOT_SWITCHED.includes(state) ? 'withdraw' : undefined;
     if (rollout === 'paused') return NOT_SWITCHED.includes(state) ? 'pause' : undefined;
@@ -260,7 +260,7 @@ function stateFromReport({ state, action, progress, isSkipped }: RolloutBox): Bo
   if (isSkipped) return 'skipped';
   // The target is installed already: nothing was sent, and nothing will be.
   if (action === null) return state === 'planned' && progress === 'confirmed' ? 'confirmed' : state;
-  const reportedState = STATE_OF[progress];
+  const reportedState = stateOf(progress);
   if (state === 'confirmed' || FAILURES.includes(state)) return state;
   if (ENDED_STATES.includes(reportedState)) return reportedState;
   if (state === 'parked') return state;

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { AgentError } from '../../../../agent/base/errors.ts';
-import { BOARDS, type Board } from '../../../../agent/contract/release.ts';
+import { BOARDS } from '../../../../agent/contract/release.ts';
 import { say, warn } from '../output.ts';
 import { columns } from '../rollout/table.ts';
 import { VANISHING } from './fate.ts';
@@ -26,28 +26,9 @@ function number(minimum: number, maximum: number): (text: string) => number {
   };
 }
 
-interface Options {
+interface Options extends Omit<SimulateOptions, 'kind'> {
   readonly root?: boolean;
-  readonly boxes: number;
-  readonly processes: number;
-  readonly rollBack: number;
-  readonly offline: number;
-  readonly mute: number;
-  readonly vanish: number;
-  readonly vanishAt: SimulateOptions['vanishAt'];
-  readonly vanishAfterMinutes: number;
-  readonly dark: number;
-  readonly broken?: Board;
-  readonly deltaBytes: number;
-  readonly fullBytes: number;
-  readonly haltShare?: number;
-  readonly maxQueued?: number;
-  readonly dieInWave?: number;
-  readonly emptyInWave?: number;
-  readonly restoreInWave?: number;
   readonly allFaults?: boolean;
-  readonly spareCanaries?: boolean;
-  readonly seed: number;
 }
 
 export function simulateCommands(program: Command): void {
@@ -123,32 +104,11 @@ export function simulateCommands(program: Command): void {
         '  scripts/fleet simulate --all-faults',
       ].join('\n'),
     )
-    .action(async (options: Options) => {
-      const {
-        broken,
-        haltShare,
-        maxQueued,
-        dieInWave,
-        emptyInWave,
-        restoreInWave,
-        spareCanaries,
-        root,
-        ...otherOptions
-      } = options;
-      assertSockets(options.boxes);
-      const full = {
-        ...otherOptions,
-        broken,
-        haltShare,
-        maxQueued,
-        dieInWave,
-        emptyInWave,
-        restoreInWave,
-        spareCanaries: spareCanaries === true,
-        kind: root === true ? ('root' as const) : ('release' as const),
-      };
-      if (options.allFaults === true) return allFaults(full);
-      const result = await simulate(full, warn);
+    .action(async ({ root, allFaults: isOfAll, ...faults }: Options) => {
+      assertSockets(faults.boxes);
+      const options = { ...faults, kind: root === true ? ('root' as const) : ('release' as const) };
+      if (isOfAll === true) return allFaults(options);
+      const result = await simulate(options, warn);
       for (const line of simulatedLines(result)) say(line);
       assertComplete(result);
     });

@@ -28,7 +28,7 @@ export interface ScenarioOptions {
   /** Ratio of the boxes, canaries included, that the release takes off the network for good. */
   readonly vanish: number;
   /** True if no canary vanishes. */
-  readonly spareCanaries: boolean;
+  readonly spareCanaries?: boolean | undefined;
   /** Phase in which boxes vanish, or any of them. */
   readonly vanishAt: Vanishing | 'any';
   /** Minutes after the confirmation; only for `confirmed`. */
@@ -36,11 +36,11 @@ export interface ScenarioOptions {
   /** Ratio of the boxes, canaries included, whose site has no power by day. */
   readonly dark: number;
   /** Board of which every box rolls back. */
-  readonly broken: Board | undefined;
+  readonly broken?: Board | undefined;
   readonly deltaBytes: number;
   readonly fullBytes: number;
   /** Ratio of failures among tried boxes above which the rollout halts. */
-  readonly haltShare: number | undefined;
+  readonly haltShare?: number | undefined;
 }
 
 export type Vanishing = (typeof VANISHING)[number];

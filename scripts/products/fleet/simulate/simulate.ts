@@ -22,13 +22,13 @@ import { Simulation } from './simulation.ts';
 export interface SimulateOptions extends ScenarioOptions {
   readonly processes: number;
   /** Broker option `max_queued_messages`; undefined means a room's setting. */
-  readonly maxQueued: number | undefined;
+  readonly maxQueued?: number | undefined;
   /** Wave in which the controller dies halfway, and another one continues. */
-  readonly dieInWave: number | undefined;
+  readonly dieInWave?: number | undefined;
   /** Wave with whose first orders the broker loses all its messages and restarts. */
-  readonly emptyInWave: number | undefined;
+  readonly emptyInWave?: number | undefined;
   /** Wave after whose orders the store is restored to its state before the previous wave, and adopts again. */
-  readonly restoreInWave: number | undefined;
+  readonly restoreInWave?: number | undefined;
 }
 
 export interface Simulated {
