@@ -300,7 +300,7 @@ export class Simulation {
           this.#counter += 1;
           return `tried ${this.#counter}`;
         },
-        problems: () => Promise.resolve([]),
+        problems: () => [],
       },
     });
     const trial = this.store.state.configuration.trial?.id ?? '0'.repeat(16);

@@ -205,7 +205,7 @@ ${extraLines}`;
       isLawful: (before, to) => this.#record.isLawful(before, to),
       say,
     });
-    const plain = trialValidator({
+    const validator = trialValidator({
       env: this.env,
       authorisation: () => {
         if (this.authorisation === undefined) throw new AgentError('config', 'none');
@@ -218,7 +218,7 @@ ${extraLines}`;
       machine: this.machine,
       payload,
       clock,
-      validator: { ...plain, problems: (...words) => Promise.resolve(plain.problems(...words)) },
+      validator,
     });
     this.store.load();
   }

@@ -28,8 +28,8 @@ import {
   readHotspotKey,
 } from '../../scripts/products/root/network/hotspot.ts';
 import { hotspotRefusal } from '../../scripts/products/root/network/hotspot-command.ts';
-import { HotspotRequest } from '../../scripts/products/root/network/hotspot-request.ts';
 import { DEFAULT_PLACES } from '../../scripts/products/root/paths.ts';
+import { RoomCommand } from '../../scripts/products/root/room-command.ts';
 import { configOf } from '../lib/agent.ts';
 import { accepted, makeSigner, searchCommand, signed } from '../lib/commands.ts';
 import { HandClock } from '../lib/outbox.ts';
@@ -269,8 +269,9 @@ void t.test('root itself validates the room’s command, and obeys it once', asy
   const commandOf = (change: Partial<Command> = {}): Command =>
     searchCommand({ op: 'open-hotspot', args: { minutes: 20 }, ...change }, clock.epochMs);
   const file = join(state, 'open-hotspot.dsse.json');
-  const makeRequest = (): HotspotRequest =>
-    new HotspotRequest({
+  const makeRequest = (): RoomCommand<'open-hotspot'> =>
+    new RoomCommand({
+      op: 'open-hotspot',
       stateDir: state,
       folder,
       clock,
@@ -278,14 +279,14 @@ void t.test('root itself validates the room’s command, and obeys it once', asy
     });
   const submit = (bytes: Uint8Array): unknown => {
     writeFileSync(file, bytes);
-    return makeRequest().newRequest();
+    return makeRequest().newCommand();
   };
-  t.equal(makeRequest().newRequest(), undefined, 'nothing there');
+  t.equal(makeRequest().newCommand(), undefined, 'nothing there');
   const right = signed(signer, commandOf());
   const one = makeRequest();
   writeFileSync(file, right);
-  t.strictSame(one.newRequest(), { minutes: 20 });
-  t.equal(one.newRequest(), undefined, 'reported once');
+  t.strictSame(one.newCommand(), { args: { minutes: 20 } });
+  t.equal(one.newCommand(), undefined, 'reported once');
   t.match(
     submit(right),
     { refusal: /is not above/ },
@@ -315,12 +316,16 @@ void t.test('root itself validates the room’s command, and obeys it once', asy
     t.match(submit(bytes), { refusal: reason }, name);
   rmSync(file);
   symlinkSync('/etc/hostname', file);
-  t.match(makeRequest().newRequest(), { refusal: /is not JSON/ }, 'no file of root’s is read for the agent');
+  t.match(makeRequest().newCommand(), { refusal: /is not JSON/ }, 'no file of root’s is read for the agent');
   rmSync(file);
   t.equal(spawnSync('mkfifo', [file]).status, 0);
-  t.match(makeRequest().newRequest(), { refusal: /is not JSON/ }, 'nor does a pipe hold it up');
+  t.match(makeRequest().newCommand(), { refusal: /is not JSON/ }, 'nor does a pipe hold it up');
   rmSync(file);
-  t.strictSame(submit(signed(signer, commandOf())), { minutes: 20 }, 'and the next right one is obeyed');
+  t.strictSame(
+    submit(signed(signer, commandOf())),
+    { args: { minutes: 20 } },
+    'and the next right one is obeyed',
+  );
 
   rmSync(file);
   t.strictSame(requestHotspot(state, accepted('open-hotspot', { minutes: 20 }, { envelope: right })), {

@@ -14,7 +14,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { Backoff } from '../../../agent/base/backoff.ts';
-import type { Clock } from '../../../agent/base/clock.ts';
+import { type Clock, systemClock } from '../../../agent/base/clock.ts';
 import { AgentError } from '../../../agent/base/errors.ts';
 import type { MqttConfig } from '../../../agent/contract/config.ts';
 import { CONFIG_ORDER_BYTES_MAX } from '../../../agent/contract/update.ts';
@@ -148,7 +148,8 @@ export class FleetLink {
         if (!hasWarned) this.#options.warn(`${error.message}; trying again`);
         hasWarned = true;
       }
-      await sleepMs(this.#backoff.nextMs(), signal);
+      // A rollout may use another clock.
+      await systemClock.sleep(this.#backoff.nextMs(), signal);
     }
   }
 
@@ -243,7 +244,7 @@ export class FleetLink {
       this.#lastMs = performance.now();
       while (this.#marker !== undefined || performance.now() - this.#lastMs < QUIET_MS) {
         if (this.#session !== session) throw await session.closed;
-        await sleepMs(QUIET_MS / 8, signal);
+        await systemClock.sleep(QUIET_MS / 8, signal);
       }
     } catch (error) {
       if (this.#tooMany !== undefined) throw this.#tooMany;
@@ -264,17 +265,4 @@ function tooMany(max: number, boxes: number): AgentError {
     'config',
     `fleet.yaml: boxes: ${problem}; set boxes to the number of boxes that the broker knows, or clear what boxes have left there`,
   );
-}
-
-/** Sleeps on this machine's clock, also if a rollout uses another clock. */
-function sleepMs(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const finish = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', finish);
-      resolve();
-    };
-    const timer = setTimeout(finish, ms);
-    signal.addEventListener('abort', finish, { once: true });
-  });
 }

@@ -20,8 +20,10 @@ export interface FleetContext {
   readonly clock: Clock;
 }
 
+type Work<T> = (context: FleetContext) => Promise<T>;
+
 /** Runs `work`, and closes everything afterwards. */
-export async function withFleet<T>(dir: string, work: (context: FleetContext) => Promise<T>): Promise<T> {
+export async function withFleet<T>(dir: string, work: Work<T>): Promise<T> {
   const fleet = readFleet(dir);
   mkdirSync(dir, { recursive: true });
   const store = new FleetStore(dir);
@@ -36,6 +38,18 @@ export async function withFleet<T>(dir: string, work: (context: FleetContext) =>
     await link.stop();
     store.close();
   }
+}
+
+/** Runs `work` under the lock of the folder (lockFleet). */
+export function withLockedFleet<T>(dir: string, work: Work<T>): Promise<T> {
+  return withFleet(dir, async (context) => {
+    const lock = lockFleet(dir);
+    try {
+      return await work(context);
+    } finally {
+      lock.release();
+    }
+  });
 }
 
 /**

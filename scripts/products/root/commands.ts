@@ -8,8 +8,7 @@ import { ENROL_STATUS_FILE } from '../../../agent/contract/enrolment.ts';
 import { ROOT_RECORD_DIR } from '../../../agent/contract/root-record.ts';
 import type { EnrolCommandOptions, RenewCommandOptions } from './enrolment/enrol-command.ts';
 import type { HotspotCommandOptions } from './network/hotspot-command.ts';
-import type { PinOptions } from './pin.ts';
-import type { RestraintOptions } from './restraint.ts';
+import type { OwnOptions } from './restraint.ts';
 
 export function addBoxCommands(program: Command): void {
   command(
@@ -24,13 +23,11 @@ export function addBoxCommands(program: Command): void {
       const { provisionBootPartition } = await import('./card/boot-partition-command.ts');
       process.exitCode = provisionBootPartition(options);
     });
-  command(program, 'camera-address', 'let vision reach the address of its camera, and no other', [
+  ownCommand(program, 'camera-address', 'let vision reach the address of its camera, and no other', [
     ['sudo systemctl start vigie-camera-address', 'as at each start of the agent'],
   ])
-    .addOption(configOption().default(DEFAULT_CONFIG))
     .addOption(stateOption())
-    .addOption(folderOption())
-    .action(async (options: { config: string; state?: string; folder: string }) => {
+    .action(async (options: OwnOptions) => {
       const { provisionCameraAddress } = await import('./network/camera-address-command.ts');
       await provisionCameraAddress(options);
     });
@@ -46,7 +43,7 @@ export function addBoxCommands(program: Command): void {
 }
 
 function addHotspot(program: Command): void {
-  command(
+  ownCommand(
     program,
     'hotspot',
     'the box’s own Wi-Fi for a technician’s phone, for 15 minutes; while an order holds, as the room commands',
@@ -57,14 +54,7 @@ function addHotspot(program: Command): void {
       ],
     ],
   )
-    .addOption(configOption().default(DEFAULT_CONFIG))
     .addOption(stateOption())
-    .addOption(
-      new Option(
-        '--folder <dir>',
-        'root’s folder: whose orders count, which of the room’s commands were obeyed',
-      ).default(ROOT_RECORD_DIR),
-    )
     .addOption(
       new Option('--profile <file>', 'where NetworkManager is given the profile, for as long').default(
         '/run/NetworkManager/system-connections/vigie-hotspot.nmconnection',
@@ -93,16 +83,14 @@ function addEnrolment(program: Command): void {
       const { provisionEnrol } = await import('./enrolment/enrol-command.ts');
       process.exitCode = await provisionEnrol(options);
     });
-  command(program, 'renew', 'renew the box’s certificate, with a new key, past two thirds of its life', [
+  ownCommand(program, 'renew', 'renew the box’s certificate, with a new key, past two thirds of its life', [
     ['sudo vigie-root renew --now', 'whatever its age'],
   ])
     .addOption(toOption())
     .addOption(statusOption())
     .option('--now', 'do not wait until it is due')
     .option('--ordered', 'nor where the room has commanded it (renew-certificate)')
-    .addOption(configOption().default(DEFAULT_CONFIG))
     .addOption(stateOption())
-    .option('--folder <dir>', 'root’s folder: which of the room’s commands were obeyed', ROOT_RECORD_DIR)
     .action(async (options: RenewCommandOptions) => {
       const { provisionRenew } = await import('./enrolment/enrol-command.ts');
       process.exitCode = await provisionRenew(options);
@@ -117,35 +105,33 @@ function addEnrolment(program: Command): void {
     });
 }
 
-function folderOption() {
-  return new Option('--folder <dir>', 'root’s folder, which vision and the agent read').default(
-    ROOT_RECORD_DIR,
-  );
+/** Defines a command that reads root's own files. */
+function ownCommand(...words: Parameters<typeof command>) {
+  return command(...words)
+    .addOption(configOption().default(DEFAULT_CONFIG))
+    .option('--folder <dir>', 'root’s folder, which vision and the agent read', ROOT_RECORD_DIR);
 }
 
 function addRestraint(program: Command): void {
-  command(
+  ownCommand(
     program,
     'restraint-folder',
     'tell vision which box it is, what must be black and whose orders count',
     [['sudo systemctl restart vigie-camera-address', 'as at each start of the agent']],
-  )
-    .addOption(configOption().default(DEFAULT_CONFIG))
-    .addOption(folderOption())
-    .action(async (options: RestraintOptions) => {
-      const { provisionRestraintFolder } = await import('./restraint.ts');
-      provisionRestraintFolder(options);
-    });
-  command(program, 'restraint-record', 'record what the agent may not undo: one request on standard input', [
-    ['systemctl status vigie-restraint.socket', 'where requests come from'],
-  ])
-    .addOption(configOption().default(DEFAULT_CONFIG))
-    .addOption(folderOption())
-    .action(async (options: RestraintOptions) => {
-      const { provisionRestraintRecord } = await import('./restraint.ts');
-      await provisionRestraintRecord(options);
-    });
-  command(
+  ).action(async (options: OwnOptions) => {
+    const { provisionRestraintFolder } = await import('./restraint.ts');
+    provisionRestraintFolder(options);
+  });
+  ownCommand(
+    program,
+    'restraint-record',
+    'record what the agent may not undo: one request on standard input',
+    [['systemctl status vigie-restraint.socket', 'where requests come from']],
+  ).action(async (options: OwnOptions) => {
+    const { provisionRestraintRecord } = await import('./restraint.ts');
+    await provisionRestraintRecord(options);
+  });
+  ownCommand(
     program,
     'pin',
     'confirm the present state of the box: authority’s key of the configuration, masks, clock, journal',
@@ -156,10 +142,8 @@ function addRestraint(program: Command): void {
       ],
     ],
   )
-    .addOption(configOption().default(DEFAULT_CONFIG))
     .addOption(stateOption())
-    .addOption(folderOption())
-    .action(async (options: PinOptions) => {
+    .action(async (options: OwnOptions) => {
       const { provisionPin } = await import('./pin.ts');
       provisionPin(options);
     });

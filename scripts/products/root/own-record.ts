@@ -7,19 +7,15 @@
  */
 import { systemClock } from '../../../agent/base/clock.ts';
 import { messageOf, rethrowBug } from '../../../agent/base/errors.ts';
-import { loadConfig } from '../../../agent/config/load.ts';
-import type { Config } from '../../../agent/contract/config.ts';
-import { type Mode, SUSPEND_FILE } from '../../../agent/contract/mode.ts';
+import type { Mode } from '../../../agent/contract/mode.ts';
 import { RestraintFolder } from '../../../agent/orders/restraint-folder.ts';
 import { openCheckpoint, parseVerifierKey } from '../../../agent/restraint/journal/note.ts';
 import { activeAuthorisation } from '../../../agent/restraint/root-keeper.ts';
 import type { TrialStart } from './change/record.ts';
 import type { BoxClock } from './clock.ts';
 import type { Places } from './paths.ts';
-import { assertOwn, readOwnAuthorisation } from './restraint.ts';
+import { ownConfig, readOwnAuthorisation } from './restraint.ts';
 import { RoomCommand } from './room-command.ts';
-
-const COUNTERS_FILE = 'suspend-counters.json';
 
 export interface OwnRecordOptions {
   readonly places: Places;
@@ -40,12 +36,10 @@ export class OwnRecord {
     this.#folder = new RestraintFolder(places.folder);
     this.#suspend = new RoomCommand({
       op: 'suspend',
-      file: SUSPEND_FILE,
-      countersFile: COUNTERS_FILE,
       stateDir: places.agentState,
       folder: places.state,
       clock: { ...systemClock, wallMs: () => clock.wallMs() },
-      config: () => this.#config(),
+      config: () => ownConfig(places.config),
     });
   }
 
@@ -63,11 +57,10 @@ export class OwnRecord {
   authorisedUntil(): string | null {
     return this.#reading(() => {
       const { site, box } = this.#folder.box();
-      const config = this.#config();
       const { notAfter } = activeAuthorisation(site, box, {
         folder: this.#folder,
         nowMs: this.#options.clock.wallMs(),
-        readAuthorisation: (name) => readOwnAuthorisation(config, name),
+        readAuthorisation: (name) => readOwnAuthorisation(ownConfig(this.#options.places.config), name),
       });
       return notAfter;
     });
@@ -91,13 +84,6 @@ export class OwnRecord {
     const request = this.#suspend.newCommand();
     if (request !== undefined && 'refusal' in request) this.#options.say(request.refusal);
     return request !== undefined && 'args' in request;
-  }
-
-  /** Reads root's own configuration, never one that the agent has stored. */
-  #config(): Config {
-    const { config: file } = this.#options.places;
-    assertOwn(file);
-    return loadConfig(file, { env: process.env, mode: 'check', files: false });
   }
 
   #reading<T>(read: () => T | null): T | null {

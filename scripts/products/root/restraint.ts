@@ -13,9 +13,14 @@ import { writeBox, writeFirstAuthority } from '../../../agent/restraint/folder.t
 import { keep } from '../../../agent/restraint/root-keeper.ts';
 import { answerAndLeave, firstLine } from './one-request.ts';
 
-export interface RestraintOptions {
+/** Options of commands that read root's own files. */
+export interface OwnOptions {
+  /** The agent's configuration file, owned by root. */
   readonly config: string;
+  /** Root's folder, which vision and the agent read. */
   readonly folder: string;
+  /** The agent's state folder. */
+  readonly state?: string;
 }
 
 /** Mode bits that must not be set: group and others may not change what vision obeys. */
@@ -24,7 +29,7 @@ const OTHERS_WRITE = 0o022;
 /**
  * Writes the box's name, its masks and the first authority's key for vision. An invalid configuration changes nothing.
  */
-export function provisionRestraintFolder({ config: file, folder: dir }: RestraintOptions): void {
+export function provisionRestraintFolder({ config: file, folder: dir }: OwnOptions): void {
   assertOwn(file);
   const { config, problems } = inspectConfig(file, { env: process.env, mode: 'check', files: false });
   if (config === undefined) {
@@ -39,17 +44,13 @@ export function provisionRestraintFolder({ config: file, folder: dir }: Restrain
 }
 
 /** Answers one request from standard input on standard output. */
-export async function provisionRestraintRecord({
-  config: file,
-  folder: dir,
-}: RestraintOptions): Promise<void> {
-  const readAuthorisation = (name: 'authorisation' | 'installation'): Uint8Array | undefined => {
-    // Reads root's own file, never a configuration that the agent has stored.
-    assertOwn(file);
-    return readOwnAuthorisation(loadConfig(file, { env: process.env, mode: 'check', files: false }), name);
-  };
+export async function provisionRestraintRecord({ config, folder }: OwnOptions): Promise<void> {
   const line = await firstLine(ROOT_REQUEST_BYTES_MAX);
-  const refusal = keep(line, { folder: new RestraintFolder(dir), nowMs: Date.now(), readAuthorisation });
+  const refusal = keep(line, {
+    folder: new RestraintFolder(folder),
+    nowMs: Date.now(),
+    readAuthorisation: (name) => readOwnAuthorisation(ownConfig(config), name),
+  });
   if (refusal !== null) process.stderr.write(`refused: ${refusal}\n`);
   await answerAndLeave({ refused: refusal });
 }
@@ -65,6 +66,12 @@ export function readOwnAuthorisation(
   const file = config[name];
   if (file === undefined) return undefined;
   return readAuthorisationFile(file, name, (stat) => assertOwnStat(file, stat));
+}
+
+/** Reads root's own configuration, never one that the agent has stored. Throws AgentError. */
+export function ownConfig(file: string): Config {
+  assertOwn(file);
+  return loadConfig(file, { env: process.env, mode: 'check', files: false });
 }
 
 /** Throws AgentError unless only root can change the file. */

@@ -2,12 +2,12 @@
 import { readFileSync } from 'node:fs';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { parseYaml } from '../../../../agent/base/yaml-text.ts';
-import { type FleetContext, lockFleet, requireConfirmation, withFleet } from '../context.ts';
+import { type FleetContext, requireConfirmation, withFleet, withLockedFleet } from '../context.ts';
 import { say, warn } from '../output.ts';
 import { createRollout, freeName } from '../rollout/create.ts';
 import { controllerOf, refuseForeignOrders } from '../rollout/drive.ts';
 import { type Plan, planOf, readPlan } from '../rollout/plan.ts';
-import { someOf } from '../rollout/table.ts';
+import { namedByReason, someOf } from '../rollout/table.ts';
 import { signingKey } from '../settings.ts';
 import type { BoxRow } from '../store.ts';
 import { type Choice, chooseChanges, fieldsOf } from './change-selection.ts';
@@ -33,33 +33,29 @@ export interface PushOptions {
 }
 
 export function push(file: string | undefined, options: PushOptions): Promise<void> {
-  return withFleet(options.dir, async (context) => {
+  const open = options.dryRun === true ? withFleet : withLockedFleet;
+  return open(options.dir, async (context) => {
     const { fleet, store, signal, clock } = context;
     const change = changeOf(file, options);
     const authorisations = new Authorisations(options.order ?? []);
-    const lock = options.dryRun === true ? undefined : lockFleet(options.dir);
-    try {
-      const controller = controllerOf(context);
-      await controller.start(signal);
-      if (lock !== undefined) await controller.finish();
-      refuseForeignOrders(controller, clock.wallMs(), options.takeOver === true);
-      const boxes = selected(options.to, store.boxes());
-      if (change.place !== undefined) mustBe(change.place, boxes);
-      const copies = new Copies(options.dir);
-      const choice = chooseChanges({
-        boxes,
-        copies,
-        authorisations,
-        nowMs: clock.wallMs(),
-        change: change.apply,
-      });
-      tell(choice);
-      const plan = planFor(choice, options, fleet.timeZone);
-      if (options.dryRun === true || plan === undefined) return;
-      await send(context, { choice, copies, plan, options });
-    } finally {
-      lock?.release();
-    }
+    const controller = controllerOf(context);
+    await controller.start(signal);
+    if (options.dryRun !== true) await controller.finish();
+    refuseForeignOrders(controller, clock.wallMs(), options.takeOver === true);
+    const boxes = selected(options.to, store.boxes());
+    if (change.place !== undefined) mustBe(change.place, boxes);
+    const copies = new Copies(options.dir);
+    const choice = chooseChanges({
+      boxes,
+      copies,
+      authorisations,
+      nowMs: clock.wallMs(),
+      change: change.apply,
+    });
+    tell(choice);
+    const plan = planFor(choice, options, fleet.timeZone);
+    if (options.dryRun === true || plan === undefined) return;
+    await send(context, { choice, copies, plan, options });
   });
 }
 
@@ -140,10 +136,7 @@ function mustBe(target: string, boxes: readonly BoxRow[]): void {
 
 /** Prints the choice. Throws AgentError `config` if a file would be refused on its box. */
 function tell({ changes, upToDate, leftOut, validationErrors }: Choice): void {
-  const reasons = new Map<string, string[]>();
-  for (const { box, reason } of leftOut)
-    reasons.set(reason, [...(reasons.get(reason) ?? []), `${box.site}/${box.box}`]);
-  for (const [reason, names] of reasons) warn(`left out: ${someOf(names)}: ${reason}`);
+  for (const line of namedByReason(leftOut)) warn(`left out ${line}`);
   if (validationErrors.length > 0) {
     const lines = validationErrors.flatMap(({ box, lines: of }) =>
       of.map((line) => `${box.site}/${box.box}: ${line}`),

@@ -1,6 +1,6 @@
 /** `fleet rollout adopt`: copies what boxes and broker know into a store that is behind the fleet. */
 import { AgentError } from '../../../../agent/base/errors.ts';
-import { type FleetContext, lockFleet, requireConfirmation, withFleet } from '../context.ts';
+import { type FleetContext, requireConfirmation, withLockedFleet } from '../context.ts';
 import { say } from '../output.ts';
 import { Repository } from '../release/repository.ts';
 import { signingKey } from '../settings.ts';
@@ -23,13 +23,8 @@ export interface AdoptOptions extends DirOption {
 
 /** Adopts rollouts. `name` is the rollout that is still running, if reports alone do not show it. */
 export function adopt(name: string | undefined, options: AdoptOptions): Promise<void> {
-  return withFleet(options.dir, async (context) => {
-    const lock = lockFleet(options.dir);
-    try {
-      for (const line of await adoptInto(context, name, options)) say(line);
-    } finally {
-      lock.release();
-    }
+  return withLockedFleet(options.dir, async (context) => {
+    for (const line of await adoptInto(context, name, options)) say(line);
   });
 }
 

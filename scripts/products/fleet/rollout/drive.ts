@@ -6,7 +6,7 @@ import { AgentError } from '../../../../agent/base/errors.ts';
 import { printableJson } from '../../../../agent/base/printable.ts';
 import { StateLock } from '../../../../agent/base/state-lock.ts';
 import { releaseName } from '../../../../agent/contract/release.ts';
-import { type FleetContext, lockFleet, requireConfirmation, withFleet } from '../context.ts';
+import { type FleetContext, lockFleet, requireConfirmation, withFleet, withLockedFleet } from '../context.ts';
 import { say, warn } from '../output.ts';
 import { Repository } from '../release/repository.ts';
 import { bytesText } from '../release/words.ts';
@@ -21,7 +21,7 @@ import { type RolloutRow, Rollouts } from './rollouts.ts';
 import { OVER } from './states.ts';
 import type { DirOption } from './status-commands.ts';
 import { assignWaves, inParts } from './stratify.ts';
-import { columns, someOf } from './table.ts';
+import { columns, namedByReason, someOf } from './table.ts';
 import { restOf, viewLines, waveName } from './text.ts';
 import { type BoxView, type RolloutView, viewOf } from './view.ts';
 
@@ -53,7 +53,8 @@ function shownRollout({ store, clock }: FleetContext, name: string): RolloutView
 }
 
 export function start(version: string, options: StartOptions): Promise<void> {
-  return withFleet(options.dir, async (context) => {
+  const open = options.dryRun === true ? withFleet : withLockedFleet;
+  return open(options.dir, async (context) => {
     const { fleet, store, signal, clock } = context;
     const plan = readPlan(options.plan, fleet.timeZone);
     if (fleet.repository === undefined)
@@ -64,39 +65,34 @@ export function start(version: string, options: StartOptions): Promise<void> {
     const targets = new Repository(fleet.repository).targets()?.signed;
     if (targets === undefined)
       throw new AgentError('config', `${fleet.repository}: no release is published there`);
-    const lock = options.dryRun === true ? undefined : lockFleet(options.dir);
-    try {
-      const controller = controllerOf(context);
-      await controller.start(signal);
-      if (lock !== undefined) await controller.finish();
-      refuseForeignOrders(controller, clock.wallMs(), options.takeOver === true);
-      const choice = chooseBoxes(targets, { name: version, isRoot: options.root === true }, store.boxes());
-      const day = new Date(clock.wallMs()).toISOString().slice(0, 10);
-      const about = choice.kind === 'root' ? `root-${version}` : version;
-      const name = options.name ?? freeName(store, `${day}-${about}`);
-      for (const line of choiceLines(name, choice, plan)) say(line);
-      if (options.dryRun === true) return;
-      const count = choice.takes.length;
-      await requireConfirmation(
-        `${count} ${count === 1 ? 'box' : 'boxes'} will get ${KIND_NAMES[choice.kind]} ${choice.seq}-${choice.version}.`,
-        options.yes === true,
-        signal,
-      );
-      createRollout(
-        store,
-        {
-          kind: choice.kind,
-          name,
-          description: `${choice.seq}-${choice.version}`,
-          plan,
-          boxes: choice.takes,
-        },
-        { key: signingKey(fleet), nowMs: clock.wallMs() },
-      );
-      say(`${name} is created; \`fleet rollout run\` sends it, and continues it after an interruption`);
-    } finally {
-      lock?.release();
-    }
+    const controller = controllerOf(context);
+    await controller.start(signal);
+    if (options.dryRun !== true) await controller.finish();
+    refuseForeignOrders(controller, clock.wallMs(), options.takeOver === true);
+    const choice = chooseBoxes(targets, { name: version, isRoot: options.root === true }, store.boxes());
+    const day = new Date(clock.wallMs()).toISOString().slice(0, 10);
+    const about = choice.kind === 'root' ? `root-${version}` : version;
+    const name = options.name ?? freeName(store, `${day}-${about}`);
+    for (const line of choiceLines(name, choice, plan)) say(line);
+    if (options.dryRun === true) return;
+    const count = choice.takes.length;
+    await requireConfirmation(
+      `${count} ${count === 1 ? 'box' : 'boxes'} will get ${KIND_NAMES[choice.kind]} ${choice.seq}-${choice.version}.`,
+      options.yes === true,
+      signal,
+    );
+    createRollout(
+      store,
+      {
+        kind: choice.kind,
+        name,
+        description: `${choice.seq}-${choice.version}`,
+        plan,
+        boxes: choice.takes,
+      },
+      { key: signingKey(fleet), nowMs: clock.wallMs() },
+    );
+    say(`${name} is created; \`fleet rollout run\` sends it, and continues it after an interruption`);
   });
 }
 
@@ -123,9 +119,10 @@ function choiceLines(
   { kind, takes, upToDate, leftOut, seq, version }: Choice,
   requestedPlan: Plan,
 ): string[] {
+  const leftOutLines = namedByReason(leftOut).map((line) => `not sent to ${line}`);
   if (takes.length === 0)
     return [
-      ...leftOutLines(leftOut),
+      ...leftOutLines,
       `no box would install ${KIND_NAMES[kind]} ${seq}: ${upToDate.length} boxes run it already`,
     ];
   const plan = inParts(requestedPlan, takes.length);
@@ -153,7 +150,7 @@ function choiceLines(
   });
   const total = takes.reduce((sum, box) => sum + (box.bytes ?? 0), 0);
   return [
-    ...leftOutLines(leftOut),
+    ...leftOutLines,
     ...(upToDate.length === 0
       ? []
       : [`${upToDate.length} boxes run it already: ${someOf(upToDate.map(({ box }) => box))}`]),
@@ -162,44 +159,29 @@ function choiceLines(
   ];
 }
 
-function leftOutLines(leftOut: Choice['leftOut']): string[] {
-  const reasons = new Map<string, string[]>();
-  for (const { box, reason } of leftOut) {
-    const names = reasons.get(reason) ?? [];
-    names.push(box.box);
-    reasons.set(reason, names);
-  }
-  return [...reasons].map(([reason, names]) => `not sent to ${names.length}: ${someOf(names)}: ${reason}`);
-}
-
 export interface RunOptions extends DirOption {
   readonly once?: boolean;
 }
 
 export function run({ dir, once: dueOnly }: RunOptions): Promise<void> {
-  return withFleet(dir, async (context) => {
+  return withLockedFleet(dir, async (context) => {
     const { store, signal, clock } = context;
-    const lock = lockFleet(dir);
-    try {
-      const metrics = metricsFileOf(context);
-      const controller = controllerOf(context, metrics);
-      await controller.start(signal);
-      await controller.finish();
-      const row = present(store);
-      const after = await controller.run(row.name, signal, dueOnly === true);
-      metrics.write(() => shownRollout(context, row.name));
-      const nowMs = clock.wallMs();
-      for (const line of viewLines(viewOf(store, after, nowMs), nowMs)) say(line);
-      if (after.state === 'halted')
-        throw new AgentError(
-          'unavailable',
-          `${row.name} has halted: ${after.reason ?? ''}; rollout abort, or rollout skip BOX and rollout resume`,
-        );
-      if (after.state === 'incomplete')
-        throw new AgentError('unavailable', `${row.name} is over and incomplete: ${after.reason ?? ''}`);
-    } finally {
-      lock.release();
-    }
+    const metrics = metricsFileOf(context);
+    const controller = controllerOf(context, metrics);
+    await controller.start(signal);
+    await controller.finish();
+    const row = present(store);
+    const after = await controller.run(row.name, signal, dueOnly === true);
+    metrics.write(() => shownRollout(context, row.name));
+    const nowMs = clock.wallMs();
+    for (const line of viewLines(viewOf(store, after, nowMs), nowMs)) say(line);
+    if (after.state === 'halted')
+      throw new AgentError(
+        'unavailable',
+        `${row.name} has halted: ${after.reason ?? ''}; rollout abort, or rollout skip BOX and rollout resume`,
+      );
+    if (after.state === 'incomplete')
+      throw new AgentError('unavailable', `${row.name} is over and incomplete: ${after.reason ?? ''}`);
   });
 }
 
@@ -213,19 +195,25 @@ export function present(store: FleetContext['store']): RolloutRow {
 
 /** Has a stored request carried out: by the program that runs the rollout, or once by this one if none does. */
 async function obeyed(context: FleetContext, name: string, operation: string): Promise<void> {
-  const { fleet, signal } = context;
-  if (StateLock.isHeld(fleet.dir)) {
+  if (StateLock.isHeld(context.fleet.dir)) {
     say(`${name}: ${operation} is said; the program that runs it does it`);
     return;
   }
-  const lock = lockFleet(fleet.dir);
+  await runOnce(context, () => name);
+}
+
+/** Carries out what is due now, under the lock. `nameOf` is called once the fleet's state is known. */
+export async function runOnce(context: FleetContext, nameOf: () => string): Promise<RolloutRow> {
+  const lock = lockFleet(context.fleet.dir);
   try {
     const metrics = metricsFileOf(context);
     const controller = controllerOf(context, metrics);
-    await controller.start(signal);
-    const { state } = await controller.run(name, signal, true);
+    await controller.start(context.signal);
+    const name = nameOf();
+    const row = await controller.run(name, context.signal, true);
     metrics.write(() => shownRollout(context, name));
-    say(`${name}: ${state}${state === 'running' ? '; `fleet rollout run` continues it' : ''}`);
+    say(`${name}: ${row.state}${row.state === 'running' ? '; `fleet rollout run` continues it' : ''}`);
+    return row;
   } finally {
     lock.release();
   }

@@ -4,9 +4,10 @@ import { topicsOf } from '../../../../agent/contract/topics.ts';
 import type { ConfigOrder, UpdateOrder } from '../../../../agent/contract/update.ts';
 import { signEnvelope } from '../../../../agent/orders/dsse.ts';
 import type { OrderKind } from '../../../../agent/orders/room-order.ts';
+import { rolloutOf } from './inputs.ts';
 import { ORDER_KIND_OF, ORDER_TYPES, type OrderFields } from './kinds.ts';
 import type { RolloutBoxRow, RolloutRow, Rollouts } from './rollouts.ts';
-import { type Action, type BoxState, OPEN, type Rollout } from './states.ts';
+import { type Action, type BoxState, OPEN } from './states.ts';
 
 /**
  * States of boxes whose orders are withdrawn: not switched, or a configuration that a suspended box would try later.
@@ -60,7 +61,7 @@ export function writeOrder(
 
 /** Ends a rollout that another one replaces: withdraws what its boxes have not begun. In the caller's transaction. */
 export function endBefore(rollouts: Rollouts, row: RolloutRow, reason: string, signing: Signing): void {
-  const { name, wave, reached_at: reached, not_after, accepted, state } = row;
+  const { name } = row;
   for (const box of rollouts.boxes(name)) {
     if (!OPEN.includes(box.state)) continue;
     writeOrder(rollouts, row, box, 'withdraw', signing, true);
@@ -72,22 +73,11 @@ export function endBefore(rollouts: Rollouts, row: RolloutRow, reason: string, s
       reason,
     });
   }
-  const base: Omit<Rollout, 'state' | 'reason'> = {
-    sinceMs: signing.nowMs,
-    madeMs: row.created_at,
-    window: row.plan.window,
-    wave,
-    reachedMs: reached,
-    soakMs: [],
-    notAfterMs: not_after,
-    accepted,
-    request: row.request,
-    thresholds: row.plan.thresholds,
-  };
+  const before = rolloutOf(row);
   rollouts.saveRollout(
     name,
-    { ...base, state, reason: row.reason },
-    { ...base, state: 'incomplete', reason, request: null },
+    before,
+    { ...before, state: 'incomplete', reason, request: null },
     signing.nowMs,
   );
 }

@@ -138,69 +138,51 @@ function statusLines(boxes: readonly BoxRow[], store: FleetStore, wide: boolean,
     ...(boxes.length === 0 ? [] : [`${KIND_NAMES.root}: ${someOf(roots, 5)}`]),
     ...(refusalCount === 0 ? [] : [`${refusalCount} reports were refused (fleet status --json names them)`]),
   ];
-  const names = ['SITE', 'BOX', 'LINK', 'RELEASE', 'PHASE', 'ROLLOUT', 'MODE', 'REPORTED'];
-  const extraNames = [
-    'BOARD',
-    'ARCH',
-    'NODE',
-    'OS',
-    'PREVIOUS',
-    'ROOT',
-    'CONFIG',
-    'FREE',
-    'CERTIFICATE',
-    'ORDER',
-    'OS UPDATES',
-    'REASON',
-  ];
-  const rows = boxes.map((box) => [...cellsOf(box, nowMs), ...(wide ? wideCells(box) : [])]);
-  return [...head, ...columns([[...names, ...(wide ? extraNames : [])], ...rows])];
+  const shownColumns = wide ? [...COLUMNS, ...WIDE_COLUMNS] : COLUMNS;
+  const rows = boxes.map((box) => shownColumns.map(([, cell]) => cell(box, nowMs)));
+  return [...head, ...columns([shownColumns.map(([name]) => name), ...rows])];
 }
 
-function cellsOf({ site, box, state, report, reported_at, other }: BoxRow, nowMs: number): string[] {
-  const phase =
-    other === null ? (report?.updater?.phase ?? (report === undefined ? '-' : 'no updater')) : 'ANOTHER KEY';
-  return [
-    site,
-    box,
-    state ?? 'unknown',
-    report === undefined ? '-' : releaseText(report),
-    phase,
-    report?.updater?.rollout ?? '-',
-    report?.mode ?? '-',
-    ago(reported_at, nowMs),
-  ];
+type Column = readonly [string, (box: BoxRow, nowMs: number) => string];
+
+const COLUMNS: readonly Column[] = [
+  ['SITE', ({ site }) => site],
+  ['BOX', ({ box }) => box],
+  ['LINK', ({ state }) => state ?? 'unknown'],
+  ['RELEASE', ({ report }) => (report === undefined ? '-' : releaseText(report))],
+  ['PHASE', phaseText],
+  ['ROLLOUT', ({ report }) => report?.updater?.rollout ?? '-'],
+  ['MODE', ({ report }) => report?.mode ?? '-'],
+  ['REPORTED', ({ reported_at }, nowMs) => ago(reported_at, nowMs)],
+];
+
+function phaseText({ report, other }: BoxRow): string {
+  if (other !== null) return 'ANOTHER KEY';
+  return report?.updater?.phase ?? (report === undefined ? '-' : 'no updater');
 }
 
-function wideCells({ report }: BoxRow): string[] {
-  if (report === undefined) return [];
-  const { updater, config, certNotAfter, orderNotAfter: authorisationEnd } = report;
-  const {
-    board = '-',
-    arch = '-',
-    node = '-',
-    os = '-',
-    previous,
-    freeBytes,
-    osUpdates,
-    reason,
-    root,
-  } = updater ?? {};
-  return [
-    board,
-    arch,
-    node,
-    os,
-    previous == null ? '-' : releaseName(previous),
-    root === undefined ? '-' : `${releaseName(root.release)} ${root.phase}`,
-    `${config.revision} ${config.phase}`,
-    freeBytes === undefined ? '-' : `${(freeBytes / 1e9).toFixed(1)} GB`,
-    certNotAfter?.slice(0, 10) ?? '-',
-    authorisationEnd?.slice(0, 10) ?? '-',
-    osUpdates == null ? '-' : `${osUpdates.pending}${osUpdates.reboot ? ', reboot' : ''}`,
-    reason ?? root?.reason ?? report.refused ?? '',
-  ];
+/** Returns a column of the reports; its cell is empty for a box without one. */
+function ofReport(name: string, of: (report: UpdateReport) => string | null | undefined): Column {
+  return [name, ({ report }) => (report === undefined ? '' : (of(report) ?? '-'))];
 }
+
+const WIDE_COLUMNS: readonly Column[] = [
+  ofReport('BOARD', ({ updater }) => updater?.board),
+  ofReport('ARCH', ({ updater }) => updater?.arch),
+  ofReport('NODE', ({ updater }) => updater?.node),
+  ofReport('OS', ({ updater }) => updater?.os),
+  ofReport('PREVIOUS', ({ updater }) => updater?.previous && releaseName(updater.previous)),
+  ofReport('ROOT', ({ updater }) => updater && `${releaseName(updater.root.release)} ${updater.root.phase}`),
+  ofReport('CONFIG', ({ config }) => `${config.revision} ${config.phase}`),
+  ofReport('FREE', ({ updater }) => updater && `${(updater.freeBytes / 1e9).toFixed(1)} GB`),
+  ofReport('CERTIFICATE', ({ certNotAfter }) => certNotAfter?.slice(0, 10)),
+  ofReport('ORDER', ({ orderNotAfter }) => orderNotAfter?.slice(0, 10)),
+  ofReport('OS UPDATES', ({ updater }) => {
+    const { osUpdates } = updater ?? {};
+    return osUpdates && `${osUpdates.pending}${osUpdates.reboot ? ', reboot' : ''}`;
+  }),
+  ofReport('REASON', ({ updater, refused }) => updater?.reason ?? updater?.root.reason ?? refused ?? ''),
+];
 
 function jsonOfBox(row: BoxRow): object {
   const time = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());

@@ -42,3 +42,17 @@ export function someOf(names: readonly string[], count = 10): string {
   const restCount = names.length - count;
   return names.slice(0, count).join(', ') + (restCount > 0 ? ` and ${restCount} more` : '');
 }
+
+/** Returns a line for each reason, with the number and the names of its boxes. */
+export function namedByReason(
+  leftOut: readonly {
+    readonly box: { readonly site: string; readonly box: string };
+    readonly reason: string;
+  }[],
+): string[] {
+  const reasons = [...new Set(leftOut.map(({ reason }) => reason))];
+  return reasons.map((reason) => {
+    const names = leftOut.filter((one) => one.reason === reason).map(({ box }) => `${box.site}/${box.box}`);
+    return `${names.length}: ${someOf(names)}: ${reason}`;
+  });
+}

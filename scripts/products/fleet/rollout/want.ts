@@ -2,9 +2,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { StateLock } from '../../../../agent/base/state-lock.ts';
-import { type FleetContext, lockFleet, withFleet } from '../context.ts';
+import { type FleetContext, withFleet } from '../context.ts';
 import { say } from '../output.ts';
-import { controllerOf, present } from './drive.ts';
+import { present, runOnce } from './drive.ts';
 import { type RolloutRow, Rollouts } from './rollouts.ts';
 import type { DirOption } from './status-commands.ts';
 
@@ -20,7 +20,6 @@ type RolloutRequest = 'pause' | 'resume' | 'abort';
 /** Stores the request. The program that runs the rollout carries it out; if none does, this program does so once. */
 export function want(request: RolloutRequest, { dir }: DirOption): Promise<void> {
   return withFleet(dir, async (context) => {
-    const { signal } = context;
     if (StateLock.isHeld(dir)) {
       const { name } = wish(request, context);
       if (request !== 'abort' || (await isAborted(context, dir, name))) {
@@ -30,21 +29,12 @@ export function want(request: RolloutRequest, { dir }: DirOption): Promise<void>
         return;
       }
     }
-    const lock = lockFleet(dir);
-    try {
-      const controller = controllerOf(context);
-      await controller.start(signal);
-      const { name } = wish(request, context);
-      const after = await controller.run(name, signal, true);
-      if (request === 'abort' && after.state !== 'aborted')
-        throw new AgentError(
-          'unavailable',
-          `${name}: the broker has not all withdrawals yet; \`fleet rollout abort\` or \`rollout run\` sends the rest`,
-        );
-      say(`${name}: ${after.state}${after.state === 'running' ? '; `fleet rollout run` continues it' : ''}`);
-    } finally {
-      lock.release();
-    }
+    const { name, state } = await runOnce(context, () => wish(request, context).name);
+    if (request === 'abort' && state !== 'aborted')
+      throw new AgentError(
+        'unavailable',
+        `${name}: the broker has not all withdrawals yet; \`fleet rollout abort\` or \`rollout run\` sends the rest`,
+      );
   });
 }
 

@@ -2,7 +2,8 @@
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { bytesText } from '../release/words.ts';
 import { columns } from '../rollout/table.ts';
-import type { RolloutView } from '../rollout/view.ts';
+import { waveName } from '../rollout/text.ts';
+import type { RolloutView, WaveView } from '../rollout/view.ts';
 import type { Simulated } from './simulate.ts';
 
 const HOUR_MS = 3_600_000;
@@ -18,47 +19,29 @@ export function simulatedLines({
   lostBoxes,
 }: Simulated): string[] {
   const lostIds = new Set(lostBoxes);
-  const rows = view.waves.map((wave) => {
-    const { states, bytes } = wave;
-    const began =
-      wave.beganAt === null
-        ? '-'
-        : `${((Date.parse(wave.beganAt) - Date.parse(view.createdAt)) / HOUR_MS).toFixed(1)}`;
-    return [
-      ...[
-        wave.wave === 0 ? 'canaries' : `wave ${wave.wave}`,
-        `${wave.boxes}`,
-        `${states.confirmed}`,
-        `${states['rolled-back']}`,
-      ],
-      ...[
-        `${wave.offline + states.expired - muteIn(view, wave.wave)}`,
-        `${muteIn(view, wave.wave)}`,
-        `${view.boxes.filter((box) => box.wave === wave.wave && lostIds.has(`${box.site}/${box.box}`)).length}`,
-        `${states.withdrawn}`,
-        `${states.planned}`,
-      ],
-      ...[began, bytesText(bytes.delta), bytesText(bytes.full)],
-    ];
-  });
+  const lostIn = (wave: number): number =>
+    view.boxes.filter((box) => box.wave === wave && lostIds.has(`${box.site}/${box.box}`)).length;
+  const began = ({ beganAt }: WaveView): string =>
+    beganAt === null ? '-' : ((Date.parse(beganAt) - Date.parse(view.createdAt)) / HOUR_MS).toFixed(1);
+  const cells: readonly (readonly [string, (wave: WaveView) => string | number])[] = [
+    ['', waveName],
+    ['BOXES', ({ boxes }) => boxes],
+    ['CONFIRMED', ({ states }) => states.confirmed],
+    ['BACK', ({ states }) => states['rolled-back']],
+    ['OFFLINE', ({ offline, states, wave }) => offline + states.expired - muteIn(view, wave)],
+    ['MUTE', ({ wave }) => muteIn(view, wave)],
+    ['LOST', ({ wave }) => lostIn(wave)],
+    ['WITHDRAWN', ({ states }) => states.withdrawn],
+    ['NOT SENT', ({ states }) => states.planned],
+    ['BEGAN h', began],
+    ['DELTA', ({ bytes }) => bytesText(bytes.delta)],
+    ['FULL', ({ bytes }) => bytesText(bytes.full)],
+  ];
   const suspended = truth.filter(({ mode, phase }) => mode === 'suspended' && phase === 'confirmed').length;
   return [
     ...columns([
-      [
-        '',
-        'BOXES',
-        'CONFIRMED',
-        'BACK',
-        'OFFLINE',
-        'MUTE',
-        'LOST',
-        'WITHDRAWN',
-        'NOT SENT',
-        'BEGAN h',
-        'DELTA',
-        'FULL',
-      ],
-      ...rows,
+      cells.map(([name]) => name),
+      ...view.waves.map((wave) => cells.map(([, cell]) => String(cell(wave)))),
     ]),
     `${view.state}${view.reason === null ? '' : `: ${view.reason}`}; ${simulatedHours.toFixed(1)} simulated hours`,
     lostLine(lostBoxes.length, view.boxes.length),
@@ -89,7 +72,7 @@ export function mixCells(name: string, { view, lostBoxes, simulatedHours, wallS 
   return [
     name,
     state,
-    wave === 0 ? 'canaries' : `wave ${wave}`,
+    waveName({ wave }),
     `${lostBoxes.length}`,
     `${((100 * lostBoxes.length) / boxes.length).toFixed(1)} %`,
     `${confirmed}`,

@@ -18,12 +18,8 @@ const BOXES = fileURLToPath(new URL('./boxes/main.js', import.meta.url));
 const GRID_MS = 10_000;
 const HEARD_WITHIN_MS = 30_000;
 
-type Part =
-  | Omit<Extract<Ask, { op: 'start' }>, 'n'>
-  | Omit<Extract<Ask, { op: 'advance' }>, 'n'>
-  | Omit<Extract<Ask, { op: 'settle' }>, 'n'>
-  | Omit<Extract<Ask, { op: 'reconnect' }>, 'n'>
-  | Omit<Extract<Ask, { op: 'truth' }>, 'n'>;
+/** A request without its number. */
+type Part = Ask extends infer One ? (One extends Ask ? Omit<One, 'n'> : never) : never;
 
 export class Simulation implements Clock {
   readonly #children: ChildProcess[] = [];

@@ -30,7 +30,7 @@ export interface ProposalValidator {
   /** Returns the text with the proposal applied. Throws AgentError `config` if it cannot be edited. */
   edited(text: string, proposal: Proposal): string;
   /** Returns the validation errors; `previous` is the text before the edit. */
-  problems(edited: string, proposal: Proposal, previous: string): Promise<readonly ProposalProblem[]>;
+  problems(edited: string, proposal: Proposal, previous: string): readonly ProposalProblem[];
 }
 
 export interface RequestsOptions {
@@ -68,7 +68,7 @@ export class ConfigurationRequests {
         case 'read':
           return this.#reply({});
         case 'check':
-          return this.#reply({ problems: (await this.#validateProposal(request.proposal)).problems });
+          return this.#reply({ problems: this.#validateProposal(request.proposal).problems });
         case 'try':
           return this.#reply(await machine.locked(() => this.#try(request.proposal)));
         case 'keep':
@@ -87,7 +87,7 @@ export class ConfigurationRequests {
   async #try(proposal: Proposal): Promise<Answer> {
     const { machine, payload } = this.#options;
     this.#assertFree();
-    const { edited, problems } = await this.#validateProposal(proposal);
+    const { edited, problems } = this.#validateProposal(proposal);
     if (problems.length > 0) return { problems };
     payload.stageText(edited);
     const target = { number: 0, name: sha256Of(edited) };
@@ -143,12 +143,12 @@ export class ConfigurationRequests {
     return beganS == null ? 0 : Math.max(0, Math.min(trialS, beganS + trialS - clock.boottimeS()));
   }
 
-  async #validateProposal(proposal: Proposal): Promise<{ edited: string; problems: ProposalProblem[] }> {
+  #validateProposal(proposal: Proposal): { edited: string; problems: ProposalProblem[] } {
     const { validator } = this.#options;
     try {
       const previous = this.#text() ?? '';
       const edited = validator.edited(previous, proposal);
-      return { edited, problems: [...(await validator.problems(edited, proposal, previous))] };
+      return { edited, problems: [...validator.problems(edited, proposal, previous)] };
     } catch (error) {
       rethrowBug(error);
       return { edited: '', problems: [{ path: '', message: messageOf(error), order: false }] };

@@ -11,28 +11,18 @@ import { configuredStream, isSameStream, shownSource } from '../../../../agent/c
 import type { CommandKey, Config, MaskConfig } from '../../../../agent/contract/config.ts';
 import type { ProposalProblem } from '../../../../agent/contract/config-trial.ts';
 import { uncovered } from '../../../../agent/contract/polygon.ts';
-import type { Proposable, Proposal } from '../../../../agent/contract/proposal.ts';
+import type { Proposal } from '../../../../agent/contract/proposal.ts';
 import { RestraintFolder } from '../../../../agent/orders/restraint-folder.ts';
 import { authorisationRefusal, openAuthorisation } from '../../../../agent/orders/signed-authorisation.ts';
 import { coverageOf } from '../../../../agent/restraint/authorisation.ts';
 import { childUser } from '../agent-user.ts';
+import type { ProposalValidator } from '../change/requests.ts';
 import { type Places, releaseProgram } from '../paths.ts';
 import { assertOwn, readOwnAuthorisation } from '../restraint.ts';
 import { releaseProblems } from './release-check.ts';
 
 /** Maximum length of a message: 200 of them and a full configuration fit into a reply. */
 const MESSAGE_CHARS_MAX = 500;
-
-export interface TrialValidator {
-  /** Returns undefined if the text is not a configuration. */
-  proposable(text: string): Proposable | undefined;
-  /** Returns the SHA-256 of the text without logins, hex; undefined if it is not valid YAML. */
-  shownSha256(text: string): string | undefined;
-  /** Returns the text with the proposal applied. Throws AgentError `config` if it cannot be edited. */
-  edited(text: string, proposal: Proposal): string;
-  /** Returns the validation errors; `previous` is the text before the edit. */
-  problems(edited: string, proposal: Proposal, previous: string): readonly ProposalProblem[];
-}
 
 export interface ValidatorOptions {
   readonly env: NodeJS.ProcessEnv;
@@ -67,7 +57,12 @@ export function rootValidatorOptions(places: Places, withinMs?: number): Validat
   };
 }
 
-export function trialValidator({ env, authorisation, ofRelease, wallMs }: ValidatorOptions): TrialValidator {
+export function trialValidator({
+  env,
+  authorisation,
+  ofRelease,
+  wallMs,
+}: ValidatorOptions): ProposalValidator {
   const inspect = (text: string) => inspectText(text, { env, mode: 'run' });
   return {
     proposable: (text) => {

@@ -27,9 +27,5 @@ export function orderProblems(
 }
 
 export function proposalValidator(places: Places): ProposalValidator {
-  const validator = trialValidator(rootValidatorOptions(places));
-  return {
-    ...validator,
-    problems: (edited, proposal, previous) => Promise.resolve(validator.problems(edited, proposal, previous)),
-  };
+  return trialValidator(rootValidatorOptions(places));
 }

@@ -5,9 +5,7 @@ import { systemClock } from '../../../../agent/base/clock.ts';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { print } from '../../../../agent/cli/print.ts';
 import { stateDir } from '../../../../agent/cli/state-dir.ts';
-import { loadConfig } from '../../../../agent/config/load.ts';
-import { RENEW_FILE } from '../../../../agent/contract/diagnosis.ts';
-import { assertOwn } from '../restraint.ts';
+import { type OwnOptions, ownConfig } from '../restraint.ts';
 import { RoomCommand } from '../room-command.ts';
 import { enrol } from './enrol.ts';
 import { EnrolFiles } from './enrol-files.ts';
@@ -23,15 +21,12 @@ export interface EnrolCommandOptions {
   readonly status: string;
 }
 
-export interface RenewCommandOptions {
+export interface RenewCommandOptions extends OwnOptions {
   readonly to: string;
   readonly status: string;
   readonly now?: true;
   /** Renews at once too if the room has commanded it. */
   readonly ordered?: true;
-  readonly config: string;
-  readonly state?: string;
-  readonly folder: string;
 }
 
 /** Runs until the box is enrolled; returns the exit code. */
@@ -84,15 +79,10 @@ export async function provisionRenew(options: RenewCommandOptions): Promise<numb
 function isOrdered({ config, state, folder }: RenewCommandOptions): boolean {
   const command = new RoomCommand({
     op: 'renew-certificate',
-    file: RENEW_FILE,
-    countersFile: 'renew-counters.json',
     stateDir: stateDir(state, process.env),
     folder,
     clock: systemClock,
-    config: () => {
-      assertOwn(config);
-      return loadConfig(config, { env: process.env, mode: 'check', files: false });
-    },
+    config: () => ownConfig(config),
   });
   const request = command.newCommand();
   if (request === undefined) return false;

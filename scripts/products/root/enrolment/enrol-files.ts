@@ -9,6 +9,7 @@ import { type Static, type TSchema, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
 import { AgentError } from '../../../../agent/base/errors.ts';
+import { jsonOf } from '../../../../agent/base/json.ts';
 import { ENROL_FILE, EnrolRequest } from '../../../../agent/contract/enrolment.ts';
 import { SetupCode } from '../../../../agent/contract/setup-code.ts';
 import { CertificatePair } from './certificate-pair.ts';
@@ -125,13 +126,8 @@ export function setupCodeProblem(text: string): string | undefined {
 }
 
 function parsed<T extends TSchema>(schema: T, text: string): Static<T> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return Value.Check(schema, value) ? value : undefined;
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
+  const value = jsonOf(text);
+  return Value.Check(schema, value) ? value : undefined;
 }
 
 function readSmall(file: string): string | undefined {

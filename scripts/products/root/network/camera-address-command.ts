@@ -9,21 +9,10 @@ import { usableConfig } from '../../../../agent/config/last-good.ts';
 import { shownSource } from '../../../../agent/contract/camera-address.ts';
 import { RestraintFolder } from '../../../../agent/orders/restraint-folder.ts';
 import { writeCamera } from '../../../../agent/restraint/folder.ts';
+import type { OwnOptions } from '../restraint.ts';
 import { cameraReach, tellSystemd } from './camera-address.ts';
 
-export interface CameraAddressOptions {
-  readonly config: string;
-  /** The agent's state folder. */
-  readonly state?: string;
-  /** Root's folder, which vision reads. */
-  readonly folder: string;
-}
-
-export async function provisionCameraAddress({
-  config: file,
-  state,
-  folder,
-}: CameraAddressOptions): Promise<void> {
+export async function provisionCameraAddress({ config: file, state, folder }: OwnOptions): Promise<void> {
   const { env } = process;
   // As the agent does: if the file is refused, the last valid one is used.
   const { config } = usableConfig(file, stateDir(state, env), { env, mode: 'check', files: false });

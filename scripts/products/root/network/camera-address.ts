@@ -11,11 +11,9 @@ import { BlockList, isIP, isIPv6 } from 'node:net';
 import { promisify } from 'node:util';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { parseCameraSource } from '../../../../agent/contract/camera-address.ts';
+import { AGENT_UNIT, VISION_UNIT } from '../units.ts';
 
 const run = promisify(execFile);
-
-const VISION_UNIT = 'vigie-vision.service';
-const AGENT_UNIT = 'vigie.service';
 
 export interface CameraReach {
   /** Host of the camera source; empty for a camera that is not on a network. */

@@ -9,21 +9,17 @@ import { AgentError, rethrowBug } from '../../../../agent/base/errors.ts';
 import { print } from '../../../../agent/cli/print.ts';
 import { stateDir } from '../../../../agent/cli/state-dir.ts';
 import { usableConfig } from '../../../../agent/config/last-good.ts';
-import { loadConfig } from '../../../../agent/config/load.ts';
 import type { Config } from '../../../../agent/contract/config.ts';
 import { HOTSPOT_KEY_FILE } from '../../../../agent/contract/hotspot.ts';
 import { RestraintFolder } from '../../../../agent/orders/restraint-folder.ts';
 import { openAuthorisation } from '../../../../agent/orders/signed-authorisation.ts';
 import { readAuthorisationFile } from '../../../../agent/restraint/authorisation.ts';
-import { assertOwn } from '../restraint.ts';
+import { type OwnOptions, ownConfig } from '../restraint.ts';
+import { RoomCommand } from '../room-command.ts';
 import { Hotspot, readHotspotKey } from './hotspot.ts';
-import { HotspotRequest } from './hotspot-request.ts';
 
-export interface HotspotCommandOptions {
-  readonly config: string;
-  /** The agent's state folder. */
-  readonly state?: string;
-  readonly folder: string;
+export interface HotspotCommandOptions extends OwnOptions {
+  /** File for NetworkManager's profile. */
   readonly profile: string;
 }
 
@@ -44,18 +40,14 @@ export async function provisionHotspot({
       return undefined;
     }
   };
-  // Reads only root's own file: a configuration stored by the agent could name keys of the agent's own.
-  const own = (): Config => {
-    assertOwn(config);
-    return loadConfig(config, { env: process.env, mode: 'check', files: false });
-  };
   // Set if another unit has started this one (systemd.exec(5)).
   const onRequest = process.env['TRIGGER_UNIT'] !== undefined;
-  const request = new HotspotRequest({
+  const command = new RoomCommand({
+    op: 'open-hotspot',
     stateDir: stateDir(agentState, process.env),
     folder,
     clock: systemClock,
-    config: own,
+    config: () => ownConfig(config),
   });
   let polls = 0;
   const hotspot = new Hotspot({
@@ -67,10 +59,11 @@ export async function provisionHotspot({
     onRequest,
     requested: () => {
       polls += 1;
-      const roomRequest = request.newRequest();
-      if (roomRequest === undefined || 'minutes' in roomRequest) return roomRequest?.minutes;
+      const request = command.newCommand();
+      if (request === undefined) return undefined;
+      if ('args' in request) return request.args.minutes;
       // A command from before this start of the box was judged then.
-      if (onRequest || polls > 1) print(`the room’s command is refused: ${roomRequest.refusal}`);
+      if (onRequest || polls > 1) print(`the room’s command is refused: ${request.refusal}`);
       return undefined;
     },
     say: (line) => print(line),
