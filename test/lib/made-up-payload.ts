@@ -56,7 +56,9 @@ export class MadeUpPayload implements Payload {
   /** Sign of a trial whose record is lost: the file from before it, or the link of the judge. */
   get sign(): Target | null | undefined {
     if (this.kind === 'release' || this.previous === null) return undefined;
-    return this.kind === 'configuration' ? null : this.previous;
+    if (this.kind === 'configuration') return null;
+    // The judge's link leads elsewhere than `current` only after the switch.
+    return sameTarget(this.previous, this.current) ? undefined : this.previous;
   }
 
   relation(target: Target) {
