@@ -101,6 +101,26 @@ void t.test(
   },
 );
 
+void t.test('a second connection replaces the first, so that each message arrives once', async (t) => {
+  const broker = new Mosquitto({ dir: scratch(t) });
+  await broker.start();
+  t.teardown(() => broker.stop());
+  const config = { url: broker.url, ack: 'broker' } as const;
+  const link = new FleetLink({ config, clock: systemClock, warn: (line) => t.comment(line) });
+  t.teardown(() => link.stop());
+  for (const _ of [1, 2]) await link.connect(signal);
+  const client = await mqtt.connectAsync(broker.url, { protocolVersion: 5 });
+  t.teardown(() => client.end(true));
+  for (const payload of ['1', '2'])
+    await client.publishAsync('vigie/s/b-1/status', payload, { qos: 1, retain: true });
+  await waitUntil('the last one is there', () => link.received >= 2);
+  await sleep(200);
+  t.strictSame(
+    link.take().map(({ payload }) => payload.toString()),
+    ['1', '2'],
+  );
+});
+
 void t.test('an unreachable broker ends the wait with an error', async (t) => {
   const dir = scratch(t);
   const broker = new Mosquitto({ dir });

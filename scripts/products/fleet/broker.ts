@@ -108,7 +108,8 @@ export class FleetLink {
   async connect(signal: AbortSignal): Promise<void> {
     const { config, clock } = this.#options;
     const clientId = `fleet.${randomBytes(8).toString('hex')}`;
-    // Drops messages of an earlier connection: the broker has the newest.
+    // Drops an earlier connection and its messages: the broker has the newest, and two would mix old and new ones.
+    await this.stop();
     this.#incoming = [];
     this.#tooMany = undefined;
     const session = await openSession(
