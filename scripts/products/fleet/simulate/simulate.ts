@@ -128,7 +128,17 @@ export async function simulate(options: SimulateOptions, log: (line: string) => 
         say,
       });
       store.transaction(() => {
-        for (const { site, box } of boxes) store.addBox(site, box, startMs);
+        for (const { site, box, fate } of boxes) {
+          store.addBox(site, box, startMs);
+          // The room has listened for two weeks.
+          if (fate.dark !== undefined)
+            store.links.addSilence(
+              site,
+              box,
+              startMs - (fate.dark.toHour - fate.dark.fromHour) * HOUR_MS,
+              startMs,
+            );
+        }
       });
       if (isBehind) await takeOver(controller, store, { key: ops.privateKey, nowMs: simulation.wallMs() });
       await controller.start(signal);
