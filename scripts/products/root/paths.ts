@@ -40,24 +40,6 @@ export interface BoxOptions extends Places {
   readonly timedatectl: string;
 }
 
-export const DEFAULT_PLACES: BoxOptions = {
-  lib: '/usr/lib/vigie',
-  rootLib: '/usr/lib/vigie-root',
-  state: UPDATE_DIR,
-  config: '/etc/vigie/vigie.yaml',
-  agentState: '/var/lib/vigie',
-  settings: '/etc/vigie-root/update.yaml',
-  root: '/etc/vigie-root/root.json',
-  firstRelease: '/usr/share/vigie/first-release',
-  firstRoot: '/usr/share/vigie-root/first-release',
-  run: '/run',
-  bootId: BOOT_ID_FILE,
-  agentUser: 'vigie',
-  folder: ROOT_RECORD_DIR,
-  systemctl: 'systemctl',
-  timedatectl: 'timedatectl',
-};
-
 const ORDER_FILES: Readonly<Record<Kind, string>> = {
   release: UPDATE_ORDER_FILE,
   configuration: CONFIG_ORDER_FILE,
@@ -78,25 +60,36 @@ export const ROOT_PROGRAM = 'vigie-root.js';
 /** Program `vigie` of the running release. */
 export const releaseProgram = ({ lib }: Places): string => join(lib, 'current/dist/agent/cli/main.js');
 
-/** Option and help text of each place. */
-export const PLACE_OPTIONS: Readonly<Record<keyof BoxOptions, readonly [flag: string, text: string]>> = {
-  lib: ['--lib <dir>', 'the agent’s releases: current and releases/'],
-  rootLib: ['--root-lib <dir>', 'root’s own releases: current, judge and releases/'],
-  state: ['--state <dir>', 'root’s own folder'],
-  config: ['--config <file>', 'the agent’s configuration, root’s'],
-  agentState: ['--agent-state <dir>', 'the agent’s state folder'],
-  settings: ['--settings <file>', 'where releases come from'],
-  root: ['--root <file>', 'the signed root to begin with'],
-  firstRelease: ['--first-release <dir>', 'what the package of the agent brings'],
-  firstRoot: ['--first-root <dir>', 'what the package of root’s program brings'],
-  run: ['--run <dir>', 'of the running system'],
-  bootId: ['--boot-id <file>', 'the kernel’s name of this boot'],
-  folder: ['--folder <dir>', 'root’s folder, which vision and the agent read'],
-  agentUser: ['--agent-user <user>', 'as whom code of the release runs to judge it'],
-  systemctl: ['--systemctl <program>', 'what asks systemd'],
-  timedatectl: ['--timedatectl <program>', 'what knows whether the clock is synchronised'],
+/** Option, help text and default of each place. */
+export const PLACE_OPTIONS: Readonly<Record<keyof BoxOptions, readonly [string, string, string]>> = {
+  lib: ['--lib <dir>', 'the agent’s releases: current and releases/', '/usr/lib/vigie'],
+  rootLib: ['--root-lib <dir>', 'root’s own releases: current, judge and releases/', '/usr/lib/vigie-root'],
+  state: ['--state <dir>', 'root’s own folder', UPDATE_DIR],
+  config: ['--config <file>', 'the agent’s configuration, root’s', '/etc/vigie/vigie.yaml'],
+  agentState: ['--agent-state <dir>', 'the agent’s state folder', '/var/lib/vigie'],
+  settings: ['--settings <file>', 'where releases come from', '/etc/vigie-root/update.yaml'],
+  root: ['--root <file>', 'the signed root to begin with', '/etc/vigie-root/root.json'],
+  firstRelease: [
+    '--first-release <dir>',
+    'what the package of the agent brings',
+    '/usr/share/vigie/first-release',
+  ],
+  firstRoot: [
+    '--first-root <dir>',
+    'what the package of root’s program brings',
+    '/usr/share/vigie-root/first-release',
+  ],
+  run: ['--run <dir>', 'of the running system', '/run'],
+  bootId: ['--boot-id <file>', 'the kernel’s name of this boot', BOOT_ID_FILE],
+  folder: ['--folder <dir>', 'root’s folder, which vision and the agent read', ROOT_RECORD_DIR],
+  agentUser: ['--agent-user <user>', 'as whom code of the release runs to judge it', 'vigie'],
+  systemctl: ['--systemctl <program>', 'what asks systemd', 'systemctl'],
+  timedatectl: ['--timedatectl <program>', 'what knows whether the clock is synchronised', 'timedatectl'],
 };
 export const PLACE_KEYS = Object.keys(PLACE_OPTIONS) as (keyof BoxOptions)[];
+export const DEFAULT_PLACES = Object.fromEntries(
+  PLACE_KEYS.map((key) => [key, PLACE_OPTIONS[key][2]]),
+) as Record<keyof BoxOptions, string>;
 
 /** Returns the options for a child process that uses the same places. */
 export const flagsOf = (places: BoxOptions): string[] =>

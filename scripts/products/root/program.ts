@@ -14,7 +14,7 @@ import { ConfigurationRequests } from './change/requests.ts';
 import { addBoxCommands } from './commands.ts';
 import { answerAndLeave, firstLine } from './one-request.ts';
 import { isDue, pendingUpdates } from './os-updates.ts';
-import { type BoxOptions, DEFAULT_PLACES, orderFile, PLACE_KEYS, PLACE_OPTIONS } from './paths.ts';
+import { type BoxOptions, orderFile, PLACE_OPTIONS } from './paths.ts';
 import { lockedIn, REQUEST_WITHIN_MS, recordLocked, WORK_WITHIN_MS, workerLock } from './record-lock.ts';
 import { rehearse } from './rehearsal.ts';
 import { screenOf } from './status.ts';
@@ -62,7 +62,9 @@ export function makeProgram(): Command {
 
 /** Adds the options of all places. The cast is needed because a loop infers no option types. */
 function withPlaces(command: Command): Command<[], Options> {
-  const places = PLACE_KEYS.map((key) => new Option(...PLACE_OPTIONS[key]).default(DEFAULT_PLACES[key]));
+  const places = Object.values(PLACE_OPTIONS).map(([flag, text, place]) =>
+    new Option(flag, text).default(place),
+  );
   const aptGet = new Option('--apt-get <program>', 'what asks apt').default('apt-get');
   for (const option of [...places, aptGet]) command.addOption(option);
   return command as Command as unknown as Command<[], Options>;

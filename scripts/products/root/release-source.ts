@@ -85,28 +85,25 @@ type Fetch = (
   onProgress?: (doneBytes: number, total: number) => void,
 ) => Promise<void>;
 
+interface Parts {
+  readonly full: TargetRef;
+  readonly delta: TargetRef | undefined;
+  /** Files of the running release, if they match its manifest. */
+  readonly from: readonly Entry[] | undefined;
+}
+
 class Download implements Offered {
   readonly #options: ReleaseSourceOptions;
   readonly #trusted: TrustedRelease;
   readonly #fetch: Fetch;
-  readonly #full: TargetRef;
-  readonly #delta: TargetRef | undefined;
-  /** Files of the running release, if they match its manifest. */
-  readonly #from: readonly Entry[] | undefined;
+  readonly #parts: Parts;
   #entries: readonly Entry[] | undefined;
 
-  private constructor(
-    options: ReleaseSourceOptions,
-    trusted: TrustedRelease,
-    fetch: Fetch,
-    parts: { full: TargetRef; delta: TargetRef | undefined; from: readonly Entry[] | undefined },
-  ) {
+  private constructor(options: ReleaseSourceOptions, trusted: TrustedRelease, fetch: Fetch, parts: Parts) {
     this.#options = options;
     this.#trusted = trusted;
     this.#fetch = fetch;
-    this.#full = parts.full;
-    this.#delta = parts.delta;
-    this.#from = parts.from;
+    this.#parts = parts;
   }
 
   static async of(options: ReleaseSourceOptions, trusted: TrustedRelease, fetch: Fetch): Promise<Download> {
@@ -124,7 +121,7 @@ class Download implements Offered {
   }
 
   misfit(): string | undefined {
-    return this.#misfit(this.#delta);
+    return this.#misfit(this.#parts.delta);
   }
 
   async download(signal: AbortSignal, onProgress: (doneBytes: number, total: number) => void): Promise<void> {
@@ -138,7 +135,7 @@ class Download implements Offered {
     // The manifest tells what must be written, so the space is checked again.
     const wrong = this.misfit();
     if (wrong !== undefined) throw new AgentError('exhausted', wrong);
-    const archive = this.#delta ?? this.#full;
+    const archive = this.#parts.delta ?? this.#parts.full;
     await this.#fetch(archive, this.#file(archive), signal, onProgress);
   }
 
@@ -151,12 +148,12 @@ class Download implements Offered {
       current: current === null ? undefined : releases.dirOf(current),
       custom,
       manifest: this.#file(manifest),
-      delta: this.#delta === undefined ? undefined : this.#file(this.#delta),
+      delta: this.#parts.delta === undefined ? undefined : this.#file(this.#parts.delta),
       full: async () => {
         const wrong = this.#misfit(undefined);
         if (wrong !== undefined) throw new AgentError('exhausted', wrong);
-        await this.#fetch(this.#full, this.#file(this.#full), signal);
-        return this.#file(this.#full);
+        await this.#fetch(this.#parts.full, this.#file(this.#parts.full), signal);
+        return this.#file(this.#parts.full);
       },
       signal,
     });
@@ -196,13 +193,13 @@ class Download implements Offered {
     const { machine, releases } = this.#options;
     const { custom } = this.#trusted;
     const current = releases.current();
-    const archive = delta ?? this.#full;
+    const archive = delta ?? this.#parts.full;
     const written =
       this.#entries === undefined
         ? delta === undefined
           ? custom.installedBytes
           : 0
-        : bytesToWrite(this.#entries, delta === undefined ? [] : this.#from);
+        : bytesToWrite(this.#entries, delta === undefined ? [] : this.#parts.from);
     return misfit(custom, {
       ...machine,
       seq: current?.seq ?? 0,
