@@ -107,11 +107,11 @@ void t.test('reports of others, with another key or of yesterday are counted wit
 void t.test('a report that another program with this store has overtaken is not refused', async (t) => {
   const fleet = await new RolloutFleet(t).start(1);
   const { store, controller } = await fleet.controller();
-  const known = (): number | undefined => store.boxesNamed('b-0')[0]?.report?.journalIndex;
+  const storedIndex = (): number | undefined => store.boxesNamed('b-0')[0]?.report?.journalIndex;
   const heardUntil = (journalIndex: number): Promise<void> =>
     waitUntil(`report ${journalIndex}`, () => {
       controller.hear();
-      return known() === journalIndex;
+      return storedIndex() === journalIndex;
     });
   await fleet.box(0).report({ journalIndex: 5000 });
   await heardUntil(5000);

@@ -172,10 +172,10 @@ export class FleetStore {
   }
 
   /**
-   * Stores a report whose signature fits the key that it names. `heard` is what this program has taken of the box: of
-   * two programs with this store, the other may have stored a later report already.
+   * Stores a report whose signature fits the key that it names. `base` is the last one that this program has taken of
+   * the box: of two programs with this store, the other may have stored a later report already.
    */
-  takeReport(report: UpdateReport, fingerprint: string, nowMs: number, heard?: UpdateReport): ReportOutcome {
+  takeReport(report: UpdateReport, fingerprint: string, nowMs: number, base?: UpdateReport): ReportOutcome {
     const { site, box } = report;
     this.addBox(site, box, nowMs);
     const row = this.#row(site, box);
@@ -188,7 +188,7 @@ export class FleetStore {
     }
     const last = row?.report;
     if (last !== undefined) {
-      const isOvertaken = heard !== undefined && isOlder(heard, report) && isOlder(report, last);
+      const isOvertaken = base !== undefined && isOlder(base, report) && isOlder(report, last);
       if (isOvertaken || sameReport(last, report)) return 'known';
       if (isOlder(report, last)) return { refusal: 'it is older than what the box has reported' };
     }
