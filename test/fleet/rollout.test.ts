@@ -9,6 +9,7 @@ import t, { type Test } from 'tap';
 import { topicsOf } from '../../agent/contract/topics.ts';
 import { UPDATE_ORDER_TYPE } from '../../agent/contract/update.ts';
 import { signEnvelope } from '../../agent/orders/dsse.ts';
+import { openReport } from '../../scripts/products/fleet/report.ts';
 import { Rollouts } from '../../scripts/products/fleet/rollout/rollouts.ts';
 import { viewOf } from '../../scripts/products/fleet/rollout/view.ts';
 import { Orders, waitUntil } from '../lib/heard-orders.ts';
@@ -101,6 +102,25 @@ void t.test('reports of others, with another key or of yesterday are counted wit
   await unknownClient.publishAsync(topic('b-0'), otherReport, { qos: 1 });
   await heardUntil('the other key', () => store.boxesNamed('b-0')[0]?.report?.journalIndex === 9000);
   t.match(store.boxesNamed('b-0')[0], { fingerprint: other, other: null, report: { journalIndex: 9000 } });
+});
+
+void t.test('a report that another program with this store has overtaken is not refused', async (t) => {
+  const fleet = await new RolloutFleet(t).start(1);
+  const { store, controller } = await fleet.controller();
+  const storedIndex = (): number | undefined => store.boxesNamed('b-0')[0]?.report?.journalIndex;
+  const heardUntil = (journalIndex: number): Promise<void> =>
+    waitUntil(`report ${journalIndex}`, () => {
+      controller.hear();
+      return storedIndex() === journalIndex;
+    });
+  await fleet.box(0).report({ journalIndex: 5000 });
+  await heardUntil(5000);
+  await fleet.box(0).report({ journalIndex: 5001 });
+  const later = openReport(Buffer.from(await fleet.box(0).report({ journalIndex: 5002 })), SITE, 'b-0');
+  store.takeReport(later.report, later.fingerprint, Date.now());
+  await fleet.box(0).report({ journalIndex: 5003 });
+  await heardUntil(5003);
+  t.strictSame(store.refusals(), []);
 });
 
 void t.test(

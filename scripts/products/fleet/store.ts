@@ -171,8 +171,11 @@ export class FleetStore {
     });
   }
 
-  /** Stores a report whose signature fits the key that it names. */
-  takeReport(report: UpdateReport, fingerprint: string, nowMs: number): ReportOutcome {
+  /**
+   * Stores a report whose signature fits the key that it names. `base` is the last one that this program has taken of
+   * the box: of two programs with this store, the other may have stored a later report already.
+   */
+  takeReport(report: UpdateReport, fingerprint: string, nowMs: number, base?: UpdateReport): ReportOutcome {
     const { site, box } = report;
     this.addBox(site, box, nowMs);
     const row = this.#row(site, box);
@@ -185,7 +188,8 @@ export class FleetStore {
     }
     const last = row?.report;
     if (last !== undefined) {
-      if (sameReport(last, report)) return 'known';
+      const isOvertaken = base !== undefined && isOlder(base, report) && isOlder(report, last);
+      if (isOvertaken || sameReport(last, report)) return 'known';
       if (isOlder(report, last)) return { refusal: 'it is older than what the box has reported' };
     }
     const isNew = row?.fingerprint == null;
@@ -326,13 +330,8 @@ function boxOf(row: RawBox): BoxRow {
 /** Returns the part of a report that makes a line of history: all but the download progress and the time. */
 function lineOf(report: UpdateReport): string {
   const { updater, config, mode, refused: refusal } = report;
-  const { phase, rollout, reason, root } = updater ?? {
-    phase: null,
-    rollout: null,
-    reason: null,
-    root: null,
-  };
-  return JSON.stringify([releaseText(report), phase, rollout, reason, root, config, mode, refusal]);
+  const change = [updater?.phase, updater?.rollout, updater?.reason, updater?.root];
+  return JSON.stringify([releaseText(report), ...change, config, mode, refusal]);
 }
 
 function sameReport(a: UpdateReport, b: UpdateReport): boolean {

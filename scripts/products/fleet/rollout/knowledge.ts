@@ -193,7 +193,7 @@ export class Knowledge {
     };
     try {
       const { report, fingerprint } = openReport(payload, site, box);
-      const outcome = this.#store.takeReport(report, fingerprint, nowMs);
+      const outcome = this.#store.takeReport(report, fingerprint, nowMs, this.#reports.get(id));
       if (typeof outcome === 'object') return refuse(outcome.refusal);
       this.#reports.set(id, report);
       this.#changedIds.add(id);
