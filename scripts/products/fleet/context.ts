@@ -40,23 +40,26 @@ export async function withFleet<T>(dir: string, work: Work<T>): Promise<T> {
   }
 }
 
-/** Runs `work` under the lock of the folder (lockFleet). */
+/** Runs `work` under the lock of the folder. */
 export function withLockedFleet<T>(dir: string, work: Work<T>): Promise<T> {
-  return withFleet(dir, async (context) => {
-    const lock = lockFleet(dir);
-    try {
-      return await work(context);
-    } finally {
-      lock.release();
-    }
-  });
+  return withFleet(dir, (context) => whileLocked(dir, () => work(context)));
+}
+
+/** Runs `work` under the lock of the folder (lockFleet). */
+export async function whileLocked<T>(dir: string, work: () => Promise<T>): Promise<T> {
+  const lock = lockFleet(dir);
+  try {
+    return await work();
+  } finally {
+    lock.release();
+  }
 }
 
 /**
  * Locks the folder, so that only this process sends orders from it. Throws AgentError `denied` if another holds the
  * lock.
  */
-export function lockFleet(dir: string): StateLock {
+function lockFleet(dir: string): StateLock {
   const lock = new StateLock(dir);
   try {
     lock.take();

@@ -57,10 +57,11 @@ export class OwnRecord {
   authorisedUntil(): string | null {
     return this.#reading(() => {
       const { site, box } = this.#folder.box();
+      const config = ownConfig(this.#options.places.config);
       const { notAfter } = activeAuthorisation(site, box, {
         folder: this.#folder,
         nowMs: this.#options.clock.wallMs(),
-        readAuthorisation: (name) => readOwnAuthorisation(ownConfig(this.#options.places.config), name),
+        readAuthorisation: (name) => readOwnAuthorisation(config, name),
       });
       return notAfter;
     });

@@ -164,12 +164,12 @@ async function byHand(
 async function trialCommand(options: Options): Promise<void> {
   const line = await firstLine(CONFIG_REQUEST_BYTES_MAX);
   const { machine, payloads, clock, places } = await loadBox(options, false, REQUEST_WITHIN_MS);
-  const { proposalValidator } = await import('./configuration/validators.ts');
+  const { rootValidatorOptions, trialValidator } = await import('./configuration/trial-validator.ts');
   const requests = new ConfigurationRequests({
     file: places.config,
     machine,
     payload: payloads.configuration,
-    validator: proposalValidator(places),
+    validator: trialValidator(rootValidatorOptions(places)),
     clock,
   });
   const reply = await requests.answer(line);

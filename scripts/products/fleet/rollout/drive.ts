@@ -6,7 +6,13 @@ import { AgentError } from '../../../../agent/base/errors.ts';
 import { printableJson } from '../../../../agent/base/printable.ts';
 import { StateLock } from '../../../../agent/base/state-lock.ts';
 import { releaseName } from '../../../../agent/contract/release.ts';
-import { type FleetContext, lockFleet, requireConfirmation, withFleet, withLockedFleet } from '../context.ts';
+import {
+  type FleetContext,
+  requireConfirmation,
+  whileLocked,
+  withFleet,
+  withLockedFleet,
+} from '../context.ts';
 import { say, warn } from '../output.ts';
 import { Repository } from '../release/repository.ts';
 import { bytesText } from '../release/words.ts';
@@ -199,24 +205,24 @@ async function obeyed(context: FleetContext, name: string, operation: string): P
     say(`${name}: ${operation} is said; the program that runs it does it`);
     return;
   }
-  await runOnce(context, () => name);
+  sayState(await runOnce(context, () => name));
 }
 
 /** Carries out what is due now, under the lock. `nameOf` is called once the fleet's state is known. */
-export async function runOnce(context: FleetContext, nameOf: () => string): Promise<RolloutRow> {
-  const lock = lockFleet(context.fleet.dir);
-  try {
+export function runOnce(context: FleetContext, nameOf: () => string): Promise<RolloutRow> {
+  return whileLocked(context.fleet.dir, async () => {
     const metrics = metricsFileOf(context);
     const controller = controllerOf(context, metrics);
     await controller.start(context.signal);
     const name = nameOf();
     const row = await controller.run(name, context.signal, true);
     metrics.write(() => shownRollout(context, name));
-    say(`${name}: ${row.state}${row.state === 'running' ? '; `fleet rollout run` continues it' : ''}`);
     return row;
-  } finally {
-    lock.release();
-  }
+  });
+}
+
+export function sayState({ name, state }: RolloutRow): void {
+  say(`${name}: ${state}${state === 'running' ? '; `fleet rollout run` continues it' : ''}`);
 }
 
 export interface SkipOptions extends DirOption {

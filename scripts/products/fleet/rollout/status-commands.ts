@@ -13,7 +13,7 @@ import { type BoxRow, type FleetStore, releaseName, releaseText } from '../store
 import { KIND_NAMES } from './kinds.ts';
 import { Knowledge } from './knowledge.ts';
 import { Rollouts } from './rollouts.ts';
-import { ago, columns, someOf } from './table.ts';
+import { ago, type Column, columns, someOf, tableOf } from './table.ts';
 
 const WATCH_MS = 2000;
 /** Database of `scripts/room enrol`. */
@@ -138,14 +138,11 @@ function statusLines(boxes: readonly BoxRow[], store: FleetStore, wide: boolean,
     ...(boxes.length === 0 ? [] : [`${KIND_NAMES.root}: ${someOf(roots, 5)}`]),
     ...(refusalCount === 0 ? [] : [`${refusalCount} reports were refused (fleet status --json names them)`]),
   ];
-  const shownColumns = wide ? [...COLUMNS, ...WIDE_COLUMNS] : COLUMNS;
-  const rows = boxes.map((box) => shownColumns.map(([, cell]) => cell(box, nowMs)));
-  return [...head, ...columns([shownColumns.map(([name]) => name), ...rows])];
+  const reported: Column<BoxRow> = ['REPORTED', ({ reported_at }) => ago(reported_at, nowMs)];
+  return [...head, ...tableOf([...COLUMNS, reported, ...(wide ? WIDE_COLUMNS : [])], boxes)];
 }
 
-type Column = readonly [string, (box: BoxRow, nowMs: number) => string];
-
-const COLUMNS: readonly Column[] = [
+const COLUMNS: readonly Column<BoxRow>[] = [
   ['SITE', ({ site }) => site],
   ['BOX', ({ box }) => box],
   ['LINK', ({ state }) => state ?? 'unknown'],
@@ -153,7 +150,6 @@ const COLUMNS: readonly Column[] = [
   ['PHASE', phaseText],
   ['ROLLOUT', ({ report }) => report?.updater?.rollout ?? '-'],
   ['MODE', ({ report }) => report?.mode ?? '-'],
-  ['REPORTED', ({ reported_at }, nowMs) => ago(reported_at, nowMs)],
 ];
 
 function phaseText({ report, other }: BoxRow): string {
@@ -162,11 +158,11 @@ function phaseText({ report, other }: BoxRow): string {
 }
 
 /** Returns a column of the reports; its cell is empty for a box without one. */
-function ofReport(name: string, of: (report: UpdateReport) => string | null | undefined): Column {
+function ofReport(name: string, of: (report: UpdateReport) => string | null | undefined): Column<BoxRow> {
   return [name, ({ report }) => (report === undefined ? '' : (of(report) ?? '-'))];
 }
 
-const WIDE_COLUMNS: readonly Column[] = [
+const WIDE_COLUMNS: readonly Column<BoxRow>[] = [
   ofReport('BOARD', ({ updater }) => updater?.board),
   ofReport('ARCH', ({ updater }) => updater?.arch),
   ofReport('NODE', ({ updater }) => updater?.node),

@@ -17,6 +17,15 @@ export function columns(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
+/** A column: its name, and the cell of an item. */
+export type Column<T> = readonly [string, (item: T) => string | number];
+
+/** Aligns a row for each item, below the names of the columns. */
+export function tableOf<T>(all: readonly Column<T>[], items: readonly T[]): string[] {
+  const rows = items.map((item) => all.map(([, cell]) => String(cell(item))));
+  return columns([all.map(([name]) => name), ...rows]);
+}
+
 /** Returns a CSV line (RFC 4180). A cell that a spreadsheet would evaluate as a formula is turned into text. */
 export function csvLine(cells: readonly (string | number | null)[]): string {
   return cells

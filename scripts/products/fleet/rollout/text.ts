@@ -2,7 +2,7 @@
 import { bytesText } from '../release/words.ts';
 import { KIND_NAMES } from './kinds.ts';
 import type { BoxState } from './states.ts';
-import { ago, columns, someOf } from './table.ts';
+import { ago, type Column, someOf, tableOf } from './table.ts';
 import type { BoxView, RolloutView, WaveView } from './view.ts';
 
 /** Minimum duration without a change that is shown, ms; boxes take minutes. */
@@ -22,7 +22,8 @@ export function restOf({ states, offline, mute, silent }: WaveView): string {
   ].join(', ');
 }
 
-const WAVE_COLUMNS: readonly (readonly [string, (wave: WaveView) => number | string])[] = [
+const WAVE_COLUMNS: readonly Column<WaveView>[] = [
+  ['', waveName],
   ['BOXES', ({ boxes }) => boxes],
   ['CONFIRMED', ({ states }) => states.confirmed],
   ['BACK', ({ states }) => states['rolled-back']],
@@ -43,11 +44,10 @@ const WAVE_COLUMNS: readonly (readonly [string, (wave: WaveView) => number | str
 
 export function viewLines(view: RolloutView, nowMs: number): string[] {
   const { state, reason, wave, waves, nextWave, explanation } = view;
-  const rows = waves.map((one) => [waveName(one), ...WAVE_COLUMNS.map(([, cell]) => String(cell(one)))]);
   const failures = view.boxes.filter((box) => box.state === 'rolled-back' || box.state === 'failed');
   return [
     `${view.rollout}: ${KIND_NAMES[view.kind]} ${view.description}, ${state}${reason === null ? '' : ` (${reason})`}, wave ${wave} of ${waves.length - 1}; by ${view.createdBy}, made ${view.createdAt}, ends ${view.notAfter}`,
-    ...columns([['', ...WAVE_COLUMNS.map(([name]) => name)], ...rows]),
+    ...tableOf(WAVE_COLUMNS, waves),
     ...(nextWave === null ? [] : [`the next wave begins at ${nextWave}`]),
     ...(state === 'running' && explanation !== null ? [`waits: ${explanation}`] : []),
     ...stuckLines(view, nowMs),

@@ -4,7 +4,7 @@ import { AgentError } from '../../../../agent/base/errors.ts';
 import { StateLock } from '../../../../agent/base/state-lock.ts';
 import { type FleetContext, withFleet } from '../context.ts';
 import { say } from '../output.ts';
-import { present, runOnce } from './drive.ts';
+import { present, runOnce, sayState } from './drive.ts';
 import { type RolloutRow, Rollouts } from './rollouts.ts';
 import type { DirOption } from './status-commands.ts';
 
@@ -29,12 +29,13 @@ export function want(request: RolloutRequest, { dir }: DirOption): Promise<void>
         return;
       }
     }
-    const { name, state } = await runOnce(context, () => wish(request, context).name);
-    if (request === 'abort' && state !== 'aborted')
+    const row = await runOnce(context, () => wish(request, context).name);
+    if (request === 'abort' && row.state !== 'aborted')
       throw new AgentError(
         'unavailable',
-        `${name}: the broker has not all withdrawals yet; \`fleet rollout abort\` or \`rollout run\` sends the rest`,
+        `${row.name}: the broker has not all withdrawals yet; \`fleet rollout abort\` or \`rollout run\` sends the rest`,
       );
+    sayState(row);
   });
 }
 

@@ -1,7 +1,7 @@
 /** Formats the result of a simulated rollout as lines for people. */
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { bytesText } from '../release/words.ts';
-import { columns } from '../rollout/table.ts';
+import { type Column, tableOf } from '../rollout/table.ts';
 import { waveName } from '../rollout/text.ts';
 import type { RolloutView, WaveView } from '../rollout/view.ts';
 import type { Simulated } from './simulate.ts';
@@ -23,7 +23,7 @@ export function simulatedLines({
     view.boxes.filter((box) => box.wave === wave && lostIds.has(`${box.site}/${box.box}`)).length;
   const began = ({ beganAt }: WaveView): string =>
     beganAt === null ? '-' : ((Date.parse(beganAt) - Date.parse(view.createdAt)) / HOUR_MS).toFixed(1);
-  const cells: readonly (readonly [string, (wave: WaveView) => string | number])[] = [
+  const cells: readonly Column<WaveView>[] = [
     ['', waveName],
     ['BOXES', ({ boxes }) => boxes],
     ['CONFIRMED', ({ states }) => states.confirmed],
@@ -39,10 +39,7 @@ export function simulatedLines({
   ];
   const suspended = truth.filter(({ mode, phase }) => mode === 'suspended' && phase === 'confirmed').length;
   return [
-    ...columns([
-      cells.map(([name]) => name),
-      ...view.waves.map((wave) => cells.map(([, cell]) => String(cell(wave)))),
-    ]),
+    ...tableOf(cells, view.waves),
     `${view.state}${view.reason === null ? '' : `: ${view.reason}`}; ${simulatedHours.toFixed(1)} simulated hours`,
     lostLine(lostBoxes.length, view.boxes.length),
     `wall seconds: ${wallS.connect.toFixed(1)} to connect, ${wallS.learn.toFixed(1)} to learn, ${wallS.rollout.toFixed(1)} for the rollout`,

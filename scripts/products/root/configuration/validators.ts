@@ -1,11 +1,10 @@
-/** Root's validators of a configuration on trial, which read root's own files on the box. */
+/** Validates a configuration that the room has ordered, by root's own files on the box. */
 import { existsSync } from 'node:fs';
 import type { CommandKey } from '../../../../agent/contract/config.ts';
 import type { ProposalProblem } from '../../../../agent/contract/config-trial.ts';
 import { BOX_FILE, RestraintFolder } from '../../../../agent/orders/restraint-folder.ts';
-import type { ProposalValidator } from '../change/requests.ts';
 import type { Places } from '../paths.ts';
-import { fullTextProblems, rootValidatorOptions, trialValidator } from './trial-validator.ts';
+import { fullTextProblems, rootValidatorOptions } from './trial-validator.ts';
 
 /** Timeout for the check of an ordered configuration, ms. No one is waiting on site, so a busy box may answer later. */
 const CHECK_WITHIN_MS = 60_000;
@@ -24,8 +23,4 @@ export function orderProblems(
     may: may as CommandKey['may'],
     blackened: () => (existsSync(folder.path(BOX_FILE)) ? folder.box().masks : []),
   });
-}
-
-export function proposalValidator(places: Places): ProposalValidator {
-  return trialValidator(rootValidatorOptions(places));
 }
