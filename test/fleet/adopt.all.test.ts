@@ -377,4 +377,11 @@ void t.test('one box’s newer report, and no rollout: the run names the command
     code: 2,
     err: /no rollout is under way; `fleet rollout start` makes one/,
   });
+  t.match(await run('box', 'b-0', '--retire'), {
+    code: 0,
+    out: /out of the inventory until it reports again/,
+  });
+  t.match((await run('status')).out, /^0 boxes: /, 'not by its last report, which the broker keeps');
+  await fleet.box(0).report({ journalIndex: 6000 });
+  t.match(await run('status'), { out: /^1 box: 1 online, /, err: /the first report, its key is kept/ });
 });

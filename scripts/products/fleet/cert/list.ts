@@ -90,12 +90,7 @@ function linesOf(certificates: readonly CertificateRow[], boxes: readonly BoxRow
   return lines.sort((a, b) => firstEnd(a) - firstEnd(b) || (a.box < b.box ? -1 : 1));
 }
 
-interface Noted {
-  readonly isRevoked: boolean;
-  readonly ends: number | null;
-  readonly says: number | null;
-  readonly isSeen: boolean;
-}
+type Noted = Pick<Line, 'ends' | 'says'> & { readonly isRevoked: boolean; readonly isSeen: boolean };
 
 function noteOf({ isRevoked, ends, says, isSeen }: Noted, nowMs: number): string {
   if (isRevoked) return 'revoked';

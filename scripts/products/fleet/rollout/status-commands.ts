@@ -16,8 +16,6 @@ import { Rollouts } from './rollouts.ts';
 import { ago, boxCount, type Column, columns, someOf, tableOf } from './table.ts';
 
 const WATCH_MS = 2000;
-/** Database of `scripts/room enrol`. */
-const ENROLMENT = 'enrolment.db';
 const HOME_AND_CLEAR = '\x1b[H\x1b[J';
 
 export interface DirOption {
@@ -49,7 +47,7 @@ export async function learnt({ fleet, store, link, signal, clock }: FleetContext
 
 /** Names boxes that have a certificate and were never heard. */
 function enrolledLines({ enrolment }: Fleet, store: FleetStore, nowMs: number): string[] {
-  const file = enrolment === undefined ? undefined : join(enrolment, ENROLMENT);
+  const file = enrolment === undefined ? undefined : join(enrolment, 'enrolment.db');
   if (file === undefined || !existsSync(file)) return [];
   const enrolled = new EnrolStore(file);
   try {
@@ -211,7 +209,9 @@ export function box(name: string, options: BoxOptions): Promise<void> {
       );
     } else if (retire === true) {
       store.retire(row.site, name, clock.wallMs());
-      say(`${name}: out of the inventory; its certificate is revoked by \`fleet cert revoke ${name}\``);
+      say(
+        `${name}: out of the inventory until it reports again; its certificate is revoked by \`fleet cert revoke ${name}\``,
+      );
     } else if (json === true) {
       const { site } = row;
       const orders = new Rollouts(store).ordersOf(site, name);
