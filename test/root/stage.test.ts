@@ -465,7 +465,9 @@ void t.test('a usual release is fetched as one delta, its manifest in it', { ski
   const bomb = zstd('cd "$(mktemp -d)"; truncate -s 1G x; tar -c x | zstd -q -1 -c; rm x');
   await signedAs('a bomb', /holds more than the \d+ bytes/, bomb);
   const empty = zstd('head -c 1000000000 /dev/zero | zstd -q -1 -c');
-  await signedAs('empty blocks without end', /tar: MANIFEST: Not found in archive/, empty);
+  // tar ends at the first empty blocks: it or the limit is first.
+  const either = /(holds more than the \d+ bytes|tar: MANIFEST: Not found in archive)/;
+  await signedAs('empty blocks without end', either, empty);
   const wide = zstd('head -c 300000000 /dev/zero | zstd -q -1 --long=30 -c');
   await signedAs('a window that asks for much memory', /cannot be unpacked: .*/, wide);
   await signedAs('no archive', /cannot be unpacked: zstd: .*/, Buffer.from('no archive at all'));
