@@ -115,7 +115,8 @@ async function run(
   if (stop !== undefined) throw stop;
   // tar stops at the end of the archive, so zstd or the pipe may then lose their reader. If tar got all files, that is
   // no error. If zstd has failed, tar reports only that too little arrived.
-  const lostReader = unzipped?.killedBy === 'SIGPIPE' || /Broken pipe/.test(unzipped?.output ?? '');
+  const lostReader =
+    unzipped?.killedBy === 'SIGPIPE' || /Broken pipe|Connection reset/.test(unzipped?.output ?? '');
   const zstdFirst = unzipped !== undefined && !lostReader && untarred?.error === undefined;
   const end = zstdFirst ? unzipped : untarred;
   if (end !== undefined) throw failureOf(archive, dir, end);
