@@ -13,7 +13,7 @@ import { type BoxRow, type FleetStore, releaseName, releaseText } from '../store
 import { KIND_NAMES } from './kinds.ts';
 import { Knowledge } from './knowledge.ts';
 import { Rollouts } from './rollouts.ts';
-import { ago, type Column, columns, someOf, tableOf } from './table.ts';
+import { ago, boxCount, type Column, columns, someOf, tableOf } from './table.ts';
 
 const WATCH_MS = 2000;
 /** Database of `scripts/room enrol`. */
@@ -42,11 +42,7 @@ export async function learnt({ fleet, store, link, signal, clock }: FleetContext
     warn(`${error.message}; this is what was known before`);
     return knowledge;
   }
-  const missing = knowledge.missing().map(({ site, box }) => `${site}/${box}`);
-  if (missing.length > 0)
-    warn(
-      `${missing.length} boxes of the inventory are silent; the broker has no messages from them: ${someOf(missing)}`,
-    );
+  for (const line of knowledge.missingLines()) warn(line);
   for (const line of enrolledLines(fleet, store, clock.wallMs())) warn(line);
   return knowledge;
 }
@@ -65,7 +61,7 @@ function enrolledLines({ enrolment }: Fleet, store: FleetStore, nowMs: number): 
     const knownBoxes = new Set(store.boxes().map((row) => row.box));
     const never = [...new Set(good.map((row) => row.box))].filter((name) => !knownBoxes.has(name));
     if (never.length === 0) return [];
-    return [`${never.length} boxes have a certificate and were never heard of: ${someOf(never)}`];
+    return [`${boxCount(never.length)} with a certificate, never heard of: ${someOf(never)}`];
   } finally {
     enrolled.close();
   }
@@ -134,9 +130,9 @@ function statusLines(boxes: readonly BoxRow[], store: FleetStore, wide: boolean,
   const silent = count(({ reported_at }) => reported_at === null);
   const refusalCount = store.refusals().reduce((sum, row) => sum + row.count, 0);
   const head = [
-    `${boxes.length} boxes: ${count(({ state }) => state === 'online')} online, ${silent} have never reported; ${someOf(runs, 5)}`,
+    `${boxCount(boxes.length)}: ${count(({ state }) => state === 'online')} online, ${silent} never reported; ${someOf(runs, 5)}`,
     ...(boxes.length === 0 ? [] : [`${KIND_NAMES.root}: ${someOf(roots, 5)}`]),
-    ...(refusalCount === 0 ? [] : [`${refusalCount} reports were refused (fleet status --json names them)`]),
+    ...(refusalCount === 0 ? [] : [`reports refused: ${refusalCount} (fleet status --json names them)`]),
   ];
   const reported: Column<BoxRow> = ['REPORTED', ({ reported_at }) => ago(reported_at, nowMs)];
   return [...head, ...tableOf([...COLUMNS, reported, ...(wide ? WIDE_COLUMNS : [])], boxes)];
