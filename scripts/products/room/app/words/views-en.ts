@@ -293,6 +293,7 @@ export const VIEWS_EN = {
       'session-ended': 'ended a session',
       refused: 'was refused',
       release: 'unclaimed',
+      'claim-ended': 'ended a claim whose time was over',
       purge: 'deleted expired data',
       'verdict-delivered': 'verdict reached the box',
       'box-revoked': 'removed a revoked box',

@@ -302,6 +302,7 @@ export const VIEWS_FR: ViewsWords = {
       'session-ended': 'a mis fin à une session',
       refused: 'a été refusé',
       release: 'a libéré',
+      'claim-ended': 'a mis fin à une prise en charge échue',
       purge: 'a effacé les données échues',
       'verdict-delivered': 'verdict remis au boîtier',
       'box-revoked': 'a retiré un boîtier révoqué',
