@@ -5,15 +5,19 @@
 import { Value } from '@sinclair/typebox/value';
 import t from 'tap';
 import { sha256Of } from '../../agent/base/sha256.ts';
+import { endClaims } from '../../scripts/products/room/console/acts.ts';
 import { verifyChain } from '../../scripts/products/room/console/audit.ts';
-import { changesSince } from '../../scripts/products/room/console/queue.ts';
+import { handOverOf } from '../../scripts/products/room/console/hand-over.ts';
+import { partsOf } from '../../scripts/products/room/console/parts.ts';
+import { changesSince, openOf } from '../../scripts/products/room/console/queue.ts';
+import { demoSettings } from '../../scripts/products/room/console/settings.ts';
 import type { Incident } from '../../scripts/products/room/contract/incident.ts';
 import { BULK_MAX } from '../../scripts/products/room/contract/terms.ts';
 import { ActedIncident, VerdictsAnswer } from '../../scripts/products/room/contract/undo.ts';
 import { iso, type Sql } from '../../scripts/products/room/database/sql.ts';
-import { ask, enter, from, fullConsole, roomDatabase } from '../lib/console.ts';
+import { ask, enter, from, fullConsole, roomDatabase, TIME_ZONE } from '../lib/console.ts';
 import { refusalOf } from '../lib/console-room.ts';
-import { addIncident, addStill, changeIncident } from '../lib/console-rows.ts';
+import { addIncident, addIncidents, addStill, changeIncident, recordsOf } from '../lib/console-rows.ts';
 import { DATABASES, onEachDatabase } from '../lib/databases.ts';
 import { type Person, personIn, stateOf } from '../lib/room-acts.ts';
 
@@ -80,19 +84,78 @@ onEachDatabase('operators’ actions are stored', async (t, database) => {
     t.equal(later.claimedUntil, iso(NOW + 151_000));
     t.same(await auditLines(db, no), ['anna claim'], 'an automatic renewal is not audited');
     t.equal((await refusalOf(as(db, 'ben').claim(no, { atS: 150 }))).status, 409);
-    const renewal = await as(db, 'anna').claim(no, { atS: 152 });
-    t.equal(renewal.revision, revision, 'her own claim had expired, and no one claimed in between');
-    const takeover = await as(db, 'ben').claim(no, { atS: 272 });
+    const takeover = await as(db, 'ben').claim(no, { atS: 152 });
     t.same(
       [takeover.claimedBy, takeover.revision],
       ['ben', revision + 1],
-      'an expired claim can be taken over',
+      'an expired claim can be taken over before the room ends it',
     );
-    t.equal((await refusalOf(as(db, 'anna').release(no, { atS: 273 }))).status, 409, 'no longer hers');
-    const released = await as(db, 'ben').release(no, { atS: 274 });
+    t.equal((await refusalOf(as(db, 'anna').release(no, { atS: 153 }))).status, 409, 'no longer hers');
+    const released = await as(db, 'ben').release(no, { atS: 154 });
     t.same([released.state, released.claimedBy, released.claimedUntil], ['new', null, null], 'free for all');
-    t.same(await auditLines(db, no), ['anna claim', 'anna claim', 'ben claim', 'ben release']);
+    t.same(await auditLines(db, no), ['anna claim', 'ben claim', 'ben release']);
     t.equal((await statisticsOf(db, 'r-1'))[3], 1, 'the first claim counts, and no other');
+  });
+
+  await t.test('an expired claim is ended once, and its incident waits again', async (t) => {
+    const nos = await addIncidents(
+      db,
+      [1, 2, 3, 4].map((index) => ({ received: iso(NOW - index * 60_000), box: 'b-claims', rule: 'r-ends' })),
+    );
+    const [first = 0, second = 0, dispatched = 0, later = 0] = nos;
+    const openNos = async () =>
+      (await openOf(db, ['new'])).incidents.flatMap(({ no }) => (nos.includes(no) ? [no] : []));
+    for (const no of nos.slice(0, 3)) await as(db, 'anna').claim(no);
+    await as(db, 'anna').dispatch(dispatched, { revision: 1, key: 'sent' });
+    await as(db, 'ben').claim(later, { atS: 60 });
+    const { revision } = await as(db, 'anna').claim(first, { atS: 20 });
+    const endDue = (atS: number) => Promise.all(consoles.map((one) => endClaims(one, NOW + atS * 1000)));
+    await endDue(119);
+    t.same(await openNos(), [], 'not before');
+    const { rev } = await changesSince(db, 0, NOW);
+    await endDue(120);
+    t.same(await openNos(), [first, second], 'they wait, and the report lists them as such');
+    const report = await handOverOf(db, { from: iso(NOW - 600_000), to: iso(NOW + 600_000) }, NOW);
+    t.match(
+      report.open.filter(({ incident }) => incident.rule === 'r-ends'),
+      [
+        { count: 2, incident: { state: 'new', claimedBy: null } },
+        { count: 1, incident: { state: 'claimed', claimedBy: 'ben' } },
+      ],
+    );
+    t.match(
+      (await changesSince(db, rev, NOW)).incidents.filter(({ no }) => nos.includes(no)),
+      [
+        { no: first, state: 'new', claimedBy: null, claimedUntil: null, revision },
+        { no: second, state: 'new' },
+      ],
+      'screens hear that, and what a person has seen still holds',
+    );
+    t.match(await as(db, 'ben').claim(first, { atS: 121 }), { claimedBy: 'ben', state: 'claimed' });
+    await endDue(-3600);
+    t.same(await openNos(), [first, second, later], 'the clock was set back: every claim was too long');
+    await as(db, 'ben').claim(second, { atS: 300 });
+    await partsOf(db, demoSettings('unused', '127.0.0.1:0'), TIME_ZONE).changesSince(0, 2000, true);
+    t.ok((await openNos()).includes(second), 'screens’ queries end them');
+    t.same(await auditLines(db, first), ['anna claim', 'room claim-ended', 'ben claim', 'room claim-ended']);
+    t.same(
+      (await auditLines(db, second)).slice(0, 3),
+      ['anna claim', 'room claim-ended', 'ben claim'],
+      'once, by one of two consoles',
+    );
+    t.same(
+      (await recordsOf(db, 'claim-ended')).flatMap(({ incident, more }) =>
+        nos.includes(incident ?? 0) ? [[incident, more]] : [],
+      ),
+      [
+        [first, { owner: 'anna' }],
+        [second, { owner: 'anna' }],
+        [first, { owner: 'ben' }],
+        [later, { owner: 'ben' }],
+        [second, { owner: 'ben' }],
+      ],
+    );
+    t.same(await auditLines(db, dispatched), ['anna claim', 'anna dispatch'], 'a dispatch does not expire');
   });
 
   await t.test('a dispatch needs one’s own claim and the current revision, and happens once', async (t) => {

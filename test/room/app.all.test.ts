@@ -7,7 +7,7 @@ import t, { type Test } from 'tap';
 import type { Sql } from '../../scripts/products/room/database/sql.ts';
 import { browserMissing } from '../lib/browser.ts';
 import { enter, fullConsole, readStream, roomDatabase } from '../lib/console.ts';
-import { addIncidents, putCamera } from '../lib/console-rows.ts';
+import { addIncidents, changeIncident, putCamera } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { waitUntil } from '../lib/room.ts';
 import {
@@ -58,6 +58,7 @@ t.test('the console handles faults in a browser', { skip: browserMissing(), time
   await t.test('a claim is renewed while its incident is open, and not afterwards', (t) =>
     checkRenewal(t, browser),
   );
+  await t.test('one notice names all claims that expire together', (t) => checkEndedClaims(t, browser));
   await t.test('two tabs share one stream, and a logout in one ends the session in the other', (t) =>
     checkTwoTabs(t, browser),
   );
@@ -201,6 +202,25 @@ async function checkRenewal(t: Test, browser: Browser): Promise<void> {
   const { length } = posts;
   await new Promise((resolve) => setTimeout(resolve, 2500));
   t.equal(posts.length, length, 'not when it is closed');
+}
+
+async function checkEndedClaims(t: Test, browser: Browser): Promise<void> {
+  const { page, room, waitUntil: untilTrue } = await openApp(t, browser, inQueue(1, 2, 3));
+  for (const [index, step] of (['j', 'k'] as const).entries()) {
+    // A claimed line goes to the end, and stays selected.
+    await page.keyboard.press(step);
+    await page.keyboard.press('c');
+    await untilTrue(`document.querySelectorAll(".row.claimed").length === ${index + 1}`);
+  }
+  const end = new Date(Date.now() + 1000).toISOString();
+  const claimed = await room.db.all<{ no: number }>("SELECT no FROM incident WHERE state = 'claimed'");
+  for (const { no } of claimed) await changeIncident(room.db, no, { claimed_until: end });
+  await untilTrue('document.querySelectorAll(".row.claimed").length === 0', 15_000);
+  await untilTrue('document.querySelector(".toast.bad") !== null', 15_000);
+  const texts = '[...document.querySelectorAll(".toast.bad")].map(({ textContent }) => textContent)';
+  const [text, ...otherTexts] = (await page.evaluate(texts)) as string[];
+  t.match(text, /2 of your claims have expired. These incidents are waiting again: \d, \d\./);
+  t.same(otherTexts, []);
 }
 
 async function checkTwoTabs(t: Test, browser: Browser): Promise<void> {

@@ -291,11 +291,11 @@ const alertOf = (no: number, atS: number, overrides: Partial<Incident> = {}): In
 
 /** Considers the steps in sequence, as the stream brings them. Returns what sounded and what was shown. */
 function played(steps: readonly (readonly Incident[])[], isSeen: (no: number) => boolean = () => false) {
-  let memory: AlarmMemory | undefined = alarmOf([], undefined, isSeen).memory;
+  let memory: AlarmMemory | undefined = alarmOf([], undefined, isSeen, NOW_MS).memory;
   let sounds = 0;
   const notices: number[] = [];
   for (const incidents of steps) {
-    const alarm = alarmOf(incidents, memory, isSeen);
+    const alarm = alarmOf(incidents, memory, isSeen, NOW_MS);
     // It passes through localStorage.
     memory = JSON.parse(JSON.stringify(alarm.memory)) as AlarmMemory;
     sounds += Number(alarm.sounds);
@@ -323,15 +323,21 @@ t.test('only waiting alerts of priority 1 sound', async (t) => {
     { sounds: 0, notices: [] },
     'one that is open here',
   );
-  const claimed = alertOf(1, 0, { state: 'claimed' });
-  t.strictSame(played([[claimed], [alertOf(1, 0)]]), { sounds: 0, notices: [] }, 'a claim that expires');
+  const claimed = (leftS: number) =>
+    alertOf(1, 0, { state: 'claimed', claimedBy: 'Nadia', claimedUntil: secondsAgo(-leftS) });
+  t.strictSame(played([[claimed(60)], [alertOf(1, 0)]]), { sounds: 0, notices: [] }, 'one that is given up');
+  t.strictSame(
+    played([[claimed(0)], [alertOf(1, 0)], [alertOf(1, 0)]], () => true),
+    { sounds: 1, notices: [1] },
+    'a claim that expires, once, although it was opened',
+  );
 });
 
 t.test('alerts that wait when the alarm is switched on are known', async (t) => {
-  const { sounds, memory } = alarmOf([alertOf(7, 0)], undefined, () => false);
+  const { sounds, memory } = alarmOf([alertOf(7, 0)], undefined, () => false, NOW_MS);
   t.notOk(sounds);
-  t.notOk(alarmOf([alertOf(7, 0)], memory, () => false).sounds);
-  t.ok(alarmOf([alertOf(7, 0), alertOf(8, 9)], memory, () => false).sounds);
+  t.notOk(alarmOf([alertOf(7, 0)], memory, () => false, NOW_MS).sounds);
+  t.ok(alarmOf([alertOf(7, 0), alertOf(8, 9)], memory, () => false, NOW_MS).sounds);
 });
 
 t.test('a alerts of one rule sounds once, and again after a minute of silence', async (t) => {

@@ -293,7 +293,7 @@ onEachDatabase('the console shows the room’s data', async (t, database) => {
       verdicts: { confirmed: 1, 'false-alarm': 0 },
       stillsSeen: 1,
       more: 0,
-      dispatched: [],
+      dispatches: [],
     });
     t.same(
       report.camerasDown.map(({ box }) => box),

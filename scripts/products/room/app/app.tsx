@@ -9,6 +9,7 @@ import { startFocus } from './focus.ts';
 import { startKeys } from './keys.ts';
 import { Frame } from './parts/frame.tsx';
 import { loadPatrols } from './patrols.ts';
+import { startEndedClaims } from './queue/ended-claims.ts';
 import { waiting } from './queue/store.ts';
 import { startRouter } from './router.ts';
 import { session, startClock, took } from './session.ts';
@@ -31,6 +32,7 @@ await enter();
 render(<Frame />, root);
 if (session.value !== undefined) {
   startAlarm();
+  startEndedClaims();
   await sendKept(session.value.user);
   await startFeed();
   await loadPatrols();

@@ -189,8 +189,13 @@ export function mustBeAsSeen(row: IncidentRow, seenRevision: number): void {
 export function claimOwnerOf(row: IncidentRow, nowMs: number): string | undefined {
   const { claimed_by: owner, claimed_until: endTime } = row;
   if (owner === null || endTime === null) return undefined;
-  const leftMs = Date.parse(endTime) - nowMs;
-  return leftMs > 0 && leftMs <= CLAIM_S * 1000 + CLOCKS_APART_MS ? owner : undefined;
+  const { after, latest } = claimBounds(nowMs);
+  return endTime > after && endTime <= latest ? owner : undefined;
+}
+
+/** Times between which a valid claim ends. */
+export function claimBounds(nowMs: number): { readonly after: string; readonly latest: string } {
+  return { after: iso(nowMs), latest: iso(nowMs + CLAIM_S * 1000 + CLOCKS_APART_MS) };
 }
 
 /** An idempotent action: the same key of the same account is executed at most once. */

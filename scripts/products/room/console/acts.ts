@@ -1,8 +1,19 @@
-/** Handlers for claim, release, dispatch, note and reassign. */
+/** Handlers for claim, release, dispatch, note and reassign, and the end of claims whose time is over. */
 import { CLAIM_S } from '../contract/terms.ts';
 import type { ActedIncident } from '../contract/undo.ts';
+import { recordAll } from '../database/audit.ts';
+import { next } from '../database/counters.ts';
 import { iso, type Queries, type Sql } from '../database/sql.ts';
-import { type Change, claimOwnerOf, conflict, mustBeAsSeen, mustBeOpen, runAction } from './acting.ts';
+import {
+  type Change,
+  claimBounds,
+  claimOwnerOf,
+  conflict,
+  mustBeAsSeen,
+  mustBeOpen,
+  runAction,
+  tell,
+} from './acting.ts';
 import { addStatistics, type Sums } from './day-figure.ts';
 import { type Call, CallError } from './handler.ts';
 import type { Patrol } from './patrol-settings.ts';
@@ -47,11 +58,40 @@ export function claim(db: Sql, call: Call<'claim'>, timeZone: string): Promise<A
         claimed_until: endTime,
         claimed_first: row.claimed_first ?? iso(nowMs),
       },
-      // The account's own claim expired, and no one else claimed it since.
-      keepsRevision: row.claimed_by === account.name,
-      record: { act: 'claim', ...(row.claimed_by !== null && { more: { ranOut: row.claimed_by } }) },
+      record: { act: 'claim' },
       sums,
     };
+  });
+}
+
+/**
+ * Makes incidents new again whose claim is over, in one transaction. No person has acted, so `revision` stays. A
+ * dispatched incident stays dispatched.
+ */
+export async function endClaims(db: Sql, nowMs: number): Promise<void> {
+  const { after, latest } = claimBounds(nowMs);
+  const over = "FROM incident WHERE state = 'claimed' AND (claimed_until <= $1 OR claimed_until > $2)";
+  if ((await db.all(`SELECT no ${over} LIMIT 1`, [after, latest])).length === 0) return;
+  const { dialect } = db;
+  await db.transaction(async (transaction) => {
+    await next(transaction, 'rev');
+    // Another console may have ended them.
+    const rows = await transaction.all<Pick<IncidentRow, 'no' | 'site' | 'box' | 'claimed_by'>>(
+      `SELECT no, site, box, claimed_by ${over} ORDER BY no ${dialect.forUpdate}`,
+      [after, latest],
+    );
+    const first = await next(transaction, 'rev', rows.length);
+    await transaction.run(
+      `UPDATE incident SET rev = ended.new_rev, state = 'new', claimed_by = NULL, claimed_until = NULL
+       FROM ${dialect.rows('$1', 'ended', { ended_no: 'integer', new_rev: 'integer' })} WHERE incident.no = ended.ended_no`,
+      [JSON.stringify(rows.map(({ no }, index) => ({ ended_no: no, new_rev: first + index })))],
+    );
+    const actor = { account: 'room', role: 'room', act: 'claim-ended' } as const;
+    const drafts = rows.map(({ no, site, box, claimed_by: owner }) =>
+      Object.assign({ site, box, incident: no, more: { owner } }, actor),
+    );
+    await recordAll(transaction, dialect, drafts, nowMs);
+    await tell(transaction, db);
   });
 }
 

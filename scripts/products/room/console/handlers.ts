@@ -24,6 +24,7 @@ import {
   CAMERAS,
   CLOSED,
   INCIDENTS,
+  lineOfDispatch,
   rowsOf,
   SHIFT_LINES,
   STATISTICS,
@@ -130,9 +131,9 @@ export function dataHandlers(db: Sql, { timeZone, people, plan, patrols }: DataO
     },
     handOver: ({ query, nowMs }) => handOverOf(db, query, nowMs),
     handOverCsv: async ({ account, query, nowMs }) => {
-      const { open, dispatched } = await handOverOf(db, query, nowMs);
+      const { open, dispatches } = await handOverOf(db, query, nowMs);
       await exported(account, nowMs, 'hand-over', query);
-      return table(SHIFT_LINES, [...open, ...dispatched]);
+      return table(SHIFT_LINES, [...open, ...dispatches.map(lineOfDispatch)]);
     },
     audit: async ({ query, nowMs }) => ({
       ...(await auditPage(db, query)),

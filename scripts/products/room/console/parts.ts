@@ -5,6 +5,7 @@ import { programVersion } from '../../../../agent/base/package-root.ts';
 import { openApi } from '../contract/openapi.ts';
 import type { Condition } from '../contract/terms.ts';
 import type { Sql } from '../database/sql.ts';
+import { endClaims } from './acts.ts';
 import { camerasOf, changedConditions } from './cameras.ts';
 import { CallError } from './handler.ts';
 import { dataHandlers } from './handlers.ts';
@@ -79,7 +80,7 @@ function withoutSuppressed(changes: ScreenChanges): ScreenChanges {
 }
 
 /**
- * Ends suppressions whose time is over before each query for all screens. Adds, every SILENCE_EVERY_MS, the cameras
+ * Ends claims and suppressions whose time is over before each query for all screens. Adds, every SILENCE_EVERY_MS, the cameras
  * whose condition has changed through time alone, without a change number.
  */
 function withSilence(db: Sql): ChangesSince {
@@ -87,7 +88,10 @@ function withSilence(db: Sql): ChangesSince {
   let checkedMs = 0;
   return async (rev, _rowsMax, toAll): Promise<ScreenChanges> => {
     const nowMs = Date.now();
-    if (toAll) await endExpired(db, nowMs);
+    if (toAll) {
+      await endClaims(db, nowMs);
+      await endExpired(db, nowMs);
+    }
     const changes = withoutSuppressed(await changesSince(db, rev, nowMs));
     // A reply to a single returning screen must not mark the change as sent to the others.
     if (!toAll) return changes;

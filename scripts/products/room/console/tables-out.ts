@@ -2,7 +2,7 @@
 import type { AuditEntry } from '../contract/audit.ts';
 import type { Camera } from '../contract/camera.ts';
 import type { ClosedIncident } from '../contract/closed.ts';
-import type { ShiftLine, Statistics } from '../contract/figures.ts';
+import type { Dispatched, ShiftLine, Statistics } from '../contract/figures.ts';
 import type { Incident } from '../contract/incident.ts';
 import type { WeekRow } from './week.ts';
 
@@ -83,6 +83,13 @@ export const SHIFT_LINES: Table<ShiftLine> = {
     return Object.assign(cause, { claimedBy, dispatchedBy, dispatchedAt, newest });
   },
 };
+
+/** Returns a dispatch as a line of its own, with the patrol's sender and time of that dispatch. */
+export function lineOfDispatch({ incident, account: dispatchedBy, at: dispatchedAt }: Dispatched): ShiftLine {
+  const { received } = incident;
+  const times = { firstReceived: received, lastReceived: received };
+  return { incident: { ...incident, dispatchedBy, dispatchedAt }, count: 1, ...times };
+}
 
 export const WEEK: Table<WeekRow> = {
   columns: [

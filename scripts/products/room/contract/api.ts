@@ -302,7 +302,7 @@ export const ROUTES = {
   handOverCsv: {
     method: 'GET',
     path: '/api/hand-over.csv',
-    summary: 'its open and dispatched alerts as a table',
+    summary: 'its open alerts and its dispatches as a table',
     action: 'hand-over',
     query: Type.Object(Interval, strict),
     gives: 'text/csv',

@@ -12,6 +12,7 @@ export const AUDITED = [
   'session-ended',
   'refused',
   'release',
+  'claim-ended',
   'purge',
   'verdict-delivered',
   'box-revoked',

@@ -2,8 +2,9 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { AuditHead } from './audit.ts';
 import { Incident, Precision } from './incident.ts';
-import { Count, Name, Nullable, strict, Text, Time } from './schema.ts';
+import { Count, Name, Nullable, OneOf, strict, Text, Time } from './schema.ts';
 import { Suppression } from './suppression.ts';
+import { PATROL_ANSWERS, PATROL_CHARS_MAX } from './terms.ts';
 
 export const STATISTICS_BY = ['rule', 'kind', 'box', 'site', 'hour', 'day'] as const;
 export type StatisticsBy = (typeof STATISTICS_BY)[number];
@@ -50,18 +51,47 @@ export const ShiftLine = Type.Object(
 );
 export type ShiftLine = Static<typeof ShiftLine>;
 
+/** A dispatch of a patrol, with the alert as it is now. */
+export const Dispatched = Type.Object(
+  {
+    at: Time,
+    account: Text(64),
+    patrol: Nullable(Text(PATROL_CHARS_MAX, 'if one was named')),
+    answer: Nullable(OneOf(PATROL_ANSWERS)),
+    answerAt: Nullable({ ...Time, description: 'of the last dispatch of an alert' }),
+    incident: Incident,
+  },
+  strict,
+);
+export type Dispatched = Static<typeof Dispatched>;
+
+/** Alerts of a shift: `takenOver + received + reopened - closed - withdrawn = left`. */
+const ShiftSums = {
+  takenOver: { ...Count, description: 'alerts open at the beginning' },
+  received: { ...Count, description: 'alerts that arrived; notices and conditions of boxes are none' },
+  reopened: Count,
+  closed: { ...Count, description: 'alerts closed by people: the sum of the verdicts' },
+  verdicts: Type.Object({ confirmed: Count, 'false-alarm': Count, unclear: Count }, strict),
+  withdrawn: { ...Count, description: 'alerts closed by the room because their box was revoked' },
+  left: { ...Count, description: 'alerts open at the end' },
+  dispatched: { ...Count, description: 'alerts of the shift that are dispatched now' },
+  suppressed: { ...Count, description: 'alerts of the shift that a suppression keeps out of the queue now' },
+};
+const ShiftSumsOnly = Type.Object(ShiftSums, strict);
+export type ShiftSums = Static<typeof ShiftSumsOnly>;
+
 export const HandOver = Type.Object(
   {
     from: Time,
     to: Time,
-    received: Count,
-    closed: { ...Count, description: 'alerts closed by people' },
-    withdrawn: { ...Count, description: 'alerts closed by the room because their box was revoked' },
-    verdicts: Type.Object({ confirmed: Count, 'false-alarm': Count, unclear: Count }, strict),
-    /** Incidents left to the next shift. */
-    open: Type.Array(ShiftLine),
-    dispatched: Type.Array(ShiftLine),
-    more: { ...Count, description: 'further open and dispatched alerts' },
+    ...ShiftSums,
+    claimsEnded: { ...Count, description: 'claims that expired' },
+    open: Type.Array(ShiftLine, { description: 'alerts that wait or are claimed now' }),
+    more: { ...Count, description: 'further ones' },
+    dispatches: Type.Array(Dispatched, {
+      description: 'of the interval, and earlier ones whose alert is still open',
+    }),
+    dispatchesMore: { ...Count, description: 'earlier ones that are not listed' },
     notes: Type.Array(
       Type.Object({ incident: Count, at: Time, account: Text(64), text: Text(1000) }, strict),
     ),

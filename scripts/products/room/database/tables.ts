@@ -1,11 +1,11 @@
 /**
- * Tables of the room, version 6.
+ * Tables of the room, version 7.
  *
  * Times of events (`at`, `started_at`) use the box's clock if it is credible. `received` uses the room's clock.
  */
 import type { Dialect } from './sql.ts';
 
-export const VERSION = 6;
+export const VERSION = 7;
 
 /** Returns the statements that create the tables. Rows in `setting` hold the version and the time zone. */
 export function tables({ types, name }: Dialect): string[] {
@@ -49,6 +49,8 @@ export function tables({ types, name }: Dialect): string[] {
     // closed and stay until their retention ends.
     `CREATE INDEX incident_open ON incident (priority, received DESC, no DESC)
       WHERE state <> 'closed' AND severity = 'alert'`,
+    // For the end of claims, asked before each query for all screens.
+    "CREATE INDEX incident_claimed ON incident (claimed_until) WHERE state = 'claimed'",
     // For the revocation of a box, which may own all open incidents.
     "CREATE INDEX incident_open_box ON incident (box, no) WHERE state <> 'closed' AND severity = 'alert'",
     // For the list of closed incidents, with the filters that may match few of a million.

@@ -2,13 +2,15 @@
  * Decides which new incidents sound, from what this browser remembers for one account.
  *
  * INVARIANTS:
- * - An incident is considered once, whatever the order, the batch or the tab in which it arrives.
- * - An incident that someone has claimed, or that this person has opened, does not sound.
+ * - An incident is considered once, whatever the order, the batch or the tab in which it arrives, and again when the
+ *   claim on it expires.
+ * - An incident that someone has claimed does not sound, nor a new one that this person has opened.
  * - Incidents of one box and rule, each within SERIES_GAP_MS of the one before, sound once. Of one kind in the whole
  *   city, OF_A_KIND_MAX sound.
- * LIMITS: stores one entry for each box, rule and kind of the last SERIES_GAP_MS.
+ * LIMITS: stores one entry for each box, rule and kind of the last SERIES_GAP_MS, and for each claim.
  */
 import type { Incident } from '../../contract/incident.ts';
+import { CLAIM_ENDS_WITHIN_S } from '../../contract/terms.ts';
 
 /** Maximum gap in ms within a series, equal to that of a storm in the queue. */
 const SERIES_GAP_MS = 60_000;
@@ -28,6 +30,8 @@ export interface AlarmMemory {
   readonly receivedMs: number;
   readonly soundMs: number;
   readonly series: Readonly<Record<string, Series>>;
+  /** End of each claim, by incident. */
+  readonly claims: Readonly<Record<number, number>>;
 }
 
 export interface Alarm {
@@ -49,19 +53,24 @@ export function alarmOf(
   incidents: readonly Incident[],
   memory: AlarmMemory | undefined,
   isSeen: (no: number) => boolean,
+  nowMs: number,
 ): Alarm {
   const urgent = incidents.filter(isUrgent).sort((a, b) => a.no - b.no);
-  const before = memory ?? { no: 0, receivedMs: 0, soundMs: 0, series: {} };
+  const before = memory ?? { no: 0, receivedMs: 0, soundMs: 0, series: {}, claims: {} };
   let { no, receivedMs, soundMs } = before;
   const series = new Map(Object.entries(before.series));
   const notices: Incident[] = [];
   let sounds = false;
   for (const incident of urgent) {
-    const atMs = Date.parse(incident.received);
-    const isNew = incident.no > before.no || atMs > before.receivedMs;
+    const arrivedMs = Date.parse(incident.received);
+    const isNew = (incident.no > before.no || arrivedMs > before.receivedMs) && !isSeen(incident.no);
     no = Math.max(no, incident.no);
-    receivedMs = Math.max(receivedMs, atMs);
-    if (!isNew || memory === undefined || incident.state !== 'new' || isSeen(incident.no)) continue;
+    receivedMs = Math.max(receivedMs, arrivedMs);
+    const claimEndMs = before.claims[incident.no] ?? Number.POSITIVE_INFINITY;
+    // A claim that was given up or taken back has time left.
+    const isAgain = claimEndMs <= nowMs + CLAIM_ENDS_WITHIN_S * 1000;
+    if (memory === undefined || incident.state !== 'new' || !(isNew || isAgain)) continue;
+    const atMs = isAgain ? claimEndMs : arrivedMs;
     const ofRule = extended(series, `${incident.site}/${incident.box}/${incident.rule}`, atMs);
     if (ofRule > 1 || extended(series, incident.kind, atMs) > OF_A_KIND_MAX) continue;
     notices.push(incident);
@@ -70,7 +79,11 @@ export function alarmOf(
     soundMs = atMs;
   }
   const recent = [...series].filter(([, { newestMs }]) => receivedMs - newestMs <= SERIES_GAP_MS);
-  return { sounds, notices, memory: { no, receivedMs, soundMs, series: Object.fromEntries(recent) } };
+  const claims = urgent.flatMap((one) =>
+    one.state === 'claimed' && one.claimedUntil !== null ? [[one.no, Date.parse(one.claimedUntil)]] : [],
+  );
+  const lists = { series: Object.fromEntries(recent), claims: Object.fromEntries(claims) };
+  return { sounds, notices, memory: { no, receivedMs, soundMs, ...lists } };
 }
 
 /** Adds an incident to its series, or starts one. Returns the number of incidents in it. */

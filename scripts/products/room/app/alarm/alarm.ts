@@ -9,7 +9,7 @@
 import { computed, effect, signal } from '@preact/signals';
 import { isQueueLoaded, loadedIncidents } from '../queue/store.ts';
 import { openNo } from '../router.ts';
-import { expired, may, session } from '../session.ts';
+import { expired, may, nowMs, session } from '../session.ts';
 import { link } from '../stream.ts';
 import { tell } from '../toasts.ts';
 import { alarmWords } from '../words/alarm.ts';
@@ -147,7 +147,7 @@ function decide(): void {
   if (!isAlarmOn.value) return;
   const stored = localStorage.getItem(memoryKey());
   const before = stored === null ? undefined : (JSON.parse(stored) as AlarmMemory);
-  const { sounds, notices, memory } = alarmOf(incidents, before, (no) => openedNos.has(no));
+  const { sounds, notices, memory } = alarmOf(incidents, before, (no) => openedNos.has(no), nowMs());
   localStorage.setItem(memoryKey(), JSON.stringify(memory));
   for (const incident of notices) showNotice(incident);
   if (sounds) both({ type: 'sound' });

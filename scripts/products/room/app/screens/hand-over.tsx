@@ -3,6 +3,7 @@ import { signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { Button } from '../../../../../agent/kit/controls.tsx';
 import type { HandOver, ShiftLine } from '../../contract/figures.ts';
+import type { Incident } from '../../contract/incident.ts';
 import { CONDITIONS } from '../../contract/terms.ts';
 import { type Interval, IntervalFields, lastHours, queryOf } from '../views/interval.tsx';
 import { useLoad } from '../views/load.ts';
@@ -50,30 +51,48 @@ export function HandOverScreen() {
 function Report({ data, isOld }: { readonly data: HandOver; readonly isOld: boolean }) {
   const { handOver } = viewWords.value;
   const { verdicts, suppression } = words.value;
-  const [open, dispatched] = [alertsIn(data.open), alertsIn(data.dispatched)];
+  const open = alertsIn(data.open) + data.more;
   return (
     <article aria-busy={isOld}>
       <p class="d-shift">{handOver.of(timeText(data.from), timeText(data.to))}</p>
       <dl class="d-sums">
+        <Sum name={handOver.takenOver} value={count(data.takenOver)} />
         <Sum name={handOver.received} value={count(data.received)} />
+        {data.reopened > 0 && <Sum name={handOver.reopened} value={count(data.reopened)} />}
         <Sum name={handOver.closed} value={count(data.closed)} />
         {data.withdrawn > 0 && <Sum name={handOver.withdrawn} value={count(data.withdrawn)} isLoud />}
-        <Sum name={handOver.open} value={count(open)} isLoud={open > 0} />
+        <Sum name={handOver.left} value={count(data.left)} isLoud={data.left > 0} />
+      </dl>
+      <dl class="d-sums">
         <Sum
           name={handOver.verdicts}
           value={(['confirmed', 'false-alarm', 'unclear'] as const)
             .map((verdict) => `${count(data.verdicts[verdict])} ${verdicts[verdict]}`)
             .join(' · ')}
         />
+        <Sum
+          name={handOver.now}
+          value={[
+            handOver.waiting(count(open)),
+            handOver.sent(count(data.dispatched)),
+            handOver.hidden(count(data.suppressed)),
+          ].join(' · ')}
+        />
+        {data.claimsEnded > 0 && <Sum name={handOver.claimsEnded} value={count(data.claimsEnded)} isLoud />}
         <Sum name={handOver.stills} value={count(data.stillsSeen)} />
       </dl>
       <Part title={handOver.open} none={handOver.openNone} total={open}>
         <Lines lines={data.open} />
       </Part>
-      <Part title={handOver.dispatched} none={handOver.dispatchedNone} total={dispatched}>
-        <Lines lines={data.dispatched} isDispatched />
-      </Part>
       {data.more > 0 && <p class="d-loud">{handOver.more(count(data.more))}</p>}
+      <Part
+        title={handOver.dispatched}
+        none={handOver.dispatchedNone}
+        total={data.dispatches.length + data.dispatchesMore}
+      >
+        <Dispatches dispatches={data.dispatches} />
+      </Part>
+      {data.dispatchesMore > 0 && <p class="d-loud">{handOver.dispatchesMore(count(data.dispatchesMore))}</p>}
       <Part title={handOver.notes} none={handOver.notesNone} total={data.notes.length}>
         <Notes notes={data.notes} />
       </Part>
@@ -131,25 +150,17 @@ function Part({ title, none, total, children }: PartProps) {
 
 const alertsIn = (lines: readonly ShiftLine[]): number => lines.reduce((sum, line) => sum + line.count, 0);
 
-interface LinesProps {
-  readonly lines: readonly ShiftLine[];
-  readonly isDispatched?: boolean;
-}
-
 /** Shows one row for each cause, with the number of alerts and the time from the first to the last. */
-function Lines({ lines, isDispatched = false }: LinesProps) {
+function Lines({ lines }: { readonly lines: readonly ShiftLine[] }) {
   const { handOver } = viewWords.value;
-  const { states, verdicts } = words.value;
   return (
     <table>
       <thead>
         <tr>
           <th scope="col">{handOver.no}</th>
-          <th scope="col">{isDispatched ? handOver.sentAt : handOver.receivedAt}</th>
-          <th scope="col">{handOver.event}</th>
-          <th scope="col">{handOver.place}</th>
-          <th scope="col">{handOver.state}</th>
-          <th scope="col">{isDispatched ? handOver.sentBy : handOver.owner}</th>
+          <th scope="col">{handOver.receivedAt}</th>
+          <AlertHead />
+          <th scope="col">{handOver.owner}</th>
         </tr>
       </thead>
       <tbody>
@@ -161,28 +172,89 @@ function Lines({ lines, isDispatched = false }: LinesProps) {
             <td class={alerts > 1 ? undefined : 'd-time'}>
               {alerts > 1
                 ? handOver.range(timeText(firstReceived), timeText(lastReceived))
-                : timeText((isDispatched ? incident.dispatchedAt : null) ?? incident.received)}
+                : timeText(incident.received)}
             </td>
+            <AlertCells incident={incident} alerts={alerts} />
             <td>
-              {kindText(incident.kind)}
-              {alerts > 1 && <strong> {handOver.alerts(count(alerts))}</strong>}
-            </td>
-            <td>
-              {incident.site}/{incident.box} <span class="quiet">{placeText(incident.place)}</span>
-            </td>
-            <td>
-              {states[incident.state]}
-              {incident.verdict !== null && `, ${verdicts[incident.verdict]}`}
-            </td>
-            <td>
-              <Owner
-                name={isDispatched ? incident.dispatchedBy : (incident.claimedBy ?? incident.dispatchedBy)}
-              />
+              <Owner name={incident.claimedBy} />
             </td>
           </tr>
         ))}
       </tbody>
     </table>
+  );
+}
+
+/** Shows one row for each dispatch, with the patrol's last answer. */
+function Dispatches({ dispatches }: Pick<HandOver, 'dispatches'>) {
+  const { handOver } = viewWords.value;
+  const { patrol: texts } = words.value;
+  return (
+    <table>
+      <thead>
+        <tr>
+          <th scope="col">{handOver.no}</th>
+          <th scope="col">{handOver.sentAt}</th>
+          <AlertHead />
+          <th scope="col">{texts.name}</th>
+          <th scope="col">{handOver.sentBy}</th>
+        </tr>
+      </thead>
+      <tbody>
+        {dispatches.map(({ at, account, patrol, answer, answerAt, incident }) => (
+          <tr key={`${incident.no} ${at}`}>
+            <td>
+              <Link to={incidentPath(incident.no)}>{incident.no}</Link>
+            </td>
+            <td class="d-time">{timeText(at)}</td>
+            <AlertCells incident={incident} />
+            <td>
+              {patrol === null ? (
+                texts.unnamed
+              ) : (
+                <>
+                  {plain(patrol)}, {answer === null ? texts.unanswered : texts.answered[answer]}
+                  {answerAt !== null && ` ${timeText(answerAt)}`}
+                </>
+              )}
+            </td>
+            <td>
+              <Owner name={account} />
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function AlertHead() {
+  const { handOver } = viewWords.value;
+  return (
+    <>
+      <th scope="col">{handOver.event}</th>
+      <th scope="col">{handOver.place}</th>
+      <th scope="col">{handOver.state}</th>
+    </>
+  );
+}
+
+function AlertCells({ incident, alerts = 1 }: { readonly incident: Incident; readonly alerts?: number }) {
+  const { states, verdicts } = words.value;
+  return (
+    <>
+      <td>
+        {kindText(incident.kind)}
+        {alerts > 1 && <strong> {viewWords.value.handOver.alerts(count(alerts))}</strong>}
+      </td>
+      <td>
+        {incident.site}/{incident.box} <span class="quiet">{placeText(incident.place)}</span>
+      </td>
+      <td>
+        {states[incident.state]}
+        {incident.verdict !== null && `, ${verdicts[incident.verdict]}`}
+      </td>
+    </>
   );
 }
 

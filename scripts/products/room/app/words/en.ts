@@ -191,6 +191,10 @@ export const EN = {
     note: 'The note is saved.',
     reopen: (no: number) => `Reopened as number ${no}.`,
     reassign: (to: string) => `Reassigned to ${to}.`,
+    claimsEnded: (nos: readonly number[]) =>
+      nos.length === 1
+        ? `Your claim of incident ${nos[0]} has expired. It is waiting again.`
+        : `${nos.length} of your claims have expired. These incidents are waiting again: ${nos.join(', ')}.`,
   },
   conflict: {
     head: 'Action refused: ',

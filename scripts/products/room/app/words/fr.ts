@@ -187,6 +187,10 @@ export const FR: Words = {
     note: 'Inscrit à la main courante.',
     reopen: (no) => `Rouvert sous le numéro ${no}.`,
     reassign: (to) => `Réaffecté à ${to}.`,
+    claimsEnded: (nos) =>
+      nos.length === 1
+        ? `Votre prise en charge de l’incident ${nos[0]} a expiré. Il est de nouveau en attente.`
+        : `${nos.length} de vos prises en charge ont expiré. Ces incidents sont de nouveau en attente : ${nos.join(', ')}.`,
   },
   conflict: {
     head: 'Action refusée : ',
