@@ -68,6 +68,12 @@ async function sumsOf(db: Queries, times: readonly string[]): Promise<ShiftSums>
   const count = (name: string, test: string): string => `count(*) FILTER (WHERE ${test}) AS ${name}`;
   const [opening, closing] = ['opened >= $1 AND opened < $2', 'closed_at >= $1 AND closed_at < $2'];
   const reviewed = `${closing} AND closed_reason IS NULL`;
+  // Open and closed ones have an index each, which no query over both could use.
+  const alerts = (test: string): string =>
+    `SELECT state, priority, is_suppressed, verdict, closed_at, closed_reason, reopens,
+       CASE WHEN reopens IS NULL THEN received ELSE (SELECT min(at) FROM audit
+         WHERE audit.incident = incident.no AND audit.act = 'reopen') END AS opened
+     FROM incident WHERE severity = 'alert' AND entry > 0 AND ${test}`;
   const [row] = await db.all<Record<string, number>>(
     `SELECT ${[
       count('taken_over', 'opened < $1'),
@@ -82,11 +88,7 @@ async function sumsOf(db: Queries, times: readonly string[]): Promise<ShiftSums>
       count('dispatched', "state = 'dispatched'"),
       count('hidden', HIDDEN),
     ].join(', ')}
-     FROM (SELECT state, priority, is_suppressed, verdict, closed_at, closed_reason, reopens,
-             CASE WHEN reopens IS NULL THEN received ELSE (SELECT min(at) FROM audit
-               WHERE audit.incident = incident.no AND audit.act = 'reopen') END AS opened
-           FROM incident WHERE severity = 'alert' AND entry > 0
-             AND (state <> 'closed' OR closed_at IS NOT NULL AND closed_at >= $1)) AS alerts
+     FROM (${alerts("state <> 'closed'")} UNION ALL ${alerts("state = 'closed' AND closed_at IS NOT NULL AND closed_at >= $1")}) AS alerts
      WHERE opened < $2`,
     times,
   );
@@ -120,8 +122,10 @@ async function dispatchesOf(db: Queries, { fromMs, toMs }: Span): Promise<Dispat
   );
   const undoneActs = new Set(undoes.map(({ details }) => objectIn(details)['undoes']));
   const rows = await db.all<IncidentRow>(
-    `SELECT ${INCIDENT_COLUMNS} FROM incident WHERE state = 'dispatched' AND severity = 'alert' AND dispatched_at < $2
-       OR no IN (SELECT incident FROM audit WHERE act = 'dispatch' AND at >= $1 AND at < $2)`,
+    `SELECT ${INCIDENT_COLUMNS} FROM incident
+       WHERE state <> 'closed' AND state = 'dispatched' AND severity = 'alert' AND dispatched_at < $2
+     UNION ALL SELECT ${INCIDENT_COLUMNS} FROM incident
+       WHERE no IN (SELECT incident FROM audit WHERE act = 'dispatch' AND at >= $1 AND at < $2)`,
     [iso(fromMs), iso(toMs)],
   );
   const incidents = new Map(rows.map((row) => [row.no, incidentOf(row)]));
