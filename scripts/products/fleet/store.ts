@@ -134,15 +134,17 @@ export class FleetStore {
   }
 
   boxes(): BoxRow[] {
-    const rows = this.#db
-      .prepare('SELECT * FROM box WHERE retired_at IS NULL ORDER BY site, box')
-      .all() as RawBox[];
-    return rows.map(boxOf);
+    return this.#boxesWhere('TRUE');
   }
 
   /** Returns the boxes with this name; several sites may use it. */
   boxesNamed(box: string): BoxRow[] {
-    return this.boxes().filter((row) => row.box === box);
+    return this.#boxesWhere('box = ?', box);
+  }
+
+  #boxesWhere(test: string, ...values: readonly string[]): BoxRow[] {
+    const sql = `SELECT * FROM box WHERE retired_at IS NULL AND ${test} ORDER BY site, box`;
+    return (this.#db.prepare(sql).all(...values) as RawBox[]).map(boxOf);
   }
 
   /** Adds a box to the inventory unless it is there. */
@@ -182,15 +184,15 @@ export class FleetStore {
    */
   takeReport(report: UpdateReport, fingerprint: string, nowMs: number, base?: UpdateReport): ReportOutcome {
     const { site, box } = report;
-    const old = this.#row(site, box);
-    if (old?.retired_at != null && old.revoked_at === null) {
-      const { report: last } = old;
-      if (old.fingerprint === fingerprint && last !== undefined && !isOlder(last, report)) return 'known';
+    let row = this.#row(site, box);
+    if (row?.retired_at != null && row.revoked_at === null) {
+      if (row.fingerprint === fingerprint && row.report !== undefined && !isOlder(row.report, report))
+        return 'known';
       const unset = 'retired_at = NULL, fingerprint = NULL, report = NULL, other = NULL';
       this.#db.prepare(`UPDATE box SET ${unset} WHERE site = ? AND box = ?`).run(site, box);
+      row = undefined;
     }
     this.addBox(site, box, nowMs);
-    const row = this.#row(site, box);
     if (row?.revoked_at != null) return { refusal: 'the box is revoked' };
     if (row?.fingerprint != null && row.fingerprint !== fingerprint) {
       this.#db

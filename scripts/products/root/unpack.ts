@@ -23,10 +23,10 @@ import { diskError } from './disk-error.ts';
 /** Window of zstd's level 22, MiB; releases are made with a smaller one. */
 const WINDOW_MIB = 128;
 /**
- * Bytes per file of GNU tar beside its content: a header, and the last block's padding. A name of more than 100
- * characters has a second header with one or two blocks.
+ * Header bytes per file of GNU tar: a header, and for a name of more than 100 characters a second header with one or
+ * two blocks.
  */
-const HEADER_BYTES_MAX = 512 * 6;
+const HEADER_BYTES_MAX = 512 * 5;
 /** Bytes at the end: two empty blocks, padded to a record of 20. */
 const END_BYTES = 10_240 + 1024;
 /** Suffix of the list of names beside the folder; removed at the end. */
@@ -87,7 +87,10 @@ async function run(
   { signal, dictionary, otherBytesMax = 0 }: UnpackOptions,
 ): Promise<void> {
   const sizes = files.map(({ size }) => size ?? 0);
-  const bytesMax = sizes.reduce((sum, size) => sum + size + HEADER_BYTES_MAX, END_BYTES + otherBytesMax);
+  const bytesMax = sizes.reduce(
+    (sum, size) => sum + size + 511 + HEADER_BYTES_MAX,
+    END_BYTES + otherBytesMax,
+  );
   const options = { env: { PATH: process.env['PATH'], LC_ALL: 'C' }, stdio: 'pipe' } as const;
   const fileMax = `--fsize=${Math.max(...sizes)}`;
   const names = `${dir}${NAMES_SUFFIX}`;

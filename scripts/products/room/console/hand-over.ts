@@ -35,7 +35,7 @@ export async function handOverOf(
     return (await db.all<{ n: number }>(`SELECT count(*) AS n FROM ${source}`, [...times, act]))[0]?.n ?? 0;
   };
   const open = await openOf(db, ['new', 'claimed']);
-  const dispatches = await dispatchesOf(db, span);
+  const dispatches = await dispatchesOf(db, span, times);
   const { cameras, more: camerasMore } = await camerasOf(db, nowMs);
   return {
     from: iso(fromMs),
@@ -111,10 +111,14 @@ async function sumsOf(db: Queries, times: readonly string[]): Promise<ShiftSums>
 }
 
 /** Returns the dispatches of the span that were not undone, and earlier ones whose alert is still open, in order. */
-async function dispatchesOf(db: Queries, { fromMs, toMs }: Span): Promise<Dispatched[]> {
+async function dispatchesOf(
+  db: Queries,
+  { fromMs, toMs }: Span,
+  times: readonly string[],
+): Promise<Dispatched[]> {
   const acts = await db.all<{ no: number; at: string; account: string; incident: number; details: string }>(
     "SELECT no, at, account, incident, more AS details FROM audit WHERE act = 'dispatch' AND at >= $1 AND at < $2 ORDER BY no",
-    [iso(fromMs), iso(toMs)],
+    times,
   );
   const undoes = await db.all<{ details: string }>(
     "SELECT more AS details FROM audit WHERE act = 'undo' AND at >= $1 AND at < $2",
@@ -126,7 +130,7 @@ async function dispatchesOf(db: Queries, { fromMs, toMs }: Span): Promise<Dispat
        WHERE state <> 'closed' AND state = 'dispatched' AND severity = 'alert' AND dispatched_at < $2
      UNION ALL SELECT ${INCIDENT_COLUMNS} FROM incident
        WHERE no IN (SELECT incident FROM audit WHERE act = 'dispatch' AND at >= $1 AND at < $2)`,
-    [iso(fromMs), iso(toMs)],
+    times,
   );
   const incidents = new Map(rows.map((row) => [row.no, incidentOf(row)]));
   const ofSpan = acts.flatMap(({ no, at, account, incident: of, details }): Dispatched[] => {

@@ -214,8 +214,7 @@ function plan(
   ]);
   const comes = (target: string): boolean => pieces.some((piece) => piece.target === target);
   const isEnrolled = comes(join(to, ENROL_FILE));
-  const enrolledPlaces = isEnrolled ? Object.entries(ENROLLED_PLACES) : [];
-  for (const [name, place] of enrolledPlaces) {
+  for (const [name, place] of Object.entries(isEnrolled ? ENROLLED_PLACES : {})) {
     if (config.mqtt?.[name as keyof typeof ENROLLED_PLACES] === join(to, place)) continue;
     missing.push(`mqtt.${name}: must be ${join(to, place)} for a box that is enrolled (${ENROL_FILE})`);
   }
@@ -228,7 +227,7 @@ function plan(
       .map((wantedName) => names.find((name) => sameName(name, wantedName)))
       .find((name) => name !== undefined);
     if (source !== undefined) pieces.push({ source, target });
-    else if (!existsSync(target) && !(isEnrolled && INSTALLED_LATER.includes(relative(to, target)))) {
+    else if (!existsSync(target) && !(isEnrolled && INSTALLED_LATER.includes(inside))) {
       const guess = meantFor(inside, [...names, ...strays]);
       const hint = guess === undefined ? '' : `; is it ${guess}?`;
       missing.push(`${target}: the configuration names it, but there is no ${inside} in this folder${hint}`);
