@@ -2,7 +2,8 @@
  * A Debian 13 of this machine's architecture, or of another one under qemu-user, in which packages are installed and
  * units boot. It is an overlay on a root file system that is made once (see root-file-system).
  *
- * systemd needs a pure cgroup v2 tree; each container starts in a mount namespace that has one.
+ * systemd needs a pure cgroup v2 tree; each container starts in a mount namespace that has one, and in a cgroup of its
+ * own: in a common one, the systemd of one container removes the cgroups of another's units, which then cannot start.
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -23,8 +24,14 @@ const BOOT_WITHIN_MS = 120_000;
 const PURE_CGROUP2 = `
 awk '$2 ~ /^\\/sys\\/fs\\/cgroup/ {print $2}' /proc/mounts | sort -ru | while read -r m; do umount -l "$m"; done
 mount -t cgroup2 none /sys/fs/cgroup || exit 97
-exec "$@"`;
-const IN_PURE_CGROUP2 = ['unshare', '-m', '--propagation', 'private', 'sh', '-c', PURE_CGROUP2, 'sh'];
+`;
+const inPureCgroup2 = (script: string, ...args: readonly string[]): string[] => [
+  ...['unshare', '-m', '--propagation', 'private', 'sh', '-c', PURE_CGROUP2 + script, 'sh', ...args],
+];
+/** Runs the words after the name of a cgroup in it. */
+const IN_OWN_CGROUP =
+  'own=/sys/fs/cgroup/$1; shift; mkdir -p "$own" && echo $$ >"$own/cgroup.procs" && exec "$@"';
+const REMOVE_CGROUP = 'find "/sys/fs/cgroup/$1" -depth -type d -exec rmdir {} +';
 
 export interface Output {
   readonly status: number | null;
@@ -59,9 +66,17 @@ export class Container {
     });
   }
 
+  /** Name of the machine, and of its cgroup. */
+  get #name(): string {
+    return basename(dirname(this.root));
+  }
+
   unmount(): void {
-    if (this.#isMounted) execFileSync('umount', ['-l', this.root], { stdio: 'pipe' });
+    if (!this.#isMounted) return;
+    execFileSync('umount', ['-l', this.root], { stdio: 'pipe' });
     this.#isMounted = false;
+    const [program = '', ...args] = inPureCgroup2(REMOVE_CGROUP, this.#name);
+    spawnSync(program, args);
   }
 
   /** Reason why this machine cannot run containers, or false. */
@@ -70,7 +85,7 @@ export class Container {
     for (const tool of ['systemd-nspawn', 'mmdebstrap', 'dpkg-deb', 'dh']) {
       if (spawnSync('sh', ['-c', `command -v ${tool}`]).status !== 0) return `${tool} is not installed`;
     }
-    const [program = '', ...args] = [...IN_PURE_CGROUP2, 'true'];
+    const [program = '', ...args] = inPureCgroup2('true');
     if (spawnSync(program, args).status !== 0)
       return 'this machine does not allow a cgroup2 mount of one’s own';
     if (arch !== undefined && arch !== ownArch() && !existsSync('/proc/sys/fs/binfmt_misc/qemu-aarch64')) {
@@ -118,7 +133,7 @@ export class Container {
   }
 
   async boot(t: Test): Promise<void> {
-    const booting = [...IN_PURE_CGROUP2, ...this.#spawnWords(), '--console=pipe', '--boot'];
+    const booting = [...this.#spawnWords(), '--console=pipe', '--boot'];
     // The container ends with the test, even if the test crashes.
     const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...booting], {
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -132,6 +147,7 @@ export class Container {
     // systemd-nspawn's child is the container's first process; before that, the shell has children of its own.
     await waitUntil(t, 'the container begins', () => initOf(child.pid) !== undefined, BOOT_WITHIN_MS);
     this.#leader = initOf(child.pid);
+    t.match(procText(this.#leader ?? 0, 'cgroup'), this.#name, 'it shares no cgroup with another container');
     const bus = `/proc/${this.#leader}/root/run/dbus/system_bus_socket`;
     await waitUntil(t, 'its bus is there', () => existsSync(bus), BOOT_WITHIN_MS);
     // Frequent requests would take CPU time that the boot needs.
@@ -174,7 +190,7 @@ export class Container {
   #inside(...command: readonly string[]): string[] {
     const words = ['env', '-i', ...INSIDE, ...command];
     return this.#leader === undefined
-      ? [...IN_PURE_CGROUP2, ...this.#spawnWords(), '--pipe', '--', ...words]
+      ? [...this.#spawnWords(), '--pipe', '--', ...words]
       : ['nsenter', '-t', String(this.#leader), '-a', ...words];
   }
 
@@ -185,9 +201,10 @@ export class Container {
       '--keep-unit',
       '--private-network',
       '--hostname=box',
-      `--machine=${basename(dirname(this.root))}`,
+      `--machine=${this.#name}`,
+      `--directory=${this.root}`,
     ];
-    return ['systemd-nspawn', ...flags, `--directory=${this.root}`];
+    return inPureCgroup2(IN_OWN_CGROUP, this.#name, 'systemd-nspawn', ...flags);
   }
 }
 

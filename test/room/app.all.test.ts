@@ -2,6 +2,7 @@
  * Browser tests of the console with the real server: hanging connections, an unavailable database, other tabs and other
  * operators, and an empty queue.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Browser } from 'puppeteer-core';
 import t, { type Test } from 'tap';
 import type { Sql } from '../../scripts/products/room/database/sql.ts';
@@ -107,7 +108,7 @@ async function checkConflict(t: Test, browser: Browser): Promise<void> {
     t.equal((await room.postAs('Omar', path, body)).status, 200);
     await page.keyboard.press('j');
     await page.keyboard.press(key as 't');
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await sleep(100);
     room.link.hold(false, false);
   };
   await before('/api/incidents/1/verdict', { revision: 0, verdict: 'false-alarm' }, 't');
@@ -190,17 +191,16 @@ async function checkRenewal(t: Test, browser: Browser): Promise<void> {
   const before = await claimedUntil();
   await page.keyboard.press('Enter');
   await page.waitForSelector('.incident .act.release');
-  for (const renewed of [2, 3]) {
+  for (let minutes = 1; minutes <= 2; minutes += 1) {
     room.console.clock.aheadMs += 60_000;
-    await waitUntil(t, 'the claim is renewed', () => posts.length >= renewed);
+    // The next minute ends the claim unless this renewal is stored.
+    while ((await claimedUntil()) < before + minutes * 60_000) await sleep(20);
   }
-  const extensionMs = (await claimedUntil()) - before;
-  t.ok(extensionMs >= 60_000, `${extensionMs} ms longer`);
   t.same(await room.record('claim'), [{ account: 'Nadia', act: 'claim', incident: 1 }], 'recorded once');
   await page.keyboard.press('Escape');
   await untilTrue('document.querySelector(".incident") === null');
   const { length } = posts;
-  await new Promise((resolve) => setTimeout(resolve, 2500));
+  await sleep(2500);
   t.equal(posts.length, length, 'not when it is closed');
 }
 
