@@ -3,6 +3,7 @@ import { isIPv4 } from 'node:net';
 import type { Static, TSchema } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { type CameraSource, parseCameraSource, secondStreamProblem } from '../contract/camera-address.ts';
+import { ALL_BOXES } from '../contract/command.ts';
 import {
   CameraConfig,
   GroundPlaneConfig,
@@ -16,7 +17,6 @@ import { DETECTOR_BACKENDS, isDetectorBackend, LIBRARY_BACKEND } from '../contra
 import { INFERENCE_ELEMENTS } from '../contract/inference-element.ts';
 import { isLibraryProvider, LIBRARY_PROVIDERS } from '../contract/onnxruntime-library.ts';
 import { polygonProblem } from '../contract/polygon.ts';
-import { NAMES_OF_OTHERS } from '../contract/topics.ts';
 import { displayValue, type Path } from './problem.ts';
 import { isGroup, type ValidationError } from './shape.ts';
 import { didYouMean } from './words.ts';
@@ -133,10 +133,10 @@ function repeatedIds(data: Data, list: string): ValidationError[] {
   return validationErrors;
 }
 
-/** Refuses a name that would give the box the rights, or the topics, of another client. */
+/** Refuses a name that would give the box the topics of all boxes. */
 function reservedName({ box }: Data): ValidationError[] {
-  const conflict = typeof box === 'string' && Object.hasOwn(NAMES_OF_OTHERS, box) && NAMES_OF_OTHERS[box];
-  return conflict ? [validationError(['box'], box, `${conflict}; give this box another name`)] : [];
+  if (box !== ALL_BOXES) return [];
+  return [validationError(['box'], box, 'means every box of the site in topics; give this box another name')];
 }
 
 /**

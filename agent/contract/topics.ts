@@ -38,20 +38,6 @@ export interface Topics {
   replyTo(responseTopic: string | undefined): string | undefined;
 }
 
-/**
- * Names that no box may have, with the reason: they belong to other clients of the room's broker
- * (scripts/products/room/broker).
- */
-export const NAMES_OF_OTHERS: Readonly<Record<string, string>> = {
-  [ALL_BOXES]: 'means every box of the site in topics',
-  room: 'is the room’s own name at the broker',
-  witness: 'is the name of the journals’ witness at the broker',
-  fleet: 'is the name of the fleet updater at the broker',
-  metrics: 'is the name of the room’s metrics at the broker',
-  reader: 'is the name of other programs that only read at the broker',
-  homeassistant: 'is the name of Home Assistant at the broker',
-};
-
 /** Last level of a response topic. */
 export const REPLY_TOKEN = /^[A-Za-z0-9_-]{1,64}$/;
 

@@ -1,25 +1,32 @@
 /**
- * Writes the access rules of Mosquitto, one file for both of its listeners: the room's programs, then one block for
- * each box, without patterns.
+ * Writes the access rules of Mosquitto, one file for all of its listeners: one block for each program of the room, by
+ * the rights of its role, then one for each box, without patterns.
  *
- * A pattern with the user's name (%u) would let a box write under any site, since its certificate names only the box. A
- * file for each listener would need `per_listener_settings true`, with which Mosquitto 2.0 drops messages for an
- * offline client (https://github.com/eclipse-mosquitto/mosquitto/issues/2618). No box has a program's name.
+ * A certificate's CN is the user and the client identifier: `ROLE.NAME` of a program, the name of a box, which has no
+ * dot. A pattern with the user's name (%u) would let a box write under any site, since its certificate names only the
+ * box. A file for each listener would need `per_listener_settings true`, with which Mosquitto 2.0 drops messages for an
+ * offline client (https://github.com/eclipse-mosquitto/mosquitto/issues/2618).
  */
+import { AgentError } from '../../agent/base/errors.ts';
 
 export interface BoxPlace {
   readonly site: string;
   readonly box: string;
 }
 
-/** Shipped permissions of the room's programs. The enrolment keeps a file of them, which a town may change. */
-export const PROGRAM_RULES = `# The room: reads everything; writes only acknowledgements, commands and verdicts.
-user room
+/** Shipped rights of the room's programs by role. The enrolment keeps a file of them, which a town may change. */
+export const PROGRAM_RULES = `# The archive, and its standby under the same name: reads everything; writes acknowledgements and verdicts.
+user archive
 topic read vigie/#
 topic read homeassistant/#
 topic write vigie/+/+/ack
-topic write vigie/+/+/cmd
 topic write vigie/+/+/verdict
+
+# A desk asks boxes by signed commands, as the console's signer does: reads their states and answers.
+user desk
+topic read vigie/+/+/status
+topic read vigie/+/+/reply/+
+topic write vigie/+/+/cmd
 
 # The witness: reads the heads of the journals, and publishes its cosignatures.
 user witness
@@ -59,17 +66,40 @@ topic write homeassistant/status
 
 const HEAD =
   '# Written by the enrolment (vigie-room enrol): manual changes are lost. A name that is not listed may neither\n' +
-  '# read nor write.\n\n';
+  '# read nor write.\n';
+
+/** Roles of the room's programs. */
+export const ROLES: readonly string[] = [...PROGRAM_RULES.matchAll(/^user (.+)$/gm)].map(([, role]) =>
+  String(role),
+);
+
+/** Client identifier of the active archive, which is the CN of all archives of a room. */
+export const ARCHIVE = 'archive.room';
 
 /**
- * Returns the file for `acl_file`. Names are used unchecked, because the caller has checked them. `revoked`: boxes that
- * may publish only their status, so that the broker can publish their Last Will when their connection ends.
+ * Returns the file for `acl_file`. Names are used unchecked, because the caller has checked them. `rules`: the rights of
+ * each role. `programs`: names of certificates. `revoked`: boxes that may publish only their status, so that the broker
+ * can publish their Last Will when their connection ends.
+ * @throws {AgentError} `config` if a program's role has no rules
  */
 export function brokerAcl(
-  programs: string,
+  rules: string,
+  programs: Iterable<string>,
   boxes: Iterable<BoxPlace>,
   revoked: Iterable<BoxPlace> = [],
 ): string {
+  const rulesOf = new Map(
+    rules.split(/^user /m).map((block) => {
+      const [role = '', ...lines] = block.split('\n');
+      return [role.trim(), lines.filter((line) => line.startsWith('topic '))];
+    }),
+  );
+  const ofPrograms = [...new Set(programs)].map((name) => {
+    const [role = ''] = name.split('.');
+    const lines = rulesOf.get(role);
+    if (lines === undefined) throw new AgentError('config', `programs.acl: no rules for ${role}, of ${name}`);
+    return `\nuser ${name}\n${lines.map((line) => `${line}\n`).join('')}`;
+  });
   const enrolled = [...boxes].map(({ site, box }) =>
     blockOf(box, [
       `readwrite vigie/${site}/${box}/#`,
@@ -82,7 +112,7 @@ export function brokerAcl(
   const revokedBlocks = [...revoked].map(({ site, box }) =>
     blockOf(box, [`write vigie/${site}/${box}/status`]),
   );
-  return `${HEAD}${programs.trimEnd()}\n${enrolled.join('')}${revokedBlocks.join('')}`;
+  return [HEAD, ...ofPrograms, ...enrolled, ...revokedBlocks].join('');
 }
 
 function blockOf(box: string, rules: readonly string[]): string {

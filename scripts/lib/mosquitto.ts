@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentError, messageOf } from '../../agent/base/errors.ts';
 import { packageRoot } from '../../agent/base/package-root.ts';
-import { type BoxPlace, brokerAcl, PROGRAM_RULES } from './broker-acl.ts';
+import { ARCHIVE, type BoxPlace, brokerAcl, PROGRAM_RULES, ROLES } from './broker-acl.ts';
 import { type BrokerTls, RoomAuthorities } from './certificates.ts';
 import { systemPath } from './system-path.ts';
 
@@ -30,10 +30,10 @@ export interface MosquittoOptions {
   readonly tls?: BrokerTls;
   /** Boxes that have access rules from the start; `enrol` adds more. */
   readonly boxes?: readonly BoxPlace[];
-  /** Access rules that another program writes, as the enrolment does: instead of `boxes` and `programs`. */
+  /** Access rules that another program writes, as the enrolment does: instead of `boxes` and `rules`. */
   readonly aclFile?: string;
-  /** Replaces the shipped access rules for the room's programs. */
-  readonly programs?: (shipped: string) => string;
+  /** Replaces the shipped rights of the room's programs. */
+  readonly rules?: string;
   /** Keeps queued and retained messages across restarts. */
   readonly persistent?: boolean;
   /** Further lines of mosquitto.conf. */
@@ -43,34 +43,45 @@ export interface MosquittoOptions {
 export class Mosquitto {
   readonly #options: MosquittoOptions;
   readonly #boxes: Map<string, BoxPlace>;
-  /** Access rules of the room's programs. */
-  #programs: string;
-  #port = 0;
-  #programsPort = 0;
+  /** Programs that have access rules: one of each role from the start; `admit` adds more. */
+  readonly #programs = new Set(ROLES.map((role) => `${role}.room`));
+  #rules: string;
+  /** Ports of the boxes, of the programs and of the archive. */
+  readonly #ports = [0, 0, 0];
   #child: ChildProcess | undefined;
 
   constructor(options: MosquittoOptions) {
     this.#options = options;
     this.#boxes = new Map(options.boxes?.map((place) => [place.box, place]));
-    this.#programs = options.programs?.(PROGRAM_RULES) ?? PROGRAM_RULES;
+    this.#rules = options.rules ?? PROGRAM_RULES;
   }
 
   /** Port for the boxes; the same across restarts. */
   get port(): number {
-    return this.#port;
-  }
-
-  /** Port for the room's programs; without TLS the port for all clients. */
-  get programsPort(): number {
-    return this.#options.tls ? this.#programsPort : this.#port;
+    return this.#ports[0] ?? 0;
   }
 
   get url(): string {
-    return `${this.#options.tls ? 'mqtts' : 'mqtt'}://localhost:${this.#port}`;
+    return this.#urlOf(0);
   }
 
+  /** For the room's programs; without TLS for all clients, as `archiveUrl` is. */
   get programsUrl(): string {
-    return `${this.#options.tls ? 'mqtts' : 'mqtt'}://localhost:${this.programsPort}`;
+    return this.#urlOf(1);
+  }
+
+  get archiveUrl(): string {
+    return this.#urlOf(2);
+  }
+
+  /** Address for the certificate of a program, by its name. */
+  urlOf(program: string): string {
+    return program === ARCHIVE ? this.archiveUrl : this.programsUrl;
+  }
+
+  #urlOf(listener: number): string {
+    const isOpen = this.#options.tls === undefined;
+    return `${isOpen ? 'mqtt' : 'mqtts'}://localhost:${this.#ports[isOpen ? 0 : listener]}`;
   }
 
   get logFile(): string {
@@ -89,9 +100,10 @@ export class Mosquitto {
   async start(): Promise<void> {
     const { dir } = this.#options;
     await mkdir(dir, { recursive: true });
-    if (this.#port === 0) this.#port = await freePort();
-    while (this.#programsPort === 0 || this.#programsPort === this.#port)
-      this.#programsPort = await freePort();
+    for (const [index] of this.#ports.entries()) {
+      while (this.#ports.indexOf(this.#ports[index] ?? 0) < index || this.#ports[index] === 0)
+        this.#ports[index] = await freePort();
+    }
     const file = join(dir, 'mosquitto.conf');
     if (this.#options.aclFile === undefined) await this.#writeAcl();
     await writeFile(file, this.#configuration(await readFile(join(SHIPPED, 'mosquitto.conf'), 'utf8')));
@@ -128,15 +140,24 @@ export class Mosquitto {
     await this.reload();
   }
 
-  /** Gives the room's programs these access rules; resolves when a running broker has read them. */
-  async allow(programs: string): Promise<void> {
-    this.#programs = programs;
+  /** Gives a program the rights of its role; resolves when a running broker has read them. */
+  async admit(program: string): Promise<void> {
+    if (this.#programs.has(program) || this.#options.aclFile !== undefined) return;
+    this.#programs.add(program);
+    await this.#writeAcl();
+    await this.reload();
+  }
+
+  /** Gives the roles of programs these rights; resolves when a running broker has read them. */
+  async allow(rules: string): Promise<void> {
+    this.#rules = rules;
     await this.#writeAcl();
     await this.reload();
   }
 
   async #writeAcl(): Promise<void> {
-    await writeFile(this.aclFile, brokerAcl(this.#programs, this.#boxes.values()), { mode: 0o600 });
+    const text = brokerAcl(this.#rules, this.#programs, this.#boxes.values());
+    await writeFile(this.aclFile, text, { mode: 0o600 });
   }
 
   /** Makes a running broker read its files again; resolves when it has. */
@@ -189,10 +210,10 @@ export class Mosquitto {
     const { dir, tls, persistent, extra } = this.#options;
     const memory = { persistence: String(persistent === true), persistence_location: `${dir}/` };
     const own = [`user ${userInfo().username}`, `log_dest file ${this.logFile}`, ...(extra ?? [])];
-    const [common, boxes, programs] = sectionsOf(shipped);
+    const [common = [], boxes = [], ...ofPrograms] = sectionsOf(shipped);
     if (tls === undefined) {
       const open = settled(common, { ...memory, acl_file: undefined, allow_anonymous: 'true' });
-      const plain = settled(boxes, { ...PLAIN, listener: `${this.#port} 127.0.0.1` });
+      const plain = settled(boxes, { ...PLAIN, listener: `${this.port} 127.0.0.1` });
       return [...open, ...plain, ...own, ''].join('\n');
     }
     const { ca, programsCa, cert: certfile, key: keyfile, crl: crlfile, programsCrl } = tls;
@@ -200,19 +221,21 @@ export class Mosquitto {
       ...settled(common, { ...memory, acl_file: this.aclFile }),
       ...own,
       ...settled(boxes, {
-        listener: `${this.#port} 127.0.0.1`,
+        listener: `${this.port} 127.0.0.1`,
         cafile: ca,
         certfile,
         keyfile,
         crlfile,
       }),
-      ...settled(programs, {
-        listener: `${this.#programsPort} 127.0.0.1`,
-        cafile: programsCa,
-        certfile,
-        keyfile,
-        crlfile: programsCrl,
-      }),
+      ...ofPrograms.flatMap((section, index) =>
+        settled(section, {
+          listener: `${this.#ports[index + 1]} 127.0.0.1`,
+          cafile: programsCa,
+          certfile,
+          keyfile,
+          crlfile: programsCrl,
+        }),
+      ),
       '',
     ].join('\n');
   }
@@ -243,11 +266,9 @@ const PLAIN = {
 /** Settings that belong to a listener: they apply from its line on. */
 const OF_A_LISTENER = [...Object.keys(PLAIN), 'listener', 'max_connections'];
 
-/**
- * Returns the lines of the shipped file: those of all listeners, of the boxes' listener and of the programs' listener.
- */
-function sectionsOf(text: string): readonly [string[], string[], string[]] {
-  const sections: [string[], string[], string[]] = [[], [], []];
+/** Returns the lines of the shipped file: those of all listeners, then of the boxes', programs' and archive's. */
+function sectionsOf(text: string): readonly string[][] {
+  const sections: string[][] = [[], [], [], []];
   let listener = 0;
   for (const line of text.split('\n')) {
     if (line === '' || line.startsWith('#')) continue;

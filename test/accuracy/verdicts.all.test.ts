@@ -46,7 +46,7 @@ void t.test('only the room may send a verdict, and the box counts it', async (t)
   const room = await makeRoom(t);
   const { record, report } = box(t, room, join(scratch(t), RECORD_FILE));
   for (let i = 1; i <= 4; i += 1) record.note(alert(`b-e${i}`, 'start', { id: `b-${i}` }));
-  const operators = await clientOf(t, room, 'room');
+  const operators = await clientOf(t, room, 'archive.inbox');
   const publishVerdict = (payload: Buffer | string, retain = false): Promise<unknown> =>
     operators.publishAsync(TOPICS.verdict, payload, { qos: 1, retain });
   // Published until the box receives it, because the box may not have subscribed yet.
@@ -119,7 +119,7 @@ void t.test(
 void t.test('verdicts acknowledged to the broker survive a kill', async (t) => {
   const room = await makeRoom(t);
   const file = join(scratch(t), RECORD_FILE);
-  const operators = await clientOf(t, room, 'room');
+  const operators = await clientOf(t, room, 'archive.inbox');
   const { url, ca, cert, key } = room.config;
   let acknowledged = 0;
   for (let run = 0; run < (ALL ? 5 : 1); run += 1) {

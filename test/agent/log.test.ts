@@ -42,7 +42,7 @@ t.test(
     const server = await RtspServer.start({ user: 'admin', password: PASSWORD });
     t.teardown(() => server.kill());
 
-    const client = await clientOf(t, room, 'room');
+    const client = await clientOf(t, room, 'archive.inbox');
     let snapshots = 0;
     client.on('message', () => {
       snapshots += 1;

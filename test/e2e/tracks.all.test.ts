@@ -73,7 +73,7 @@ async function makeBox(t: Test, room: Room) {
   /** One value for each reply: whether the journal already held the question. */
   const wasJournaled: boolean[] = [];
   const crossings = { count: 0 };
-  const client = await clientOf(t, room, 'room');
+  const client = await clientOf(t, room, 'archive.inbox');
   client.on('message', (topic, payload, { properties }) => {
     if (topic.startsWith(`${root}/evt/`)) crossings.count += 1;
     else if (topic === `${root}/health`) health.push(JSON.parse(String(payload)) as HealthReport);
@@ -140,7 +140,7 @@ t.test(
       t,
       room,
     );
-    const { cert, key } = await pairOf(room, 'room');
+    const { cert, key } = await pairOf(room, 'desk.room');
     const mqtt = { url: room.broker.programsUrl, ca: room.authority.ca, cert, key };
     const file = (name: string): string => join(dir, name);
     writeFileSync(file('room.yaml'), JSON.stringify({ site: SITE, timeZone: 'Europe/Paris', mqtt }));

@@ -52,18 +52,15 @@ async function makeOps(t: Test, usesLists = true): Promise<Ops> {
   const issue = (name: string, days: number): { cert: string; key: string } => {
     const key = newKey(file(`${name}.key`));
     const profile = { use: 'client', commonName: name, days } as const;
-    const isProgram = name === 'fleet';
-    const authority = isProgram ? room.enrolment.programs : room.authority;
+    const { authority } = room;
     const issued = authority.issue(csrOf(key, name), profile, Date.now());
     const asking = { box: name, key: issued.serial.padEnd(64, '0'), nowMs: Date.now(), issue: () => issued };
-    if (!isProgram) {
-      room.store.byToken(room.token(name), asking);
-      room.enrolment.writeBoxes();
-    }
+    room.store.byToken(room.token(name), asking);
+    room.enrolment.writeBoxes();
     writeFileSync(file(`${name}.crt`), issued.pem);
     return { cert: file(`${name}.crt`), key };
   };
-  const own = issue('fleet', 30);
+  const own = room.program('fleet.room');
   const dir = join(scratch(t), 'fleet');
   mkdirSync(dir);
   const yaml = {
@@ -81,7 +78,7 @@ async function makeOps(t: Test, usesLists = true): Promise<Ops> {
     client: async (name, clientId) => {
       const [cert, key] = [`${name}.crt`, `${name}.key`].map((one) => readFileSync(file(one)));
       await broker.reload();
-      const client = await mqtt.connectAsync(name === 'fleet' ? broker.programsUrl : broker.url, {
+      const client = await mqtt.connectAsync(name.includes('.') ? broker.programsUrl : broker.url, {
         protocolVersion: 5,
         ca: room.ca,
         clientId,
@@ -163,7 +160,7 @@ t.test('a stolen box is disconnected at once and stays out', async (t) => {
   const other = issue('box-2', 365);
   const second = await client('box-2', `${SITE}.box-2`);
   const topics = topicsOf(SITE, BOX);
-  const publisher = await client('fleet', 'fleet-test');
+  const publisher = await client('fleet.other', 'fleet-test');
   for (const topic of [topics.updateDesired, topics.configDesired]) {
     await publisher.publishAsync(topic, '{"an":"order"}', { qos: 1, retain: true });
   }

@@ -120,12 +120,21 @@ export class TestRoom {
     return { cert, key };
   }
 
-  /** Certificate and key of a program, by the programs' authority. */
+  /** Certificate, key and rights of a program, `ROLE.NAME`. */
   program(name: string): KeyPair {
-    const key = newKey(join(this.dir, `program-${name}.key`));
+    const { enrolment } = this;
+    const [nowMs, key] = [Date.now(), newKey(join(this.dir, `program-${name}.key`))];
     const profile = { use: 'client', commonName: name, days: 30 } as const;
+    const issue = () => enrolment.programs.issue(csrOf(key, name), profile, nowMs);
+    const { pem } = this.store.record('program', {
+      box: name,
+      key: randomBytes(32).toString('hex'),
+      nowMs,
+      issue,
+    });
+    enrolment.writeBoxes();
     const cert = join(this.dir, `program-${name}.crt`);
-    writeFileSync(cert, this.enrolment.programs.issue(csrOf(key, name), profile, Date.now()).pem);
+    writeFileSync(cert, pem);
     return { cert, key };
   }
 

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import mqtt, { type IClientOptions, type IClientPublishOptions, type MqttClient } from 'mqtt';
 import type { Test } from 'tap';
 import { topicsOf } from '../../agent/contract/topics.ts';
+import { ARCHIVE } from '../../scripts/lib/broker-acl.ts';
 import type { KeyPair } from '../../scripts/lib/certificates.ts';
 import type { Mosquitto } from '../../scripts/lib/mosquitto.ts';
 import { camerasOf } from '../../scripts/products/room/console/cameras.ts';
@@ -55,18 +56,9 @@ export class HostileRoom {
     const enrolment = new TestRoom(t);
     await enrolment.start();
     const broker = await enrolment.broker(t);
-    const { cert, key } = enrolment.program('room');
+    const { cert, key } = enrolment.program(ARCHIVE);
     const archive = new RoomProgram([
-      ...[
-        '--broker',
-        broker.programsUrl,
-        '--ca',
-        join(enrolment.dir, 'ca.crt'),
-        '--cert',
-        cert,
-        '--key',
-        key,
-      ],
+      ...['--broker', broker.archiveUrl, '--ca', join(enrolment.dir, 'ca.crt'), '--cert', cert, '--key', key],
       ...['--database', database.address, '--boxes', enrolment.list('boxes.json')],
     ]);
     t.teardown(() => archive.end('SIGKILL'));
@@ -106,10 +98,12 @@ export class HostileRoom {
     return client;
   }
 
-  /** Connects as a program of the room. */
-  operator(name: string, options: IClientOptions = {}): Promise<MqttClient> {
+  /** Connects as a program of the room, `ROLE.NAME`. */
+  async operator(name: string, options: IClientOptions = {}): Promise<MqttClient> {
+    const pair = this.enrolment.program(name);
+    await this.broker.reload();
     return this.connect(HONEST, {
-      pair: this.enrolment.program(name),
+      pair,
       url: this.broker.programsUrl,
       ...options,
     });

@@ -43,7 +43,7 @@ export class RoomInbox {
 
 /** Collects what the room receives; a message that breaks the published contract fails the test. */
 export async function openInbox(t: Test, room: Room, filter = 'vigie/#'): Promise<RoomInbox> {
-  const inbox = new RoomInbox(await clientOf(t, room, 'room'));
+  const inbox = new RoomInbox(await clientOf(t, room, 'archive.inbox'));
   const contract = new Contract();
   inbox.client.on('message', (topic, _payload, packet) => {
     if (!topic.endsWith('/cmd')) for (const problem of contract.problems(packet)) t.fail(problem);

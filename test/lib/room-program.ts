@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
+import { ARCHIVE } from '../../scripts/lib/broker-acl.ts';
 import { freePort } from '../../scripts/lib/mosquitto.ts';
 import { newEntryToken } from '../../scripts/products/room/console/settings.ts';
 import { ENTER_PATH } from '../../scripts/products/room/contract/terms.ts';
@@ -66,11 +67,11 @@ export class RoomProgram extends Restartable {
     super([ROOM_PROGRAM, ...args]);
   }
 
-  /** Starts it for the broker and as the user `room`; killed when the test ends. */
+  /** Starts it for the broker and as the archive; killed when the test ends. */
   static async start(t: Test, room: Room, ...args: string[]): Promise<RoomProgram> {
-    const { cert, key } = await room.programs.client('room');
+    const { cert, key } = await room.programs.client(ARCHIVE);
     const tls = ['--ca', room.authority.ca, '--cert', cert, '--key', key];
-    const program = new RoomProgram(['--broker', room.broker.programsUrl, ...tls, ...args]);
+    const program = new RoomProgram(['--broker', room.broker.archiveUrl, ...tls, ...args]);
     t.teardown(() => program.end('SIGKILL'));
     program.start();
     return program;

@@ -9,9 +9,9 @@ import { systemClock } from '../../agent/base/clock.ts';
 import type { MqttConfig } from '../../agent/contract/config.ts';
 import type { DeliveryState } from '../../agent/contract/health.ts';
 import type { Outbox } from '../../agent/contract/outbox.ts';
-import { NAMES_OF_OTHERS } from '../../agent/contract/topics.ts';
 import { Delivery, type DeliveryOptions } from '../../agent/mqtt/delivery.ts';
 import type { Inbox } from '../../agent/mqtt/incoming.ts';
+import { ARCHIVE } from '../../scripts/lib/broker-acl.ts';
 import {
   type BrokerTls,
   type CertificateAuthority,
@@ -53,7 +53,7 @@ async function issue(): Promise<Issued & { readonly dir: string }> {
   const [tls, box, program] = await Promise.all([
     authorities.brokerTls(),
     authorities.boxes.client(BOX),
-    authorities.programs.client('room'),
+    authorities.programs.client(ARCHIVE),
   ]);
   return { dir, tls, box, program };
 }
@@ -77,7 +77,7 @@ export async function makeRoom(t: Test, options: Partial<MosquittoOptions> = {})
   t.teardown(() => broker.stop());
   await broker.start();
   const archive = new Archive({
-    url: broker.programsUrl,
+    url: broker.archiveUrl,
     tls: { ...program, ca },
     site: SITE,
     box: BOX,
@@ -88,12 +88,15 @@ export async function makeRoom(t: Test, options: Partial<MosquittoOptions> = {})
   return { authority, programs, broker, box, archive, config };
 }
 
-/** A certificate of this authority for the name of a program or a box. A box gets its access rules at SITE. */
+/** A certificate for the name of a program, `ROLE.NAME`, or of a box, with access rules; a box's are at SITE. */
 export async function pairOf(
   { authority, programs, broker }: Pick<Room, 'authority' | 'programs' | 'broker'>,
   name: string,
 ): Promise<KeyPair & { readonly url: string }> {
-  if (name in NAMES_OF_OTHERS) return { ...(await programs.client(name)), url: broker.programsUrl };
+  if (name.includes('.')) {
+    await broker.admit(name);
+    return { ...(await programs.client(name)), url: broker.urlOf(name) };
+  }
   await broker.enrol({ site: SITE, box: name });
   return { ...(await authority.client(name)), url: broker.url };
 }

@@ -24,7 +24,7 @@ export async function deskOf(t: Test, room: Room, signer: Signer, change: object
   const dir = scratch(t);
   const [settings, key] = [join(dir, 'room.yaml'), join(dir, 'desk.pem')];
   writeKey(key, signer);
-  const pair = await pairOf(room, 'room');
+  const pair = await pairOf(room, 'desk.room');
   const mqtt = { url: pair.url, ca: room.authority.ca, cert: pair.cert, key: pair.key };
   writeFileSync(settings, JSON.stringify({ site: SITE, mqtt, ...change }));
   return { dir, args: ['--room', settings, '--sign', key] };

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { topicsOf } from '../../agent/contract/topics.ts';
+import { PROGRAM_RULES } from '../../scripts/lib/broker-acl.ts';
 import { eventItem } from '../lib/events.ts';
 import { keptLog, openedOutbox as opened, rowsOf } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
@@ -19,8 +20,8 @@ const TOPICS = topicsOf(SITE, BOX);
 const FLOOD = fileURLToPath(new URL('../lib/flood-writer.js', import.meta.url));
 const PER_S = 10_000;
 const LASTS_MS = FULL ? 60_000 : 3000;
-/** ACL of a room that may write to the boxes' own topics. */
-const programs = (): string => 'user room\ntopic readwrite vigie/#\n';
+/** Rights of an archive that may write to the boxes' own topics. */
+const RULES = PROGRAM_RULES.replace('user archive\n', 'user archive\ntopic readwrite vigie/#\n');
 
 /** Starts a flood; returns a function that ends it and resolves with the number of sent messages. */
 async function startFlood(
@@ -30,7 +31,7 @@ async function startFlood(
   payload: string,
   qos: 0 | 1,
 ): Promise<() => number> {
-  const { url, cert, key } = await pairOf(room, 'room');
+  const { url, cert, key } = await pairOf(room, 'archive.flood');
   const args = [FLOOD, url, room.authority.ca, cert, key, topic, payload, String(qos), String(PER_S)];
   const program = start(t, process.execPath, args);
   await waitUntil(t, 'the flood has begun', () => program.out !== '', 30_000);
@@ -42,7 +43,7 @@ async function startFlood(
 
 /** An archive that subscribes to events only, so that the flood costs this process as much as it costs the box. */
 async function startArchive(t: Test, room: Room): Promise<void> {
-  const client = await clientOf(t, room, 'room', { reconnectPeriod: 0 });
+  const client = await clientOf(t, room, 'archive.room', { reconnectPeriod: 0 });
   client.on('message', (_topic, _payload, { properties }) => {
     const alert = Number(properties?.userProperties?.['seq']);
     client.publish(TOPICS.ack, JSON.stringify({ alert }), { qos: 1 });
@@ -52,7 +53,7 @@ async function startArchive(t: Test, room: Room): Promise<void> {
 
 const TOPIC = TOPICS.verdict;
 void t.test(`the box withstands ${PER_S} messages a second on a topic of others`, async (t) => {
-  const room = await makeRoom(t, { programs });
+  const room = await makeRoom(t, { rules: RULES });
   await startArchive(t, room);
   const outbox = opened(t, join(scratch(t), 'outbox.db'));
   const { log, lines } = keptLog();
@@ -100,7 +101,7 @@ void t.test(
   'a topic that was unsubscribed is heard again when the flood is over',
   { skip: unlessAll },
   async (t) => {
-    const room = await makeRoom(t, { programs });
+    const room = await makeRoom(t, { rules: RULES });
     const outbox = opened(t, join(scratch(t), 'outbox.db'));
     const payloads: string[] = [];
     const inbox = new Map([[TOPICS.verdict, (payload: Buffer) => void payloads.push(payload.toString())]]);
@@ -110,7 +111,7 @@ void t.test(
     const endFlood = await startFlood(t, room, TOPICS.verdict, 'flood', 1);
     await waitUntil(t, 'left', () => lines.some((line) => line.includes('not heard')), 30_000);
     endFlood();
-    const operator = await clientOf(t, room, 'room');
+    const operator = await clientOf(t, room, 'archive.operator');
     const asking = setInterval(() => operator.publish(TOPICS.verdict, 'after', { qos: 1 }), 200);
     t.teardown(() => clearInterval(asking));
     await waitUntil(t, 'heard again', () => payloads.includes('after'), 30_000);

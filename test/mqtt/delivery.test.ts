@@ -209,7 +209,7 @@ function startDelivery(t: Test, { config }: Room, outbox: Outbox, ack: 'archive'
 void t.test('unacknowledged messages are reported after 60 s, and again after a restart', async (t) => {
   const room = await makeRoom(t);
   // A plain subscriber, as a first attempt at a room often is.
-  const subscriber = await clientOf(t, room, 'room');
+  const subscriber = await clientOf(t, room, 'archive.inbox');
   await subscriber.subscribeAsync('vigie/#', { qos: 1 });
   const outbox = openedOutbox(t, join(scratch(t), 'outbox.db'));
   outbox.append([alert(), alert()]);

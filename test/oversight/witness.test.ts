@@ -213,7 +213,7 @@ void t.test('over a broker heads are cosigned as they arrive, and the box stores
   const { delivery } = deliver(t, room.config, outbox, {}, inbox);
   publish();
   writeFileSync(join(dir, 'boxes.vkey'), keyOf(box));
-  const { cert, key } = await pairOf(room, 'witness');
+  const { cert, key } = await pairOf(room, 'witness.room');
   const tls = ['--site', SITE, '--ca', room.authority.ca, '--cert', cert, '--cert-key', key];
   const stateArgs = ['--dir', join(dir, 'kept'), '--keys', join(dir, 'boxes.vkey')];
   stateArgs.push('--name', 'witness.example');

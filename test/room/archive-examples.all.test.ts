@@ -7,7 +7,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
-import { PROGRAM_RULES } from '../../scripts/lib/broker-acl.ts';
+import { ARCHIVE, PROGRAM_RULES } from '../../scripts/lib/broker-acl.ts';
 import { eventWithStill, namedEvent } from '../lib/events.ts';
 import { openedOutbox, rowsOf } from '../lib/outbox.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
@@ -66,8 +66,8 @@ function idIn(text: string): string {
 }
 
 async function startExample(t: Test, room: Room, { command }: Example, file: string): Promise<Program> {
-  const { cert, key } = await room.programs.client('room');
-  const [program, ...args] = command(room.broker.programsPort);
+  const { cert, key } = await room.programs.client(ARCHIVE);
+  const [program, ...args] = command(Number(new URL(room.broker.archiveUrl).port));
   return start(t, program, [...args, room.authority.ca, cert, key, file]);
 }
 
@@ -83,7 +83,7 @@ const DEAF = PROGRAM_RULES.replace('topic write vigie/+/+/ack\n', '');
 for (const [name, example] of Object.entries(EXAMPLES)) {
   void t.test(`${name} stores, acknowledges, and loses nothing by a kill`, async (t) => {
     t.not(DEAF, PROGRAM_RULES);
-    const room = await makeRoom(t, { programs: () => DEAF });
+    const room = await makeRoom(t, { rules: DEAF });
     const dir = scratch(t);
     const outbox = openedOutbox(t, join(dir, 'outbox.db'));
     const { delivery } = deliver(t, room.config, outbox, { timing: { stallMs: 500 } });

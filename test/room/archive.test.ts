@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import mqtt, { type MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';
 import type { VigieEvent } from '../../agent/contract/event.ts';
+import { ARCHIVE } from '../../scripts/lib/broker-acl.ts';
 import { VerdictDelivery } from '../../scripts/products/room/archive/verdicts.ts';
 import { iso, type Sql } from '../../scripts/products/room/database/sql.ts';
 import { WatchedLease } from '../../scripts/products/room/database/watched-lease.ts';
@@ -295,7 +296,7 @@ function delivery(
 onEachDatabase('verdicts reach the box once', async (t, database) => {
   const db = await database.prepared(NOW);
   const room = await makeRoom(t);
-  const archive = await clientOf(t, room, 'room');
+  const archive = await clientOf(t, room, ARCHIVE);
   const incident = await addIncident(db, NOW, { ...PLACE, episode: 'ep-1' });
   await addVerdict(db, PLACE, 'ep-1', 'confirmed', NOW);
   await addVerdict(db, PLACE, 'ep-2', 'unclear', NOW + 1);
@@ -363,8 +364,8 @@ onEachDatabase('two archives send each verdict once, despite a broker outage', a
   await leaseOf(db, 'killed').take(undefined);
   const leases = { one: leaseOf(db, 'one'), two: leaseOf(other, 'two') };
   const both = [
-    delivery(t, db, await clientOf(t, room, 'room'), leases.one),
-    delivery(t, other, await clientOf(t, room, 'room'), leases.two),
+    delivery(t, db, await clientOf(t, room, 'archive.one'), leases.one),
+    delivery(t, other, await clientOf(t, room, 'archive.two'), leases.two),
   ];
   for (let index = 0; index < 40; index += 1) await addVerdict(db, PLACE, `e-${index}`, 'confirmed', NOW);
   await sleep(500);

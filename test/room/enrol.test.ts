@@ -150,8 +150,8 @@ void t.test(
     const room = await startedRoom(t);
     const box = new NewBox(t, room, room.token());
     await box.enrol();
+    const operator = room.program('archive.inbox');
     const broker = await room.broker(t);
-    const operator = room.program('room');
     const client = await mqtt.connectAsync(broker.programsUrl, {
       protocolVersion: 5,
       ca: room.ca,
@@ -321,7 +321,8 @@ void t.test('the program enrols, lists and ends cleanly, and stores no token', a
   const program = enrolProgram(dir, 'token', SITE, BOX);
   t.match(program, { code: 0, out: /^[A-Za-z0-9_-]{32}\n$/, err: /is not shown again/ });
   const token = program.out.trim();
-  for (const name of ['room', 'Box_1']) t.match(enrolProgram(dir, 'token', SITE, name), { code: 2 }, name);
+  for (const name of ['all', 'archive.room', 'Box_1'])
+    t.match(enrolProgram(dir, 'token', SITE, name), { code: 2 }, name);
   const server: Program = start(t, process.execPath, [PROGRAM, 'serve', '--dir', dir, '--port', '0']);
   await waitUntil(t, 'it serves', () => server.out.includes('Enrolment on https://localhost:'));
   const room = {

@@ -11,7 +11,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { MqttClient } from 'mqtt';
 import type { Test } from 'tap';
 import { topicsOf } from '../../agent/contract/topics.ts';
+import { ARCHIVE } from '../../scripts/lib/broker-acl.ts';
 import { queueOf } from '../../scripts/products/room/console/queue.ts';
+import { displace } from '../../scripts/products/room/enrol/displace.ts';
 import { onEachDatabase } from '../lib/databases.ts';
 import { ask, csrOf, newKey, SITE } from '../lib/enrolment.ts';
 import { alertOf, FAR, FAR_SITE, HONEST, HostileRoom, THIEF } from '../lib/hostile-room.ts';
@@ -47,14 +49,14 @@ type Attack = (t: Test, room: HostileRoom) => Promise<void>;
 /** The attacks of every run, in this order. */
 const ATTACKS: Readonly<Record<string, Attack>> = {
   'it connects under the client ids of the honest box and of the archive': async (t, room) => {
-    for (const clientId of [HONEST, HONEST, 'room.archive', 'archive']) {
+    for (const clientId of [HONEST, HONEST, ARCHIVE, 'archive']) {
       const thief = await room.connect(THIEF, { clientId });
       await thief.endAsync(true);
     }
     const old = await room.connect(THIEF, { clientId: HONEST, protocolVersion: 4 });
     t.ok(old.connected, 'and by MQTT 3.1.1; the broker takes it for itself');
     t.ok(await refusedTo(room.connect(THIEF, { url: room.broker.programsUrl })), 'the port of the programs');
-    const pair = room.enrolment.program('reader');
+    const pair = room.enrolment.program('reader.room');
     t.ok(await refusedTo(room.connect(HONEST, { pair })), 'a program at the port of the boxes');
   },
 
@@ -114,7 +116,7 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
     const pair = room.pemOf(THIEF);
     const est = async (path: string, name: string, more: Partial<Parameters<typeof ask>[2]> = {}) =>
       (await ask(enrolment, `${EST}/${path}`, { body: csrOf(key, name).toString('base64'), ...more })).status;
-    for (const name of [HONEST, 'room', 'fleet'])
+    for (const name of [HONEST, FAR])
       t.equal(await est('simplereenroll', name, { pair }), 403, `it renews as ${name}`);
     t.equal(await est('simpleenroll', HONEST, { pair }), 202, 'on a list, where a person looks');
     t.equal(
@@ -122,7 +124,7 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
       401,
       'a guessed token',
     );
-    t.equal(await est('simpleenroll', 'room'), 400, 'no box is called so');
+    t.equal(await est('simpleenroll', ARCHIVE), 400, 'no box has a name with a dot');
     const { store } = enrolment;
     const refusal = { message: /enrolled at marseille-1: revoke/ };
     t.throws(() => store.makeToken(FAR_SITE, THIEF, Date.now()), refusal, 'at another site');
@@ -133,7 +135,7 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
 /** The dearer attacks of `--all`. */
 const DEAR_ATTACKS: Readonly<Record<string, Attack>> = {
   'it leaves a Last Will in the honest box’s name': async (t, room) => {
-    const reader = await room.operator('reader');
+    const reader = await room.operator('reader.room');
     const topics: string[] = [];
     reader.on('message', (topic) => topics.push(topic));
     await reader.subscribeAsync('vigie/+/+/status', { qos: 1 });
@@ -146,7 +148,7 @@ const DEAR_ATTACKS: Readonly<Record<string, Attack>> = {
   },
 
   'it joins shared subscriptions, and reads the orders of a box at another site': async (t, room) => {
-    const fleet = await room.operator('fleet');
+    const fleet = await room.operator('fleet.room');
     const far = topicsOf(FAR_SITE, FAR);
     await fleet.publishAsync(far.updateDesired, '{}', { qos: 1, retain: true });
     await fleet.publishAsync(far.commandAll, '{}', { qos: 1 });
@@ -163,7 +165,7 @@ const DEAR_ATTACKS: Readonly<Record<string, Attack>> = {
   ) => {
     const sockets = Array.from({ length: 200 }, () => connectTcp(room.broker.port, '127.0.0.1'));
     await Promise.all(sockets.map((socket) => once(socket, 'connect')));
-    t.ok((await room.operator('reader')).connected, 'a program of the room comes in meanwhile');
+    t.ok((await room.operator('reader.room')).connected, 'a program of the room comes in meanwhile');
     await room.checkHonestBox(t, 'beside them');
     for (const socket of sockets) socket.destroy();
     for (let i = 0; i < 100; i += 1) (await room.connect(THIEF)).stream.destroy();
@@ -195,13 +197,13 @@ const isRevoked: Attack = async (t, room) => {
   room.enrolment.enrolment.revoke(THIEF, Date.now());
   await room.broker.reload();
   t.equal(await answerTo(thief, own.event('alert', 'loitering')), DENIED, 'it can no longer publish');
-  const fleet = await room.operator('fleet');
+  const fleet = await room.operator('fleet.room');
   await fleet.publishAsync(own.command, '{}', { qos: 1 });
   await sleep(300);
   t.same(topics, [], 'it receives nothing any more');
-  const successor = await room.operator('fleet', { clientId: THIEF });
+  const { authority } = room.enrolment;
+  await displace({ authority, name: THIEF, url: room.broker.url, ca: room.enrolment.ca });
   await waitUntil(t, 'its connection is ended', () => !thief.connected);
-  await successor.endAsync(true);
   t.ok(await refusedTo(room.connect(THIEF)), 'and it does not come back');
   const body = csrOf(room.pairOf(THIEF).key, THIEF).toString('base64');
   const renewal = await ask(room.enrolment, `${EST}/simplereenroll`, { body, pair: room.pemOf(THIEF) });

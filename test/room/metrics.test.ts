@@ -236,7 +236,7 @@ t.test(
     await room.broker.enrol(box);
     const client = await clientOf(t, room, box.box, { reconnectPeriod: 0 });
     await publish(client, [box]);
-    const { cert, key } = await pairOf(room, 'metrics');
+    const { cert, key } = await pairOf(room, 'metrics.room');
     const tls = ['--ca', room.authority.ca, '--cert', cert, '--key', key];
     const { program, url } = await startExporter(t, '--broker', room.broker.programsUrl, ...tls);
     const labels = `{site="${box.site}",box="${box.box}"}`;

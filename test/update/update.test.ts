@@ -142,7 +142,7 @@ class Box {
 
 /** Collects everything the room receives, checked against the contract; keeps only reports with a valid signature. */
 async function listen(t: Test, room: Room, box: Box) {
-  const client = await clientOf(t, room, 'fleet', { properties: { maximumPacketSize: 1_000_000 } });
+  const client = await clientOf(t, room, 'fleet.room', { properties: { maximumPacketSize: 1_000_000 } });
   const contract = new Contract();
   client.on('message', (topic, payload, packet) => {
     if (topic.startsWith(`${root}/update/desired`) || topic.startsWith(`${root}/config/desired`)) return;
@@ -336,7 +336,7 @@ void t.test(
     await room.broker.start();
     await reported('on a new connection', (report) => report.at !== at);
     let retainedReport: UpdateReport | undefined;
-    const later = await clientOf(t, room, 'metrics');
+    const later = await clientOf(t, room, 'metrics.room');
     later.on('message', (_topic, payload, { retain }) => {
       if (retain) retainedReport = openReport(payload, SITE, BOX).report;
     });
@@ -418,7 +418,7 @@ void t.test('the room requests logs, a doctor run and a new certificate', { skip
   const helper = logsHelper(t, box.dir);
   box.run();
   const { dir } = box;
-  const fleet = await pairOf(room, 'fleet');
+  const fleet = await pairOf(room, 'fleet.ops');
   const mqtt = { url: fleet.url, ca: room.authority.ca, cert: fleet.cert, key: fleet.key };
   writeFileSync(join(dir, 'ops.pem'), ops.privateKey.export({ type: 'pkcs8', format: 'pem' }), {
     mode: 0o600,

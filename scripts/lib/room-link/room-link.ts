@@ -1,16 +1,23 @@
-/** Room's end of commands: receives the status of boxes, publishes commands and receives the answers. */
+/**
+ * Room's end of commands: receives the status of boxes, publishes commands and receives the answers.
+ *
+ * All links of this process under one certificate share a connection, because the broker knows a client by its
+ * certificate's name and admits it once.
+ */
 import { randomBytes } from 'node:crypto';
 import { systemClock } from '../../../agent/base/clock.ts';
+import { AgentError } from '../../../agent/base/errors.ts';
 import { ALL_BOXES } from '../../../agent/contract/command.ts';
 import type { MqttConfig } from '../../../agent/contract/config.ts';
 import type { DeliveryError } from '../../../agent/mqtt/connection-errors.ts';
 import { readCredentials } from '../../../agent/mqtt/credentials.ts';
-import { openSession, type Session } from '../../../agent/mqtt/session.ts';
+import { openSession, type Session, type SessionOptions } from '../../../agent/mqtt/session.ts';
 
 /** Covers a page of a search (128 KiB), one event (at most 256 KiB) and a sealed still (700 kB in Base64). */
 const REPLY_BYTES_MAX = 1_048_576;
 const CONNECT_TIMEOUT_MS = 10_000;
 const KEEPALIVE_S = 30;
+const END_WITHIN_MS = 1000;
 
 export interface RoomLinkOptions {
   readonly config: MqttConfig;
@@ -21,33 +28,93 @@ export interface RoomLinkOptions {
   onReply(box: string, payload: Buffer, correlation: string): void;
 }
 
+/** Connections in use, by address and certificate. */
+const connections = new Map<string, Connection>();
+
+/** A connection and the links that use it. It ends with the last of them. */
+class Connection {
+  readonly session: Promise<Session>;
+  readonly links = new Set<RoomLink>();
+  readonly #key: string;
+  readonly #unused = new AbortController();
+
+  private constructor(key: string, config: MqttConfig) {
+    this.#key = key;
+    const options: SessionOptions = {
+      config,
+      credentials: readCredentials(config),
+      // For a broker without certificates; otherwise the broker takes the certificate's name.
+      clientId: `desk.${randomBytes(12).toString('hex')}`,
+      keepaliveS: KEEPALIVE_S,
+      connectTimeoutMs: CONNECT_TIMEOUT_MS,
+      clock: systemClock,
+      incomingBytesMax: REPLY_BYTES_MAX,
+      onMessage: (topic, payload, { correlationData }) => {
+        for (const link of this.links) link.received(topic, payload, correlationData);
+      },
+    };
+    this.session = openSession(options, this.#unused.signal);
+    const forget = (): void => this.#forget();
+    this.session.then(({ closed }) => closed.then(forget), forget);
+  }
+
+  /** Returns the connection of this certificate, a new one if there is none. */
+  static of(config: MqttConfig): Connection {
+    const key = JSON.stringify([config.url, config.cert]);
+    const connection = connections.get(key) ?? new Connection(key, config);
+    connections.set(key, connection);
+    return connection;
+  }
+
+  async leave(link: RoomLink): Promise<void> {
+    this.links.delete(link);
+    if (this.links.size > 0) return;
+    this.#forget();
+    this.#unused.abort();
+    const session = await this.session.catch(() => undefined);
+    await session?.end(END_WITHIN_MS);
+  }
+
+  #forget(): void {
+    if (connections.get(this.#key) === this) connections.delete(this.#key);
+  }
+}
+
 export class RoomLink {
   readonly #options: RoomLinkOptions;
   readonly #token = randomBytes(12).toString('hex');
+  #connection: Connection | undefined;
   #session: Session | undefined;
 
   constructor(options: RoomLinkOptions) {
     this.#options = options;
   }
 
-  /** Connects and subscribes; throws DeliveryError (one line for the user). Resolves when answers can come. */
+  /** Connects and subscribes; throws AgentError (one line for the user). Resolves when answers can come. */
   async start(signal: AbortSignal): Promise<void> {
     const { config, site } = this.#options;
-    this.#session = await openSession(
-      {
-        config,
-        credentials: readCredentials(config),
-        clientId: `search.${this.#token}`,
-        keepaliveS: KEEPALIVE_S,
-        connectTimeoutMs: CONNECT_TIMEOUT_MS,
-        clock: systemClock,
-        incomingBytesMax: REPLY_BYTES_MAX,
-        onMessage: (topic, payload, { correlationData }) => this.#received(topic, payload, correlationData),
-      },
-      signal,
-    );
-    await this.#session.subscribe(`vigie/${site}/+/reply/${this.#token}`);
-    await this.#session.subscribe(`vigie/${site}/+/status`);
+    const connection = Connection.of(config);
+    this.#connection = connection;
+    connection.links.add(this);
+    const end = (): void => void this.stop();
+    signal.addEventListener('abort', end, { once: true });
+    if (signal.aborted) end();
+    try {
+      const session = await connection.session;
+      this.#session = session;
+      await session.subscribe(this.#replies);
+      await session.subscribe(`vigie/${site}/+/status`);
+      if (this.#connection === undefined) throw new AgentError('unavailable', 'interrupted');
+    } catch (error) {
+      await this.stop();
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', end);
+    }
+  }
+
+  get #replies(): string {
+    return `vigie/${this.#options.site}/+/reply/${this.#token}`;
   }
 
   /** Resolves with the reason when the connection has ended. */
@@ -78,7 +145,13 @@ export class RoomLink {
   }
 
   async stop(): Promise<void> {
-    await this.#session?.end(1000);
+    const connection = this.#connection;
+    this.#connection = undefined;
+    // Another link may still use the connection, which may have ended.
+    const session = this.#session;
+    if (session !== undefined && (connection?.links.size ?? 0) > 1)
+      await Promise.race([session.unsubscribe(this.#replies).catch(() => undefined), session.closed]);
+    await connection?.leave(this);
   }
 
   get #openSession(): Session {
@@ -86,9 +159,12 @@ export class RoomLink {
     return this.#session;
   }
 
-  #received(topic: string, payload: Buffer, correlation: Buffer | undefined): void {
-    const [, , box = '', branch] = topic.split('/');
+  /** Takes a message of the connection. */
+  received(topic: string, payload: Buffer, correlation: Buffer | undefined): void {
+    const [, site, box = '', branch, token] = topic.split('/');
+    if (site !== this.#options.site) return;
     if (branch === 'status') this.#options.onStatus(box, payload);
-    if (branch === 'reply') this.#options.onReply(box, payload, correlation?.toString() ?? '');
+    if (branch === 'reply' && token === this.#token)
+      this.#options.onReply(box, payload, correlation?.toString() ?? '');
   }
 }

@@ -42,6 +42,11 @@ const QUIET_MS = 400;
 /** Time for all retained messages, ms: a broker on a busy machine sends at least 2,000 messages a second. */
 const LEARN_WITHIN_MS = 60_000;
 const LEARN_MS_A_BOX = 4;
+/**
+ * Wait in ms after another command has connected under the same certificate, of which the broker admits one: longer
+ * than `cert revoke` listens. A rollout goes on afterwards.
+ */
+const DISPLACED_MS = 180_000;
 /** Delays between attempts, ms. Waiting costs nothing, and the broker has other problems then. */
 const BACKOFF = { firstMs: 500, maxMs: 30_000 };
 const FILTERS = ['status', 'update/reported', 'update/desired', 'config/desired'].map(
@@ -87,6 +92,8 @@ export class FleetLink {
   #isLearning = false;
   #tooMany: AgentError | undefined;
   #wake: (() => void) | undefined;
+  /** Time when another command has displaced this one. */
+  #displacedMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: FleetLinkOptions) {
     this.#options = options;
@@ -106,7 +113,14 @@ export class FleetLink {
    * are too many.
    */
   async connect(signal: AbortSignal): Promise<void> {
-    const { config, clock } = this.#options;
+    const { config, clock, warn } = this.#options;
+    const waitMs = this.#displacedMs + DISPLACED_MS - performance.now();
+    if (waitMs > 0) {
+      warn(
+        `another command uses the certificate of fleet.yaml; connecting again in ${Math.ceil(waitMs / 1000)} s`,
+      );
+      await systemClock.sleep(waitMs, signal);
+    }
     const clientId = `fleet.${randomBytes(8).toString('hex')}`;
     // Drops an earlier connection and its messages: the broker has the newest, and two would mix old and new ones.
     await this.stop();
@@ -127,7 +141,8 @@ export class FleetLink {
       signal,
     );
     this.#session = session;
-    void session.closed.then(() => {
+    void session.closed.then(({ code }) => {
+      if (code === 'identity-conflict') this.#displacedMs = performance.now();
       if (this.#session === session) this.#session = undefined;
       this.#wake?.();
     });

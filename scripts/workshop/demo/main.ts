@@ -16,6 +16,7 @@ import { shownSource } from '../../../agent/contract/camera-address.ts';
 import type { VigieEvent } from '../../../agent/contract/event.ts';
 import { roomBrokerProblem } from '../../../agent/mqtt/connection-errors.ts';
 import { AgentProcess } from '../../lib/agent-process.ts';
+import { ARCHIVE } from '../../lib/broker-acl.ts';
 import type { KeyPair } from '../../lib/certificates.ts';
 import { roomBroker } from '../../lib/mosquitto.ts';
 import { ownAuthorisation } from '../../lib/own-authorisation.ts';
@@ -109,9 +110,10 @@ async function start(): Promise<void> {
 
   const { authorities, broker } = await roomBroker(dir, [{ site: SITE, box: BOX }]);
   const { ca } = authorities.boxes;
-  const [ofBox, ofRoom] = await Promise.all([
+  const [ofBox, ofArchive, ofDesk] = await Promise.all([
     authorities.boxes.client(BOX),
-    authorities.programs.client('room'),
+    authorities.programs.client(ARCHIVE),
+    authorities.programs.client('desk.room'),
   ]);
   undo.push(() => broker.stop());
   process.on('exit', () => broker.kill());
@@ -120,7 +122,7 @@ async function start(): Promise<void> {
 
   const feed = new AlertFeed(snapshotDir, onEvent);
   undo.push(() => feed.stop());
-  const room = roomOf(broker.programsUrl, ofRoom, ca, feed);
+  const room = roomOf(broker.archiveUrl, ofArchive, ca, feed);
   undo.push(() => room.stop());
   await room.start();
 
@@ -131,7 +133,7 @@ async function start(): Promise<void> {
     timeZone: localTimeZone(),
     url: broker.programsUrl,
     ca,
-    pair: ofRoom,
+    pair: ofDesk,
   });
   const consoleProcess = await showConsole(signer);
 

@@ -20,6 +20,7 @@ import { inspectText } from '../../../agent/config/load.ts';
 import type { Config } from '../../../agent/contract/config.ts';
 import type { VigieEvent } from '../../../agent/contract/event.ts';
 import { Agent } from '../../../agent/main.ts';
+import { ARCHIVE } from '../../lib/broker-acl.ts';
 import type { CertificateAuthority } from '../../lib/certificates.ts';
 import { roomBroker } from '../../lib/mosquitto.ts';
 
@@ -119,8 +120,8 @@ async function watch(
   process.once('exit', () => broker.kill());
   const undo: (() => Promise<unknown>)[] = [() => broker.stop()];
   try {
-    const room = await authorities.programs.client('room');
-    const client = await connectAsync(broker.programsUrl, {
+    const room = await authorities.programs.client(ARCHIVE);
+    const client = await connectAsync(broker.archiveUrl, {
       protocolVersion: 5,
       ca: readFileSync(ca),
       cert: readFileSync(room.cert),

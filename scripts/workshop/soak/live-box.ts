@@ -10,6 +10,7 @@ import { getLocal } from '../../../agent/base/local-http.ts';
 import { LOCAL_SOCKET, type LocalStatus, STATUS_PATH } from '../../../agent/contract/local-status.ts';
 import { roomBrokerProblem } from '../../../agent/mqtt/connection-errors.ts';
 import { AgentProcess } from '../../lib/agent-process.ts';
+import { ARCHIVE } from '../../lib/broker-acl.ts';
 import type { KeyPair } from '../../lib/certificates.ts';
 import { freePort, roomBroker } from '../../lib/mosquitto.ts';
 import { Archive, localTimeZone } from '../../products/room/archive/archive.ts';
@@ -64,8 +65,8 @@ async function start(
   const arrivalMs: number[] = [];
   const room = roomOf(
     join(dir, 'room.db'),
-    broker.programsUrl,
-    await authorities.programs.client('room'),
+    broker.archiveUrl,
+    await authorities.programs.client(ARCHIVE),
     ca,
     arrivalMs,
     breaks,

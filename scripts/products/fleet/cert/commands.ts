@@ -34,6 +34,7 @@ export function certCommands(program: Command): void {
       integerUpTo(Number.MAX_SAFE_INTEGER, 2),
     )
     .option('--reload <command>', 'for sh: makes the broker read the lists in $VIGIE_BOXES again')
+    .option('--boxes-port <number>', 'port of the boxes at the broker', integerUpTo(65_535), 8883)
     .option('--watch <seconds>', 'how long it is looked for afterwards', integerUpTo(3600), WATCH_S)
     .option('--yes', 'does not ask')
     .action((box: string, options: RevokeOptions) => revoke(box, options));

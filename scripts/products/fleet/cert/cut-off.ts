@@ -1,7 +1,5 @@
 /**
- * Ends a box's connection: connects under its client identifier, which displaces it, and disconnects.
- *
- * A box has one identifier, its name, enforced by the broker (use_username_as_clientid). Programs choose theirs.
+ * Ends a box's connection, and listens whether it comes back.
  *
  * LIMITS: messages that still arrive from the box are reported, and then only a restart of the broker helps. SITES_MAX
  * sites.
@@ -33,6 +31,8 @@ const TRIES = 2;
 export interface CutOffOptions {
   readonly config: MqttConfig;
   readonly box: string;
+  /** Ends the connection of the box. */
+  displace(): Promise<void>;
   /** Known sites of the box; sites of its retained messages are added. */
   readonly sites: readonly string[];
   readonly watchMs: number;
@@ -51,7 +51,7 @@ export interface CutOffOptions {
 export async function cutOff(options: CutOffOptions): Promise<string[]> {
   const { box, watchMs, signal, say } = options;
   const listening = new Listening(box);
-  const session = await open(options, `fleet.revoke-${process.pid}-${Date.now()}`, listening);
+  const session = await open(options, listening);
   try {
     await session.subscribe(`vigie/+/${box}/#`);
     const learnUntilMs = performance.now() + LEARN_WITHIN_MS;
@@ -61,12 +61,15 @@ export async function cutOff(options: CutOffOptions): Promise<string[]> {
     const sites = [...new Set([...options.sites, ...listening.sites])].slice(0, SITES_MAX);
     for (const site of sites) await takeBack(session, site, box);
     for (let attemptsLeft = TRIES; attemptsLeft > 0; attemptsLeft -= 1) {
-      await takeOver(options);
+      await options.displace();
       say(`${box}: its connection is ended; looking for it for ${Math.round(watchMs / 1000)} s`);
       listening.begin();
       const untilMs = performance.now() + watchMs;
-      while (performance.now() < untilMs && listening.live.length === 0 && !signal.aborted)
+      let isOver = false;
+      void session.closed.then(() => (isOver = true));
+      while (performance.now() < untilMs && listening.live.length === 0 && !signal.aborted && !isOver)
         await sleep(POLL_MS);
+      if (isOver) throw await session.closed;
       if (signal.aborted) {
         throw new AgentError('unavailable', `${box}: ended before it was known whether the box reconnects`);
       }
@@ -131,26 +134,17 @@ async function takeBack(session: Session, site: string, box: string): Promise<vo
   }
 }
 
-async function takeOver(options: CutOffOptions): Promise<void> {
-  const session = await open(options, options.box);
-  await session.end(END_MS);
-}
-
-function open(
-  { config, clock, signal }: CutOffOptions,
-  clientId: string,
-  listening?: Listening,
-): Promise<Session> {
+function open({ config, clock, signal }: CutOffOptions, listening: Listening): Promise<Session> {
   return openSession(
     {
       config,
       credentials: readCredentials(config),
-      clientId,
+      clientId: `fleet.revoke-${process.pid}-${Date.now()}`,
       keepaliveS: KEEPALIVE_S,
       connectTimeoutMs: CONNECT_TIMEOUT_MS,
       clock,
       incomingBytesMax: BYTES_MAX,
-      onMessage: (topic, payload) => listening?.take(topic, payload),
+      onMessage: (topic, payload) => listening.take(topic, payload),
     },
     signal,
   );

@@ -8,9 +8,12 @@
  * - Exit code 0 only if the box was looked for at the broker and not found.
  */
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import type { MqttConfig } from '../../../../agent/contract/config.ts';
+import { type Displacement, displace } from '../../room/enrol/displace.ts';
 import { Enrolment } from '../../room/enrol/enrolment.ts';
 import { requireConfirmation, withFleet } from '../context.ts';
 import { say, warn } from '../output.ts';
@@ -27,6 +30,8 @@ export interface RevokeOptions {
   readonly reload?: string;
   /** Time to listen, s. */
   readonly watch: number;
+  /** Port of the boxes at the broker. */
+  readonly boxesPort: number;
   readonly yes?: boolean;
 }
 
@@ -60,6 +65,7 @@ export function revoke(box: string, options: RevokeOptions): Promise<void> {
       const liveTopics = await cutOff({
         config: fleet.mqtt,
         box,
+        displace: () => displace(connectionOf(box, fleet.mqtt, enrolment, options.boxesPort), signal),
         sites,
         watchMs: watch * 1000,
         clock,
@@ -77,6 +83,19 @@ export function revoke(box: string, options: RevokeOptions): Promise<void> {
       enrolment.close();
     }
   });
+}
+
+/** Address and authority of a box's connection: the broker of the fleet, at the port of the boxes. */
+function connectionOf(
+  box: string,
+  { url, ca }: MqttConfig,
+  { authority }: Enrolment,
+  port: number,
+): Displacement {
+  const address = new URL(url);
+  address.port = String(port);
+  const trusted = ca === undefined ? Buffer.from(authority.certificate) : readFileSync(ca);
+  return { authority, name: box, url: String(address), ca: trusted };
 }
 
 /** Throws AgentError if no option makes the broker read the lists. */

@@ -10,9 +10,7 @@
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import mqtt, { type IPublishPacket, type MqttClient } from 'mqtt';
-
-/** No box can have this id, because names of boxes contain no dot. */
-const CLIENT_ID = 'room.archive';
+import { ARCHIVE } from '../../../lib/broker-acl.ts';
 
 const RECONNECT_MS = 1000;
 
@@ -90,7 +88,7 @@ export class Connection {
     const { url, tls, window, onPacket, brokerProblem } = this.#options;
     const client = mqtt.connect(url, {
       protocolVersion: 5,
-      clientId: CLIENT_ID,
+      clientId: ARCHIVE,
       clean: false,
       resubscribe: false,
       queueQoSZero: false,
@@ -174,7 +172,7 @@ export class Connection {
     if (!(await this.#options.isForeign()) || this.#client !== client) return;
     this.takenOver += 1;
     this.reportProblem(
-      `broker: another program connected under the archive's client id ${CLIENT_ID}; give that one an id of its own, ` +
+      `broker: another program connected under the archive's client id ${ARCHIVE}; give that one an id of its own, ` +
         'or the same --database, so that one of the two stands by; this one connects again and again',
     );
   }

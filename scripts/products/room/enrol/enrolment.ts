@@ -61,8 +61,8 @@ export class Enrolment {
     if (!existsSync(join(dir, RULES))) writeAtomically(join(dir, RULES), PROGRAM_RULES, 0o644);
     new EnrolStore(join(dir, STORE)).close();
     withEnrolment(dir, (enrolment) => {
-      if (!isKeyUnavailable) enrolment.writePrograms(nowMs);
       enrolment.writeLists(nowMs);
+      if (!isKeyUnavailable) enrolment.writePrograms(nowMs);
     });
     return isNew;
   }
@@ -78,11 +78,20 @@ export class Enrolment {
   }
 
   /**
-   * Revokes one certificate of a program, and writes the list. Returns the folder, or undefined if there is no such
-   * certificate.
+   * Revokes the certificates of a program, or one of them, and writes the lists.
+   * @throws {AgentError} `config` if there is none
    */
-  revokeProgram(name: string, serial: string, nowMs: number): string | undefined {
-    return this.store.revokeProgram(name, serial, nowMs) ? this.writePrograms(nowMs) : undefined;
+  revokeProgram(
+    name: string,
+    serial: string | undefined,
+    nowMs: number,
+  ): { readonly count: number; readonly folder: string } {
+    const count = this.store.revokeProgram(name, serial, nowMs);
+    if (count === 0) {
+      const which = serial === undefined ? '' : ` with the serial ${serial}`;
+      throw new AgentError('config', `${name}: no valid certificate${which}; see list`);
+    }
+    return { count, folder: this.writePrograms(nowMs) };
   }
 
   /** Writes the revocation list of boxes, the access rules and the list of boxes. Returns the folder. */
@@ -95,11 +104,12 @@ export class Enrolment {
     });
   }
 
-  /** Writes the revocation list of programs. Returns the folder. */
+  /** Writes the revocation list of programs and the access rules. Returns the folder. */
   writePrograms(nowMs: number): string {
     return this.store.alone(() => {
       const list = this.programs.crl(this.store.revoked('programs', nowMs), nowMs);
       writeAtomically(join(this.#dir, BOXES, 'programs-revoked.pem'), list, LIST_MODE);
+      this.#writeBoxes();
       return join(this.#dir, BOXES);
     });
   }
@@ -129,6 +139,7 @@ export class Enrolment {
       'broker.acl',
       brokerAcl(
         readFileSync(join(this.#dir, RULES), 'utf8'),
+        this.store.programs(),
         rows.filter(({ revoked_at }) => revoked_at === null),
         rows.filter(({ revoked_at }) => revoked_at !== null),
       ),

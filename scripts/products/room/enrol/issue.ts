@@ -56,13 +56,18 @@ export async function issueServer(
   ];
 }
 
-/** Issues key and certificate of a program of the room, from the authority that issues none for boxes. */
+/**
+ * Issues key and certificate of a program of the room, from the authority that issues none for boxes, and gives it the
+ * rights of its role. `name` is `ROLE.NAME`.
+ */
 export async function issueProgram(
-  { programs, store }: Enrolment,
+  enrolment: Enrolment,
   name: string,
   { out, days }: { readonly out: string; readonly days: number },
 ): Promise<string[]> {
+  const { programs, store } = enrolment;
   const { key, pem } = await issuePair(store, 'program', programs, { use: 'client', commonName: name, days });
+  enrolment.writeBoxes();
   return [write(out, `${name}.key`, key, 0o600), write(out, `${name}.crt`, pem, 0o644)];
 }
 

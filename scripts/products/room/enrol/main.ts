@@ -4,6 +4,7 @@ import { X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Argument, InvalidArgumentError } from '@commander-js/extra-typings';
 import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
 import { systemClock } from '../../../../agent/base/clock.ts';
@@ -11,9 +12,10 @@ import { AgentError } from '../../../../agent/base/errors.ts';
 import { printableLine } from '../../../../agent/base/printable.ts';
 import { integerUpTo, placeName } from '../../../../agent/cli/commands/options.ts';
 import { ALL_BOXES } from '../../../../agent/contract/command.ts';
-import { NAMES_OF_OTHERS } from '../../../../agent/contract/topics.ts';
+import { ARCHIVE, ROLES } from '../../../lib/broker-acl.ts';
 import { typedProgram } from '../../../lib/typed-program.ts';
 import type { Authority } from './authority.ts';
+import { displace } from './displace.ts';
 import { Enrolment, withEnrolment } from './enrolment.ts';
 import { hostName, issueProgram, issueServer, newRequest, signRequest } from './issue.ts';
 import { listLines } from './list.ts';
@@ -21,14 +23,16 @@ import { EnrolServer } from './server.ts';
 
 const DIR = 'enrolment';
 const DAY_MS = 86_400_000;
-/** Names at the broker that are not boxes. */
-const PROGRAMS = Object.keys(NAMES_OF_OTHERS).filter((name) => name !== ALL_BOXES);
+/** Second half of a program's name if none is given, and always that of the archive. */
+const PROGRAM_NAME = 'room';
 /**
  * Lifetime in days of the server's own certificate, which is never installed by hand and is renewed SERVER_LEFT_DAYS
  * before its end.
  */
 const SERVER_DAYS = 397;
 const SERVER_LEFT_DAYS = 60;
+/** Time in ms in which a broker reads changed lists: the package's path unit reloads it at once. */
+const RELOADED_MS = 2000;
 
 interface DirOption {
   readonly dir: string;
@@ -78,14 +82,24 @@ function revoke(box: string, { dir }: DirOption): void {
   );
 }
 
-function revokeProgram(name: string, serial: string, { dir }: DirOption): void {
-  const folder = withEnrolment(dir, (enrolment) =>
-    enrolment.revokeProgram(name, serial.toUpperCase(), Date.now()),
+async function revokeProgram(
+  name: string,
+  serial: string | undefined,
+  { dir, broker: url }: DirOption & { readonly broker?: string },
+): Promise<void> {
+  const { count, folder } = withEnrolment(dir, (enrolment) =>
+    enrolment.revokeProgram(name, serial?.toUpperCase(), Date.now()),
   );
-  if (folder === undefined) {
-    throw new AgentError('config', `${name}: unknown certificate serial ${serial}; see list`);
+  say(`${name}: certificates revoked: ${count}; the brokers read it in ${folder} once they are reloaded`);
+  if (url === undefined) return;
+  // The broker may not have read the lists yet, and the program may be back before it has.
+  for (const waitMs of [RELOADED_MS, RELOADED_MS]) {
+    await sleep(waitMs);
+    await withOpenEnrolment(dir, ({ programs, authority }) =>
+      displace({ authority: programs, name, url, ca: Buffer.from(authority.certificate) }),
+    );
   }
-  say(`${name}: ${serial} revoked; the broker reads it in ${folder} once it is reloaded`);
+  say(`${name}: its connection to ${url} is ended`);
 }
 
 function accept(site: string, box: string, key: string | undefined, { dir }: DirOption): void {
@@ -130,7 +144,10 @@ async function server(
     say(file);
 }
 
-async function programPair(name: string, { dir, out, days }: OutOptions): Promise<void> {
+async function programPair(role: string, ownName: string, { dir, out, days }: OutOptions): Promise<void> {
+  const name = `${role}.${ownName}`;
+  if (name.startsWith('archive.') && name !== ARCHIVE)
+    throw new AgentError('config', `${name}: archive and standby of a room have the same name; leave it out`);
   for (const file of await withOpenEnrolment(dir, (enrolment) =>
     issueProgram(enrolment, name, { out, days }),
   ))
@@ -195,7 +212,7 @@ async function serve({ dir, port, host, name, days }: ServeOptions): Promise<voi
 }
 
 function boxName(text: string): string {
-  if (Object.hasOwn(NAMES_OF_OTHERS, text)) throw new InvalidArgumentError('No box may be called that.');
+  if (text === ALL_BOXES) throw new InvalidArgumentError('No box may be called that.');
   return placeName(text);
 }
 
@@ -266,14 +283,22 @@ command(
   )
   .option('--days <number>', 'how long the certificate is good', integerUpTo(3650), SERVER_DAYS)
   .action(server);
-command('program', 'makes key and certificate of a program of the room')
-  .addArgument(new Argument('<name>', 'which program').choices(PROGRAMS))
+command(
+  'program',
+  'makes key and certificate of a program of the room, ROLE.NAME, with the rights of its role',
+)
+  .addArgument(new Argument('<role>', 'what it may do').choices(ROLES))
+  .argument('[name]', 'which one of that role: each program that runs has its own', placeName, PROGRAM_NAME)
   .option('--out <folder>', 'where they are written', '.')
   .option('--days <number>', 'how long the certificate is good', integerUpTo(3650), SERVER_DAYS)
   .action(programPair);
-command('revoke-program', 'takes one certificate of a program back, and writes the lists for the broker')
-  .addArgument(new Argument('<name>', 'which program').choices(PROGRAMS))
-  .argument('<serial>', 'of the certificate, as list prints it')
+command(
+  'revoke-program',
+  'takes the certificates and rights of a program back, and writes the lists for the brokers',
+)
+  .argument('<name>', 'ROLE.NAME, as list prints it')
+  .argument('[serial]', 'of the one certificate that is taken back', undefined)
+  .option('--broker <url>', 'where its connection is ended too, with the port of the programs')
   .action(revokeProgram);
 
 try {

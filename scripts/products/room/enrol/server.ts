@@ -20,7 +20,7 @@ import { ConnectionGuard } from '../../../../agent/base/connection-guard.ts';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { printableLine } from '../../../../agent/base/printable.ts';
 import { type BucketLimits, TokenBucket } from '../../../../agent/base/token-bucket.ts';
-import { NAMES_OF_OTHERS } from '../../../../agent/contract/topics.ts';
+import { ALL_BOXES } from '../../../../agent/contract/command.ts';
 import type { Authority, Profile } from './authority.ts';
 import { certsOnly, readRequest, type SigningRequest } from './request.ts';
 import type { Asking, Enrolled, EnrolStore } from './store.ts';
@@ -225,8 +225,7 @@ export class EnrolServer {
   /** Handles a box without a certificate. */
   #first({ headers }: IncomingMessage, address: string, signing: SigningRequest): Answer {
     const { commonName: box } = signing;
-    if (!/^[a-z0-9-]{1,32}$/.test(box) || Object.hasOwn(NAMES_OF_OTHERS, box))
-      return answer(400, 'CN is not a valid box name');
+    if (!/^[a-z0-9-]{1,32}$/.test(box) || box === ALL_BOXES) return answer(400, 'CN is not a valid box name');
     const asking = this.#asking(signing, box, 'client');
     if (headers.authorization === undefined) {
       return this.#answerFor(this.#options.store.byHand(addressKey(address), asking), box);

@@ -245,14 +245,25 @@ export class EnrolStore {
     return this.#transaction(() => this.waiting.refuseFrom(address));
   }
 
-  /** Revokes one certificate of a program. Returns false if there is no unrevoked one with this name and serial. */
-  revokeProgram(name: string, serial: string, nowMs: number): boolean {
-    const rule = "serial = ? AND box = ? AND use = 'program' AND revoked_at IS NULL";
+  /** Revokes the certificates of a program, or the one with a serial. Returns their number. */
+  revokeProgram(name: string, serial: string | undefined, nowMs: number): number {
+    const rule = "box = ? AND serial = coalesce(?, serial) AND use = 'program' AND revoked_at IS NULL";
     return this.#transaction(
       () =>
-        this.#db.prepare(`UPDATE certificate SET revoked_at = ? WHERE ${rule}`).run(nowMs, serial, name)
-          .changes > 0,
+        this.#db
+          .prepare(`UPDATE certificate SET revoked_at = ? WHERE ${rule}`)
+          .run(nowMs, name, serial ?? null).changes,
     );
+  }
+
+  /** Returns the names of the programs with a certificate that is not revoked. */
+  programs(): string[] {
+    return this.#db
+      .prepare(
+        "SELECT DISTINCT box FROM certificate WHERE use = 'program' AND revoked_at IS NULL ORDER BY box",
+      )
+      .pluck()
+      .all() as string[];
   }
 
   /**

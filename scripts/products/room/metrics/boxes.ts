@@ -12,8 +12,9 @@
  * - MESSAGE_BYTES_MAX for each topic of a box.
  * - Each refusal is counted.
  */
+
+import { ALL_BOXES } from '../../../../agent/contract/command.ts';
 import { RELEASE_KINDS, type ReleaseKind } from '../../../../agent/contract/release.ts';
-import { NAMES_OF_OTHERS } from '../../../../agent/contract/topics.ts';
 import {
   type BoxReports,
   BRANCHES,
@@ -109,7 +110,7 @@ export class Boxes {
     this.#messages += 1;
     const [root, site = '', name = '', ...rest] = topic.split('/');
     const branch = BRANCHES.find((one) => one === rest.join('/'));
-    const isBox = NAME.test(name) && !Object.hasOwn(NAMES_OF_OTHERS, name);
+    const isBox = NAME.test(name) && name !== ALL_BOXES;
     if (root !== 'vigie' || !NAME.test(site) || !isBox || branch === undefined) {
       this.refusals.topic += 1;
       return;
