@@ -1,5 +1,5 @@
 // Stores what boxes send, then acknowledges it.  npm install mqtt
-// Usage: node archive.mjs mqtts://HOST:PORT ca.crt room.crt room.key archive.jsonl
+// Usage: node archive.mjs mqtts://HOST:PORT ca.crt archive.room.crt archive.room.key archive.jsonl
 import { existsSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import mqtt from 'mqtt';
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Stores what boxes send, then acknowledges it.  Debian: apt install python3-paho-mqtt
-Usage: archive.py HOST PORT ca.crt room.crt room.key archive.db"""
+Usage: archive.py HOST PORT ca.crt archive.room.crt archive.room.key archive.db"""
 import json, sqlite3, sys, time
 import paho.mqtt.client as mqtt
 
