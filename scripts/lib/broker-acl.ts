@@ -47,15 +47,27 @@ topic read vigie/+/+/health
 topic read vigie/+/+/mode
 topic read vigie/+/+/update/reported
 topic read $SYS/broker/retained messages/count
+topic read $SYS/broker/log/N
+topic read readers/log/N
 
-# Readers: other programs that read events, stills and the states of boxes. They may not write.
+# The bridge to the readers’ broker: reads what they may, and reports who connects there.
+user bridge
+topic read vigie/+/+/evt/#
+topic read vigie/+/+/snap/#
+topic read vigie/+/+/status
+topic read vigie/+/+/health
+topic read vigie/+/+/home-assistant/#
+topic read homeassistant/#
+topic write readers/log/N
+
+# At the readers’ broker, readers: other programs that read events, stills and the states of boxes. They may not write.
 user reader
 topic read vigie/+/+/evt/#
 topic read vigie/+/+/snap/#
 topic read vigie/+/+/status
 topic read vigie/+/+/health
 
-# Home Assistant, for boxes with bridges.homeAssistant: reads their messages for it and their states; writes its own status.
+# At the readers’ broker, Home Assistant, for boxes with bridges.homeAssistant: reads their messages for it and their states; writes its own status.
 user homeassistant
 topic read homeassistant/#
 topic read vigie/+/+/home-assistant/#
@@ -73,6 +85,9 @@ export const ROLES: readonly string[] = [...PROGRAM_RULES.matchAll(/^user (.+)$/
   String(role),
 );
 
+/** Roles at the readers’ broker. All others are at the room’s. */
+const READERS = ['reader', 'homeassistant'];
+
 /** Client identifier of the active archive, which is the CN of all archives of a room. */
 export const ARCHIVE = 'archive.room';
 
@@ -88,18 +103,7 @@ export function brokerAcl(
   boxes: Iterable<BoxPlace>,
   revoked: Iterable<BoxPlace> = [],
 ): string {
-  const rulesOf = new Map(
-    rules.split(/^user /m).map((block) => {
-      const [role = '', ...lines] = block.split('\n');
-      return [role.trim(), lines.filter((line) => line.startsWith('topic '))];
-    }),
-  );
-  const ofPrograms = [...new Set(programs)].map((name) => {
-    const [role = ''] = name.split('.');
-    const lines = rulesOf.get(role);
-    if (lines === undefined) throw new AgentError('config', `programs.acl: no rules for ${role}, of ${name}`);
-    return `\nuser ${name}\n${lines.map((line) => `${line}\n`).join('')}`;
-  });
+  const ofPrograms = programBlocks(rules, programs, (role) => !READERS.includes(role));
   const enrolled = [...boxes].map(({ site, box }) =>
     blockOf(box, [
       `readwrite vigie/${site}/${box}/#`,
@@ -113,6 +117,30 @@ export function brokerAcl(
     blockOf(box, [`write vigie/${site}/${box}/status`]),
   );
   return [HEAD, ...ofPrograms, ...enrolled, ...revokedBlocks].join('');
+}
+
+/** Returns the file for `acl_file` of the readers’ broker; otherwise as `brokerAcl`. */
+export function readersAcl(rules: string, programs: Iterable<string>): string {
+  return [HEAD, ...programBlocks(rules, programs, (role) => READERS.includes(role))].join('');
+}
+
+function programBlocks(
+  rules: string,
+  programs: Iterable<string>,
+  isHere: (role: string) => boolean,
+): string[] {
+  const rulesOf = new Map(
+    rules.split(/^user /m).map((block) => {
+      const [role = '', ...lines] = block.split('\n');
+      return [role.trim(), lines.filter((line) => line.startsWith('topic '))];
+    }),
+  );
+  return [...new Set(programs)].flatMap((name) => {
+    const [role = ''] = name.split('.');
+    const lines = rulesOf.get(role);
+    if (lines === undefined) throw new AgentError('config', `programs.acl: no rules for ${role}, of ${name}`);
+    return isHere(role) ? [`\nuser ${name}\n${lines.map((line) => `${line}\n`).join('')}`] : [];
+  });
 }
 
 function blockOf(box: string, rules: readonly string[]): string {

@@ -53,11 +53,11 @@ const skip = existsSync(STREET_CLIP) ? false : 'no street clip (scripts/setup)';
 void t.test('the quick start works as written', { skip }, async (t) => {
   const blocks = guideCommands();
   t.ok(blocks.length >= 12, `${blocks.length} blocks`);
-  const [port, programsPort] = [String(await freePort()), String(await freePort())];
+  const [port, programsPort, archivePort] = [await freePort(), await freePort(), await freePort()];
   let script = blocks.join('\n');
   for (const [written, replacement] of [
     ['mqtts://localhost:8883', `mqtts://localhost:${port}`],
-    ['mqtts://localhost:8884', `mqtts://localhost:${programsPort}`],
+    ['mqtts://localhost:8885', `mqtts://localhost:${archivePort}`],
     ['"$VIGIE/scripts/room" enrol ', `node '${ENROL_PROGRAM}' `],
     ['"$VIGIE/scripts/room" ', 'room_program '],
     ['"$VIGIE/scripts/oversight" ', `node '${OVERSIGHT_PROGRAM}' `],
@@ -73,7 +73,7 @@ void t.test('the quick start works as written', { skip }, async (t) => {
   t.ok(script.includes(started), 'the guide finishes the broker’s configuration');
   script = script.replace(
     started,
-    `sed -i -e 's/^listener 8883/listener ${port} 127.0.0.1/' -e 's/^listener 8884/listener ${programsPort} 127.0.0.1/' room/mosquitto.conf\n${started}`,
+    `sed -i -e 's/^listener 8883/listener ${port} 127.0.0.1/' -e 's/^listener 8884/listener ${programsPort} 127.0.0.1/' -e 's/^listener 8885/listener ${archivePort} 127.0.0.1/' room/mosquitto.conf\n${started}`,
   );
 
   const home = scratch(t);

@@ -13,7 +13,7 @@ import { Container, ownArch } from '../lib/nspawn.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { waitUntil } from '../lib/room.ts';
 
-const UNITS = ['archive', 'console', 'signer', 'metrics', 'enrol'].map((name) => `vigie-room-${name}`);
+const UNITS = ['archive', 'console', 'signer', 'metrics', 'readers', 'enrol'].map((name) => `vigie-room-${name}`);
 const EXAMPLES = join(ROOT, 'scripts/products/room/examples');
 const SOCKET = '/run/vigie-room-signer/signer.sock';
 /** Time on a busy machine for the start of node and for creating tables. */
@@ -58,19 +58,22 @@ function setUpEnrolment(t: Test, container: Container): void {
     container.write(to, container.read(from), mode);
   enrol(t, container, 'init');
   enrol(t, container, 'server', 'localhost', '--out', ENROLMENT);
-  for (const name of ['room', 'metrics']) enrol(t, container, 'program', name, '--out', ENROLMENT);
-  for (const [folder, name] of [
-    ['archive', 'room'],
-    ['signer', 'room'],
+  for (const role of ['archive', 'desk', 'metrics', 'bridge'])
+    enrol(t, container, 'program', role, '--out', ENROLMENT);
+  enrol(t, container, 'program', 'reader', 'map', '--out', ENROLMENT);
+  for (const [folder, role] of [
+    ['archive', 'archive'],
+    ['signer', 'desk'],
     ['metrics', 'metrics'],
   ] as const) {
-    for (const file of ['ca.crt', `${name}.crt`, `${name}.key`]) {
+    for (const file of ['ca.crt', `${role}.room.crt`, `${role}.room.key`]) {
       copy(`${ENROLMENT}/${file}`, `/etc/vigie-room/${folder}/${file}`);
     }
   }
   container.run('rm', '-r', '/etc/mosquitto/conf.d/test.conf', '/etc/mosquitto/pki');
   copy(`${BROKER}/mosquitto.conf`, '/etc/mosquitto/mosquitto.conf', 0o644);
-  for (const file of ['broker.key', 'broker.crt', 'ca.crt', 'programs-ca.crt']) {
+  const ofBridge = ['bridge.room.key', 'bridge.room.crt'];
+  for (const file of ['broker.key', 'broker.crt', 'ca.crt', 'programs-ca.crt', ...ofBridge]) {
     copy(`${ENROLMENT}/${file}`, `/etc/mosquitto/vigie/${file}`);
   }
   container.run('chown', '-R', 'mosquitto:', '/etc/mosquitto/vigie');
@@ -155,11 +158,14 @@ void t.test('the installed room runs behind nginx on a booted machine', { skip }
   for (const unit of UNITS) {
     t.equal(container.show(unit, 'UnitFileState'), 'enabled', `${unit} is enabled`);
   }
-  for (const unit of ['archive', 'console', 'metrics', 'enrol'].map((name) => `vigie-room-${name}`)) {
+  for (const unit of ['archive', 'console', 'metrics', 'readers', 'enrol'].map((name) => `vigie-room-${name}`)) {
     t.equal(container.show(unit, 'ActiveState'), 'inactive', `${unit} waits for its settings`);
   }
   writeSettings(container);
   container.run('systemctl', 'restart', 'vigie-room-archive', 'vigie-room-metrics', 'vigie-room-enrol');
+  const readers = container.read(`${BROKER}/readers.conf`).replace('room.example', 'localhost');
+  container.write('/etc/mosquitto/vigie/readers.conf', readers, 0o644);
+  container.run('systemctl', 'restart', 'vigie-room-readers');
   const database = (): boolean => container.run('test', '-s', '/var/lib/vigie-room/room.db').status === 0;
   await waitUntil(t, 'the archive makes its tables', database, PATIENCE_MS);
   container.run('systemctl', 'restart', 'vigie-room-console');
@@ -193,6 +199,10 @@ void t.test('the installed room runs behind nginx on a booted machine', { skip }
   );
   for (const unit of UNITS) t.equal(container.show(unit, 'ActiveState'), 'active', `${unit}: ${log()}`);
   t.notMatch(log(), /orders: /, 'the order is one that the archive believes');
+  const reading = ['-p', '8886', '--cafile', 'ca.crt', '--cert', 'reader.map.crt', '--key', 'reader.map.key'];
+  const words = ['mosquitto_sub', '-h', 'localhost', ...reading, '-V', '5', '-C', '1', '-W', '30', '-v'];
+  const copied = container.run('env', '-C', ENROLMENT, ...words, '-t', 'vigie/+/+/status');
+  t.match(copied.out, /^vigie\/site-1\/box-1\/status /, `a reader has its copy: ${copied.err}`);
   signerAlone(t, container);
   await checkRevocation(t, container);
   await checkUpgrade(t, container, ask);

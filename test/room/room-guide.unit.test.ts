@@ -158,7 +158,9 @@ void t.test('every example and guide that the package is said to contain is in i
 void t.test('the ports in the guide are those of the shipped files', async (t) => {
   const ports = tableRows(sectionOf(room, '## Before you begin')).flatMap(([port = '']) => port.split(', '));
   const listeners = [
-    ...read(`${PROGRAMS}/broker/mosquitto/mosquitto.conf`).matchAll(/^listener (\d+)/gm),
+    ...['mosquitto', 'readers'].flatMap((name) => [
+      ...read(`${PROGRAMS}/broker/mosquitto/${name}.conf`).matchAll(/^listener (\d+)/gm),
+    ]),
     ...read(`${PROGRAMS}/examples/nginx.conf`).matchAll(/^ {4}listen (\d+)/gm),
     ...read(`${PROGRAMS}/enrol/main.ts`).matchAll(/'--port <number>'.*\), (\d+)\)/g),
   ].map(([, port]) => port);
@@ -172,6 +174,8 @@ void t.test('the ports in the guide are those of the shipped files', async (t) =
 
 void t.test('the broker has one host name in all guides and examples', async (t) => {
   const names = [
+    /^VIGIE_ROOM_ARCHIVE_BROKER=mqtts:\/\/([\w.]+):/m.exec(read(`${PROGRAMS}/examples/room.env`)),
+    /^address ([\w.]+):/m.exec(read(`${PROGRAMS}/broker/mosquitto/readers.conf`)),
     /^VIGIE_ROOM_BROKER=mqtts:\/\/([\w.]+):/m.exec(read(`${PROGRAMS}/examples/room.env`)),
     /^VIGIE_ROOM_ENROL_NAME=(.*)$/m.exec(read(`${PROGRAMS}/examples/enrol.env`)),
     /url: mqtts:\/\/([\w.]+):/.exec(read(`${PROGRAMS}/examples/signer-room.yaml`)),
@@ -192,10 +196,10 @@ void t.test('the backup holds every folder that a purge of the package deletes',
   const isSaved = (folder: string): boolean => new RegExp(`${folder.slice(1)}(?![\\w-])`).test(backup);
   t.strictSame(
     folders.split(' ').filter((folder) => !isSaved(folder)),
-    // Copies for the authority, lists that `enrol init` writes again, and the folder of a socket.
-    ['/var/lib/vigie-room-signer', '/var/lib/vigie-room-boxes', '/run/vigie-room-signer'],
+    // Copies for the authority and for readers, lists that `enrol init` writes again, and the folder of a socket.
+    ['/var/lib/vigie-room-signer', '/var/lib/vigie-room-boxes', '/var/lib/vigie-room-readers', '/run/vigie-room-signer'],
   );
-  for (const key of ['desk.pem', 'room.key']) t.match(backup, `--exclude=${key}`);
+  for (const key of ['desk.pem', "'*.room.key'"]) t.match(backup, `--exclude=${key}`);
 });
 
 /** Sources of the room and of the errors of its connection, one text. */

@@ -2,8 +2,9 @@
  * Connects the archive to the broker. All archives of a room use the same client id: the broker allows one connection
  * at a time, and stores unacknowledged messages for the next archive.
  *
- * INVARIANT: a connection that is lost or taken over is re-established until `close`. No client under this id can
- * prevent that.
+ * INVARIANT: a connection that is lost or taken over is re-established until `close`. The broker takes the id from the
+ * certificate, so only a holder of the archive's own key can take it over. Against such a holder nothing is guaranteed:
+ * it delays the storing, and `revoke-program archive.room` is the remedy.
  * LIMITS: one attempt each RECONNECT_MS. After a takeover the delay is TAKEN_BACK_MS, doubling, until a connection has
  * lasted STEADY_MS.
  */
@@ -172,8 +173,8 @@ export class Connection {
     if (!(await this.#options.isForeign()) || this.#client !== client) return;
     this.takenOver += 1;
     this.reportProblem(
-      `broker: another program connected under the archive's client id ${ARCHIVE}; give that one an id of its own, ` +
-        'or the same --database, so that one of the two stands by; this one connects again and again',
+      `broker: another program connected with a certificate of ${ARCHIVE}; stop it, or give it the same --database, ` +
+        'so that one of the two stands by; if it is not yours, revoke that name; this one connects again and again',
     );
   }
 

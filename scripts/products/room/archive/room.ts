@@ -81,7 +81,7 @@ export interface RoomCounters {
   fromUnknownSenders: number;
   /** Messages beyond the daily share of a box; a regular box would keep them. */
   leftOut: number;
-  /** Connections that ended because another program connected under the archive's client id. */
+  /** Connections that ended because another program connected with a certificate of the archive. */
   readonly takenOver: number;
 }
 

@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
 import { AgentError } from '../../../../agent/base/errors.ts';
-import { brokerAcl, PROGRAM_RULES } from '../../../lib/broker-acl.ts';
+import { brokerAcl, PROGRAM_RULES, readersAcl } from '../../../lib/broker-acl.ts';
 import type { EnrolledBoxes } from '../contract/enrolled.ts';
 import { type Authority, OpensslAuthority } from './authority.ts';
 import { EnrolStore } from './store.ts';
@@ -135,11 +135,14 @@ export class Enrolment {
     };
     // Written first, so that the archive never refuses a box that the broker accepts.
     this.#write('boxes.json', `${JSON.stringify(list, null, 1)}\n`);
+    const rules = readFileSync(join(this.#dir, RULES), 'utf8');
+    const programs = this.store.programs();
+    this.#write('readers.acl', readersAcl(rules, programs));
     this.#write(
       'broker.acl',
       brokerAcl(
-        readFileSync(join(this.#dir, RULES), 'utf8'),
-        this.store.programs(),
+        rules,
+        programs,
         rows.filter(({ revoked_at }) => revoked_at === null),
         rows.filter(({ revoked_at }) => revoked_at !== null),
       ),

@@ -4,6 +4,7 @@ import mqtt, { type MqttClient } from 'mqtt';
 import type { MqttConfig } from '../../../../agent/contract/config.ts';
 import { roomBrokerProblem } from '../../../../agent/mqtt/connection-errors.ts';
 import { readCredentials } from '../../../../agent/mqtt/credentials.ts';
+import { ConnectionCounts, LOGS } from './client-connections.ts';
 import { BRANCHES } from './messages.ts';
 
 /**
@@ -32,6 +33,7 @@ export interface BrokerOptions {
 export class Broker {
   /** Number of messages that the broker retains; undefined until the broker has reported it. */
   retainedMessages: number | undefined;
+  readonly connections = new ConnectionCounts();
   readonly #options: BrokerOptions;
   #client: MqttClient | undefined;
   #subscribed = false;
@@ -67,6 +69,8 @@ export class Broker {
     });
     this.#client = client;
     client.on('message', (topic, payload, { retain }) => {
+      const logOf = LOGS.get(topic);
+      if (logOf !== undefined) return this.connections.take(logOf, payload.toString());
       if (topic !== RETAINED_COUNT) return onMessage(topic, payload, retain);
       const count = Number(payload.toString());
       if (Number.isSafeInteger(count)) this.retainedMessages = count;
@@ -96,9 +100,8 @@ export class Broker {
 
   async #subscribe(client: MqttClient): Promise<void> {
     try {
-      await client.subscribeAsync([...BRANCHES.map((branch) => `vigie/+/+/${branch}`), RETAINED_COUNT], {
-        qos: 1,
-      });
+      const ofBoxes = BRANCHES.map((branch) => `vigie/+/+/${branch}`);
+      await client.subscribeAsync([...ofBoxes, RETAINED_COUNT, ...LOGS.keys()], { qos: 1 });
     } catch (error) {
       this.#reportProblem(roomBrokerProblem(error, this.#options.config.url));
       return;

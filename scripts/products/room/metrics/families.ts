@@ -2,7 +2,7 @@
  * Renders the metrics of all boxes in the Prometheus text format 0.0.4.
  *
  * INVARIANTS:
- * - The labels `site` and `box` are names. All others come from fixed lists or match WORD; other values become `other`.
+ * - The labels `site`, `box` and `client` are names. All others come from fixed lists or match WORD; other values become `other`.
  * - No label contains an address, a reason or information about the street.
  * - Of mutually exclusive states, only the current one is exported, with value 1.
  */
@@ -22,6 +22,7 @@ import { RELEASE_KINDS, type ReleaseKind } from '../../../../agent/contract/rele
 import type { UpdateReport } from '../../../../agent/contract/update.ts';
 import type { Page } from '../../../../agent/local/local-server.ts';
 import { type Box, type Boxes, REFUSALS } from './boxes.ts';
+import type { ConnectionCounts } from './client-connections.ts';
 import { CHANGES, type ReleaseChange, type Updater } from './release-changes.ts';
 
 /** Matches versions, kernels and rollout names. Control characters and long texts do not match. */
@@ -32,6 +33,7 @@ interface Measured {
   readonly connected: boolean;
   /** Undefined until the broker has reported it. */
   readonly retainedMessages: number | undefined;
+  readonly connections: ConnectionCounts;
   /** Memory of this program in bytes. */
   readonly memory: number;
   readonly nowMs: number;
@@ -40,7 +42,8 @@ interface Measured {
 /** Values of one box: a number, one or several samples with further labels, or none. */
 type Values = number | Sample | readonly Sample[] | undefined;
 
-export function metricsPage({ boxes: all, connected, retainedMessages, memory, nowMs }: Measured): Page {
+export function metricsPage(measured: Measured): Page {
+  const { boxes: all, connected, retainedMessages, connections, memory, nowMs } = measured;
   const { boxes, forgotten } = all.view(nowMs);
   const labels = new Map(boxes.map((box) => [box, { site: box.site, box: box.box }]));
   const each = (of: (box: Box) => Values): Sample[] =>
@@ -56,6 +59,14 @@ export function metricsPage({ boxes: all, connected, retainedMessages, memory, n
       'Messages that the broker keeps; some twelve a box',
       retainedMessages === undefined ? [] : [one(retainedMessages)],
     ),
+    counter(
+      'fleet_broker_client_connections',
+      'Connections of each client, since this program began to listen',
+      connections.clients.map(({ broker, client, count }) => one(count, { broker, client })),
+    ),
+    counter('fleet_broker_unnamed_connections', 'Connections of clients beyond those that are counted by name', [
+      one(connections.unnamed),
+    ]),
     gauge('fleet_resident_memory_bytes', 'Resident memory of this program', [one(memory)]),
   ]);
   return { contentType: EXPOSITION_TYPE, body };

@@ -44,6 +44,7 @@ async function run({ broker: url, ca, cert, key, ...options }: Arguments): Promi
       boxes,
       connected: broker.connected,
       retainedMessages: broker.retainedMessages,
+      connections: broker.connections,
       memory: process.memoryUsage.rss(),
       nowMs: Date.now(),
     }),
@@ -63,7 +64,7 @@ async function run({ broker: url, ca, cert, key, ...options }: Arguments): Promi
 
 const program = typedProgram('room metrics')
   .description(
-    'Exports the state of all boxes for Prometheus: reads their reports from the broker as its user `metrics` (or `room`). See docs/guide/fleet-metrics.md.',
+    'Exports the state of all boxes for Prometheus: reads their reports from the broker. See docs/guide/fleet-metrics.md.',
   )
   .requiredOption('--broker <url>', 'mqtts://host:port; mqtt:// for a broker on this machine')
   .option('--ca <file>', 'certificate of the broker’s authority (PEM)')

@@ -1,0 +1,101 @@
+/** Tests the readers' broker: readers receive what the bridge copies, and nothing of them reaches the room's broker. */
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import mqtt, { type MqttClient } from 'mqtt';
+import t, { type Test } from 'tap';
+import { topicsOf } from '../../agent/contract/topics.ts';
+import { type ReadersBroker, readersBroker } from '../lib/readers-broker.ts';
+import { answerTo, BOX, clientOf, makeRoom, type Room, SITE, waitUntil } from '../lib/room.ts';
+
+const DENIED = 135;
+const topics = topicsOf(SITE, BOX);
+const EVENT = topics.event('alert', 'loitering');
+const ENTITY = `homeassistant/event/${BOX}/rule-x/config`;
+
+interface Reader {
+  readonly client: MqttClient;
+  /** Messages with their topic. */
+  readonly lines: string[];
+}
+
+async function readerOf(t: Test, room: Room, { url }: ReadersBroker, name: string): Promise<Reader> {
+  const { cert, key } = await room.programs.client(name);
+  const client = mqtt.connect(url, {
+    protocolVersion: 5,
+    ca: readFileSync(room.authority.ca),
+    cert: readFileSync(cert),
+    key: readFileSync(key),
+    clean: false,
+    properties: { sessionExpiryInterval: 3600 },
+    reconnectPeriod: 0,
+  });
+  const lines: string[] = [];
+  client.on('error', () => undefined);
+  client.on('message', (topic, payload, { retain }) =>
+    lines.push(`${topic} ${payload.toString()}${retain ? ' retained' : ''}`),
+  );
+  t.teardown(() => client.endAsync(true));
+  await once(client, 'connect');
+  return { client, lines };
+}
+
+void t.test('readers and Home Assistant receive their copy, and write nothing to the room', async (t) => {
+  const room = await makeRoom(t, { persistent: true });
+  const box = await clientOf(t, room, BOX);
+  t.equal(await answerTo(box, topics.status, 'retained before', { retain: true }), 0);
+  const broker = await readersBroker(t, room, ['reader.map', 'homeassistant.home']);
+  const logs: string[] = [];
+  const metrics = await clientOf(t, room, 'metrics.room');
+  metrics.on('message', (topic, payload) => topic === 'readers/log/N' && logs.push(payload.toString()));
+  await metrics.subscribeAsync('#', { qos: 1 });
+  const witness = await clientOf(t, room, 'archive.room');
+  const atRoom: string[] = [];
+  witness.on('message', (topic) => atRoom.push(topic));
+  await witness.subscribeAsync('#', { qos: 1 });
+
+  const names = ['reader.map', 'homeassistant.home', 'reader.stranger'];
+  const [reader, home, stranger] = (await Promise.all(
+    names.map((name) => readerOf(t, room, broker, name)),
+  )) as [Reader, Reader, Reader];
+  for (const { client } of [reader, home, stranger])
+    await client.subscribeAsync(['vigie/#', 'homeassistant/#'], { qos: 1 });
+  const has = ({ lines }: Reader, line: string) => (): boolean => lines.includes(line);
+  await waitUntil(t, 'a state from before', has(reader, `${topics.status} retained before retained`));
+  for (const topic of [EVENT, ENTITY, topics.journalHead]) t.equal(await answerTo(box, topic, 'new'), 0);
+  await waitUntil(t, 'the reader has the event', has(reader, `${EVENT} new`));
+  await waitUntil(t, 'Home Assistant has its entity', has(home, `${ENTITY} new`));
+  t.notOk(has(home, `${EVENT} new`)(), 'and no event');
+  t.notOk(has(reader, `${topics.journalHead} new`)(), 'no reader has a journal');
+  t.same(stranger.lines, [], 'a program without rules reads nothing');
+
+  const before = atRoom.length;
+  for (const topic of [EVENT, topics.status, topics.ack, topics.command, 'readers/log/N', 'elsewhere'])
+    t.equal(await answerTo(reader.client, topic), DENIED, `a reader: ${topic}`);
+  t.equal(await answerTo(home.client, 'homeassistant/status', 'online'), 0, 'Home Assistant writes its status here');
+  t.equal(await answerTo(home.client, ENTITY), DENIED);
+  t.equal(await answerTo(box, EVENT, 'last'), 0);
+  await waitUntil(t, 'the room has the last', () => atRoom.length > before);
+  t.same(new Set(atRoom.slice(before)), new Set([EVENT]), 'nothing else came to the room');
+  await waitUntil(t, 'the metrics learn who connects', () => logs.some((line) => / as reader\.map \(/.test(line)));
+
+  await waitUntil(t, 'and the reader', has(reader, `${EVENT} last`));
+  await reader.client.endAsync();
+  t.equal(await answerTo(box, EVENT, 'while away'), 0);
+  await broker.stop();
+  t.equal(await answerTo(box, EVENT, 'while the broker is down'), 0);
+  await broker.start();
+  const again = await readerOf(t, room, broker, 'reader.map');
+  for (const line of ['while away', 'while the broker is down'])
+    await waitUntil(t, `a stored session: ${line}`, has(again, `${EVENT} ${line}`));
+});
+
+void t.test('a reader has no rights at the room’s broker', async (t) => {
+  const room = await makeRoom(t);
+  const [reader, box] = [await clientOf(t, room, 'reader.map'), await clientOf(t, room, BOX)];
+  const heard: string[] = [];
+  reader.on('message', (topic) => heard.push(topic));
+  await reader.subscribeAsync('#', { qos: 1 });
+  t.equal(await answerTo(box, EVENT), 0);
+  t.equal(await answerTo(reader, EVENT), DENIED);
+  t.same(heard, []);
+});
