@@ -81,3 +81,12 @@ export async function stateOf(db: Sql): Promise<object> {
 
 export const incidentIn = async (db: Sql, no: number): Promise<Incident> =>
   (await handlersOf(db).incident(callOf<'incident'>('anna', 0, { params: { no } }))).incident;
+
+/** Accounts and actions of an incident's entries in the audit log. */
+export const auditLines = async (db: Sql, no: number): Promise<string[]> => {
+  const rows = await db.all<{ account: string; act: string }>(
+    'SELECT account, act FROM audit WHERE incident = $1 ORDER BY no',
+    [no],
+  );
+  return rows.map(({ account, act }) => `${account} ${act}`);
+};

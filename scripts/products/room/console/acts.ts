@@ -1,5 +1,5 @@
 /** Handlers for claim, release, dispatch, note and reassign, and the end of claims whose time is over. */
-import { CLAIM_S } from '../contract/terms.ts';
+import { CLAIM_S, NOTES_OF_ONE_MAX } from '../contract/terms.ts';
 import type { ActedIncident } from '../contract/undo.ts';
 import { recordAll } from '../database/audit.ts';
 import { next } from '../database/counters.ts';
@@ -15,7 +15,7 @@ import {
   tell,
 } from './acting.ts';
 import { addStatistics, type Sums } from './day-figure.ts';
-import { type Call, CallError } from './handler.ts';
+import { type Call, CallError, LimitError } from './handler.ts';
 import type { Patrol } from './patrol-settings.ts';
 import { patrolAsked } from './patrols.ts';
 import { textAsked } from './request-params.ts';
@@ -141,21 +141,33 @@ export async function dispatch(
 
 /**
  * Adds a note, also to a closed incident. The text is stored with the incident; the audit log only records that a note
- * was written.
+ * was written. It stops no one's verdict and no undo, so `revision` stays.
+ * @throws {LimitError} if the account has NOTES_OF_ONE_MAX notes on the incident
  */
 export function note(db: Sql, call: Call<'note'>): Promise<ActedIncident> {
   const { account, key, nowMs } = call;
   const decide = async (transaction: Queries, row: IncidentRow): Promise<Change> => {
     const text = textAsked('text', call.body.text).trim();
     if (text === '') throw new CallError(400, 'text: is empty; write a note');
+    const [own] = await transaction.all<{ n: number }>(
+      'SELECT count(*) AS n FROM note WHERE incident = $1 AND account = $2',
+      [row.no, account.name],
+    );
+    if ((own?.n ?? 0) >= NOTES_OF_ONE_MAX) {
+      const line = `incident ${row.no}: ${account.name} has ${NOTES_OF_ONE_MAX} notes on it, which is the most`;
+      throw new LimitError('notes', line);
+    }
     const [added] = await transaction.all<{ no: number }>(
       'INSERT INTO note (incident, at, account, text) VALUES ($1, $2, $3, $4) RETURNING no',
       [row.no, iso(nowMs), account.name, text],
     );
+    const noteNo = added?.no ?? 0;
+    await transaction.run('UPDATE incident SET last_note = $2 WHERE no = $1', [row.no, noteNo]);
     return {
       set: {},
+      keepsRevision: true,
       record: { act: 'note', more: { characters: text.length } },
-      rows: { note: added?.no ?? 0 },
+      rows: { note: noteNo },
     };
   };
   return runAction(db, call, decide, { account, key, action: 'note' });

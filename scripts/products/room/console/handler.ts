@@ -52,6 +52,20 @@ export class CallError extends Error {
   }
 }
 
+/** Limits of an account. The server counts what each has refused. */
+export const LIMITED = ['notes'] as const;
+export type Limited = (typeof LIMITED)[number];
+
+/** Error for a caller that has reached a limit of its account. */
+export class LimitError extends CallError {
+  readonly limit: Limited;
+
+  constructor(limit: Limited, line: string) {
+    super(409, line);
+    this.limit = limit;
+  }
+}
+
 /** Error for a caller that has asked too often. `retryS` is the time in s after which a new try can succeed. */
 export class TooOftenError extends CallError {
   readonly retryS: number;

@@ -10,7 +10,7 @@ import { csvLines } from './csv.ts';
 import { statisticsOf } from './figures.ts';
 import { handOverOf } from './hand-over.ts';
 import { type Account, CallError, type Handlers } from './handler.ts';
-import { detailOf, incidentsOf, pageOf } from './incidents.ts';
+import { detailOf, incidentsOf, notesOf, pageOf } from './incidents.ts';
 import { incidentsParquet } from './parquet.ts';
 import type { Patrol } from './patrol-settings.ts';
 import { patrolsOf, reportPatrol } from './patrols.ts';
@@ -37,7 +37,7 @@ import { weekOf, weekRows } from './week.ts';
 
 export type RoomHandlers = Pick<
   Handlers,
-  | ('queue' | 'incidents' | 'incidentsCsv' | 'incidentsParquet' | 'incident' | 'still')
+  | ('queue' | 'incidents' | 'incidentsCsv' | 'incidentsParquet' | 'incident' | 'notes' | 'still')
   | ('closed' | 'closedCsv' | 'week' | 'weekCsv')
   | ('claim' | 'release' | 'dispatch' | 'judge' | 'note' | 'reassign' | 'reopen' | 'verdicts' | 'undo')
   | ('patrols' | 'patrol' | 'suppressions' | 'suppress' | 'unsuppress')
@@ -96,6 +96,7 @@ export function dataHandlers(db: Sql, { timeZone, people, plan, patrols }: DataO
       return table(CLOSED, closedOf(db, query, account));
     },
     incident: ({ params, nowMs }) => detailOf(db, params.no, { timeZone, nowMs }),
+    notes: ({ params, query }) => notesOf(db, params.no, query.before),
     still: (call) => stillOf(db, call),
     claim: (call) => claim(db, call, timeZone),
     release: (call) => release(db, call),

@@ -12,7 +12,16 @@ import { type Action, may } from '../contract/roles.ts';
 import { record } from '../database/audit.ts';
 import type { Sql } from '../database/sql.ts';
 import { problemOf } from './fault.ts';
-import { type Account, type Call, CallError, type Handlers, TooOftenError } from './handler.ts';
+import {
+  type Account,
+  type Call,
+  CallError,
+  type Handlers,
+  LIMITED,
+  LimitError,
+  type Limited,
+  TooOftenError,
+} from './handler.ts';
 import type { Session } from './sessions.ts';
 
 /** Routes that the server handles itself, because they concern the connection. */
@@ -65,12 +74,16 @@ const DIGITS = /^\d{1,15}$/;
 
 type Values = Readonly<Record<string, unknown>>;
 
-/** Registers all routes. Returns the rate limit whose counter holds the refused actions that were not recorded. */
+/**
+ * Registers all routes. Returns the rate limit whose counter holds the refused actions that were not recorded, and the
+ * number of calls that each limit of an account has refused.
+ */
 export function registerRoutes(
   app: FastifyInstance,
   options: RoutesOptions,
-): { readonly refusals: TokenBuckets } {
+): { readonly refusals: TokenBuckets; readonly limited: Readonly<Record<Limited, number>> } {
   const refusals = new TokenBuckets(REFUSED_ACTIONS);
+  const limited = Object.fromEntries(LIMITED.map((limit) => [limit, 0])) as Record<Limited, number>;
   const callers = new WeakMap<FastifyRequest, Caller>();
   for (const name of Object.keys(ROUTES) as RouteName[]) {
     const route: Route = ROUTES[name];
@@ -103,16 +116,17 @@ export function registerRoutes(
         }
         const handler = options.handlers[name] as ((call: unknown) => Promise<unknown>) | undefined;
         if (handler === undefined) throw new CallError(503, `${name}: this console does not have it`);
-        return answer(
-          reply,
-          route,
-          await handler({ ...parts, key, nowMs, account: caller?.account ?? NOBODY }),
-          name,
-        );
+        try {
+          const result = await handler({ ...parts, key, nowMs, account: caller?.account ?? NOBODY });
+          return answer(reply, route, result, name);
+        } catch (error) {
+          if (error instanceof LimitError) limited[error.limit] += 1;
+          throw error;
+        }
       },
     });
   }
-  return { refusals };
+  return { refusals, limited };
 }
 
 /** Caller of routes that need no login. */

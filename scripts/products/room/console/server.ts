@@ -15,7 +15,7 @@ import type { TokenBuckets } from '../../../../agent/base/token-bucket.ts';
 import { iso, type Sql } from '../database/sql.ts';
 import { Entry } from './entry.ts';
 import { Guard } from './guard.ts';
-import { CallError } from './handler.ts';
+import { CallError, type Limited } from './handler.ts';
 import { refuse, refuseError } from './problem.ts';
 import { textAsked } from './request-params.ts';
 import type { RoleCheck } from './role-check.ts';
@@ -59,6 +59,7 @@ export class ConsoleServer {
   #roleCheck: RoleCheck | undefined;
   #app: FastifyInstance | undefined;
   #limits: readonly TokenBuckets[] = [];
+  #limited: Readonly<Partial<Record<Limited, number>>> = {};
   #guard: ConnectionGuard | undefined;
   /** Origins of the server, known once it listens because the port may be arbitrary. */
   #origins: readonly string[] = [];
@@ -137,6 +138,7 @@ export class ConsoleServer {
       'sessions ended for another role': this.#roleCheck?.counters.endedSessions ?? 0,
       'times without the identity provider': this.#roleCheck?.counters.unavailable ?? 0,
       'tries too often': this.#limits.reduce((sum, limits) => sum + limits.refusedCount, 0),
+      'notes too many': this.#limited.notes ?? 0,
       'streams too many': streams,
       'streams ended for a person with fewer': displaced,
       'slow screens cut off': slow,
@@ -177,8 +179,9 @@ export class ConsoleServer {
     const own = ownHandlers(entry, sessions, this.#pump, guard);
     const { handlers } = this.#options;
     const callerOf = (request: FastifyRequest, isUse: boolean) => entry.callerOf(request, isUse);
-    const { refusals } = registerRoutes(app, { db, handlers, own, callerOf, nowMs });
+    const { refusals, limited } = registerRoutes(app, { db, handlers, own, callerOf, nowMs });
     this.#limits = [entry.tries, refusals];
+    this.#limited = limited;
     serveStatic(app, files, (request, reply) =>
       refuse(reply, 404, `${request.method} ${request.url}: is not here`),
     );

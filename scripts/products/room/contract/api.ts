@@ -9,7 +9,7 @@ import { ACTION_ROUTES, No } from './action-routes.ts';
 import { AuditPage } from './audit.ts';
 import { Cameras } from './camera.ts';
 import { HandOver, STATISTICS_BY, Statistics } from './figures.ts';
-import { Incident, IncidentDetail, Queue } from './incident.ts';
+import { Incident, IncidentDetail, NotePage, Queue } from './incident.ts';
 import { PATROL_ROUTES } from './patrol.ts';
 import { REPORT_ROUTES } from './report-routes.ts';
 import type { Route } from './route.ts';
@@ -210,6 +210,15 @@ export const ROUTES = {
     action: 'see-incidents',
     params: No,
     gives: IncidentDetail,
+  },
+  notes: {
+    method: 'GET',
+    path: '/api/incidents/:no/notes',
+    summary: 'a page of its notes, the newest first',
+    action: 'see-incidents',
+    params: No,
+    query: Type.Object({ before: Type.Optional(Type.Integer({ minimum: 1 })) }, strict),
+    gives: NotePage,
   },
   still: {
     method: 'GET',

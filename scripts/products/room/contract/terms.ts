@@ -63,6 +63,12 @@ export const NEXT_ANSWERS: Readonly<Record<PatrolAnswer | 'sent', readonly Patro
 /** Maximum length of the name of a patrol in characters. */
 export const PATROL_CHARS_MAX = 40;
 
+/** Maximum number of notes of one account on one incident. */
+export const NOTES_OF_ONE_MAX = 20;
+
+/** Number of notes of a page: 50 of 1,000 characters take 50 kB. */
+export const NOTES_PAGE = 50;
+
 /** Maximum length of a note in characters. */
 export const NOTE_CHARS_MAX = 1000;
 

@@ -37,7 +37,7 @@ export function tables({ types, name }: Dialect): string[] {
       kind ${text} NOT NULL, rule ${text} NOT NULL, place ${text} NOT NULL, started_at ${time} NOT NULL,
       ended_at ${time}, received ${time} NOT NULL, clock_doubt ${boolean} NOT NULL,
       objects ${json} NOT NULL, cause ${json} NOT NULL, events ${integer} NOT NULL, newest ${time} NOT NULL,
-      still ${text}, detail ${json} NOT NULL, state ${text} NOT NULL,
+      still ${text}, last_note ${integer}, detail ${json} NOT NULL, state ${text} NOT NULL,
       claimed_by ${text}, claimed_until ${time}, claimed_first ${time}, dispatched_by ${text}, dispatched_at ${time},
       patrol ${text}, patrol_answer ${text}, patrol_answer_at ${time}, arrived_at ${time},
       suppression ${integer}, is_suppressed ${boolean} NOT NULL DEFAULT FALSE,

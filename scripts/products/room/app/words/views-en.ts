@@ -207,6 +207,7 @@ export const VIEWS_EN = {
     verdicts: 'Verdicts',
     notes: 'Notes',
     notesNone: 'No notes.',
+    notesMore: (n: string) => `${n} earlier notes are not listed here.`,
     cameras: 'Cameras out of service',
     camerasNone: 'All cameras work.',
     camerasMore: (n: string) => `Cameras not checked here: ${n}. The table of cameras (CSV) lists all.`,

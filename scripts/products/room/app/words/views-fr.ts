@@ -205,6 +205,7 @@ export const VIEWS_FR: ViewsWords = {
     verdicts: 'Verdicts',
     notes: 'Main courante',
     notesNone: 'Aucune inscription.',
+    notesMore: (n) => `${n} inscriptions antérieures ne figurent pas ici.`,
     cameras: 'Caméras hors service',
     camerasMore: (n) => `Caméras non vérifiées ici : ${n}. Le tableau des caméras (CSV) les contient toutes.`,
     camerasNone: 'Toutes les caméras fonctionnent.',
