@@ -1,16 +1,17 @@
-/** Tests of the limits of one account's work: claims that expire, and notes. Others are not stopped by either. */
+/** Tests that no account stops the others: claims that expire, and limits of notes and of calls at once. */
+import t from 'tap';
 import { endClaims } from '../../scripts/products/room/console/acts.ts';
 import { handOverOf } from '../../scripts/products/room/console/hand-over.ts';
 import { detailOf, notesOf } from '../../scripts/products/room/console/incidents.ts';
 import { partsOf } from '../../scripts/products/room/console/parts.ts';
-import { changesSince, openOf } from '../../scripts/products/room/console/queue.ts';
+import { changesSince, openOf, QueueReader, queueOf } from '../../scripts/products/room/console/queue.ts';
 import { demoSettings } from '../../scripts/products/room/console/settings.ts';
 import { NOTES_OF_ONE_MAX, NOTES_PAGE } from '../../scripts/products/room/contract/terms.ts';
 import { iso, type Sql } from '../../scripts/products/room/database/sql.ts';
-import { TIME_ZONE } from '../lib/console.ts';
+import { ask, enter, fullConsole, roomDatabase, TIME_ZONE } from '../lib/console.ts';
 import { refusalOf } from '../lib/console-room.ts';
 import { addIncidents, recordsOf } from '../lib/console-rows.ts';
-import { onEachDatabase } from '../lib/databases.ts';
+import { DATABASES, onEachDatabase } from '../lib/databases.ts';
 import { auditLines, type Person, personIn } from '../lib/room-acts.ts';
 
 const NOW = Date.parse('2026-11-27T12:00:00.000Z');
@@ -115,4 +116,59 @@ onEachDatabase('one account does not stop the others', async (t, database) => {
       'each once, in order',
     );
   });
+
+  await t.test('the queue is built once between two changes, and only from what has changed', async (t) => {
+    const [keptNo = 0, changedNo = 0] = await addIncidents(db, [{ rule: 'r-kept' }, { rule: 'r-changed' }]);
+    const reader = new QueueReader(db);
+    const ofBoth = async (atMs = NOW) => {
+      const queue = await reader.read(atMs);
+      return { queue, both: [keptNo, changedNo].map((no) => queue.incidents.find((one) => one.no === no)) };
+    };
+    const first = await ofBoth();
+    t.equal((await ofBoth()).queue, first.queue, 'the same answer for all');
+    t.not((await ofBoth(NOW + 5000)).queue, first.queue, 'for five seconds, in case one was deleted');
+    await as(db, 'anna').claim(changedNo);
+    const second = await ofBoth();
+    t.match(second.both[1], { state: 'claimed', claimedBy: 'anna' });
+    t.equal(second.both[0], first.both[0]);
+    await as(db, 'anna').review(changedNo, 'unclear', { revision: 1 });
+    t.same((await ofBoth()).both, [first.both[0], undefined]);
+    t.same((await ofBoth()).queue, await queueOf(db), 'as without memory');
+  });
+});
+
+void t.test('the calls of one account wait for each other, and beyond 32 they are refused', async (t) => {
+  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).address);
+  let running = 0;
+  let answer = (): void => undefined;
+  const release = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  const cameras = async (): Promise<never> => {
+    running += 1;
+    await release;
+    return [] as never;
+  };
+  const { url, server } = await fullConsole(t, db, {}, { cameras });
+  const headers = { cookie: await enter(url, 'operator') };
+  const calls = Array.from({ length: 40 }, () => ask(`${url}/api/cameras`, { headers }));
+  const refusal = await Promise.race(calls);
+  t.match([refusal.status, refusal.headers['retry-after']], [429, '1']);
+  t.match(refusal.json, { title: 'operator: 32 calls at once, which is the most; wait for their answers' });
+  t.equal(running, 2, 'two run');
+  const otherHeaders = { cookie: await enter(url, 'supervisor') };
+  t.equal(
+    (await ask(`${url}/api/queue`, { headers: otherHeaders })).status,
+    200,
+    'a colleague is answered at once',
+  );
+  answer();
+  const statuses = (await Promise.all(calls)).map(({ status }) => status);
+  t.same(
+    [statuses.filter((one) => one === 200).length, running],
+    [32, 32],
+    'each that was accepted is answered',
+  );
+  t.match(server.summary(), '8 calls too many at once');
+  t.equal((await ask(`${url}/api/queue`, { headers })).status, 200);
 });

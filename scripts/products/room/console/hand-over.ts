@@ -5,7 +5,7 @@
 import type { Dispatched, HandOver, ShiftLine, ShiftSums } from '../contract/figures.ts';
 import type { Incident } from '../contract/incident.ts';
 import { CLOCKS_APART_MS, UNDO_S } from '../contract/terms.ts';
-import { iso, type Queries } from '../database/sql.ts';
+import { iso, type Queries, type Sql } from '../database/sql.ts';
 import { headOf } from './audit.ts';
 import { camerasOf } from './cameras.ts';
 import { openOf } from './queue.ts';
@@ -26,7 +26,7 @@ const NOTES_MAX = 200;
  * Returns the report. Open alerts and cameras that are down show the current state; all else covers the span.
  */
 export async function handOverOf(
-  db: Queries,
+  db: Sql,
   query: { readonly from: string; readonly to: string },
   nowMs: number,
 ): Promise<HandOver> {

@@ -53,16 +53,18 @@ export class CallError extends Error {
 }
 
 /** Limits of an account. The server counts what each has refused. */
-export const LIMITED = ['notes'] as const;
+export const LIMITED = ['calls', 'notes'] as const;
 export type Limited = (typeof LIMITED)[number];
 
-/** Error for a caller that has reached a limit of its account. */
+/** Error for a caller that has reached a limit of its account: 429 if a new try can succeed after `retryS`, else 409. */
 export class LimitError extends CallError {
   readonly limit: Limited;
+  readonly retryS: number | undefined;
 
-  constructor(limit: Limited, line: string) {
-    super(409, line);
+  constructor(limit: Limited, line: string, retryS?: number) {
+    super(retryS === undefined ? 409 : 429, line);
     this.limit = limit;
+    this.retryS = retryS;
   }
 }
 

@@ -14,7 +14,7 @@ import { detailOf, incidentsOf, notesOf, pageOf } from './incidents.ts';
 import { incidentsParquet } from './parquet.ts';
 import type { Patrol } from './patrol-settings.ts';
 import { patrolsOf, reportPatrol } from './patrols.ts';
-import { queueOf } from './queue.ts';
+import { QueueReader } from './queue.ts';
 import { reopen } from './reopening.ts';
 import { actorOf } from './rows.ts';
 import { stillOf } from './stills.ts';
@@ -67,6 +67,7 @@ export interface DataOptions {
 
 export function dataHandlers(db: Sql, { timeZone, people, plan, patrols }: DataOptions): RoomHandlers {
   const chain = new ChainCheck(db);
+  const queue = new QueueReader(db);
   const table = <T>(form: Table<T>, all: AsyncIterable<T> | Iterable<T>): AsyncIterable<string> =>
     csvLines(form.columns, rowsOf(form, all));
   /** Records an export in the audit log before its first row is sent: its content and the account. */
@@ -76,7 +77,7 @@ export function dataHandlers(db: Sql, { timeZone, people, plan, patrols }: DataO
       await record(transaction, { ...actorOf(account), act, more: { table: subject, ...query } }, nowMs);
     });
   return {
-    queue: () => queueOf(db),
+    queue: ({ nowMs }) => queue.read(nowMs),
     incidents: ({ query }) => pageOf(db, query),
     incidentsCsv: async ({ account, query, nowMs }) => {
       // Refuses invalid queries before the first line is sent.

@@ -11,6 +11,7 @@ import { ROUTES, type Route, type RouteName } from '../contract/api.ts';
 import { type Action, may } from '../contract/roles.ts';
 import { record } from '../database/audit.ts';
 import type { Sql } from '../database/sql.ts';
+import { AccountGate } from './account-gate.ts';
 import { problemOf } from './fault.ts';
 import {
   type Account,
@@ -84,6 +85,7 @@ export function registerRoutes(
 ): { readonly refusals: TokenBuckets; readonly limited: Readonly<Record<Limited, number>> } {
   const refusals = new TokenBuckets(REFUSED_ACTIONS);
   const limited = Object.fromEntries(LIMITED.map((limit) => [limit, 0])) as Record<Limited, number>;
+  const gate = new AccountGate();
   const callers = new WeakMap<FastifyRequest, Caller>();
   for (const name of Object.keys(ROUTES) as RouteName[]) {
     const route: Route = ROUTES[name];
@@ -117,8 +119,10 @@ export function registerRoutes(
         const handler = options.handlers[name] as ((call: unknown) => Promise<unknown>) | undefined;
         if (handler === undefined) throw new CallError(503, `${name}: this console does not have it`);
         try {
-          const result = await handler({ ...parts, key, nowMs, account: caller?.account ?? NOBODY });
-          return answer(reply, route, result, name);
+          const account = caller?.account ?? NOBODY;
+          const run = async (): Promise<FastifyReply> =>
+            answer(reply, route, await handler({ ...parts, key, nowMs, account }), name);
+          return await (awaitsBoxes(route) ? run() : gate.run(account, reply.raw, run));
         } catch (error) {
           if (error instanceof LimitError) limited[error.limit] += 1;
           throw error;
@@ -128,6 +132,10 @@ export function registerRoutes(
   }
   return { refusals, limited };
 }
+
+/** True for calls that wait for an answer of boxes, some of them for seconds; the signer limits them. */
+const awaitsBoxes = ({ action }: Route): boolean =>
+  action === 'search' || action === 'ask-tracks' || action === 'request-sealed';
 
 /** Caller of routes that need no login. */
 const NOBODY: Account = { name: '', role: 'auditor', isProgram: true };
@@ -206,10 +214,19 @@ function keyOf({ headers }: FastifyRequest): string {
   );
 }
 
+/** JSON of answers. The queue's is the same for all who ask between two changes. */
+const jsonTexts = new WeakMap<object, string>();
+
+function jsonOf(result: object): string {
+  const text = jsonTexts.get(result) ?? JSON.stringify(result);
+  jsonTexts.set(result, text);
+  return text;
+}
+
 function answer(reply: FastifyReply, { gives }: Route, result: unknown, name: RouteName): FastifyReply {
   if (reply.sent) return reply;
   if (typeof gives !== 'string') {
-    return reply.type('application/json; charset=utf-8').send(JSON.stringify(result));
+    return reply.type('application/json; charset=utf-8').send(jsonOf(result as object));
   }
   if (gives !== 'text/csv') return reply.type(gives).send(result);
   const file = name.replace(/Csv$/, '');

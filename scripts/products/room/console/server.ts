@@ -138,6 +138,7 @@ export class ConsoleServer {
       'sessions ended for another role': this.#roleCheck?.counters.endedSessions ?? 0,
       'times without the identity provider': this.#roleCheck?.counters.unavailable ?? 0,
       'tries too often': this.#limits.reduce((sum, limits) => sum + limits.refusedCount, 0),
+      'calls too many at once': this.#limited.calls ?? 0,
       'notes too many': this.#limited.notes ?? 0,
       'streams too many': streams,
       'streams ended for a person with fewer': displaced,
