@@ -74,7 +74,10 @@ export const ReleaseTarget = Type.Object(
     stateReads: Type.Tuple([Type.Integer({ minimum: 1 }), Type.Integer({ minimum: 1 })]),
     /** Target path of the complete release, tar and zstd. */
     full: Path,
-    /** Target path of the files changed since that seq, as complete files; tar and zstd. */
+    /**
+     * Target path of the MANIFEST and of the files changed since that seq, as complete files in this order; tar, and
+     * zstd with that release's MANIFEST as dictionary.
+     */
     deltas: Type.Record(Type.String({ pattern: '^[1-9]\\d{0,15}$' }), Path, { additionalProperties: false }),
     /** Total size of all files of the release, in bytes. */
     installedBytes: Type.Integer({ minimum: 1 }),
@@ -109,10 +112,3 @@ export const fullTarget = (release: ReleaseId): string => `${pathOf(release)}.fu
 
 export const deltaTarget = (fromSeq: number, release: ReleaseId): string =>
   `${pathOf(release)}.from-${fromSeq}.tar.zst`;
-
-/**
- * Returns the target path of a MANIFEST as the difference from another release's, for `zstd --patch-from`. It
- * accompanies each delta.
- */
-export const manifestPatchTarget = (fromSeq: number, release: ReleaseId): string =>
-  `${pathOf(release)}.from-${fromSeq}.manifest.zst`;

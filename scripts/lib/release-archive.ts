@@ -1,13 +1,11 @@
 /**
  * Packs the archive of a release, or of the changes in one, with tar and zstd. It holds only regular files, named as in
- * the manifest (folders and links come from the manifest), and the same tree gives the same bytes. It also packs a
- * manifest as the difference from another.
+ * the manifest (folders and links come from the manifest), and the same tree gives the same bytes.
  */
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
-import { promisify } from 'node:util';
 import { AgentError, messageOf } from '../../agent/base/errors.ts';
 import { printable } from '../../agent/base/printable.ts';
 
@@ -16,17 +14,24 @@ const ZSTD_LEVEL = 19;
 /** Uses all cores. The bytes equal those of one thread (`-T1`); only `--single-thread` produces others (zstd(1)). */
 const ZSTD_THREADS = '-T0';
 
+export interface PackOptions {
+  /** File that the receiver has, as zstd's dictionary. */
+  readonly dictionary?: string;
+  /** Level of zstd; every level gives an archive that a box unpacks. */
+  readonly level?: number;
+}
+
 /**
- * @param paths files of the tree, as the manifest names them
- * @param level zstd's; every level gives an archive that a box unpacks
+ * @param paths files of the tree, as the manifest names them, in the order of the archive
  * @throws AgentError unavailable with the output of tar or zstd
  */
 export async function packFiles(
   tree: string,
   paths: readonly string[],
   archive: string,
-  level = ZSTD_LEVEL,
+  { dictionary, level = ZSTD_LEVEL }: PackOptions = {},
 ): Promise<void> {
+  const words = dictionary === undefined ? [] : ['-D', dictionary];
   const tar = spawn(
     'tar',
     ['--create', '--file=-', `--directory=${tree}`, '--format=gnu', '--sort=name', '--no-recursion']
@@ -34,7 +39,7 @@ export async function packFiles(
       .concat(['--null', '--verbatim-files-from', '--files-from=-']),
     { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, LC_ALL: 'C' } },
   );
-  const zstd = spawn('zstd', ['-q', ZSTD_THREADS, `-${level}`, '-c'], {
+  const zstd = spawn('zstd', ['-q', ZSTD_THREADS, `-${level}`, ...words, '-c'], {
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   let errorOutput = '';
@@ -56,21 +61,5 @@ export async function packFiles(
     const [line = ''] = errorOutput.split('\n');
     const reason = line === '' ? messageOf(error) : line;
     throw new AgentError('unavailable', `${archive} cannot be made: ${printable(reason)}`, error);
-  }
-}
-
-/**
- * @param from the file that the receiver has
- * @throws AgentError unavailable with the output of zstd
- */
-export async function packPatch(from: string, to: string, patch: string, level = ZSTD_LEVEL): Promise<void> {
-  const args = ['-q', '-f', '-T1', `-${level}`, `--patch-from=${from}`, '-o', patch, '--', to];
-  try {
-    await promisify(execFile)('zstd', args);
-  } catch (error) {
-    const { stderr } = error as { stderr?: string };
-    const [line = ''] = (stderr ?? '').split('\n');
-    const reason = line === '' ? messageOf(error) : line;
-    throw new AgentError('unavailable', `${patch} cannot be made: ${printable(reason)}`, error);
   }
 }

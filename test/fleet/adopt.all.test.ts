@@ -364,3 +364,24 @@ void t.test('fewer than three boxes with false counters stop no rollout, and are
   await reportCounter(4, futureCounter);
   await t.rejects(controller.run(NAME, signal, true), { kind: 'denied', message: /; no orders are sent$/ });
 });
+
+void t.test('one box’s newer report, and no rollout: the run names the command that works', async (t) => {
+  const fleet = await new RolloutFleet(t).start(1);
+  const run = (...args: string[]) => fleet.answer(...args, '--dir', join(fleet.dir, 'ops'));
+  await fleet.box(0).report({ journalIndex: 5000, order: fleet.clock.wallMs() });
+  const adopt = /no rollout is under way; `fleet rollout adopt` finds one that the database does not have\n$/;
+  t.match(await run('rollout', 'run'), { code: 2, err: adopt });
+  t.match((await run('status')).out, /^1 box: 1 online, 0 never reported; /);
+  t.match(await run('rollout', 'adopt', '--yes'), { code: 0, out: /no rollout is under way/ });
+  t.match(await run('rollout', 'run'), {
+    code: 2,
+    err: /no rollout is under way; `fleet rollout start` makes one/,
+  });
+  t.match(await run('box', 'b-0', '--retire'), {
+    code: 0,
+    out: /out of the inventory until it reports again/,
+  });
+  t.match((await run('status')).out, /^0 boxes: /, 'not by its last report, which the broker keeps');
+  await fleet.box(0).report({ journalIndex: 6000 });
+  t.match(await run('status'), { out: /^1 box: 1 online, /, err: /the first report, its key is kept/ });
+});

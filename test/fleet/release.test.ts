@@ -13,7 +13,7 @@ import {
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
-import { deltaTarget, fullTarget, manifestPatchTarget, releaseName } from '../../agent/contract/release.ts';
+import { deltaTarget, fullTarget, releaseName } from '../../agent/contract/release.ts';
 import { type MakeOptions, makeRelease } from '../../scripts/products/fleet/release/make.ts';
 import { signersOf, signWith } from '../../scripts/products/fleet/release/metadata.ts';
 import { publishReleases, refresh } from '../../scripts/products/fleet/release/publish.ts';
@@ -26,7 +26,6 @@ import {
 import { checkState } from '../../scripts/products/fleet/release/state-check.ts';
 import { targetsWithout } from '../../scripts/products/fleet/release/withdraw.ts';
 import { download } from '../../scripts/products/root/download.ts';
-import { patchManifest } from '../../scripts/products/root/manifest-patch.ts';
 import { stage } from '../../scripts/products/root/stage.ts';
 import type { ReleaseTrust } from '../../scripts/products/root/trust.ts';
 import { FLEET, Fleet, keyPair } from '../lib/fleet-keyholders.ts';
@@ -128,10 +127,7 @@ void t.test('a release is signed on two machines and reaches a box by the guideâ
     {},
     lines,
   );
-  t.match(
-    lines.join('\n'),
-    /from 41: \d+ B, 2 paths written, 0 removed; manifest \d+ B\n {2}VERSION\n {2}dist\/main\.js/,
-  );
+  t.match(lines.join('\n'), /from 41: \d+ B, 2 paths written, 0 removed\n {2}VERSION\n {2}dist\/main\.js/);
   const otherFleet = new Fleet(scratch(t));
   await otherFleet.beginQuickly();
   t.match(otherFleet.sign('release', next, 'anna'), {
@@ -169,15 +165,11 @@ void t.test('a release is signed on two machines and reaches a box by the guideâ
     full: () => fetchPath(full, release),
     signal: SIGNAL,
   });
-  const patch = await fetchPath(manifestPatchTarget(41, ids[1]), newer);
-  const manifest = join(f.dir, 'downloads', newer.manifest.path);
-  const from = join(was.dir, 'MANIFEST');
-  await patchManifest({ patch, from, manifest: newer.manifest, file: manifest }, SIGNAL);
   const is = await stage({
     lib,
     current: was.dir,
     custom: newer.custom,
-    manifest,
+    manifest: await fetchPath(newer.manifest.path, newer),
     delta: await fetchPath(deltaTarget(41, ids[1]), newer),
     full: () => Promise.reject(new Error('whole')),
     signal: SIGNAL,
@@ -423,7 +415,7 @@ void t.test('the same tree makes the same bytes', { skip: unlessAll }, async (t)
     await make(f, { seq: 42, version: '0.2.0' }, { trees: new Map([[ARCH, copy]]), out: join(dir, 'out') });
     hashLists.push(hashes(join(dir, 'out/targets')));
   }
-  t.equal(hashLists[0]?.length, 4, 'manifest, whole, and the differences of both');
+  t.equal(hashLists[0]?.length, 3, 'manifest, full archive and delta');
   t.strictSame(hashLists[0], hashLists[1]);
 });
 

@@ -318,7 +318,7 @@ void t.test('a report on two changes names the one that moves, or moved last', (
 });
 
 void t.test('only boxes that fit are chosen, and every other one has a reason', async (t) => {
-  const targets = targetsOf({ deltaBytes: 17_000, fullBytes: 28_600_000 });
+  const targets = targetsOf();
   const running = (seq: number) => ({ release: { seq, version: '1.4.2' } });
   const updater = {
     root: running(41),
@@ -393,7 +393,11 @@ void t.test('a single canary that rolls back halts the rollout at once', (t) => 
   const sentOrder = { action: 'install', heardMs: HOUR } as const;
   const one = box(0, 0, { ...sentOrder, state: 'switched', progress: 'rolled-back' });
   const later = box(2, 1);
-  t.match(step(NEW, [one, later], HOUR).rollout, { state: 'halted', reason: '1 canaries rolled back' });
+  t.match(step(NEW, [one, later], HOUR).rollout, { state: 'halted', reason: '1 canary rolled back' });
+  const resumed = { ...NEW, accepted: { failures: 1, triedCount: 1 } };
+  const isLost = /^no canary is left that could confirm; `fleet rollout abort`/;
+  t.match(step(resumed, [one, later], HOUR), { rollout: { state: 'running' }, explanation: isLost });
+  t.match(step(NEW, [{ ...one, isSkipped: true }, later], HOUR), { explanation: isLost }, 'nor one left out');
   const two = box(1, 0, { ...sentOrder, state: 'confirmed', progress: 'confirmed' });
   t.equal(step(NEW, [one, two, later], HOUR).rollout.state, 'running', 'with another one the limit holds');
   t.end();

@@ -22,7 +22,6 @@ import {
 import {
   deltaTarget,
   fullTarget,
-  manifestPatchTarget,
   manifestTarget,
   type ReleaseTarget,
   type ReleaseVersion,
@@ -30,7 +29,7 @@ import {
 } from '../../agent/contract/release.ts';
 import { CertificateAuthority, type KeyPair } from '../../scripts/lib/certificates.ts';
 import { changedPaths, manifestText, parseManifest, scanTree } from '../../scripts/lib/manifest.ts';
-import { packFiles, packPatch } from '../../scripts/lib/release-archive.ts';
+import { type PackOptions, packFiles } from '../../scripts/lib/release-archive.ts';
 
 export interface SigningKey {
   readonly key: Key;
@@ -198,8 +197,13 @@ export class ReleaseRepository {
     const text = readFileSync(join(tree, 'MANIFEST'), 'utf8');
     const entries = parseManifest(text);
     const files = entries.filter(({ type }) => type === 'file');
-    const add = async (name: string, paths: readonly string[]): Promise<string> => {
-      await packFiles(tree, paths, join(this.dir, 'targets', name), this.#level);
+    const add = async (
+      name: string,
+      paths: readonly string[],
+      options: PackOptions = {},
+    ): Promise<string> => {
+      const level = this.#level === undefined ? {} : { level: this.#level };
+      await packFiles(tree, paths, join(this.dir, 'targets', name), { ...options, ...level });
       this.addFile(name, readFileSync(join(this.dir, 'targets', name)));
       return name;
     };
@@ -208,11 +212,10 @@ export class ReleaseRepository {
       const oldEntries = parseManifest(readFileSync(join(before, 'MANIFEST'), 'utf8'));
       const write = new Set(changedPaths(oldEntries, entries).write);
       const paths = files.filter(({ path }) => write.has(path)).map(({ path }) => path);
-      deltas[seqBefore] = await add(deltaTarget(Number(seqBefore), id), paths);
-      const patch = manifestPatchTarget(Number(seqBefore), id);
-      const file = join(this.dir, 'targets', patch);
-      await packPatch(join(before, 'MANIFEST'), join(tree, 'MANIFEST'), file, this.#level);
-      this.addFile(patch, readFileSync(file));
+      const dictionary = join(before, 'MANIFEST');
+      deltas[seqBefore] = await add(deltaTarget(Number(seqBefore), id), ['MANIFEST', ...paths], {
+        dictionary,
+      });
     }
     const paths = files.map(({ path }) => path);
     const custom: ReleaseTarget = {

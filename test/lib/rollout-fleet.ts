@@ -124,7 +124,7 @@ export class RolloutFleet {
     const dir = join(this.dir, name);
     mkdirSync(dir, { recursive: true });
     writeFileSync(join(dir, 'ops.key'), key.export({ type: 'pkcs8', format: 'pem' }));
-    writeOffer(join(this.dir, 'repository'), targetsOf({ deltaBytes: 17_000, fullBytes: 28_600_000 }));
+    writeOffer(join(this.dir, 'repository'), targetsOf());
     const mqtt = { url: this.broker.url };
     writeFileSync(join(dir, 'fleet.yaml'), stringify({ mqtt, sign: 'ops.key', repository: '../repository' }));
     return dir;
@@ -161,7 +161,7 @@ export class RolloutFleet {
 
   /** Creates a rollout to all boxes that accept it: the release of the agent, or of root's program. */
   create(store: FleetStore, name: string, plan: object = QUICK, kind: ReleaseKind = 'release'): RolloutRow {
-    const targets = targetsOf({ deltaBytes: 17_000, fullBytes: 28_600_000 });
+    const targets = targetsOf();
     const { seq, version } = TARGETS[kind];
     const { takes: boxes } = chooseBoxes(targets, { name: String(seq) }, store.boxes());
     const label = `${seq}-${version}`;

@@ -66,6 +66,7 @@ void t.test(
     const run = await box.run('run');
     t.equal(run.code, 0, run.err);
     t.strictSame(box.calls(), STEPS, 'all that runs is stopped before the link moves');
+    t.match(box.status, { phase: 'probation', release: { seq: 2 }, previous: { seq: 1 } });
     t.ok(
       box.server.requests.some(({ path }) => path.endsWith('.from-1.tar.zst')),
       'by the delta',

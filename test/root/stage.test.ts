@@ -21,13 +21,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
-import {
-  deltaTarget,
-  fullTarget,
-  manifestPatchTarget,
-  manifestTarget,
-  type ReleaseTarget,
-} from '../../agent/contract/release.ts';
+import { deltaTarget, fullTarget, manifestTarget, type ReleaseTarget } from '../../agent/contract/release.ts';
 import { parseManifest, scanTree, verifyTree } from '../../scripts/lib/manifest.ts';
 import { packFiles } from '../../scripts/lib/release-archive.ts';
 import { machine } from '../../scripts/products/root/board.ts';
@@ -167,9 +161,11 @@ void t.test('a release is staged from a delta or completely', async (t) => {
   bytes.writeUInt8(bytes.readUInt8(bytes.length - 20) ^ 1, bytes.length - 20);
   writeFileSync(delta, bytes);
   await checkFull(/cannot be unpacked/);
-  await packFiles(current, ['dist/main.js'], delta);
+  const dictionary = join(current, 'MANIFEST');
+  await packFiles(current, ['dist/main.js'], delta, { dictionary });
   await checkFull(/cannot be unpacked: tar: .*: Not found in archive/);
-  await packFiles(dir, ['VERSION', 'dist/main.js', 'dist/fresh/deep/c.js', 'dist/empty'], delta);
+  const changedFiles = ['MANIFEST', 'VERSION', 'dist/main.js', 'dist/fresh/deep/c.js', 'dist/empty'];
+  await packFiles(dir, changedFiles, delta, { dictionary });
   rmSync(dir, { recursive: true });
   t.equal((await run({ full: noFull })).by, 'delta', 'a good one');
   chmodSync(join(current, 'dist/same.js'), 0o4755);
@@ -425,62 +421,59 @@ const PATHS = FULL ? 4000 : 600;
 const ARCH = process.arch === 'arm64' ? 'arm64' : 'amd64';
 const NEWER = { what: 'release', seq: 43, version: '0.3.0', arch: ARCH } as const;
 const FULL_MANIFEST = manifestTarget(NEWER);
-const PATCH = manifestPatchTarget(42, NEWER);
 const DELTA = deltaTarget(42, NEWER);
 const RELEASE = fullTarget(NEWER);
 
-void t.test('a usual release is fetched by differences, its manifest too', { skip: unlessAll }, async (t) => {
+void t.test('a usual release is fetched as one delta, its manifest in it', { skip: unlessAll }, async (t) => {
   const { current, repository, server, fetched, bytes } = await serve(t);
-  t.same(await fetched(), [[PATCH, DELTA], ''], 'by the differences');
-  const length = (name: string): number => statSync(join(repository.dir, 'targets', name)).size;
-  t.comment(
-    `${server.sentBytes} bytes; manifest of ${bytes.length}: ${length(PATCH)}, files: ${length(DELTA)}`,
-  );
+  t.same(await fetched(), [[DELTA], ''], 'the delta alone');
+  const delta = join(repository.dir, 'targets', DELTA);
+  t.comment(`${server.sentBytes} bytes; manifest of ${bytes.length}, delta of ${statSync(delta).size}`);
   t.ok(bytes.length > 80_000, 'the whole manifest would be more');
   t.ok(server.sentBytes <= 50_000, `${server.sentBytes} bytes`);
 
-  const check = async (reason: RegExp, name: string, rest = DELTA): Promise<void> => {
-    const [paths, output] = await fetched();
-    t.same(paths, [PATCH, FULL_MANIFEST, rest], name);
-    t.match(output, new RegExp(`^the complete manifest is fetched: .*${reason.source}.*$`), name);
-  };
-  server.faults.set(`targets/${PATCH}`, { kind: 'status', status: 404 });
-  await check(/answers 404/, 'a server that has lost it');
-  const swapped = Buffer.alloc(length(PATCH), 'x');
-  server.faults.set(`targets/${PATCH}`, { kind: 'swap', content: swapped });
-  await check(/hash mismatch with the signed metadata/, 'another than was signed');
+  server.faults.set(`targets/${DELTA}`, { kind: 'status', status: 404 });
+  await t.rejects(fetched(), /answers 404/, 'a server that has lost it');
+  server.faults.set(`targets/${DELTA}`, { kind: 'swap', content: Buffer.alloc(statSync(delta).size, 'x') });
+  await t.rejects(fetched(), /hash mismatch with the signed metadata/, 'another than was signed');
   server.faults.clear();
 
+  const checkFull = async (name: string): Promise<void> => {
+    t.same(await fetched(), [[FULL_MANIFEST, RELEASE], ''], name);
+  };
   const manifest = join(current, 'MANIFEST');
   const own = readFileSync(manifest);
   const edited = own.toString().replace(/(part-77\.js .*)mode=0644/, '$1mode=0755');
   writeFileSync(manifest, edited);
-  await check(
-    /(cannot be unpacked|does not make the manifest that was signed)/,
-    'the own was edited',
-    RELEASE,
-  );
+  await checkFull('its own manifest was edited');
   writeFileSync(manifest, '');
-  await check(/(cannot be unpacked|does not make the manifest that was signed)/, 'the own is empty', RELEASE);
+  await checkFull('its own is empty');
   rmSync(manifest);
-  await check(/cannot be unpacked: zstd: .*No such file/, 'there is none', RELEASE);
+  await checkFull('it has none');
   writeFileSync(manifest, own);
 
   const signedAs = async (name: string, reason: RegExp, content: Buffer): Promise<void> => {
-    repository.addFile(PATCH, content);
+    repository.addFile(DELTA, content);
     repository.publish();
-    await check(reason, name);
+    const [paths, output] = await fetched();
+    t.same(paths, [DELTA, FULL_MANIFEST, RELEASE], name);
+    t.match(output, new RegExp(`^the complete release is fetched: .*${reason.source}.*$`), name);
   };
-  const good = readFileSync(join(repository.dir, 'targets', PATCH));
+  const good = readFileSync(delta);
   const zstd = (script: string): Buffer =>
     execFileSync('sh', ['-c', script], { maxBuffer: 1e9, stdio: ['ignore', 'pipe', 'pipe'] });
-  const bomb = zstd('head -c 1000000000 /dev/zero | zstd -q -1 -c');
-  await signedAs('a bomb', /holds more than the \d+ bytes that were signed/, bomb);
+  const bomb = zstd('cd "$(mktemp -d)"; truncate -s 1G x; tar -c x | zstd -q -1 -c; rm x');
+  await signedAs('a bomb', /holds more than the \d+ bytes/, bomb);
+  const empty = zstd('head -c 1000000000 /dev/zero | zstd -q -1 -c');
+  // tar ends at the first empty blocks: it or the limit is first.
+  const either = /(holds more than the \d+ bytes|tar: MANIFEST: Not found in archive)/;
+  await signedAs('empty blocks without end', either, empty);
   const wide = zstd('head -c 300000000 /dev/zero | zstd -q -1 --long=30 -c');
   await signedAs('a window that asks for much memory', /cannot be unpacked: .*/, wide);
   await signedAs('no archive', /cannot be unpacked: zstd: .*/, Buffer.from('no archive at all'));
-  await signedAs('of something else', /does not make the manifest/, zstd('echo else | zstd -q -c'));
-  repository.addFile(PATCH, good);
+  const other = zstd('cd "$(mktemp -d)"; echo else >MANIFEST; tar -c MANIFEST | zstd -q -c');
+  await signedAs('with another manifest', /its manifest is not the one that was signed/, other);
+  repository.addFile(DELTA, good);
   repository.publish();
-  t.same(await fetched(), [[PATCH, DELTA], ''], 'a good one again');
+  t.same(await fetched(), [[DELTA], ''], 'a good one again');
 });

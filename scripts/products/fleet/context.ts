@@ -84,7 +84,7 @@ export async function requireConfirmation(
     throw new AgentError('denied', `${question} This needs a terminal; without one, pass --yes`);
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    const answer = await terminal.question(`${question} y/N `, { signal });
+    const answer = await terminal.question(`${question} [y/N] `, { signal });
     if (!/^(y|yes)$/i.test(answer.trim())) throw new AgentError('denied', 'not confirmed; nothing was sent');
   } finally {
     terminal.close();

@@ -32,14 +32,13 @@ const OTHER_REASONS = 'for other reasons';
 const OPTIONS = { busyMs: 10_000, walPages: 1000, walBytes: 8_388_608, cacheKiB: 16_384 };
 
 const TABLES = {
-  version: 4,
+  version: 5,
   create: `
 CREATE TABLE box (
   site TEXT NOT NULL, box TEXT NOT NULL, first_seen_at INTEGER NOT NULL, key TEXT, fingerprint TEXT,
   pinned_at INTEGER, other TEXT, other_key TEXT, state TEXT, state_at INTEGER, status TEXT, heard_at INTEGER,
-  reported_at INTEGER, report TEXT, revoked_at INTEGER, PRIMARY KEY (site, box)
+  reported_at INTEGER, report TEXT, revoked_at INTEGER, retired_at INTEGER, PRIMARY KEY (site, box)
 ) STRICT;
-CREATE INDEX box_name ON box (box);
 ${LINK_TABLES}
 CREATE TABLE history (
   site TEXT NOT NULL, box TEXT NOT NULL, n INTEGER NOT NULL, received_at INTEGER NOT NULL,
@@ -55,7 +54,7 @@ CREATE TABLE audit (
   n INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL
 ) STRICT;
 ${ROLLOUT_TABLES}
-PRAGMA user_version = 4;`,
+PRAGMA user_version = 5;`,
 };
 
 export interface BoxRow extends LinkRow {
@@ -72,6 +71,8 @@ export interface BoxRow extends LinkRow {
   readonly report: UpdateReport | undefined;
   /** Time at which its certificates were revoked, ms. Its reports are no longer accepted. */
   readonly revoked_at: number | null;
+  /** Time at which it was retired, ms. Lists of boxes leave it out. */
+  readonly retired_at: number | null;
 }
 
 export interface HistoryRow {
@@ -133,30 +134,36 @@ export class FleetStore {
   }
 
   boxes(): BoxRow[] {
-    const rows = this.#db.prepare('SELECT * FROM box ORDER BY site, box').all() as RawBox[];
-    return rows.map(boxOf);
+    return this.#boxesWhere('TRUE');
   }
 
   /** Returns the boxes with this name; several sites may use it. */
   boxesNamed(box: string): BoxRow[] {
-    const rows = this.#db.prepare('SELECT * FROM box WHERE box = ? ORDER BY site').all(box) as RawBox[];
-    return rows.map(boxOf);
+    return this.#boxesWhere('box = ?', box);
   }
 
-  /** Returns true if the box is new to the inventory. */
-  addBox(site: string, box: string, nowMs: number): boolean {
-    return (
-      this.#db
-        .prepare('INSERT OR IGNORE INTO box (site, box, first_seen_at) VALUES (?, ?, ?)')
-        .run(site, box, nowMs).changes > 0
-    );
+  #boxesWhere(test: string, ...values: readonly string[]): BoxRow[] {
+    const sql = `SELECT * FROM box WHERE retired_at IS NULL AND ${test} ORDER BY site, box`;
+    return (this.#db.prepare(sql).all(...values) as RawBox[]).map(boxOf);
   }
 
-  /** Removes a box from the inventory, with all its data. */
+  /** Adds a box to the inventory unless it is there. */
+  addBox(site: string, box: string, nowMs: number): void {
+    const sql = 'INSERT OR IGNORE INTO box (site, box, first_seen_at) VALUES (?, ?, ?)';
+    this.#db.prepare(sql).run(site, box, nowMs);
+  }
+
+  /**
+   * Removes a box from the inventory, with its data. Its last report is remembered, because the broker keeps that one:
+   * only a later one, or another key, adds the box again.
+   */
   retire(site: string, box: string, nowMs: number): void {
     this.transaction(() => {
-      for (const table of ['box', 'history', 'refusal', 'silence'])
+      for (const table of ['history', 'refusal', 'silence'])
         this.#db.prepare(`DELETE FROM ${table} WHERE site = ? AND box = ?`).run(site, box);
+      this.#db
+        .prepare('UPDATE box SET retired_at = ?, revoked_at = NULL WHERE site = ? AND box = ?')
+        .run(nowMs, site, box);
       this.record(`box ${site}/${box} retired`, nowMs);
     });
   }
@@ -177,8 +184,15 @@ export class FleetStore {
    */
   takeReport(report: UpdateReport, fingerprint: string, nowMs: number, base?: UpdateReport): ReportOutcome {
     const { site, box } = report;
+    let row = this.#row(site, box);
+    if (row?.retired_at != null && row.revoked_at === null) {
+      if (row.fingerprint === fingerprint && row.report !== undefined && !isOlder(row.report, report))
+        return 'known';
+      const unset = 'retired_at = NULL, fingerprint = NULL, report = NULL, other = NULL';
+      this.#db.prepare(`UPDATE box SET ${unset} WHERE site = ? AND box = ?`).run(site, box);
+      row = undefined;
+    }
     this.addBox(site, box, nowMs);
-    const row = this.#row(site, box);
     if (row?.revoked_at != null) return { refusal: 'the box is revoked' };
     if (row?.fingerprint != null && row.fingerprint !== fingerprint) {
       this.#db
@@ -226,16 +240,12 @@ export class FleetStore {
   /** Pins another key of the box. Throws AgentError `denied` if the box has not reported with it. */
   acceptKey(site: string, box: string, fingerprint: string, nowMs: number): void {
     this.transaction(() => {
-      const row = this.#db
-        .prepare('SELECT other, fingerprint FROM box WHERE site = ? AND box = ?')
-        .get(site, box) as { other: string | null; fingerprint: string | null } | undefined;
-      if (row?.other == null || row.other !== fingerprint) {
-        const otherKey = row?.other ?? 'no other key';
+      const row = this.#row(site, box);
+      if (row?.other !== fingerprint)
         throw new AgentError(
           'denied',
-          `${box}: it has not reported with ${fingerprint}; seen is ${otherKey}`,
+          `${box}: it has not reported with ${fingerprint}; seen is ${row?.other ?? 'no other key'}`,
         );
-      }
       // The counts of the old journal do not apply to the new one.
       this.#db
         .prepare(

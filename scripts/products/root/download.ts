@@ -82,7 +82,7 @@ export async function download(ref: TargetRef, file: string, options: DownloadOp
   }
 }
 
-/** Returns false if a resumed file did not have the signed hash and was deleted. */
+/** Returns false if a resumed file was deleted: it did not have the signed hash, or the server does not go on with it. */
 async function fetchPart(
   ref: TargetRef,
   part: string,
@@ -97,8 +97,8 @@ async function fetchPart(
     resumed = doneBytes > 0;
     if (doneBytes < ref.length) {
       const answer = await ask(ref, doneBytes, address, options);
-      if (answer === undefined) return await givenUp(part);
-      doneBytes = await append(handle, hash, doneBytes, ref, answer, address, options);
+      if (answer !== undefined)
+        doneBytes = await append(handle, hash, doneBytes, ref, answer, address, options);
     }
     if (doneBytes === ref.length && hash.digest('hex') === ref.sha256) {
       await handle.sync();
@@ -113,11 +113,6 @@ async function fetchPart(
   await rm(part, { force: true });
   if (resumed) return false;
   throw new TargetMismatch(ref, `${placeOf(address)}: hash mismatch with the signed metadata`);
-}
-
-async function givenUp(part: string): Promise<false> {
-  await rm(part, { force: true });
-  return false;
 }
 
 /**

@@ -2,24 +2,28 @@
  * Downloads releases from the room's server: verifies them with The Update Framework, and stages them beside the one
  * that runs.
  */
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeAtomically } from '../../../agent/base/atomic-file.ts';
 import { AgentError, rethrowBug } from '../../../agent/base/errors.ts';
+import { sha256Of } from '../../../agent/base/sha256.ts';
 import { MANIFEST_FILE, type ReleaseKind } from '../../../agent/contract/release.ts';
 import { type Entry, parseManifest, verifyTree } from '../../lib/manifest.ts';
 import { freeBytesOf, type Machine } from './board.ts';
-import { diskError } from './disk-error.ts';
+import { diskError, onDisk } from './disk-error.ts';
 import { download } from './download.ts';
 import { misfit } from './fits.ts';
-import { patchManifest } from './manifest-patch.ts';
 import { downloadsDir, type Places, tufDir } from './paths.ts';
 import type { ReleaseServer } from './release-server.ts';
 import type { Release, ReleaseFolder } from './releases.ts';
 import type { Settings } from './settings.ts';
 import type { Offered, ReleaseSource } from './source.ts';
-import { bytesToWrite, stage } from './stage.ts';
+import { bytesToWrite, manifestEntry, stage } from './stage.ts';
 import { type MetadataVersions, ReleaseTrust, type TargetRef, type TrustedRelease } from './trust.ts';
+import { unpack } from './unpack.ts';
 
+/** Maximum number of a file's bytes in an archive beside its content, for each byte of its line in the manifest. */
+const ARCHIVE_BYTES_PER_BYTE = 32;
 /** Timeout for four small files over a mobile network, ms. */
 const METADATA_WITHIN_MS = 120_000;
 
@@ -96,7 +100,7 @@ class Download implements Offered {
   readonly #options: ReleaseSourceOptions;
   readonly #trusted: TrustedRelease;
   readonly #fetch: Fetch;
-  readonly #parts: Parts;
+  #parts: Parts;
   #entries: readonly Entry[] | undefined;
 
   private constructor(options: ReleaseSourceOptions, trusted: TrustedRelease, fetch: Fetch, parts: Parts) {
@@ -129,14 +133,18 @@ class Download implements Offered {
       recursive: true,
       mode: 0o755,
     });
-    const { manifest } = this.#trusted;
-    await this.#fetchManifest(signal);
-    this.#entries = parseManifest(readFileSync(this.#file(manifest), 'utf8'));
+    const manifest = this.#file(this.#trusted.manifest);
+    const { full, delta } = this.#parts;
+    if (delta !== undefined) {
+      await this.#fetch(delta, this.#file(delta), signal, onProgress);
+      await this.#useDelta(manifest, this.#file(delta), signal);
+    }
+    if (this.#parts.delta === undefined) await this.#fetch(this.#trusted.manifest, manifest, signal);
+    this.#entries = parseManifest(readFileSync(manifest, 'utf8'));
     // The manifest tells what must be written, so the space is checked again.
     const wrong = this.misfit();
     if (wrong !== undefined) throw new AgentError('exhausted', wrong);
-    const archive = this.#parts.delta ?? this.#parts.full;
-    await this.#fetch(archive, this.#file(archive), signal, onProgress);
+    if (this.#parts.delta === undefined) await this.#fetch(full, this.#file(full), signal, onProgress);
   }
 
   async stage(signal: AbortSignal): Promise<void> {
@@ -159,34 +167,32 @@ class Download implements Offered {
     });
   }
 
-  /** Fetches the manifest: as a difference from the local one if one is signed and fits, else in full. */
-  async #fetchManifest(signal: AbortSignal): Promise<void> {
-    const { manifest } = this.#trusted;
-    const file = this.#file(manifest);
+  /** Extracts the manifest of a delta. If it is not the signed one, the full release is fetched instead. */
+  async #useDelta(file: string, delta: string, signal: AbortSignal): Promise<void> {
+    const { custom, manifest } = this.#trusted;
+    const dir = `${file}.unpacked`;
     try {
-      if (!existsSync(file)) await this.#byPatch(file, signal);
+      rmSync(dir, { recursive: true, force: true });
+      mkdirSync(dir);
+      await unpack(delta, dir, [manifestEntry(manifest.length)], {
+        signal,
+        dictionary: join(this.#options.releases.lib, 'current', MANIFEST_FILE),
+        otherBytesMax: custom.installedBytes + manifest.length * ARCHIVE_BYTES_PER_BYTE,
+      });
+      const bytes = readFileSync(join(dir, MANIFEST_FILE));
+      if (sha256Of(bytes) !== manifest.sha256)
+        throw new AgentError('corrupt', `${delta}: its manifest is not the one that was signed`);
+      writeAtomically(file, bytes, 0o644);
     } catch (error) {
       const failure = diskError(file, error);
       rethrowBug(failure);
-      // Fetching the full manifest would fail too.
+      // Fetching the full release would fail too.
       if (signal.aborted || failure.kind === 'exhausted' || failure.kind === 'config') throw failure;
-      this.#options.say(`the complete manifest is fetched: ${failure.message}`);
+      this.#options.say(`the complete release is fetched: ${failure.message}`);
+      this.#parts = { full: this.#parts.full, delta: undefined, from: undefined };
+    } finally {
+      onDisk(dir, () => rmSync(dir, { recursive: true, force: true }));
     }
-    await this.#fetch(manifest, file, signal);
-  }
-
-  async #byPatch(file: string, signal: AbortSignal): Promise<void> {
-    const { releases } = this.#options;
-    const { manifest, manifestPatch } = this.#trusted;
-    const current = releases.current();
-    const ref = current === null ? undefined : await manifestPatch(current.seq);
-    if (current === null || ref === undefined) return;
-    const patch = this.#file(ref);
-    await this.#fetch(ref, patch, signal);
-    await patchManifest(
-      { patch, from: join(releases.dirOf(current), MANIFEST_FILE), manifest, file },
-      signal,
-    );
   }
 
   #misfit(delta: TargetRef | undefined): string | undefined {

@@ -132,7 +132,7 @@ async function make(into: string, making: Making): Promise<Pick<Staged, 'by' | '
   }
   const archive = await making.full();
   await mkdir(into, { mode: 0o755 });
-  await unpack(archive, into, filesOf(making.entries), making.signal);
+  await unpack(archive, into, filesOf(making.entries), { signal: making.signal });
   foldersAndLinks(into, making.entries);
   await finish(into, making);
   return { by: 'full', reason };
@@ -142,9 +142,10 @@ async function fromDelta(
   into: string,
   current: string,
   archive: string,
-  { entries, signal }: Making,
+  { text, entries, signal }: Making,
 ): Promise<void> {
-  const from = parseManifest(await readFile(join(current, MANIFEST_FILE), 'utf8'));
+  const manifest = join(current, MANIFEST_FILE);
+  const from = parseManifest(await readFile(manifest, 'utf8'));
   // A folder that has become a link would lead out of the stage.
   await verifyTree(current, from);
   const { write, remove } = changedPaths(from, entries);
@@ -152,7 +153,8 @@ async function fromDelta(
   const newEntries = entries.filter(({ path }) => written.has(path));
   const unpacked = join(dirname(into), UNPACKED);
   await mkdir(unpacked, { mode: 0o755 });
-  await unpack(archive, unpacked, filesOf(newEntries), signal);
+  const files = [manifestEntry(Buffer.byteLength(text)), ...filesOf(newEntries)];
+  await unpack(archive, unpacked, files, { signal, dictionary: manifest });
   // Makes folders; files and links share their content with the running release.
   await run('cp', ['--archive', '--link', '--no-target-directory', await realpath(current), into], {
     signal,
@@ -163,6 +165,9 @@ async function fromDelta(
   for (const { path } of filesOf(newEntries)) await rename(join(unpacked, path), join(into, path));
   await rm(unpacked, { recursive: true });
 }
+
+/** Entry of the manifest itself, which is the first file of a delta. */
+export const manifestEntry = (size: number): Entry => ({ path: MANIFEST_FILE, type: 'file', size });
 
 /** Makes folders and links. In the manifest's order, a folder comes before its content. */
 function foldersAndLinks(dir: string, entries: readonly Entry[]): void {

@@ -35,8 +35,10 @@ export class StatusWriter {
   of(state: State, bytes: UpdaterStatus['bytes'] = null): UpdaterStatus {
     const { places, machine, releases, wallMs } = this.#options;
     const { metadata, osUpdates, last } = state;
-    const { phase, phaseStartedAt, rollout, target } = state.release;
-    const previous = state.previous === null ? null : releaseOf(state.previous);
+    const { phase, phaseStartedAt, rollout, target, trial } = state.release;
+    // The record's own `previous` is the one before, until the trial has ended well.
+    const former = phase === 'probation' ? (trial?.from ?? null) : state.previous;
+    const previous = former === null ? null : releaseOf(former);
     const { configuration, root } = state;
     return {
       version: 1,

@@ -23,12 +23,7 @@ import { withDeadline } from '../../../agent/base/deadline.ts';
 import { AgentError, assert, messageOf } from '../../../agent/base/errors.ts';
 import { jsonOf } from '../../../agent/base/json.ts';
 import { printable } from '../../../agent/base/printable.ts';
-import {
-  manifestPatchTarget,
-  manifestTarget,
-  type ReleaseId,
-  ReleaseTarget,
-} from '../../../agent/contract/release.ts';
+import { manifestTarget, type ReleaseId, ReleaseTarget } from '../../../agent/contract/release.ts';
 import { TIME_PATTERN } from '../../../agent/contract/time.ts';
 import type { UpdaterStatus } from '../../../agent/contract/update.ts';
 import { onDisk } from './disk-error.ts';
@@ -51,8 +46,6 @@ export interface TrustedRelease {
   readonly manifest: TargetRef;
   /** Returns `custom.full`, or one of `custom.deltas`. @throws AgentError corrupt: no one has signed it */
   archive(name: string): Promise<TargetRef>;
-  /** Returns the manifest as a difference from another release's; undefined if none is signed. */
-  manifestPatch(fromSeq: number): Promise<TargetRef | undefined>;
 }
 
 export interface TrustOptions extends ReleaseServer {
@@ -163,12 +156,7 @@ export class ReleaseTrust {
         throw new AgentError('corrupt', `${path} names ${name}, which is not in the signed metadata`);
       return refOf(name, file);
     };
-    const manifestPatch = async (fromSeq: number): Promise<TargetRef | undefined> => {
-      const name = manifestPatchTarget(fromSeq, release);
-      const file = await this.#target(name);
-      return file === undefined ? undefined : refOf(name, file);
-    };
-    return { custom, manifest: refOf(path, target), archive, manifestPatch };
+    return { custom, manifest: refOf(path, target), archive };
   }
 
   async #target(path: string): Promise<TargetFile | undefined> {

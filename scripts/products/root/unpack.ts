@@ -21,7 +21,7 @@ import type { Entry } from '../../lib/manifest.ts';
 import { diskError } from './disk-error.ts';
 
 /** Window of zstd's level 22, MiB; releases are made with a smaller one. */
-export const WINDOW_MIB = 128;
+const WINDOW_MIB = 128;
 /**
  * Header bytes per file of GNU tar: a header, and for a name of more than 100 characters a second header with one or
  * two blocks.
@@ -44,6 +44,14 @@ const TAR = [
   ...['--unlink-first', '--touch'],
 ] as const;
 
+export interface UnpackOptions {
+  readonly signal: AbortSignal;
+  /** File that the archive was packed with as zstd's dictionary. */
+  readonly dictionary?: string | undefined;
+  /** Bytes that the archive may hold beside `files`; 0 by default. */
+  readonly otherBytesMax?: number;
+}
+
 /**
  * Extracts `files` into `dir`.
  *
@@ -58,12 +66,12 @@ export async function unpack(
   archive: string,
   dir: string,
   files: readonly Entry[],
-  signal: AbortSignal,
+  options: UnpackOptions,
 ): Promise<void> {
   if (files.length === 0) return;
   for (const folder of new Set(files.map(({ path }) => dirname(path))))
     mkdirSync(join(dir, folder), { recursive: true, mode: 0o755 });
-  await run(archive, dir, files, signal);
+  await run(archive, dir, files, options);
   for (const { path, mode } of files) {
     const file = join(dir, path);
     if (!lstatSync(file).isFile())
@@ -76,16 +84,24 @@ async function run(
   archive: string,
   dir: string,
   files: readonly Entry[],
-  signal: AbortSignal,
+  { signal, dictionary, otherBytesMax = 0 }: UnpackOptions,
 ): Promise<void> {
   const sizes = files.map(({ size }) => size ?? 0);
-  const bytesMax = sizes.reduce((sum, size) => sum + size + 511 + HEADER_BYTES_MAX, END_BYTES);
+  const bytesMax = sizes.reduce(
+    (sum, size) => sum + size + 511 + HEADER_BYTES_MAX,
+    END_BYTES + otherBytesMax,
+  );
   const options = { env: { PATH: process.env['PATH'], LC_ALL: 'C' }, stdio: 'pipe' } as const;
   const fileMax = `--fsize=${Math.max(...sizes)}`;
   const names = `${dir}${NAMES_SUFFIX}`;
   await writeFile(names, files.map(({ path }) => `${path}\0`).join(''));
   const list = `--files-from=${names}`;
-  const zstd = spawn('zstd', ['-q', '-d', '-c', `--memory=${WINDOW_MIB}MiB`, '--', archive], options);
+  const words = dictionary === undefined ? [] : ['-D', dictionary];
+  const zstd = spawn(
+    'zstd',
+    ['-q', '-d', '-c', `--memory=${WINDOW_MIB}MiB`, ...words, '--', archive],
+    options,
+  );
   const tar = spawn('prlimit', [fileMax, '--core=0', 'tar', `--directory=${dir}`, ...TAR, list], options);
   // Unread bytes after the archive's end reset the connection once the pipeline is done; only the exit codes count.
   for (const stream of [zstd.stdin, tar.stdin]) stream.on('error', () => undefined);
@@ -102,8 +118,9 @@ async function run(
   if (stop !== undefined) throw stop;
   // tar stops at the end of the archive, so zstd or the pipe may then lose their reader. If tar got all files, that is
   // no error. If zstd has failed, tar reports only that too little arrived.
-  const zstdFirst =
-    unzipped !== undefined && !/Broken pipe/.test(unzipped.output) && untarred?.error === undefined;
+  const lostReader =
+    unzipped?.killedBy === 'SIGPIPE' || /Broken pipe|Connection reset/.test(unzipped?.output ?? '');
+  const zstdFirst = unzipped !== undefined && !lostReader && untarred?.error === undefined;
   const end = zstdFirst ? unzipped : untarred;
   if (end !== undefined) throw failureOf(archive, dir, end);
 }

@@ -47,12 +47,12 @@ export function list({ dir, ends, json }: ListOptions): Promise<void> {
       return;
     }
     const day = (ms: number | null): string => (ms === null ? '-' : new Date(ms).toISOString().slice(0, 10));
-    const rows = selectedLines.map((line) => [
-      line.box,
-      line.site,
-      day(line.ends),
-      day(line.says),
-      line.note,
+    const rows = selectedLines.map(({ box, site, ends, says, note }) => [
+      box,
+      site,
+      day(ends),
+      day(says),
+      note,
     ]);
     for (const line of columns([['BOX', 'SITE', 'ENDS', 'THE BOX SAYS', ''], ...rows])) say(line);
   });
@@ -84,23 +84,13 @@ function linesOf(certificates: readonly CertificateRow[], boxes: readonly BoxRow
     const notAfter = report?.certNotAfter;
     const says = notAfter == null ? null : Date.parse(notAfter);
     const isRevoked = revoked !== null || (own.length > 0 && ends === null);
-    return {
-      site,
-      box,
-      ends,
-      says,
-      note: noteOf({ isRevoked, ends, says, isSeen: report !== undefined }, nowMs),
-    };
+    const note = noteOf({ isRevoked, ends, says, isSeen: report !== undefined }, nowMs);
+    return { site, box, ends, says, note };
   });
   return lines.sort((a, b) => firstEnd(a) - firstEnd(b) || (a.box < b.box ? -1 : 1));
 }
 
-interface Noted {
-  readonly isRevoked: boolean;
-  readonly ends: number | null;
-  readonly says: number | null;
-  readonly isSeen: boolean;
-}
+type Noted = Pick<Line, 'ends' | 'says'> & { readonly isRevoked: boolean; readonly isSeen: boolean };
 
 function noteOf({ isRevoked, ends, says, isSeen }: Noted, nowMs: number): string {
   if (isRevoked) return 'revoked';

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { printableLine } from '../../../../agent/base/printable.ts';
+import { boxCount, someOf } from '../rollout/table.ts';
 
 const NAMES_MAX = 20;
 const COLOURS: Readonly<Record<string, string>> = { '+': '\u001b[32m', '-': '\u001b[31m', '@': '\u001b[36m' };
@@ -33,19 +34,12 @@ export function diffLines(changes: readonly FileChange[], coloured: boolean): st
       groups.set(key, group);
     }
     return [...groups.values()].flatMap(({ names, lines }) => [
-      titleOf(names),
+      `${names.length === 1 ? '' : `${boxCount(names.length)}: `}${someOf(names, NAMES_MAX)}`,
       ...lines.map((line) => paint(line, coloured)),
     ]);
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
-}
-
-function titleOf(names: readonly string[]): string {
-  const restCount = names.length - NAMES_MAX;
-  const nameList = names.slice(0, NAMES_MAX).join(', ');
-  const count = names.length === 1 ? '' : `${names.length} boxes: `;
-  return `${count}${nameList}${restCount > 0 ? ` and ${restCount} more` : ''}`;
 }
 
 function unified({ before, after }: FileChange, dir: string): string[] {

@@ -7,7 +7,7 @@ import { say, warn } from '../output.ts';
 import { createRollout, freeName } from '../rollout/create.ts';
 import { controllerOf, refuseForeignOrders } from '../rollout/drive.ts';
 import { type Plan, planOf, readPlan } from '../rollout/plan.ts';
-import { namedByReason, someOf } from '../rollout/table.ts';
+import { boxCount, namedByReason, someOf } from '../rollout/table.ts';
 import { signingKey } from '../settings.ts';
 import type { BoxRow } from '../store.ts';
 import { type Choice, chooseChanges, fieldsOf } from './change-selection.ts';
@@ -70,8 +70,11 @@ async function send(context: FleetContext, { choice, copies, plan, options }: Se
   const { fleet, store, signal, clock } = context;
   const { changes, leftOut } = choice;
   const leftOutText = leftOut.length === 0 ? '' : `, ${leftOut.length} are left out`;
-  const count = changes.length === 1 ? '1 box gets' : `${changes.length} boxes get`;
-  await requireConfirmation(`${count} another configuration${leftOutText}.`, options.yes === true, signal);
+  await requireConfirmation(
+    `${boxCount(changes.length)} will get another configuration${leftOutText}.`,
+    options.yes === true,
+    signal,
+  );
   const rows = new Map(store.boxes().map((row) => [`${row.site}/${row.box}`, row]));
   const rowOf = ({ site, box }: { site: string; box: string }) => rows.get(`${site}/${box}`);
   const revision = 1 + Math.max(0, ...changes.map((box) => rowOf(box)?.report?.config.revision ?? 0));

@@ -23,7 +23,6 @@ import {
   deltaTarget,
   fullTarget,
   MANIFEST_FILE,
-  manifestPatchTarget,
   manifestTarget,
   type ReleaseKind,
   type ReleaseTarget,
@@ -32,7 +31,7 @@ import {
   VERSION_FILE,
 } from '../../../../agent/contract/release.ts';
 import { changedPaths, type Entry, parseManifest, verifyTree } from '../../../lib/manifest.ts';
-import { packFiles, packPatch } from '../../../lib/release-archive.ts';
+import { type PackOptions, packFiles } from '../../../lib/release-archive.ts';
 import { targetFile, unpacked } from './archives.ts';
 import { expiry, SPECIFICATION } from './metadata.ts';
 import { type Offered, offered, type Repository } from './repository.ts';
@@ -313,14 +312,15 @@ async function packed(
   const id = { what: kind, seq, version, arch };
   const full = fullTarget(id);
   const archives: TargetFile[] = [];
-  const add = async (name: string): Promise<string> => {
+  const put = async (
+    name: string,
+    paths: readonly string[],
+    packOptions: PackOptions = {},
+  ): Promise<string> => {
+    await packFiles(tree.dir, paths, join(dir, name), packOptions);
     const file = await targetFile(name, join(dir, name));
     archives.push(file);
     return bytesText(file.length);
-  };
-  const put = async (name: string, paths: readonly string[]): Promise<string> => {
-    await packFiles(tree.dir, paths, join(dir, name));
-    return await add(name);
   };
   // Folders and links come from the manifest.
   const files = new Set(tree.entries.filter(({ type }) => type === 'file').map(({ path }) => path));
@@ -331,16 +331,10 @@ async function packed(
     const from = parseManifest(readFileSync(before, 'utf8'));
     const { write, remove } = changedPaths(from, tree.entries);
     const name = deltaTarget(custom.seq, id);
-    const bytes = await put(
-      name,
-      write.filter((path) => files.has(path)),
-    );
+    const paths = [MANIFEST_FILE, ...write.filter((path) => files.has(path))];
+    const bytes = await put(name, paths, { dictionary: before });
     deltas[custom.seq] = name;
-    const patch = manifestPatchTarget(custom.seq, id);
-    await packPatch(before, join(tree.dir, MANIFEST_FILE), join(dir, patch));
-    say(
-      `${arch}: from ${custom.seq}: ${bytes}, ${write.length} paths written, ${remove.length} removed; manifest ${await add(patch)}`,
-    );
+    say(`${arch}: from ${custom.seq}: ${bytes}, ${write.length} paths written, ${remove.length} removed`);
     if (Object.keys(deltas).length === 1) for (const path of write.slice(0, CHANGED_SHOWN)) say(`  ${path}`);
     if (Object.keys(deltas).length === 1 && write.length > CHANGED_SHOWN)
       say(`  and ${write.length - CHANGED_SHOWN} more`);

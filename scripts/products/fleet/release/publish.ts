@@ -107,7 +107,7 @@ export async function publishRoot(
       if (options.releasesLater !== true && !isSigned(targets, metadata.signed, 'targets')) {
         throw new AgentError(
           'denied',
-          `${file}: boxes would no longer accept the published releases (${signatureWords(signersOf(targets, metadata.signed, 'targets'), metadata.signed, 'targets')} of the new root); first \`fleet release renew\`, signed by keyholders who stay`,
+          `${file}: boxes would no longer accept the published releases (${signatureWords(signersOf(targets, metadata.signed, 'targets'), metadata.signed, 'targets')} of the new root); first \`fleet release renew\`, signed by keyholders who stay; if too few do, --releases-later and renew afterwards`,
         );
       }
       const bytes = repository.metadataBytes('targets', targets.signed.version);

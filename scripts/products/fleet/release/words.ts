@@ -1,6 +1,6 @@
 /** Describes metadata to be signed in plain words: how it differs from the published metadata. */
 import type { Key, Root, TargetFile, Targets } from '@tufjs/models';
-import { manifestPatchTarget, type ReleaseKind } from '../../../../agent/contract/release.ts';
+import type { ReleaseKind } from '../../../../agent/contract/release.ts';
 import { fingerprintOf, keyholderOf, keysOf, type RoleName } from './metadata.ts';
 import { type Offered, offered } from './repository.ts';
 
@@ -67,7 +67,7 @@ export function targetsWords(before: Targets | undefined, after: Targets): strin
   return lines.length === 0 ? ['the same releases as before'] : lines;
 }
 
-/** Returns the target paths of a release: its manifest, its archives, and the differences of its manifest. */
+/** Returns the target paths of a release: its manifest and its archives. */
 export function filesOf({
   target,
   custom,
@@ -76,8 +76,7 @@ export function filesOf({
   readonly custom: Offered['custom'];
 }): string[] {
   const { full, deltas } = custom;
-  const patches = Object.keys(deltas).map((from) => manifestPatchTarget(Number(from), custom));
-  return [target.path, full, ...Object.values(deltas), ...patches];
+  return [target.path, full, ...Object.values(deltas)];
 }
 
 /** Returns the keyholders of each role; for the first root with fingerprints. */

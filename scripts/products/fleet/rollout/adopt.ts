@@ -13,7 +13,7 @@ import { type Merged, type MergedRollout, merge, type Witnesses } from './merge.
 import { type Plan, readPlan } from './plan.ts';
 import { believableCounter, Rollouts } from './rollouts.ts';
 import type { DirOption } from './status-commands.ts';
-import { someOf } from './table.ts';
+import { boxCount, someOf } from './table.ts';
 
 export interface AdoptOptions extends DirOption {
   readonly plan?: string;
@@ -190,14 +190,14 @@ function linesOf(
     ...(orders.length + counters.length === 0
       ? []
       : [
-          `not in the database: ${orders.length} orders at the broker, and later orders in ${counters.length} reports`,
+          `not in the database: orders at the broker of ${boxCount(orders.length)}, later orders in reports of ${boxCount(counters.length)}`,
         ]),
     ...rollouts.map(({ name, outcome, reason, wave, boxes, isKnown }) => {
       const row = storedRows.get(name);
       const stateText =
         row === undefined ? 'not in the database' : `in the database ${row.state}, wave ${row.wave}`;
       const at = isKnown ? `, wave ${wave}` : '';
-      return `${name}: ${outcome}${reason === null ? '' : ` (${reason})`}${at}; ${stateText}; ${boxes.length} boxes ${isKnown ? 'change' : 'are known'}`;
+      return `${name}: ${outcome}${reason === null ? '' : ` (${reason})`}${at}; ${stateText}; ${isKnown ? 'changes' : 'known'}: ${boxCount(boxes.length)}`;
     }),
     ...[...few].map(
       ([name, ids]) =>

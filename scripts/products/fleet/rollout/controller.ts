@@ -28,7 +28,7 @@ import { type RolloutBoxRow, type RolloutRow, Rollouts, targetOf } from './rollo
 import { Sending } from './sending.ts';
 import { type Action, OVER, type Rollout, type RolloutBox } from './states.ts';
 import { Evidence, type Lag } from './store-lag.ts';
-import { someOf } from './table.ts';
+import { boxCount, someOf } from './table.ts';
 import { step } from './waves.ts';
 
 const ABORTED = 'aborted by a person';
@@ -100,11 +100,7 @@ export class Controller {
     this.knowledge.forget();
     this.hear();
     this.knowledge.loseMissing(clock.wallMs());
-    const missing = this.knowledge.missing().map(({ site, box }) => `${site}/${box}`);
-    if (missing.length > 0)
-      say(
-        `${missing.length} boxes of the inventory are silent; the broker has no messages from them: ${someOf(missing)}`,
-      );
+    for (const line of this.knowledge.missingLines()) say(line);
   }
 
   /** Stores the messages that have arrived. */
@@ -366,7 +362,7 @@ function linesOf(
     lines.push(`${name}: ${after.state}${after.reason === null ? '' : `: ${after.reason}`}`);
   for (const action of ['install', 'pause', 'withdraw'] as const) {
     const count = orders.filter((order) => order.action === action).length;
-    if (count > 0) lines.push(`${name}: ${action} for ${count} ${count === 1 ? 'box' : 'boxes'}`);
+    if (count > 0) lines.push(`${name}: ${action} for ${boxCount(count)}`);
   }
   return lines;
 }

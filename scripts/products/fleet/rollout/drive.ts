@@ -27,7 +27,7 @@ import { type RolloutRow, Rollouts } from './rollouts.ts';
 import { OVER } from './states.ts';
 import type { DirOption } from './status-commands.ts';
 import { assignWaves, inParts } from './stratify.ts';
-import { columns, namedByReason, someOf } from './table.ts';
+import { boxCount, columns, namedByReason, someOf } from './table.ts';
 import { restOf, viewLines, waveName } from './text.ts';
 import { type BoxView, type RolloutView, viewOf } from './view.ts';
 
@@ -81,9 +81,8 @@ export function start(version: string, options: StartOptions): Promise<void> {
     const name = options.name ?? freeName(store, `${day}-${about}`);
     for (const line of choiceLines(name, choice, plan)) say(line);
     if (options.dryRun === true) return;
-    const count = choice.takes.length;
     await requireConfirmation(
-      `${count} ${count === 1 ? 'box' : 'boxes'} will get ${KIND_NAMES[choice.kind]} ${choice.seq}-${choice.version}.`,
+      `${boxCount(choice.takes.length)} will get ${KIND_NAMES[choice.kind]} ${choice.seq}-${choice.version}.`,
       options.yes === true,
       signal,
     );
@@ -129,7 +128,7 @@ function choiceLines(
   if (takes.length === 0)
     return [
       ...leftOutLines,
-      `no box would install ${KIND_NAMES[kind]} ${seq}: ${upToDate.length} boxes run it already`,
+      `no box would install ${KIND_NAMES[kind]} ${seq}: it runs already on ${boxCount(upToDate.length)}`,
     ];
   const plan = inParts(requestedPlan, takes.length);
   const waves = assignWaves(name, takes, plan);
@@ -159,9 +158,9 @@ function choiceLines(
     ...leftOutLines,
     ...(upToDate.length === 0
       ? []
-      : [`${upToDate.length} boxes run it already: ${someOf(upToDate.map(({ box }) => box))}`]),
+      : [`it runs already on ${boxCount(upToDate.length)}: ${someOf(upToDate.map(({ box }) => box))}`]),
     ...columns([['', 'BOXES', 'DELTA', 'BYTES', 'FULL', 'BYTES', 'SOAK', 'NAMES'], ...rows]),
-    `${takes.length} boxes, ${bytesText(total)} in all: ${KIND_NAMES[kind]} ${releaseName(seq, version)}`,
+    `${boxCount(takes.length)}, ${bytesText(total)} in all: ${KIND_NAMES[kind]} ${releaseName(seq, version)}`,
   ];
 }
 
@@ -176,7 +175,7 @@ export function run({ dir, once: dueOnly }: RunOptions): Promise<void> {
     const controller = controllerOf(context, metrics);
     await controller.start(signal);
     await controller.finish();
-    const row = present(store);
+    const row = present(store, controller.lag() === undefined ? 'start' : 'adopt');
     const after = await controller.run(row.name, signal, dueOnly === true);
     metrics.write(() => shownRollout(context, row.name));
     const nowMs = clock.wallMs();
@@ -192,10 +191,13 @@ export function run({ dir, once: dueOnly }: RunOptions): Promise<void> {
 }
 
 /** Throws AgentError `config` if no rollout is running. */
-export function present(store: FleetContext['store']): RolloutRow {
+export function present(store: FleetContext['store'], next: 'start' | 'adopt' = 'start'): RolloutRow {
   const row = new Rollouts(store).present();
   if (row === undefined)
-    throw new AgentError('config', 'no rollout is under way; `fleet rollout start` makes one');
+    throw new AgentError(
+      'config',
+      `no rollout is under way; \`fleet rollout ${next}\` ${next === 'start' ? 'makes one' : 'finds one that the database does not have'}`,
+    );
   return row;
 }
 

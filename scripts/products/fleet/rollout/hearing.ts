@@ -8,6 +8,7 @@ import { stalledAt } from './stall.ts';
 import {
   BEGAN_STATES,
   type BoxState,
+  FAILURES,
   OPEN,
   type Rollout,
   type RolloutBox,
@@ -127,7 +128,12 @@ export class Hearing {
         : []),
       ...(unheard.length > 0 ? [`${unheard.length} began and are not heard (${someOf(unheard, 3)})`] : []),
     ];
-    return parts.length > 0 ? parts.join(', ') : 'no box of it is connected';
+    if (parts.length > 0) return parts.join(', ');
+    const isOut = (box: RolloutBox, i: number): boolean =>
+      box.wave > 0 || ['skipped', ...FAILURES].includes(this.#states[i] ?? 'planned');
+    return this.#rolloutNow().wave === 0 && this.#boxes.every(isOut)
+      ? 'no canary is left that could confirm; `fleet rollout abort`, and start another one with other canaries'
+      : 'no box of it is connected';
   }
 
   /** Returns the counted rest at the end; undefined if every box is skipped, or confirmed and heard. */

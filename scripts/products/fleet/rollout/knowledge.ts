@@ -18,7 +18,7 @@ import type { BoxRow, FleetStore } from '../store.ts';
 import { fieldsOf, kindOf, type OrderFields, type RolloutKind } from './kinds.ts';
 import { Rollouts } from './rollouts.ts';
 import type { Action, RolloutBox } from './states.ts';
-import { someOf } from './table.ts';
+import { boxCount, someOf } from './table.ts';
 
 const NAME = /^[a-z0-9-]{1,32}$/;
 /** Interval at which the store learns that a program listens, ms. */
@@ -103,6 +103,15 @@ export class Knowledge {
   /** Returns boxes of the inventory without retained messages. */
   missing(): BoxRow[] {
     return this.#store.boxes().filter(({ site, box }) => !this.#heardIds.has(`${site}/${box}`));
+  }
+
+  /** Names them, if there are any. */
+  missingLines(): string[] {
+    const missing = this.missing().map(({ site, box }) => `${site}/${box}`);
+    if (missing.length === 0) return [];
+    return [
+      `silent: the broker has no message of ${boxCount(missing.length)} of the inventory: ${someOf(missing)}`,
+    ];
   }
 
   /** Returns the orders that the broker holds. */

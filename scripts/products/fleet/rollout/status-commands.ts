@@ -13,11 +13,9 @@ import { type BoxRow, type FleetStore, releaseName, releaseText } from '../store
 import { KIND_NAMES } from './kinds.ts';
 import { Knowledge } from './knowledge.ts';
 import { Rollouts } from './rollouts.ts';
-import { ago, type Column, columns, someOf, tableOf } from './table.ts';
+import { ago, boxCount, type Column, columns, someOf, tableOf } from './table.ts';
 
 const WATCH_MS = 2000;
-/** Database of `scripts/room enrol`. */
-const ENROLMENT = 'enrolment.db';
 const HOME_AND_CLEAR = '\x1b[H\x1b[J';
 
 export interface DirOption {
@@ -42,18 +40,14 @@ export async function learnt({ fleet, store, link, signal, clock }: FleetContext
     warn(`${error.message}; this is what was known before`);
     return knowledge;
   }
-  const missing = knowledge.missing().map(({ site, box }) => `${site}/${box}`);
-  if (missing.length > 0)
-    warn(
-      `${missing.length} boxes of the inventory are silent; the broker has no messages from them: ${someOf(missing)}`,
-    );
+  for (const line of knowledge.missingLines()) warn(line);
   for (const line of enrolledLines(fleet, store, clock.wallMs())) warn(line);
   return knowledge;
 }
 
 /** Names boxes that have a certificate and were never heard. */
 function enrolledLines({ enrolment }: Fleet, store: FleetStore, nowMs: number): string[] {
-  const file = enrolment === undefined ? undefined : join(enrolment, ENROLMENT);
+  const file = enrolment === undefined ? undefined : join(enrolment, 'enrolment.db');
   if (file === undefined || !existsSync(file)) return [];
   const enrolled = new EnrolStore(file);
   try {
@@ -65,7 +59,7 @@ function enrolledLines({ enrolment }: Fleet, store: FleetStore, nowMs: number): 
     const knownBoxes = new Set(store.boxes().map((row) => row.box));
     const never = [...new Set(good.map((row) => row.box))].filter((name) => !knownBoxes.has(name));
     if (never.length === 0) return [];
-    return [`${never.length} boxes have a certificate and were never heard of: ${someOf(never)}`];
+    return [`${boxCount(never.length)} with a certificate, never heard of: ${someOf(never)}`];
   } finally {
     enrolled.close();
   }
@@ -134,9 +128,9 @@ function statusLines(boxes: readonly BoxRow[], store: FleetStore, wide: boolean,
   const silent = count(({ reported_at }) => reported_at === null);
   const refusalCount = store.refusals().reduce((sum, row) => sum + row.count, 0);
   const head = [
-    `${boxes.length} boxes: ${count(({ state }) => state === 'online')} online, ${silent} have never reported; ${someOf(runs, 5)}`,
+    `${boxCount(boxes.length)}: ${count(({ state }) => state === 'online')} online, ${silent} never reported; ${someOf(runs, 5)}`,
     ...(boxes.length === 0 ? [] : [`${KIND_NAMES.root}: ${someOf(roots, 5)}`]),
-    ...(refusalCount === 0 ? [] : [`${refusalCount} reports were refused (fleet status --json names them)`]),
+    ...(refusalCount === 0 ? [] : [`reports refused: ${refusalCount} (fleet status --json names them)`]),
   ];
   const reported: Column<BoxRow> = ['REPORTED', ({ reported_at }) => ago(reported_at, nowMs)];
   return [...head, ...tableOf([...COLUMNS, reported, ...(wide ? WIDE_COLUMNS : [])], boxes)];
@@ -215,7 +209,9 @@ export function box(name: string, options: BoxOptions): Promise<void> {
       );
     } else if (retire === true) {
       store.retire(row.site, name, clock.wallMs());
-      say(`${name}: out of the inventory; its certificate is revoked by \`fleet cert revoke ${name}\``);
+      say(
+        `${name}: out of the inventory until it reports again; its certificate is revoked by \`fleet cert revoke ${name}\``,
+      );
     } else if (json === true) {
       const { site } = row;
       const orders = new Rollouts(store).ordersOf(site, name);

@@ -46,6 +46,9 @@ export function ago(ms: number | null, nowMs: number): string {
   return s < 172_800 ? `${Math.round(s / 3600)} h` : `${Math.round(s / 86_400)} d`;
 }
 
+/** Returns a text such as `1 box` or `12 boxes`. */
+export const boxCount = (count: number): string => `${count} ${count === 1 ? 'box' : 'boxes'}`;
+
 /** Returns the first names, and the number of the others. */
 export function someOf(names: readonly string[], count = 10): string {
   const restCount = names.length - count;

@@ -13,13 +13,10 @@ export const waveName = ({ wave }: Pick<WaveView, 'wave'>): string =>
 
 /** Returns a text such as `2 rolled-back, 12 offline`, without the confirmed ones. */
 export function restOf({ states, offline, mute, silent }: WaveView): string {
-  const parts = Object.entries(states).filter(([state, n]) => n > 0 && state !== 'confirmed');
-  return [
-    ...parts.map(([state, n]) => `${n} ${state}`),
-    ...(offline > 0 ? [`${offline} offline`] : []),
-    ...(mute > 0 ? [`${mute} mute`] : []),
-    ...(silent > 0 ? [`${silent} silent`] : []),
-  ].join(', ');
+  return Object.entries({ ...states, offline, mute, silent })
+    .filter(([state, n]) => n > 0 && state !== 'confirmed')
+    .map(([state, n]) => `${n} ${state}`)
+    .join(', ');
 }
 
 const WAVE_COLUMNS: readonly Column<WaveView>[] = [

@@ -157,7 +157,7 @@ class Machine {
     // All canaries have failed, though fewer than the limit: none is left to be healthy.
     const limit = Math.min(canaryFailures, this.#boxes.filter((box) => box.wave === 0).length);
     if (canaries >= limit && this.#rollout.wave === 0)
-      this.#to('halted', `${canaries} canaries ${failureText}`);
+      this.#to('halted', `${canaries} ${canaries === 1 ? 'canary' : 'canaries'} ${failureText}`);
     else if (newFailures >= failuresMin && newFailures > failureRatio * newTried)
       this.#to('halted', `${newFailures} of ${newTried} boxes that were tried ${failureText}`);
   }

@@ -73,8 +73,6 @@ export function simulateCommands(program: Command): void {
       'halts above this share of failures (default: that of a plan)',
       number(0, 1),
     )
-    .option('--delta-bytes <number>', 'size of the delta from the release before', number(1, 1e10), 17_000)
-    .option('--full-bytes <number>', 'size of the full release', number(1, 1e10), 28_600_000)
     .option('--max-queued <number>', 'max_queued_messages of the broker', number(1, 1e9))
     .option(
       '--die-in-wave <number>',

@@ -37,8 +37,6 @@ export interface ScenarioOptions {
   readonly dark: number;
   /** Board of which every box rolls back. */
   readonly broken?: Board | undefined;
-  readonly deltaBytes: number;
-  readonly fullBytes: number;
   /** Ratio of failures among tried boxes above which the rollout halts. */
   readonly haltShare?: number | undefined;
 }
@@ -59,6 +57,9 @@ const OLDER_RELEASES = {
   release: { seq: 39, version: '1.4.0' },
   root: { seq: 38, version: '1.4.0' },
 } as const satisfies Record<ReleaseKind, Release>;
+/** Sizes of a small release of this program. */
+const DELTA_BYTES = 17_000;
+const FULL_BYTES = 28_600_000;
 const SITES = 12;
 const DAY_MS = 86_400_000;
 const MINUTE_MS = 60_000;
@@ -123,7 +124,7 @@ export function scenarioOf(options: ScenarioOptions): Scenario {
       runs: old,
       mode: i % 25 === 24 ? 'suspended' : 'active',
       fate: { ...fate, ...(isBroken && { ends: 'rolled-back' as const }), ...bane(i) },
-      bytes: old === OLDER_RELEASES ? options.fullBytes : options.deltaBytes,
+      bytes: old === OLDER_RELEASES ? FULL_BYTES : DELTA_BYTES,
       jitterMs: Math.floor(random() * 60_000),
     };
   });
@@ -141,7 +142,7 @@ export function scenarioOf(options: ScenarioOptions): Scenario {
     },
     'Europe/Paris',
   );
-  return { boxes, plan, targets: targetsOf(options) };
+  return { boxes, plan, targets: targetsOf() };
 }
 
 /** Returns the faults that every box gets by chance, in addition to its others. */
@@ -179,18 +180,16 @@ function boardOf(at: number): Board {
 }
 
 /** Returns targets such as a repository offers; no file is downloaded. */
-export function targetsOf(sizes: Sizes): Targets {
+export function targetsOf(): Targets {
   return new Targets({
     version: 1,
     specVersion: '1.0.31',
     expires: '2100-01-01T00:00:00Z',
-    targets: Object.fromEntries(RELEASE_KINDS.flatMap((kind) => filesOf(kind, sizes))),
+    targets: Object.fromEntries(RELEASE_KINDS.flatMap(filesOf)),
   });
 }
 
-type Sizes = Pick<ScenarioOptions, 'deltaBytes' | 'fullBytes'>;
-
-function filesOf(kind: ReleaseKind, { deltaBytes, fullBytes }: Sizes): [string, TargetFile][] {
+function filesOf(kind: ReleaseKind): [string, TargetFile][] {
   const id = { what: kind, ...TARGETS[kind], arch: 'arm64' } as const;
   const { seq } = RUNS[kind];
   const paths = { manifest: manifestTarget(id), full: fullTarget(id), delta: deltaTarget(seq, id) };
@@ -203,7 +202,7 @@ function filesOf(kind: ReleaseKind, { deltaBytes, fullBytes }: Sizes): [string, 
     stateReads: [1, 1],
     full: paths.full,
     deltas: { [seq]: paths.delta },
-    installedBytes: 3 * fullBytes,
+    installedBytes: 3 * FULL_BYTES,
   };
   const file = (path: string, length: number, unrecognizedFields = {}): [string, TargetFile] => [
     path,
@@ -211,8 +210,8 @@ function filesOf(kind: ReleaseKind, { deltaBytes, fullBytes }: Sizes): [string, 
   ];
   return [
     file(paths.manifest, 20_000, { custom }),
-    file(paths.full, fullBytes),
-    file(paths.delta, deltaBytes),
+    file(paths.full, FULL_BYTES),
+    file(paths.delta, DELTA_BYTES),
   ];
 }
 

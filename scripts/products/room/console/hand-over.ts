@@ -38,7 +38,7 @@ export async function handOverOf(
     return (await db.all<{ n: number }>(`SELECT count(*) AS n FROM ${source}`, [...times, act]))[0]?.n ?? 0;
   };
   const open = await openOf(db, ['new', 'claimed']);
-  const dispatches = await dispatchesOf(db, span);
+  const dispatches = await dispatchesOf(db, span, times);
   const notes = await db.all<HandOver['notes'][number]>(
     `SELECT incident, at, account, text FROM note WHERE at >= $1 AND at < $2 ORDER BY no DESC LIMIT ${NOTES_MAX}`,
     times,
@@ -77,6 +77,12 @@ async function sumsOf(db: Queries, times: readonly string[]): Promise<ShiftSums>
   const count = (name: string, test: string): string => `count(*) FILTER (WHERE ${test}) AS ${name}`;
   const [opening, closing] = ['opened >= $1 AND opened < $2', 'closed_at >= $1 AND closed_at < $2'];
   const reviewed = `${closing} AND closed_reason IS NULL`;
+  // Open and closed ones have an index each, which no query over both could use.
+  const alerts = (test: string): string =>
+    `SELECT state, priority, is_suppressed, verdict, closed_at, closed_reason, reopens,
+       CASE WHEN reopens IS NULL THEN received ELSE (SELECT min(at) FROM audit
+         WHERE audit.incident = incident.no AND audit.act = 'reopen') END AS opened
+     FROM incident WHERE severity = 'alert' AND entry > 0 AND ${test}`;
   const [row] = await db.all<Record<string, number>>(
     `SELECT ${[
       count('taken_over', 'opened < $1'),
@@ -91,11 +97,7 @@ async function sumsOf(db: Queries, times: readonly string[]): Promise<ShiftSums>
       count('dispatched', "state = 'dispatched'"),
       count('hidden', HIDDEN),
     ].join(', ')}
-     FROM (SELECT state, priority, is_suppressed, verdict, closed_at, closed_reason, reopens,
-             CASE WHEN reopens IS NULL THEN received ELSE (SELECT min(at) FROM audit
-               WHERE audit.incident = incident.no AND audit.act = 'reopen') END AS opened
-           FROM incident WHERE severity = 'alert' AND entry > 0
-             AND (state <> 'closed' OR closed_at IS NOT NULL AND closed_at >= $1)) AS alerts
+     FROM (${alerts("state <> 'closed'")} UNION ALL ${alerts("state = 'closed' AND closed_at IS NOT NULL AND closed_at >= $1")}) AS alerts
      WHERE opened < $2`,
     times,
   );
@@ -118,10 +120,14 @@ async function sumsOf(db: Queries, times: readonly string[]): Promise<ShiftSums>
 }
 
 /** Returns the dispatches of the span that were not undone, and earlier ones whose alert is still open, in order. */
-async function dispatchesOf(db: Queries, { fromMs, toMs }: Span): Promise<Dispatched[]> {
+async function dispatchesOf(
+  db: Queries,
+  { fromMs, toMs }: Span,
+  times: readonly string[],
+): Promise<Dispatched[]> {
   const acts = await db.all<{ no: number; at: string; account: string; incident: number; details: string }>(
     "SELECT no, at, account, incident, more AS details FROM audit WHERE act = 'dispatch' AND at >= $1 AND at < $2 ORDER BY no",
-    [iso(fromMs), iso(toMs)],
+    times,
   );
   const undoes = await db.all<{ details: string }>(
     "SELECT more AS details FROM audit WHERE act = 'undo' AND at >= $1 AND at < $2",
@@ -129,9 +135,11 @@ async function dispatchesOf(db: Queries, { fromMs, toMs }: Span): Promise<Dispat
   );
   const undoneActs = new Set(undoes.map(({ details }) => objectIn(details)['undoes']));
   const rows = await db.all<IncidentRow>(
-    `SELECT ${INCIDENT_COLUMNS} FROM incident WHERE state = 'dispatched' AND severity = 'alert' AND dispatched_at < $2
-       OR no IN (SELECT incident FROM audit WHERE act = 'dispatch' AND at >= $1 AND at < $2)`,
-    [iso(fromMs), iso(toMs)],
+    `SELECT ${INCIDENT_COLUMNS} FROM incident
+       WHERE state <> 'closed' AND state = 'dispatched' AND severity = 'alert' AND dispatched_at < $2
+     UNION ALL SELECT ${INCIDENT_COLUMNS} FROM incident
+       WHERE no IN (SELECT incident FROM audit WHERE act = 'dispatch' AND at >= $1 AND at < $2)`,
+    times,
   );
   const incidents = new Map(rows.map((row) => [row.no, incidentOf(row)]));
   const ofSpan = acts.flatMap(({ no, at, account, incident: of, details }): Dispatched[] => {

@@ -80,8 +80,8 @@ function withoutSuppressed(changes: ScreenChanges): ScreenChanges {
 }
 
 /**
- * Ends claims and suppressions whose time is over before each query for all screens. Adds, every SILENCE_EVERY_MS, the cameras
- * whose condition has changed through time alone, without a change number.
+ * Ends claims and suppressions whose time is over before each query for all screens. Adds, every SILENCE_EVERY_MS, the
+ * cameras whose condition has changed through time alone, without a change number.
  */
 function withSilence(db: Sql, clock: () => number): ChangesSince {
   const sentConditions = new Map<string, Condition>();

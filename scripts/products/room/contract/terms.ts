@@ -33,8 +33,14 @@ export const BULK_MAX = 500;
 /** Duration of a claim in s. The screen renews it while the incident is open there. */
 export const CLAIM_S = 120;
 
-/** Time in s within which the room ends an expired claim, and by which the clock of a screen may differ from the room's. */
+/**
+ * Time in s within which the room ends an expired claim, and by which the clock of a screen may differ from the room's.
+ */
 export const CLAIM_ENDS_WITHIN_S = 5;
+
+/** Reports whether a claim that a screen no longer sees has expired. One that was given up or taken back has time left. */
+export const hasClaimExpired = (endMs: number, nowMs: number): boolean =>
+  endMs <= nowMs + CLAIM_ENDS_WITHIN_S * 1000;
 
 /** Time without an owner after which a new alert is escalated, in s: it moves to the top and is marked. */
 export const ESCALATE_S = 60;

@@ -46,8 +46,8 @@ import {
 const KEY_PLACE = 'pki/box.key';
 /** Paths that an enrolment requires or installs. */
 const ENROLLED_PLACES = { ca: 'pki/ca.crt', cert: 'pki/box.crt', key: KEY_PLACE } as const;
-/** Files that belong to one label. They are also accepted without a configuration. */
-const LABEL_FILES = [SETUP_CODE_FILE, HOTSPOT_KEY_FILE] as const;
+/** Those that an enrolment installs. */
+const INSTALLED_LATER: readonly string[] = [ENROLLED_PLACES.cert, KEY_PLACE];
 
 export interface BootPartitionOptions {
   readonly from: string;
@@ -106,7 +106,9 @@ export function takeFromBootPartition(options: BootPartitionOptions): Provisione
   const isLabel = configName === undefined && isNewLabel(options, files);
   if (configName === undefined && !isLabel) return refuse(withoutConfig(files));
   const { problems, pieces, pageOf }: Plan =
-    configName === undefined ? labelPieces(options, files.names) : plan(options, configName, files);
+    configName === undefined
+      ? onCard(from, files.names, labelFiles(options.to))
+      : plan(options, configName, files);
   if (problems.length > 0) return refuse(problems);
   const problem = writeResult(options, `${options.now.toISOString()} begun\r\n`);
   if (problem !== undefined)
@@ -120,7 +122,7 @@ export function takeFromBootPartition(options: BootPartitionOptions): Provisione
  * Files that an earlier installation left may lie beside them. Other files without a configuration are not a label.
  */
 function isNewLabel({ from, to }: BootPartitionOptions, files: FoundFiles): boolean {
-  const isOfLabel = (name: string): boolean => LABEL_FILES.some((one) => sameName(one, name));
+  const isOfLabel = (name: string): boolean => labelFiles(to).some((one) => sameName(one.name, name));
   const otherNames = files.names.filter((name) => !isOfLabel(name));
   if (otherNames.length === files.names.length || files.problems.length > 0) return false;
   const isAlone = !otherNames.some((name) => looksOurs(basename(name))) && files.strays.length === 0;
@@ -205,18 +207,27 @@ function plan(
   if (odd.length > 0) return { problems: odd, pieces: [] };
   const { config, problems } = inspect(join(from, configName));
   if (config === undefined) return { problems, pieces: [] };
-  const enrolment = enrolmentPieces(from, to, config, names);
-  const pieces: Piece[] = [...enrolment.pieces];
-  const updater = updatePieces(from, to, names);
-  pieces.push(...updater.pieces);
-  const missing: string[] = [...enrolment.problems, ...updater.problems];
+  const { pieces, problems: missing } = onCard(from, names, [
+    ...labelFiles(to),
+    enrolFile(to, config),
+    ...updateFiles(to),
+  ]);
+  const comes = (target: string): boolean => pieces.some((piece) => piece.target === target);
+  const isEnrolled = comes(join(to, ENROL_FILE));
+  for (const [name, place] of Object.entries(isEnrolled ? ENROLLED_PLACES : {})) {
+    if (config.mqtt?.[name as keyof typeof ENROLLED_PLACES] === join(to, place)) continue;
+    missing.push(`mqtt.${name}: must be ${join(to, place)} for a box that is enrolled (${ENROL_FILE})`);
+  }
+  const updateDir = settingsDir(to);
+  const updates = UPDATE_FILES.filter((name) => comes(updatePlace(updateDir, name)));
+  missing.push(...updateFilesMissing(updateDir, updates));
   for (const target of new Set(pathsIn(config, `${to}/`))) {
     const inside = relative(to, target);
     const source = [inside, basename(target)]
       .map((wantedName) => names.find((name) => sameName(name, wantedName)))
       .find((name) => name !== undefined);
     if (source !== undefined) pieces.push({ source, target });
-    else if (!existsSync(target) && !enrolment.comes.includes(target)) {
+    else if (!existsSync(target) && !(isEnrolled && INSTALLED_LATER.includes(inside))) {
       const guess = meantFor(inside, [...names, ...strays]);
       const hint = guess === undefined ? '' : `; is it ${guess}?`;
       missing.push(`${target}: the configuration names it, but there is no ${inside} in this folder${hint}`);
@@ -234,87 +245,60 @@ function plan(
   };
 }
 
-/** Returns the label's code and passphrase. */
-function labelPieces(
-  { from, to }: Pick<BootPartitionOptions, 'from' | 'to'>,
-  names: readonly string[],
-): { pieces: readonly Piece[]; problems: readonly string[] } {
-  const labelFiles = [
-    besideConfig(from, names, SETUP_CODE_FILE, setupCodeProblem),
-    besideConfig(from, names, HOTSPOT_KEY_FILE, hotspotKeyProblem),
-  ];
-  const places = [
-    { target: join(to, 'page', SETUP_CODE_FILE), reader: 'page' },
-    { target: join(to, 'page', HOTSPOT_KEY_FILE), reader: 'root' },
-  ] as const;
-  const pieces = places.flatMap((place, index) => {
-    const source = labelFiles[index]?.source;
-    return source === undefined ? [] : [{ source, ...place }];
-  });
-  return { pieces, problems: labelFiles.flatMap((one) => one?.problem ?? []) };
+/** A file that no configuration names. */
+interface CardFile extends Required<Omit<Piece, 'source'>> {
+  readonly name: string;
+  /** Returns the validation error of the text; undefined if it has none. */
+  problemOf(text: string): string | undefined;
 }
 
-/**
- * Returns a file that no configuration names, with its validation error if it has one; undefined if there is no such
- * file.
- */
-function besideConfig(
-  from: string,
-  names: readonly string[],
-  name: string,
-  problemOf: (text: string) => string | undefined,
-): { source: string; problem?: string } | undefined {
-  const source = names.find((one) => sameName(one, name));
-  if (source === undefined) return undefined;
-  const problem = problemOf(readFileSync(join(from, source), 'utf8'));
-  return { source, ...(problem !== undefined && { problem: `${name}: ${problem}` }) };
-}
+const labelFiles = (to: string): readonly CardFile[] => [
+  {
+    name: SETUP_CODE_FILE,
+    target: join(to, 'page', SETUP_CODE_FILE),
+    reader: 'page',
+    problemOf: setupCodeProblem,
+  },
+  {
+    name: HOTSPOT_KEY_FILE,
+    target: join(to, 'page', HOTSPOT_KEY_FILE),
+    reader: 'root',
+    problemOf: hotspotKeyProblem,
+  },
+];
 
-/**
- * Returns the card's files for enrolment and for pairing a phone. `comes` lists the files that the enrolment will
- * install.
- */
-function enrolmentPieces(
+const enrolFile = (to: string, { site, box }: Config): CardFile => ({
+  name: ENROL_FILE,
+  target: join(to, ENROL_FILE),
+  reader: 'root',
+  problemOf: (text) => requestProblem(text, site, box),
+});
+
+/** Files for vigie-root, whose folder lies beside the agent's. */
+const updateFiles = (to: string): readonly CardFile[] =>
+  UPDATE_FILES.map((name) => ({
+    name,
+    target: updatePlace(settingsDir(to), name),
+    reader: 'root',
+    problemOf: (text) => updateFileProblem(name, text),
+  }));
+
+/** Returns those of `files` that the card has, and their validation errors. */
+function onCard(
   from: string,
-  to: string,
-  { site, box, mqtt }: Config,
   names: readonly string[],
-): { pieces: readonly Piece[]; problems: readonly string[]; comes: readonly string[] } {
-  const label = labelPieces({ from, to }, names);
-  const enrol = besideConfig(from, names, ENROL_FILE, (text) => requestProblem(text, site, box));
-  if (enrol === undefined) return { ...label, comes: [] };
-  const problems = [...label.problems, ...(enrol.problem === undefined ? [] : [enrol.problem])];
-  const pieces: Piece[] = [
-    ...label.pieces,
-    { source: enrol.source, target: join(to, ENROL_FILE), reader: 'root' },
-  ];
-  for (const [name, place] of Object.entries(ENROLLED_PLACES)) {
-    if (mqtt?.[name as keyof typeof ENROLLED_PLACES] === join(to, place)) continue;
-    problems.push(`mqtt.${name}: must be ${join(to, place)} for a box that is enrolled (${ENROL_FILE})`);
+  files: readonly CardFile[],
+): { pieces: Piece[]; problems: string[] } {
+  const pieces: Piece[] = [];
+  const problems: string[] = [];
+  for (const { name, target, reader, problemOf } of files) {
+    const source = names.find((one) => sameName(one, name));
+    if (source === undefined) continue;
+    pieces.push({ source, target, reader });
+    const problem = problemOf(readFileSync(join(from, source), 'utf8'));
+    if (problem !== undefined) problems.push(`${name}: ${problem}`);
   }
-  const { cert, key } = ENROLLED_PLACES;
-  return { pieces, problems, comes: [join(to, cert), join(to, key)] };
-}
-
-/** Returns the card's files for vigie-root, whose folder lies beside the agent's. */
-function updatePieces(
-  from: string,
-  to: string,
-  names: readonly string[],
-): { pieces: readonly Piece[]; problems: readonly string[] } {
-  const dir = settingsDir(to);
-  const files = UPDATE_FILES.flatMap((name) => {
-    const file = besideConfig(from, names, name, (text) => updateFileProblem(name, text));
-    return file === undefined ? [] : [{ name, source: file.source, problem: file.problem }];
-  });
-  const missing = updateFilesMissing(
-    dir,
-    files.map(({ name }) => name),
-  );
-  return {
-    pieces: files.map(({ name, source }) => ({ source, target: updatePlace(dir, name), reader: 'root' })),
-    problems: [...files.flatMap(({ problem }) => problem ?? []), ...(missing === undefined ? [] : [missing])],
-  };
+  return { pieces, problems };
 }
 
 /** Returns each path below `prefix` that the configuration names under any key. */

@@ -52,13 +52,13 @@ export function updateFileProblem(name: UpdateFile, text: string): string | unde
   return `${wrong.path.slice(1).replaceAll('/', '.') || 'it'}: ${wrong.message}${pattern}`;
 }
 
-/** Returns which files for updates are still missing in `dir` once `coming` are installed; undefined if none is. */
-export function updateFilesMissing(dir: string, coming: readonly UpdateFile[]): string | undefined {
+/** Returns a line if files for updates are still missing in `dir` once `coming` are installed. */
+export function updateFilesMissing(dir: string, coming: readonly UpdateFile[]): string[] {
   const [first] = coming;
-  if (first === undefined) return undefined;
-  if (!existsSync(dir)) return `${first}: this box has no ${dir}; install vigie-root, or remove the file`;
+  if (first === undefined) return [];
+  if (!existsSync(dir)) return [`${first}: this box has no ${dir}; install vigie-root, or remove the file`];
   const missing = UPDATE_FILES.filter(
     (name) => !coming.includes(name) && !existsSync(updatePlace(dir, name)),
   );
-  return missing.length === 0 ? undefined : `${missing.join(', ')}: must lie here too, beside ${first}`;
+  return missing.length === 0 ? [] : [`${missing.join(', ')}: must lie here too, beside ${first}`];
 }

@@ -10,7 +10,7 @@
  * LIMITS: stores one entry for each box, rule and kind of the last SERIES_GAP_MS, and for each claim.
  */
 import type { Incident } from '../../contract/incident.ts';
-import { CLAIM_ENDS_WITHIN_S } from '../../contract/terms.ts';
+import { hasClaimExpired } from '../../contract/terms.ts';
 
 /** Maximum gap in ms within a series, equal to that of a storm in the queue. */
 const SERIES_GAP_MS = 60_000;
@@ -67,8 +67,7 @@ export function alarmOf(
     no = Math.max(no, incident.no);
     receivedMs = Math.max(receivedMs, arrivedMs);
     const claimEndMs = before.claims[incident.no] ?? Number.POSITIVE_INFINITY;
-    // A claim that was given up or taken back has time left.
-    const isAgain = claimEndMs <= nowMs + CLAIM_ENDS_WITHIN_S * 1000;
+    const isAgain = hasClaimExpired(claimEndMs, nowMs);
     if (memory === undefined || incident.state !== 'new' || !(isNew || isAgain)) continue;
     const atMs = isAgain ? claimEndMs : arrivedMs;
     const ofRule = extended(series, `${incident.site}/${incident.box}/${incident.rule}`, atMs);

@@ -1,6 +1,6 @@
 /** Tells a person which of their claims have expired: once for all that end together. */
 import { effect } from '@preact/signals';
-import { CLAIM_ENDS_WITHIN_S } from '../../contract/terms.ts';
+import { CLAIM_ENDS_WITHIN_S, hasClaimExpired } from '../../contract/terms.ts';
 import { nowMs, session } from '../session.ts';
 import { tell } from '../toasts.ts';
 import { words } from '../words/words.ts';
@@ -18,8 +18,7 @@ export function startEndedClaims(): void {
     const current = new Map<number, number>();
     for (const { no, state, claimedBy, claimedUntil } of loadedIncidents.value) {
       const endMs = claims.get(no);
-      // A claim that was given up or taken back has time left.
-      if (state === 'new' && endMs !== undefined && endMs <= nowMs() + COLLECT_MS) note(no);
+      if (state === 'new' && endMs !== undefined && hasClaimExpired(endMs, nowMs())) note(no);
       if (state === 'claimed' && claimedBy === session.value?.user && claimedUntil !== null)
         current.set(no, Date.parse(claimedUntil));
     }
