@@ -1,4 +1,5 @@
 /** Tests that no account stops the others: claims that expire, and limits of notes and of calls at once. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { endClaims } from '../../scripts/products/room/console/acts.ts';
 import { handOverOf } from '../../scripts/products/room/console/hand-over.ts';
@@ -171,4 +172,44 @@ void t.test('the calls of one account wait for each other, and beyond 32 they ar
   );
   t.match(server.summary(), '8 calls too many at once');
   t.equal((await ask(`${url}/api/queue`, { headers })).status, 200);
+});
+
+void t.test('two exports of an account run until they are sent; its other calls go on', async (t) => {
+  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).address);
+  let running = 0;
+  let end = (): void => undefined;
+  const release = new Promise<void>((resolve) => {
+    end = resolve;
+  });
+  const auditCsv = async (): Promise<AsyncIterable<string>> => {
+    running += 1;
+    const isHeld = running <= 2;
+    return (async function* () {
+      yield 'no\r\n';
+      if (isHeld) await release;
+    })();
+  };
+  const { url, server } = await fullConsole(t, db, {}, { auditCsv });
+  t.teardown(end);
+  const headers = { cookie: await enter(url, 'supervisor') };
+  const exported = () => ask(`${url}/api/audit.csv`, { headers });
+  const answers = [exported(), exported()];
+  // Longer than the time for which an ordinary answer counts.
+  await sleep(1500);
+  const refusal = await exported();
+  t.match([refusal.status, refusal.headers['retry-after'], running], [429, '5', 2]);
+  t.match(refusal.json, {
+    title: 'supervisor: 2 exports at once, which is the most; wait for their answers',
+  });
+  t.equal((await ask(`${url}/api/queue`, { headers })).status, 200, 'its other calls go on');
+  end();
+  t.same(
+    (await Promise.all(answers)).map(({ status, text }) => [status, text]),
+    [
+      [200, 'no\r\n'],
+      [200, 'no\r\n'],
+    ],
+  );
+  t.equal((await exported()).status, 200, 'then another one runs');
+  t.match(server.summary(), '1 exports too many at once');
 });

@@ -53,7 +53,7 @@ export class CallError extends Error {
 }
 
 /** Limits of an account. The server counts what each has refused. */
-export const LIMITED = ['calls', 'notes'] as const;
+export const LIMITED = ['calls', 'exports', 'notes'] as const;
 export type Limited = (typeof LIMITED)[number];
 
 /** Error for a caller that has reached a limit of its account: 429 if a new try can succeed after `retryS`, else 409. */

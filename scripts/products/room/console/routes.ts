@@ -122,7 +122,9 @@ export function registerRoutes(
           const account = caller?.account ?? NOBODY;
           const run = async (): Promise<FastifyReply> =>
             answer(reply, route, await handler({ ...parts, key, nowMs, account }), name);
-          return await (awaitsBoxes(route) ? run() : gate.run(account, reply.raw, run));
+          if (awaitsBoxes(route)) return await run();
+          const lane = isExport(route) ? 'exports' : 'calls';
+          return await gate.run(account, { reply: reply.raw, lane }, run);
         } catch (error) {
           if (error instanceof LimitError) limited[error.limit] += 1;
           throw error;
@@ -136,6 +138,10 @@ export function registerRoutes(
 /** True for calls that wait for an answer of boxes, some of them for seconds; the signer limits them. */
 const awaitsBoxes = ({ action }: Route): boolean =>
   action === 'search' || action === 'ask-tracks' || action === 'request-sealed';
+
+/** True for answers of any length. */
+const isExport = ({ gives }: Route): boolean =>
+  gives === 'text/csv' || gives === 'application/vnd.apache.parquet';
 
 /** Caller of routes that need no login. */
 const NOBODY: Account = { name: '', role: 'auditor', isProgram: true };

@@ -139,6 +139,7 @@ export class ConsoleServer {
       'times without the identity provider': this.#roleCheck?.counters.unavailable ?? 0,
       'tries too often': this.#limits.reduce((sum, limits) => sum + limits.refusedCount, 0),
       'calls too many at once': this.#limited.calls ?? 0,
+      'exports too many at once': this.#limited.exports ?? 0,
       'notes too many': this.#limited.notes ?? 0,
       'streams too many': streams,
       'streams ended for a person with fewer': displaced,

@@ -3,8 +3,8 @@
  *
  * INVARIANTS:
  * - Only the account that did an action can undo it, and only while its window is open (database/undo-window.ts).
- * - An incident that another person has changed since is not touched: the answer is 409. A note does not count. Later actions of the same
- *   account are undone first. One call may name them all.
+ * - An incident that another person has changed since is not touched: the answer is 409. A note does not count. Later
+ *   actions of the same account are undone first. One call may name them all.
  * - Restored are all columns of people's actions, the statistics, notes and queued verdicts. `rev` and `revision` only
  *   grow, so that no one acts on a state that was taken back.
  * LIMITS: BULK_MAX actions in one transaction, in a fixed number of statements for each action of an incident.
