@@ -1,19 +1,32 @@
 /** Tests that no account stops the others: claims that expire, and limits of notes and of calls at once. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Value } from '@sinclair/typebox/value';
 import t from 'tap';
+import { mostClosings } from '../../scripts/products/room/console/account-limits.ts';
 import { endClaims } from '../../scripts/products/room/console/acts.ts';
 import { handOverOf } from '../../scripts/products/room/console/hand-over.ts';
+import type { LimitError } from '../../scripts/products/room/console/handler.ts';
 import { detailOf, notesOf } from '../../scripts/products/room/console/incidents.ts';
 import { partsOf } from '../../scripts/products/room/console/parts.ts';
 import { changesSince, openOf, QueueReader, queueOf } from '../../scripts/products/room/console/queue.ts';
 import { demoSettings } from '../../scripts/products/room/console/settings.ts';
-import { NOTES_OF_ONE_MAX, NOTES_PAGE } from '../../scripts/products/room/contract/terms.ts';
+import {
+  CLAIMS_OF_ONE_MAX,
+  CLOSINGS_OF_ONE_MAX,
+  NOTES_OF_ONE_MAX,
+  NOTES_PAGE,
+  SUPPRESSIONS_OF_ONE_MAX,
+} from '../../scripts/products/room/contract/terms.ts';
+import { BulkAnswer } from '../../scripts/products/room/contract/undo.ts';
 import { iso, type Sql } from '../../scripts/products/room/database/sql.ts';
 import { ask, enter, fullConsole, roomDatabase, TIME_ZONE } from '../lib/console.ts';
-import { refusalOf } from '../lib/console-room.ts';
-import { addIncidents, recordsOf } from '../lib/console-rows.ts';
+import { callOf, refusalOf } from '../lib/console-room.ts';
+import { addIncidents, putCameras, recordsOf } from '../lib/console-rows.ts';
 import { DATABASES, onEachDatabase } from '../lib/databases.ts';
-import { auditLines, type Person, personIn } from '../lib/room-acts.ts';
+import { ROOT } from '../lib/paths.ts';
+import { auditLines, handlersOf, type Person, personIn, stateOf } from '../lib/room-acts.ts';
 
 const NOW = Date.parse('2026-11-27T12:00:00.000Z');
 
@@ -118,6 +131,123 @@ onEachDatabase('one account does not stop the others', async (t, database) => {
     );
   });
 
+  await t.test('an account holds 20 claims and 5 suppressions, whatever its colleagues hold', async (t) => {
+    const nos = await addIncidents(
+      db,
+      Array.from({ length: 22 }, (_, index) => ({ received: iso(NOW), box: 'b-held', rule: `r-${index}` })),
+    );
+    const [first = 0, second = 0] = nos;
+    const last = nos.at(-1) ?? 0;
+    for (const no of nos.slice(0, CLAIMS_OF_ONE_MAX)) await as(db, 'dora').claim(no, { atS: 10_000 });
+    const refusal = await refusalOf(as(other, 'dora').claim(last, { atS: 10_001 }));
+    const line = 'dora has claimed 20 incidents, which is the most; release or close one first';
+    t.match([refusal.status, refusal.message], [409, line]);
+    t.match(await as(db, 'dora').claim(first, { atS: 10_060 }), { claimedBy: 'dora' }, 'a claim is renewed');
+    t.match(await as(db, 'ben').claim(nos[20] ?? 0, { atS: 10_060 }), { claimedBy: 'ben' });
+    await as(db, 'dora').dispatch(second, { atS: 10_061, revision: 1, key: 'held' });
+    t.match(
+      await as(db, 'dora').claim(last, { atS: 10_061 }),
+      { claimedBy: 'dora' },
+      'a dispatch does not count',
+    );
+    t.ok(await as(db, 'dora').release(last, { atS: 10_062 }));
+    await as(db, 'dora').claim(last, { atS: 10_125 });
+    t.same((await openOf(db, ['claimed'])).incidents.filter(({ box }) => box === 'b-held').length, 21);
+
+    const handlers = handlersOf(db);
+    const suppressed = (user: string, rule: string) =>
+      handlers.suppress(callOf(user, NOW, { body: { site: 'lyon', box: 'b-held', rule, reason: 'sun' } }));
+    const own = [];
+    for (let index = 0; index < SUPPRESSIONS_OF_ONE_MAX; index += 1)
+      own.push(await suppressed('dora', `r-${index}`));
+    const sixthRefusal = await refusalOf(suppressed('dora', 'r-10'));
+    const moreLine = 'suppressions: 5 of dora run, which is the most; end one first';
+    t.match([sixthRefusal.status, sixthRefusal.message], [409, moreLine]);
+    t.match(await suppressed('ben', 'r-10'), { account: 'ben' });
+    const answers = [];
+    for (const { no } of own.slice(0, 2))
+      answers.push(await handlers.unsuppress(callOf('dora', NOW, { params: { no } })));
+    await suppressed('dora', 'r-11');
+    const undo = await as(db, 'dora').undo(answers.flatMap(({ undo: { acts } }) => acts));
+    t.same(
+      undo.results.map(({ problem }) => problem),
+      [moreLine, null],
+      'an undo brings back no more than that; the later one comes first',
+    );
+  });
+
+  await t.test(
+    'an account closes 500 in 5 minutes; one act reopens them, and one undo closes them',
+    async (t) => {
+      const rows = Array.from({ length: CLOSINGS_OF_ONE_MAX + 2 }, () => ({
+        received: iso(NOW),
+        box: 'b-mass',
+      }));
+      const nos = await addIncidents(db, rows);
+      const seenOf = (from: number, to: number, revision = 0) =>
+        nos.slice(from, to).map((no) => ({ no, revision }));
+      const eve = (atS: number) => ({ atS: 20_000 + atS, withoutLooking: true });
+      const undone = await as(db, 'eve').reviewAll(seenOf(0, 10), 'unclear', eve(0));
+      await as(db, 'eve').undo(undone.undo.acts, eve(1));
+      t.equal(await mostClosings(db, NOW + 20_001_000), 0, 'what was undone does not count');
+      await as(db, 'eve').reviewAll(seenOf(10, 500), 'false-alarm', eve(2));
+      await as(other, 'eve').reviewAll(seenOf(0, 10, 2), 'false-alarm', eve(60));
+      t.equal(await mostClosings(other, NOW + 20_060_000), 500);
+      for (const acting of [eve(62), eve(301)]) {
+        const refusal = await refusalOf(as(other, 'eve').review(nos[500] ?? 0, 'unclear', acting));
+        const waitS = 302 - ((acting.atS ?? 0) - 20_000);
+        const line = `eve: has closed 500, and 500 in 5 min are the most; close these 1 in ${waitS} s`;
+        t.match([refusal.status, refusal.message], [429, line]);
+        t.equal((refusal as LimitError).retryS, waitS);
+      }
+      t.match(
+        await as(db, 'ben').review(nos[501] ?? 0, 'unclear', eve(62)),
+        { state: 'closed' },
+        'a colleague',
+      );
+      t.match(await as(db, 'eve').review(nos[500] ?? 0, 'unclear', eve(302)), { state: 'closed' });
+
+      const [stale = 0, open = 0, revoked = 0] = [
+        ...nos.slice(0, 1),
+        ...(await addIncidents(db, [{}, { box: 'b-gone' }])),
+      ];
+      await as(db, 'eve').review(revoked, 'unclear', eve(400));
+      await putCameras(db, [{ box: 'b-gone', last_report: iso(NOW), is_removed: 1 }]);
+      const supervisor = as(db, 'supervisor');
+      const before = await stateOf(db);
+      const incidents = [
+        { no: stale, revision: 0 },
+        { no: open, revision: 0 },
+        { no: revoked, revision: 1 },
+        ...seenOf(1, 10, 3),
+        ...seenOf(10, 497, 1),
+        { no: 999_999_999, revision: 1 },
+      ];
+      const { results, undo } = await supervisor.reopenAll(incidents, { atS: 20_500 });
+      t.ok(Value.Check(BulkAnswer, { results, undo }), 'the answer fits its schema');
+      t.match(
+        [...results.slice(0, 3), ...results.slice(-1)].map(({ problem }) => problem),
+        [/has changed since/, /still open/, /b-gone was revoked/, /does not exist/],
+      );
+      const reopened = results.filter(({ problem }) => problem === null);
+      t.equal(reopened.length, 496);
+      t.ok(reopened.every(({ no, incident }) => incident?.reopens === no && incident.state === 'new'));
+      t.same(undo.acts.length, 496);
+      const repeated = await supervisor.reopenAll(seenOf(10, 12, 1), { atS: 20_501 });
+      const [entry] = repeated.results;
+      const newNo = reopened.find(({ no }) => no === entry?.no)?.incident?.no ?? 0;
+      t.match(entry, {
+        incident: { no: newNo },
+        problem: `incident ${entry?.no}: it was reopened already, as incident ${newNo}`,
+      });
+      t.same(await auditLines(db, newNo), ['supervisor reopen']);
+      await supervisor.undo(undo.acts, { atS: 20_505 });
+      const withdrawn = await db.all('SELECT no FROM incident WHERE reopens IS NOT NULL AND entry > 0');
+      t.same(withdrawn, [], 'one undo withdraws all');
+      t.same(await stateOf(db), before);
+    },
+  );
+
   await t.test('the queue is built once between two changes, and only from what has changed', async (t) => {
     const [keptNo = 0, changedNo = 0] = await addIncidents(db, [{ rule: 'r-kept' }, { rule: 'r-changed' }]);
     const reader = new QueueReader(db);
@@ -171,7 +301,27 @@ void t.test('the calls of one account wait for each other, and beyond 32 they ar
     'each that was accepted is answered',
   );
   t.match(server.summary(), '8 calls too many at once');
+  const metrics = (forwarded: Record<string, string>) => ask(`${url}/metrics`, { headers: forwarded });
+  const { text } = await metrics({});
+  t.match(text, 'vigie_console_refused_total{limit="calls"} 8\n');
+  t.match(text, 'vigie_console_closings_of_one 0\n');
+  const byProxy = await metrics({ 'x-forwarded-for': '192.0.2.7' });
+  t.match(
+    [byProxy.status, byProxy.json],
+    [404, { title: 'only on the room’s machine' }],
+    'not through the proxy',
+  );
   t.equal((await ask(`${url}/api/queue`, { headers })).status, 200);
+});
+
+void t.test('the rules for the console name its metrics', async (t) => {
+  const { text } = await ask(
+    `${(await fullConsole(t, await roomDatabase(t, (await DATABASES.sqlite(t)).address))).url}/metrics`,
+  );
+  const rules = readFileSync(join(ROOT, 'scripts/products/room/failover/prometheus-rules.yaml'), 'utf8');
+  const names = [...rules.matchAll(/\bvigie_\w+/g)].map(([name]) => name);
+  t.ok(names.length >= 2);
+  for (const name of names) t.match(text, `# TYPE ${name} `);
 });
 
 void t.test('two exports of an account run until they are sent; its other calls go on', async (t) => {

@@ -9,7 +9,7 @@ import { verifyChain } from '../../scripts/products/room/console/audit.ts';
 import { changesSince } from '../../scripts/products/room/console/queue.ts';
 import type { Incident } from '../../scripts/products/room/contract/incident.ts';
 import { BULK_MAX } from '../../scripts/products/room/contract/terms.ts';
-import { ActedIncident, VerdictsAnswer } from '../../scripts/products/room/contract/undo.ts';
+import { ActedIncident, BulkAnswer } from '../../scripts/products/room/contract/undo.ts';
 import { iso, type Sql } from '../../scripts/products/room/database/sql.ts';
 import { ask, enter, from, fullConsole, roomDatabase } from '../lib/console.ts';
 import { refusalOf } from '../lib/console-room.ts';
@@ -349,7 +349,7 @@ onEachDatabase('verdicts are given on pictures that were opened', async (t, data
     }));
     const before = await stateOf(db);
     const answer = await anna.reviewAll(request, 'false-alarm');
-    t.ok(Value.Check(VerdictsAnswer, answer), 'the answer fits its schema');
+    t.ok(Value.Check(BulkAnswer, answer), 'the answer fits its schema');
     t.same(
       answer.results.map(({ no, incident, reason }) => [no, incident?.state, reason]),
       [

@@ -45,6 +45,7 @@ const BODIES: Partial<Record<RouteName, object>> = {
   note: { text: 'a note' },
   reassign: { revision: 0, to: 'operator' },
   reopen: { revision: 0 },
+  reopenings: { incidents: [{ no: 1, revision: 0 }] },
   verdicts: { incidents: [{ no: 1, revision: 0 }], verdict: 'unclear' },
   patrol: { patrol: 'Patrol north', answer: 'accepted' },
   suppress: { site: 'lyon', box: 'b-1', reason: 'low sun' },

@@ -4,6 +4,7 @@ import type { ActedIncident } from '../contract/undo.ts';
 import { recordAll } from '../database/audit.ts';
 import { next } from '../database/counters.ts';
 import { iso, type Queries, type Sql } from '../database/sql.ts';
+import { limitClaims } from './account-limits.ts';
 import {
   type Change,
   claimBounds,
@@ -33,6 +34,7 @@ const clock = (at: string | null): string => (at ?? '').slice(11, 19);
 /**
  * Claims an incident, or prolongs the claim by CLAIM_S.
  * @throws {CallError} 409 if it is closed or claimed by another person
+ * @throws {LimitError} if the account has CLAIMS_OF_ONE_MAX others
  */
 export function claim(db: Sql, call: Call<'claim'>, timeZone: string): Promise<ActedIncident> {
   const { account, nowMs } = call;
@@ -48,6 +50,7 @@ export function claim(db: Sql, call: Call<'claim'>, timeZone: string): Promise<A
       if (usedMs <= RENEW_AFTER_S * 1000) return undefined;
       return { set: { claimed_until: endTime }, keepsRevision: true };
     }
+    await limitClaims(transaction, account, nowMs);
     const waitedS = Math.max(0, nowMs - Date.parse(row.received)) / 1000;
     const sums: Sums = row.claimed_first === null ? { claims: 1, claim_s: waitedS } : {};
     await addStatistics(transaction, db.dialect, timeZone, [{ incident: row, add: sums }]);

@@ -15,7 +15,7 @@ import { incidentsParquet } from './parquet.ts';
 import type { Patrol } from './patrol-settings.ts';
 import { patrolsOf, reportPatrol } from './patrols.ts';
 import { QueueReader } from './queue.ts';
-import { reopen } from './reopening.ts';
+import { reopen, reopenAll } from './reopening.ts';
 import { actorOf } from './rows.ts';
 import { stillOf } from './stills.ts';
 import { runningOf, suppress, unsuppress } from './suppressions.ts';
@@ -39,7 +39,18 @@ export type RoomHandlers = Pick<
   Handlers,
   | ('queue' | 'incidents' | 'incidentsCsv' | 'incidentsParquet' | 'incident' | 'notes' | 'still')
   | ('closed' | 'closedCsv' | 'week' | 'weekCsv')
-  | ('claim' | 'release' | 'dispatch' | 'judge' | 'note' | 'reassign' | 'reopen' | 'verdicts' | 'undo')
+  | (
+      | 'claim'
+      | 'release'
+      | 'dispatch'
+      | 'judge'
+      | 'note'
+      | 'reassign'
+      | 'reopen'
+      | 'reopenings'
+      | 'verdicts'
+      | 'undo'
+    )
   | ('patrols' | 'patrol' | 'suppressions' | 'suppress' | 'unsuppress')
   | (
       | 'cameras'
@@ -111,6 +122,7 @@ export function dataHandlers(db: Sql, { timeZone, people, plan, patrols }: DataO
     note: (call) => note(db, call),
     reassign: async (call) => reassign(db, call, await people()),
     reopen: (call) => reopen(db, call),
+    reopenings: (call) => reopenAll(db, call),
     verdicts: (call) => reviewAll(db, call, timeZone),
     undo: (call) => undo(db, call, timeZone),
     cameras: ({ nowMs }) => camerasOf(db, nowMs),

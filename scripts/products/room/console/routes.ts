@@ -18,9 +18,9 @@ import {
   type Call,
   CallError,
   type Handlers,
-  LIMITED,
   LimitError,
   type Limited,
+  noneLimited,
   TooOftenError,
 } from './handler.ts';
 import type { Session } from './sessions.ts';
@@ -84,7 +84,7 @@ export function registerRoutes(
   options: RoutesOptions,
 ): { readonly refusals: TokenBuckets; readonly limited: Readonly<Record<Limited, number>> } {
   const refusals = new TokenBuckets(REFUSED_ACTIONS);
-  const limited = Object.fromEntries(LIMITED.map((limit) => [limit, 0])) as Record<Limited, number>;
+  const limited = noneLimited();
   const gate = new AccountGate();
   const callers = new WeakMap<FastifyRequest, Caller>();
   for (const name of Object.keys(ROUTES) as RouteName[]) {

@@ -11,11 +11,14 @@ import cookie from '@fastify/cookie';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { ConnectionGuard } from '../../../../agent/base/connection-guard.ts';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import { EXPOSITION_TYPE } from '../../../../agent/base/exposition.ts';
 import type { TokenBuckets } from '../../../../agent/base/token-bucket.ts';
+import { METRICS_PATH } from '../../../../agent/contract/local-status.ts';
 import { iso, type Sql } from '../database/sql.ts';
 import { Entry } from './entry.ts';
 import { Guard } from './guard.ts';
-import { CallError, type Limited } from './handler.ts';
+import { CallError, type Limited, noneLimited } from './handler.ts';
+import { metricsPage } from './metrics.ts';
 import { refuse, refuseError } from './problem.ts';
 import { textAsked } from './request-params.ts';
 import type { RoleCheck } from './role-check.ts';
@@ -59,7 +62,7 @@ export class ConsoleServer {
   #roleCheck: RoleCheck | undefined;
   #app: FastifyInstance | undefined;
   #limits: readonly TokenBuckets[] = [];
-  #limited: Readonly<Partial<Record<Limited, number>>> = {};
+  #limited: Readonly<Record<Limited, number>> = noneLimited();
   #guard: ConnectionGuard | undefined;
   /** Origins of the server, known once it listens because the port may be arbitrary. */
   #origins: readonly string[] = [];
@@ -138,9 +141,12 @@ export class ConsoleServer {
       'sessions ended for another role': this.#roleCheck?.counters.endedSessions ?? 0,
       'times without the identity provider': this.#roleCheck?.counters.unavailable ?? 0,
       'tries too often': this.#limits.reduce((sum, limits) => sum + limits.refusedCount, 0),
-      'calls too many at once': this.#limited.calls ?? 0,
-      'exports too many at once': this.#limited.exports ?? 0,
-      'notes too many': this.#limited.notes ?? 0,
+      'calls too many at once': this.#limited.calls,
+      'exports too many at once': this.#limited.exports,
+      'notes too many': this.#limited.notes,
+      'claims too many': this.#limited.claims,
+      'suppressions too many': this.#limited.suppressions,
+      'verdicts too many': this.#limited.closings,
       'streams too many': streams,
       'streams ended for a person with fewer': displaced,
       'slow screens cut off': slow,
@@ -168,14 +174,18 @@ export class ConsoleServer {
     await app.register(cookie);
     app.addHook('onRequest', async (request, reply) => {
       reply.headers(guard.headers);
-      // Health checks use an IP address; the answer reveals nothing.
-      const refusal = request.url === HEALTH_PATH ? undefined : guard.check(request);
+      // Health checks and Prometheus use an IP address; the answers are numbers.
+      const refusal = [HEALTH_PATH, METRICS_PATH].includes(request.url) ? undefined : guard.check(request);
       return refusal === undefined ? undefined : refuse(reply, refusal.status, refusal.line);
     });
     app.setErrorHandler((error, _request, reply) => refuseError(reply, error, onNotice));
     app.get(HEALTH_PATH, async (_request, reply) => {
       await db.all('SELECT 1 AS well');
       return reply.type('text/plain; charset=utf-8').send('well\n');
+    });
+    app.get(METRICS_PATH, async ({ ip }, reply) => {
+      if (ip !== '127.0.0.1' && ip !== '::1') throw new CallError(404, 'only on the room’s machine');
+      return reply.type(EXPOSITION_TYPE).send(await metricsPage(db, this.#limited, nowMs()));
     });
     entry.register(app);
     const own = ownHandlers(entry, sessions, this.#pump, guard);
