@@ -288,6 +288,15 @@ t.test('behind a TLS proxy only the configured name and host-bound cookies are a
   t.equal((await logIn({ 'x-forwarded-for': '192.0.2.8' }, 'operator')).status, 200, 'and no other address');
   const refusedLogins = (await auditOf(db)).filter(({ act }) => act === 'login-refused');
   t.ok(refusedLogins.length <= 31, 'a stranger does not fill the record');
+  for (const name of ['y', 'z']) await logIn({ 'x-forwarded-for': '192.0.2.9' }, name);
+  t.match(
+    (await auditOf(db))
+      .filter(({ act }) => act === 'login-refused')
+      .slice(-2)
+      .map(({ more }) => more['name']),
+    ['y', 'z'],
+    'nor hides those of others',
+  );
   t.match(server.summary(), /logins refused/);
 });
 
