@@ -5,8 +5,8 @@
  * - The server is read-only.
  * - On the loopback address it accepts only loopback host names, because a browser on the machine can be led here under
  *   a foreign name (DNS rebinding).
- * LIMITS: CONNECTIONS, of which idle ones give way to new ones (ConnectionGuard), one request on each (one-request.ts); a page is rendered at most once per
- * MADE_EVERY_MS.
+ * LIMITS: CONNECTIONS_MAX connections, of which idle ones give way to new ones (ConnectionGuard). One request on each
+ * (one-request.ts). A page is rendered at most once per MADE_EVERY_MS.
  */
 import { once } from 'node:events';
 import { type AddressInfo, createServer, isIPv6, type Socket } from 'node:net';
@@ -16,8 +16,10 @@ import { METRICS_PATH } from '../../../../agent/contract/local-status.ts';
 import type { Page } from '../../../../agent/local/local-server.ts';
 import { type Answer, answerOnce, type Request } from '../../../../agent/local/one-request.ts';
 
-/** Prometheus opens one. */
-const CONNECTIONS = { max: 64, ofOneMax: 16, freeOfOne: 4 };
+const CONNECTIONS_MAX = 64;
+const CONNECTIONS_OF_ONE_MAX = 16;
+/** Connections per address without a restriction. Prometheus opens one. */
+const CONNECTIONS_FREE = 4;
 const MADE_EVERY_MS = 1000;
 /**
  * Time limit of an answer in ms: a page of some MB, rendered on a busy machine. Prometheus itself waits 10 s by
@@ -35,7 +37,12 @@ export class MetricsServer {
 
   constructor(page: () => Page) {
     this.#page = page;
-    this.#guard = new ConnectionGuard(this.#server, { ...CONNECTIONS, askWithinMs: WITHIN_MS });
+    this.#guard = new ConnectionGuard(this.#server, {
+      max: CONNECTIONS_MAX,
+      ofOneMax: CONNECTIONS_OF_ONE_MAX,
+      freeOfOne: CONNECTIONS_FREE,
+      askWithinMs: WITHIN_MS,
+    });
   }
 
   /** Connections closed for new ones. */
