@@ -23,7 +23,7 @@ import { BulkAnswer } from '../../scripts/products/room/contract/undo.ts';
 import { iso, type Sql } from '../../scripts/products/room/database/sql.ts';
 import { ask, enter, fullConsole, roomDatabase, TIME_ZONE } from '../lib/console.ts';
 import { callOf, refusalOf } from '../lib/console-room.ts';
-import { addIncidents, putCameras, recordsOf } from '../lib/console-rows.ts';
+import { addIncidents, insert, putCameras, recordsOf } from '../lib/console-rows.ts';
 import { DATABASES, onEachDatabase } from '../lib/databases.ts';
 import { ROOT } from '../lib/paths.ts';
 import { auditLines, handlersOf, type Person, personIn, stateOf } from '../lib/room-acts.ts';
@@ -315,9 +315,11 @@ void t.test('the calls of one account wait for each other, and beyond 32 they ar
 });
 
 void t.test('the rules for the console name its metrics', async (t) => {
-  const { text } = await ask(
-    `${(await fullConsole(t, await roomDatabase(t, (await DATABASES.sqlite(t)).address))).url}/metrics`,
-  );
+  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).address);
+  await insert(db, 'webhook_refused', { webhook: 'city', id: 'x', at: iso(NOW), status: 400, body: '{}' });
+  const { url } = await fullConsole(t, db);
+  const { text } = await ask(`${url}/metrics`);
+  t.match(text, 'vigie_console_webhook_refused{webhook="city"} 1\n');
   const rules = readFileSync(join(ROOT, 'scripts/products/room/failover/prometheus-rules.yaml'), 'utf8');
   const names = [...rules.matchAll(/\bvigie_\w+/g)].map(([name]) => name);
   t.ok(names.length >= 2);

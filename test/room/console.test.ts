@@ -51,6 +51,7 @@ const BODIES: Partial<Record<RouteName, object>> = {
   suppress: { site: 'lyon', box: 'b-1', reason: 'low sun' },
   undo: { acts: [1] },
   endSessions: { user: 'nobody' },
+  resend: { webhook: 'city' },
   sealed: { case: '17', reason: 'asked for' },
   search: { case: '17', reason: 'asked for', ...DAY, boxes: EVERY_BOX },
   tracks: { box: 'b-1', case: '17', reason: 'asked for', question: { ...DAY, answer: 'tracks' } },

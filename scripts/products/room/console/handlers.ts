@@ -15,6 +15,7 @@ import { incidentsParquet } from './parquet.ts';
 import type { Patrol } from './patrol-settings.ts';
 import { patrolsOf, reportPatrol } from './patrols.ts';
 import { QueueReader } from './queue.ts';
+import { refusedMessages, resend } from './refused-messages.ts';
 import { reopen, reopenAll } from './reopening.ts';
 import { actorOf } from './rows.ts';
 import { stillOf } from './stills.ts';
@@ -51,6 +52,7 @@ export type RoomHandlers = Pick<
       | 'verdicts'
       | 'undo'
     )
+  | ('refusedMessages' | 'resend')
   | ('patrols' | 'patrol' | 'suppressions' | 'suppress' | 'unsuppress')
   | (
       | 'cameras'
@@ -124,6 +126,8 @@ export function dataHandlers(db: Sql, { timeZone, people, plan, patrols }: DataO
     reopen: (call) => reopen(db, call),
     reopenings: (call) => reopenAll(db, call),
     verdicts: (call) => reviewAll(db, call, timeZone),
+    refusedMessages: () => refusedMessages(db),
+    resend: (call) => resend(db, call),
     undo: (call) => undo(db, call, timeZone),
     cameras: ({ nowMs }) => camerasOf(db, nowMs),
     camerasCsv: async ({ nowMs }) => table(CAMERAS, allCameras(db, nowMs)),

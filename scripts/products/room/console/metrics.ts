@@ -6,6 +6,7 @@ import { counter, exposition, gauge, one } from '../../../../agent/base/expositi
 import type { Queries } from '../database/sql.ts';
 import { mostClosings } from './account-limits.ts';
 import { LIMITED, type Limited } from './handler.ts';
+import { refusedCounts } from './refused-messages.ts';
 
 export async function metricsPage(
   db: Queries,
@@ -21,5 +22,10 @@ export async function metricsPage(
     gauge('console_closings_of_one', 'Incidents that one account has closed in 5 minutes, the most of all', [
       one(await mostClosings(db, nowMs)),
     ]),
+    gauge(
+      'console_webhook_refused',
+      'Messages that the receiver of a webhook has refused by their content',
+      Object.entries(await refusedCounts(db)).map(([webhook, count]) => one(count, { webhook })),
+    ),
   ]);
 }

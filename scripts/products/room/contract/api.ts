@@ -18,6 +18,7 @@ import { Login, Present, Session } from './session.ts';
 import { SUPPRESSION_ROUTES } from './suppression-routes.ts';
 import { REFUSAL_REASONS, STATES } from './terms.ts';
 import { TRACK_ROUTES } from './track-routes.ts';
+import { WEBHOOK_ROUTES } from './webhook-routes.ts';
 
 export type { Route } from './route.ts';
 
@@ -284,6 +285,7 @@ export const ROUTES = {
   ...SUPPRESSION_ROUTES,
   ...TRACK_ROUTES,
   ...REPORT_ROUTES,
+  ...WEBHOOK_ROUTES,
   figures: {
     method: 'GET',
     path: '/api/figures',

@@ -67,6 +67,9 @@ export const SUPPRESSIONS_OF_ONE_MAX = 5;
 export const CLOSINGS_OF_ONE_MAX = 500;
 export const CLOSINGS_WITHIN_S = 300;
 
+/** Maximum number of refused messages of a webhook: beyond it the receiver takes nothing, and the next message waits. */
+export const WEBHOOK_REFUSED_MAX = 1000;
+
 /** Length of the reason of a suppression in characters. */
 export const SUPPRESSION_REASON_CHARS = { min: 3, max: 200 } as const;
 

@@ -126,5 +126,10 @@ export function tables({ types, name }: Dialect): string[] {
     // with its time limit.
     `CREATE TABLE webhook (name ${text} PRIMARY KEY, rev ${integer} NOT NULL, incident ${integer} NOT NULL,
       holder ${text}, until ${time})`,
+    // Messages that the receiver of a webhook has refused by their content. `is_due`: a person sends them again.
+    `CREATE TABLE webhook_refused (webhook ${text} NOT NULL, id ${text} NOT NULL, at ${time} NOT NULL,
+      status ${integer} NOT NULL, incident ${integer}, is_due ${boolean} NOT NULL DEFAULT FALSE, body ${json} NOT NULL,
+      PRIMARY KEY (webhook, id))`,
+    'CREATE INDEX webhook_refused_incident ON webhook_refused (incident)',
   ];
 }
