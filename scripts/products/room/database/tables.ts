@@ -5,7 +5,7 @@
  */
 import type { Dialect } from './sql.ts';
 
-export const VERSION = 7;
+export const VERSION = 8;
 
 /** Returns the statements that create the tables. Rows in `setting` hold the version and the time zone. */
 export function tables({ types, name }: Dialect): string[] {
