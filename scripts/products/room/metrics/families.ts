@@ -34,13 +34,22 @@ interface Measured {
   readonly retainedMessages: number | undefined;
   /** Memory of this program in bytes. */
   readonly memory: number;
+  /** Connections to this page that were closed for new ones. */
+  readonly displaced: number;
   readonly nowMs: number;
 }
 
 /** Values of one box: a number, one or several samples with further labels, or none. */
 type Values = number | Sample | readonly Sample[] | undefined;
 
-export function metricsPage({ boxes: all, connected, retainedMessages, memory, nowMs }: Measured): Page {
+export function metricsPage({
+  boxes: all,
+  connected,
+  retainedMessages,
+  memory,
+  displaced,
+  nowMs,
+}: Measured): Page {
   const { boxes, forgotten } = all.view(nowMs);
   const labels = new Map(boxes.map((box) => [box, { site: box.site, box: box.box }]));
   const each = (of: (box: Box) => Values): Sample[] =>
@@ -56,6 +65,7 @@ export function metricsPage({ boxes: all, connected, retainedMessages, memory, n
       'Messages that the broker keeps; some twelve a box',
       retainedMessages === undefined ? [] : [one(retainedMessages)],
     ),
+    counter('fleet_connections_displaced', 'Connections to this page closed for new ones', [one(displaced)]),
     gauge('fleet_resident_memory_bytes', 'Resident memory of this program', [one(memory)]),
   ]);
   return { contentType: EXPOSITION_TYPE, body };
