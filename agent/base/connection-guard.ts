@@ -15,9 +15,8 @@
  * LIMITS: `max` connections, and `ofOneMax` per address (addressKey). `askWithinMs` runs from the TCP connection to the
  * end of the first request's head, including TLS. Connections beyond a limit are closed and counted in `counters`.
  */
-import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http';
-import type { Server as HttpsServer } from 'node:https';
-import type { Socket } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Server, Socket } from 'node:net';
 import { addressKey } from './address-key.ts';
 
 export interface ConnectionLimits {
@@ -51,7 +50,7 @@ export class ConnectionGuard {
   readonly #connections = new Map<string, Connection>();
   readonly #counts = new Map<string, number>();
 
-  constructor(server: HttpServer | HttpsServer, limits: ConnectionLimits) {
+  constructor(server: Server, limits: ConnectionLimits) {
     this.#limits = limits;
     // Runs before the server's own listener, which begins with TLS.
     server.prependListener('connection', (socket: Socket) => this.#add(socket));

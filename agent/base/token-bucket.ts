@@ -20,14 +20,14 @@ export class TokenBucket {
     this.#atMs = clock.nowMs();
   }
 
-  /** Takes a token. Returns 0, or the seconds until there is one. */
-  take(): number {
+  /** Takes `count` tokens. Returns 0, or takes none and returns the seconds until there are as many. */
+  take(count = 1): number {
     const { burst, perS } = this.#limits;
     const nowMs = this.#clock.nowMs();
     this.#tokens = Math.min(burst, this.#tokens + ((nowMs - this.#atMs) / 1000) * perS);
     this.#atMs = nowMs;
-    if (this.#tokens < 1) return (1 - this.#tokens) / perS;
-    this.#tokens -= 1;
+    if (this.#tokens < count) return (count - this.#tokens) / perS;
+    this.#tokens -= count;
     return 0;
   }
 }

@@ -27,6 +27,7 @@ export function incidentOf(no: number, overrides: Partial<Incident> = {}): Incid
     cause: { stationaryS: 62.4, presence: 'seen' },
     events: 1,
     still: 'a.jpg',
+    lastNote: null,
     state: 'new',
     claimedBy: null,
     claimedUntil: null,

@@ -60,8 +60,10 @@ export function fullConsole(
   settings: Partial<Settings> = {},
   handlers: Partial<DataHandlers> = {},
 ): Promise<TestConsole> {
-  const parts = partsOf(db, settingsWith(settings), TIME_ZONE);
+  const clock = { aheadMs: 0 };
+  const parts = partsOf(db, settingsWith(settings), TIME_ZONE, () => Date.now() + clock.aheadMs);
   return startConsole(t, db, {
+    clock,
     settings,
     changesSince: parts.changesSince,
     app: BUILT_APP,
@@ -83,10 +85,11 @@ export async function startConsole(
     readonly handlers?: Partial<DataHandlers>;
     readonly changesSince?: ChangesSince;
     readonly app?: string;
+    readonly clock?: TestConsole['clock'];
   } = {},
 ): Promise<TestConsole> {
   const notices: string[] = [];
-  const clock = { aheadMs: 0 };
+  const { clock = { aheadMs: 0 } } = options;
   const server = new ConsoleServer({
     settings: settingsWith(options.settings ?? {}),
     db,

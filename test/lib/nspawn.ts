@@ -2,8 +2,8 @@
  * A Debian 13 of this machine's architecture, or of another one under qemu-user, in which packages are installed and
  * units boot. It is an overlay on a root file system that is made once (see root-file-system).
  *
- * systemd needs a pure cgroup v2 tree; each container starts in a mount namespace that has one, and in a cgroup of its
- * own: in a common one, the systemd of one container removes the cgroups of another's units, which then cannot start.
+ * systemd needs a pure cgroup v2 tree; each container starts in a mount namespace that has one. It has a cgroup of its
+ * own. In a common one, the systemd of one container removes the cgroups of another's units, which then cannot start.
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,7 +1,7 @@
 /** People's actions in a room, as its console's handlers do them, and the state that they change. */
 import { dataHandlers, type RoomHandlers } from '../../scripts/products/room/console/handlers.ts';
 import type { Incident } from '../../scripts/products/room/contract/incident.ts';
-import type { ActedIncident, UndoAnswer, VerdictsAnswer } from '../../scripts/products/room/contract/undo.ts';
+import type { ActedIncident, BulkAnswer, UndoAnswer } from '../../scripts/products/room/contract/undo.ts';
 import type { Sql } from '../../scripts/products/room/database/sql.ts';
 import { TIME_ZONE } from './console.ts';
 import { callOf } from './console-room.ts';
@@ -28,7 +28,11 @@ export interface Person {
     incidents: readonly { readonly no: number; readonly revision: number }[],
     verdict: string,
     acting?: Acting,
-  ): Promise<VerdictsAnswer>;
+  ): Promise<BulkAnswer>;
+  reopenAll(
+    incidents: readonly { readonly no: number; readonly revision: number }[],
+    acting?: Acting,
+  ): Promise<BulkAnswer>;
   undo(acts: readonly number[], acting?: Acting): Promise<UndoAnswer>;
   open(no: number, acting?: Acting): Promise<unknown>;
 }
@@ -59,6 +63,7 @@ export function personIn(db: Sql, name: string, startMs: number, people = PEOPLE
     reopen: (no, acting) => handlers.reopen(call({ no }, acting, revisionOf(acting))),
     reviewAll: (incidents, verdict, acting = {}) =>
       handlers.verdicts(call({}, acting, { incidents, verdict, ...looking(acting) })),
+    reopenAll: (incidents, acting = {}) => handlers.reopenings(call({}, acting, { incidents })),
     undo: (acts, acting = {}) => handlers.undo(call({}, acting, { acts })),
     open: (no, acting = {}) => handlers.still(call({ no, moment: 'snapshot' }, acting, {})),
   };
@@ -74,10 +79,19 @@ export async function stateOf(db: Sql): Promise<object> {
     notes: await db.all('SELECT * FROM note ORDER BY no'),
     verdicts: await db.all('SELECT * FROM verdict_due ORDER BY no'),
     statistics: await db.all(
-      'SELECT * FROM day_figure WHERE confirmed + false_alarms + unclear + claims > 0',
+      'SELECT * FROM day_figure WHERE confirmed + false_alarms + unclear + claims > 0 ORDER BY day, hour, box, rule',
     ),
   };
 }
 
 export const incidentIn = async (db: Sql, no: number): Promise<Incident> =>
   (await handlersOf(db).incident(callOf<'incident'>('anna', 0, { params: { no } }))).incident;
+
+/** Accounts and actions of an incident's entries in the audit log. */
+export const auditLines = async (db: Sql, no: number): Promise<string[]> => {
+  const rows = await db.all<{ account: string; act: string }>(
+    'SELECT account, act FROM audit WHERE incident = $1 ORDER BY no',
+    [no],
+  );
+  return rows.map(({ account, act }) => `${account} ${act}`);
+};

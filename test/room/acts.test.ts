@@ -5,21 +5,17 @@
 import { Value } from '@sinclair/typebox/value';
 import t from 'tap';
 import { sha256Of } from '../../agent/base/sha256.ts';
-import { endClaims } from '../../scripts/products/room/console/acts.ts';
 import { verifyChain } from '../../scripts/products/room/console/audit.ts';
-import { handOverOf } from '../../scripts/products/room/console/hand-over.ts';
-import { partsOf } from '../../scripts/products/room/console/parts.ts';
-import { changesSince, openOf } from '../../scripts/products/room/console/queue.ts';
-import { demoSettings } from '../../scripts/products/room/console/settings.ts';
+import { changesSince } from '../../scripts/products/room/console/queue.ts';
 import type { Incident } from '../../scripts/products/room/contract/incident.ts';
 import { BULK_MAX } from '../../scripts/products/room/contract/terms.ts';
-import { ActedIncident, VerdictsAnswer } from '../../scripts/products/room/contract/undo.ts';
+import { ActedIncident, BulkAnswer } from '../../scripts/products/room/contract/undo.ts';
 import { iso, type Sql } from '../../scripts/products/room/database/sql.ts';
-import { ask, enter, from, fullConsole, roomDatabase, TIME_ZONE } from '../lib/console.ts';
+import { ask, enter, from, fullConsole, roomDatabase } from '../lib/console.ts';
 import { refusalOf } from '../lib/console-room.ts';
-import { addIncident, addIncidents, addStill, changeIncident, recordsOf } from '../lib/console-rows.ts';
+import { addIncident, addStill, changeIncident } from '../lib/console-rows.ts';
 import { DATABASES, onEachDatabase } from '../lib/databases.ts';
-import { type Person, personIn, stateOf } from '../lib/room-acts.ts';
+import { auditLines, type Person, personIn, stateOf } from '../lib/room-acts.ts';
 
 const NOW = Date.parse('2026-11-27T12:00:00.000Z');
 const PEOPLE = ['anna', 'ben', 'cleo', 'dora', 'emil'];
@@ -38,14 +34,6 @@ const statisticsOf = async (db: Sql, rule: string): Promise<(number | undefined)
   );
   return ['confirmed', 'false_alarms', 'unclear', 'claims', 'claim_s'].map((name) => row?.[name]);
 };
-const auditLines = async (db: Sql, no: number): Promise<string[]> => {
-  const rows = await db.all<{ account: string; act: string }>(
-    'SELECT account, act FROM audit WHERE incident = $1 ORDER BY no',
-    [no],
-  );
-  return rows.map(({ account, act }) => `${account} ${act}`);
-};
-
 onEachDatabase('operators’ actions are stored', async (t, database) => {
   const [db, other] = [await database.prepared(NOW), await database.prepared(NOW)];
   const consoles = [db, other];
@@ -95,67 +83,6 @@ onEachDatabase('operators’ actions are stored', async (t, database) => {
     t.same([released.state, released.claimedBy, released.claimedUntil], ['new', null, null], 'free for all');
     t.same(await auditLines(db, no), ['anna claim', 'ben claim', 'ben release']);
     t.equal((await statisticsOf(db, 'r-1'))[3], 1, 'the first claim counts, and no other');
-  });
-
-  await t.test('an expired claim is ended once, and its incident waits again', async (t) => {
-    const nos = await addIncidents(
-      db,
-      [1, 2, 3, 4].map((index) => ({ received: iso(NOW - index * 60_000), box: 'b-claims', rule: 'r-ends' })),
-    );
-    const [first = 0, second = 0, dispatched = 0, later = 0] = nos;
-    const openNos = async () =>
-      (await openOf(db, ['new'])).incidents.flatMap(({ no }) => (nos.includes(no) ? [no] : []));
-    for (const no of nos.slice(0, 3)) await as(db, 'anna').claim(no);
-    await as(db, 'anna').dispatch(dispatched, { revision: 1, key: 'sent' });
-    await as(db, 'ben').claim(later, { atS: 60 });
-    const { revision } = await as(db, 'anna').claim(first, { atS: 20 });
-    const endDue = (atS: number) => Promise.all(consoles.map((one) => endClaims(one, NOW + atS * 1000)));
-    await endDue(119);
-    t.same(await openNos(), [], 'not before');
-    const { rev } = await changesSince(db, 0, NOW);
-    await endDue(120);
-    t.same(await openNos(), [first, second], 'they wait, and the report lists them as such');
-    const report = await handOverOf(db, { from: iso(NOW - 600_000), to: iso(NOW + 600_000) }, NOW);
-    t.match(
-      report.open.filter(({ incident }) => incident.rule === 'r-ends'),
-      [
-        { count: 2, incident: { state: 'new', claimedBy: null } },
-        { count: 1, incident: { state: 'claimed', claimedBy: 'ben' } },
-      ],
-    );
-    t.match(
-      (await changesSince(db, rev, NOW)).incidents.filter(({ no }) => nos.includes(no)),
-      [
-        { no: first, state: 'new', claimedBy: null, claimedUntil: null, revision },
-        { no: second, state: 'new' },
-      ],
-      'screens hear that, and what a person has seen still holds',
-    );
-    t.match(await as(db, 'ben').claim(first, { atS: 121 }), { claimedBy: 'ben', state: 'claimed' });
-    await endDue(-3600);
-    t.same(await openNos(), [first, second, later], 'the clock was set back: every claim was too long');
-    await as(db, 'ben').claim(second, { atS: 300 });
-    await partsOf(db, demoSettings('unused', '127.0.0.1:0'), TIME_ZONE).changesSince(0, 2000, true);
-    t.ok((await openNos()).includes(second), 'screens’ queries end them');
-    t.same(await auditLines(db, first), ['anna claim', 'room claim-ended', 'ben claim', 'room claim-ended']);
-    t.same(
-      (await auditLines(db, second)).slice(0, 3),
-      ['anna claim', 'room claim-ended', 'ben claim'],
-      'once, by one of two consoles',
-    );
-    t.same(
-      (await recordsOf(db, 'claim-ended')).flatMap(({ incident, more }) =>
-        nos.includes(incident ?? 0) ? [[incident, more]] : [],
-      ),
-      [
-        [first, { owner: 'anna' }],
-        [second, { owner: 'anna' }],
-        [first, { owner: 'ben' }],
-        [later, { owner: 'ben' }],
-        [second, { owner: 'ben' }],
-      ],
-    );
-    t.same(await auditLines(db, dispatched), ['anna claim', 'anna dispatch'], 'a dispatch does not expire');
   });
 
   await t.test('a dispatch needs one’s own claim and the current revision, and happens once', async (t) => {
@@ -269,9 +196,9 @@ onEachDatabase('operators’ actions are stored', async (t, database) => {
     const early = await refusalOf(as(db, 'supervisor').reassign(no, 'ben', { revision: 1 }));
     t.match(early.message, /it is unclaimed/);
     await as(db, 'anna').claim(no);
-    t.equal((await refusalOf(as(db, 'supervisor').reassign(no, 'zoe', { revision: 2 }))).status, 400);
-    t.equal((await refusalOf(as(db, 'supervisor').reassign(no, 'ben', { revision: 1 }))).status, 409);
-    const reassigned = await as(db, 'supervisor').reassign(no, 'ben', { revision: 2, atS: 9 });
+    t.equal((await refusalOf(as(db, 'supervisor').reassign(no, 'zoe', { revision: 1 }))).status, 400);
+    t.equal((await refusalOf(as(db, 'supervisor').reassign(no, 'ben', { revision: 0 }))).status, 409);
+    const reassigned = await as(db, 'supervisor').reassign(no, 'ben', { revision: 1, atS: 9 });
     t.same(
       [reassigned.claimedBy, reassigned.claimedUntil, reassigned.state],
       ['ben', iso(NOW + 129_000), 'claimed'],
@@ -412,7 +339,8 @@ onEachDatabase('verdicts are given on pictures that were opened', async (t, data
     const takenNo = await addIncident(db, NOW, { rule: 'r-bulk' });
     await ben.claim(takenNo);
     const changedNo = await addIncident(db, NOW, { rule: 'r-bulk' });
-    await ben.note(changedNo, 'wait', { key: 'wait' });
+    await ben.claim(changedNo);
+    await ben.release(changedNo);
     const closedNo = await addIncident(db, NOW, { rule: 'r-bulk' });
     await ben.review(closedNo, 'confirmed');
     const request = [seenNo, unseenNo, noticeNo, takenNo, changedNo, closedNo, 987_654].map((no) => ({
@@ -421,7 +349,7 @@ onEachDatabase('verdicts are given on pictures that were opened', async (t, data
     }));
     const before = await stateOf(db);
     const answer = await anna.reviewAll(request, 'false-alarm');
-    t.ok(Value.Check(VerdictsAnswer, answer), 'the answer fits its schema');
+    t.ok(Value.Check(BulkAnswer, answer), 'the answer fits its schema');
     t.same(
       answer.results.map(({ no, incident, reason }) => [no, incident?.state, reason]),
       [

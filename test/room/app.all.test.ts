@@ -60,6 +60,7 @@ t.test('the console handles faults in a browser', { skip: browserMissing(), time
     checkRenewal(t, browser),
   );
   await t.test('one notice names all claims that expire together', (t) => checkEndedClaims(t, browser));
+  await t.test('a colleague’s unread note is shown before a verdict', (t) => checkUnreadNote(t, browser));
   await t.test('two tabs share one stream, and a logout in one ends the session in the other', (t) =>
     checkTwoTabs(t, browser),
   );
@@ -221,6 +222,31 @@ async function checkEndedClaims(t: Test, browser: Browser): Promise<void> {
   const [text, ...otherTexts] = (await page.evaluate(texts)) as string[];
   t.match(text, /2 of your claims have expired. These incidents are waiting again: \d, \d\./);
   t.same(otherTexts, []);
+}
+
+async function checkUnreadNote(t: Test, browser: Browser): Promise<void> {
+  const { page, room, waitUntil: untilTrue } = await openApp(t, browser, inQueue(1));
+  const write = (text: string) => room.postAs('Omar', '/api/incidents/1/note', { text }, text);
+  const readDialog = async (): Promise<string> => {
+    await page.keyboard.press('t');
+    await untilTrue('document.querySelector("dialog[open] .notes") !== null');
+    return (await page.evaluate('document.querySelector("dialog[open]").textContent')) as string;
+  };
+  await page.keyboard.press('j');
+  await write('first');
+  await page.keyboard.press('Enter');
+  await untilTrue('document.querySelector(".incident .notes") !== null');
+  await write('second');
+  await untilTrue('document.querySelectorAll(".incident .notes li").length === 2');
+  const text = await readDialog();
+  t.match(text, /Omar.*second/);
+  t.notMatch(text, 'first', 'which was read when the incident was opened');
+  await page.keyboard.press('Enter');
+  t.same(await room.record('judge'), [], 'the first answer gives no verdict');
+  await readDialog();
+  await page.click('#judge-noted');
+  await untilTrue('document.querySelector(".toast") !== null');
+  t.match(await room.record('judge'), [{ account: 'Nadia', incident: 1 }], 'not refused');
 }
 
 async function checkTwoTabs(t: Test, browser: Browser): Promise<void> {

@@ -325,7 +325,7 @@ onEachDatabase('tables of another layout are refused in one line', async (t, dat
   const db = database.sql();
   await db.run("UPDATE setting SET value = '2' WHERE name = 'version'");
   const remedy = 'run the program that made it, or name another database';
-  const message = `the database has tables of version 2, this program knows 7; ${remedy}`;
+  const message = `the database has tables of version 2, this program knows 8; ${remedy}`;
   await t.rejects(database.open(), { message });
   await db.run('DROP TABLE setting');
   await t.rejects(database.open(), { message: message.replace('version 2', 'version unknown') });

@@ -241,7 +241,8 @@ void t.test('a box that drains its backlog and waits for acknowledgements is nev
   // 65,000 messages, 2,000 of them unacknowledged, with an archive that stores 1,500 a second.
   while (sentCount < 65_000) {
     for (let i = 0; i < 150 && outstanding < 2000; i += 1) {
-      if (guard.leavesOut('s/b')) t.fail(`message ${sentCount} is left out`);
+      if (guard.leavesOut('s/b', sentCount % 2 === 0 ? 9000 : 150_000))
+        t.fail(`message ${sentCount} is left out`);
       sentCount += 1;
       outstanding += 1;
     }
@@ -260,9 +261,9 @@ void t.test('a box that sends on without an acknowledgement is dropped until it 
     let takenCount = 0;
     for (let i = 0; i < perS; i += 1) {
       pass(1000 / perS);
-      if (!guard.leavesOut('s/flood')) takenCount += 1;
+      if (!guard.leavesOut('s/flood', 500)) takenCount += 1;
     }
-    t.notOk(guard.leavesOut('s/quiet'), 'another is not');
+    t.notOk(guard.leavesOut('s/quiet', 500), 'another is not');
     return takenCount;
   };
   const first = second(10_000);
@@ -273,14 +274,28 @@ void t.test('a box that sends on without an acknowledgement is dropped until it 
   t.equal(second(10), 10, 'after a rest as any other');
 });
 
+void t.test(
+  'a box that sends large messages without an acknowledgement is dropped by their size',
+  async (t) => {
+    const { guard, pass } = makeGuard();
+    let takenBytes = 0;
+    for (let i = 0; i < 3394; i += 1) {
+      pass(1);
+      if (!guard.leavesOut('s/flood', 500_000)) takenBytes += 500_000;
+    }
+    t.ok(takenBytes < 230e6, `${takenBytes / 1e6} MB of 1,697 are taken`);
+    t.notOk(guard.leavesOut('s/quiet', 150_000), 'another is not');
+  },
+);
+
 void t.test('traffic of other boxes shows that a box waits for its acknowledgement', async (t) => {
   const { guard, pass } = makeGuard();
-  for (let i = 0; i < 2100; i += 1) guard.leavesOut('s/b');
+  for (let i = 0; i < 2100; i += 1) guard.leavesOut('s/b', 500);
   t.ok(guard.holds('s/b', 0), 'much at once: it is asked');
   pass(400);
-  guard.leavesOut('s/other');
+  guard.leavesOut('s/other', 500);
   t.notOk(guard.holds('s/b', 0), 'later messages follow it');
   pass(100);
-  for (let i = 0; i < 3000; i += 1) if (guard.leavesOut('s/b')) t.fail('it is trusted for a while');
+  for (let i = 0; i < 3000; i += 1) if (guard.leavesOut('s/b', 500)) t.fail('it is trusted for a while');
   t.notOk(guard.holds('s/b', 0));
 });

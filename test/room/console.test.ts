@@ -45,11 +45,13 @@ const BODIES: Partial<Record<RouteName, object>> = {
   note: { text: 'a note' },
   reassign: { revision: 0, to: 'operator' },
   reopen: { revision: 0 },
+  reopenings: { incidents: [{ no: 1, revision: 0 }] },
   verdicts: { incidents: [{ no: 1, revision: 0 }], verdict: 'unclear' },
   patrol: { patrol: 'Patrol north', answer: 'accepted' },
   suppress: { site: 'lyon', box: 'b-1', reason: 'low sun' },
   undo: { acts: [1] },
   endSessions: { user: 'nobody' },
+  resend: { webhook: 'city' },
   sealed: { case: '17', reason: 'asked for' },
   search: { case: '17', reason: 'asked for', ...DAY, boxes: EVERY_BOX },
   tracks: { box: 'b-1', case: '17', reason: 'asked for', question: { ...DAY, answer: 'tracks' } },
@@ -287,6 +289,15 @@ t.test('behind a TLS proxy only the configured name and host-bound cookies are a
   t.equal((await logIn({ 'x-forwarded-for': '192.0.2.8' }, 'operator')).status, 200, 'and no other address');
   const refusedLogins = (await auditOf(db)).filter(({ act }) => act === 'login-refused');
   t.ok(refusedLogins.length <= 31, 'a stranger does not fill the record');
+  for (const name of ['y', 'z']) await logIn({ 'x-forwarded-for': '192.0.2.9' }, name);
+  t.match(
+    (await auditOf(db))
+      .filter(({ act }) => act === 'login-refused')
+      .slice(-2)
+      .map(({ more }) => more['name']),
+    ['y', 'z'],
+    'nor hides those of others',
+  );
   t.match(server.summary(), /logins refused/);
 });
 

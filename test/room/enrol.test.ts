@@ -105,6 +105,52 @@ void t.test('the list is limited, and requests without a token have a limit of t
   t.match(room.store.refuse('b-2000', 'bbb'), { address: '192.0.2.2' });
 });
 
+void t.test('a network that fills the list gives way, also by many addresses', async (t) => {
+  const room = await startedRoom(t);
+  const asking = {
+    nowMs: Date.now(),
+    key: 'a'.repeat(64),
+    issue: () => t.fail('issued') as never,
+  };
+  const from = (address: string, box: string) => room.store.byHand(address, { ...asking, box }).state;
+  for (let i = 0; i < 1000; i += 1) {
+    const address = i < 800 ? `2001:db8:7:${i.toString(16)}` : `192.0.2.${i % 200}`;
+    if (from(address, `b-${i}`) !== 'pending') t.fail(`b-${i}: is not on the list`);
+  }
+  for (let i = 0; i < 300; i += 1) {
+    if (from('203.0.113.9', `city-${i}`) !== 'pending') t.fail(`city-${i}: behind one carrier’s address`);
+  }
+  t.equal(from('2001:db8:8:1', 'b-2000'), 'pending', 'another network');
+  t.equal(from('2001:db8:7:ffff', 'b-3000'), 'full', 'no further address of that one');
+  const names = room.store.waiting.rows().map(({ box }) => box);
+  t.same([names.length, names.filter((name) => name.startsWith('city')).length], [1000, 300]);
+  room.store.accept(SITE, 'city-299');
+});
+
+void t.test('serial, allowance and rate of a renewal are compared before its request is read', async (t) => {
+  const room = await startedRoom(t, { perBox: { burst: 20, perS: 0.001 } });
+  const own = pemOf(room, BOX);
+  const body = (name = BOX): string => base64(csrOf(newKey(join(room.dir, 'next.key')), name));
+  for (let i = 0; i < 9; i += 1) await ask(room, RENEW, { body: body(), pair: own });
+  t.match(await ask(room, RENEW, { body: 'no request', pair: own }), {
+    status: 429,
+    text: /too often today/,
+  });
+  room.enrolment.revoke(BOX, Date.now());
+  for (let i = 0; i < 10; i += 1) {
+    const answer = await ask(room, RENEW, { body: 'no request', pair: own });
+    t.match(answer, { status: 403, text: /the certificate is revoked/ });
+  }
+  const refusal = await ask(room, RENEW, { body: 'no request', pair: own });
+  t.match(refusal, {
+    status: 429,
+    text: 'too many requests of this box',
+    headers: { 'retry-after': /^\d+$/ },
+  });
+  const token = `box-8:${room.token('box-8')}`;
+  t.match(await ask(room, ENROL, { body: body('box-8'), login: token }), { status: 200 }, 'others go on');
+});
+
 void t.test('a box renews its certificate with its valid one', async (t) => {
   const room = await startedRoom(t);
   const own = pemOf(room, BOX);

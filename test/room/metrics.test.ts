@@ -2,6 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import mqtt, { type MqttClient } from 'mqtt';
@@ -219,9 +220,14 @@ t.test('a hostile box does not disturb the metrics of the others', async (t) => 
   const restarted = await startExporter(t, '--broker', broker.url, '--forget-days', '5');
   const forgets = await pageWith(t, restarted.url, 'vigie_fleet_boxes_forgotten', 1);
   t.notMatch(forgets, /box="lone"/, 'retained, and of six days ago');
+  const { hostname, port } = new URL(restarted.url);
+  const idle = Array.from({ length: 40 }, () => connect(Number(port), hostname).on('error', () => undefined));
+  t.teardown(() => idle.map((socket) => socket.destroy()));
+  await Promise.all(idle.map((socket) => once(socket, 'connect')));
+  const displaced = await pageWith(t, restarted.url, 'vigie_fleet_connections_displaced_total', 25);
+  t.ok(displaced, 'idle connections give way');
   const request = await fetch(restarted.url, { method: 'POST' });
   t.equal(request.status, 405);
-  const { hostname, port } = new URL(restarted.url);
   const rebound = spawnSync('curl', ['-s', '-H', 'Host: evil.example', `http://${hostname}:${port}/metrics`]);
   t.match(rebound.stdout.toString(), /^this is 127/, 'no page for a browser that was led here');
 });

@@ -6,7 +6,7 @@ import sharp from 'sharp';
 import t, { type Test } from 'tap';
 import { iso, type Sql } from '../../scripts/products/room/database/sql.ts';
 import { browserMissing } from '../lib/browser.ts';
-import { addIncidents, addPictured } from '../lib/console-rows.ts';
+import { addIncidents, addPictured, insert } from '../lib/console-rows.ts';
 import { browserOf, type OpenConsole, type Opening, openConsole } from '../lib/room-browser.ts';
 import { numbered } from '../lib/room-evening.ts';
 
@@ -20,6 +20,9 @@ t.test('operators act in a browser', { skip: browserMissing(), timeout: 240_000 
   const browser = await browserOf(t);
   await t.test('one verdict closes the selected rows, and refused rows say why', (t) =>
     checkBulk(t, browser, jpeg),
+  );
+  await t.test('a supervisor reopens all that match a filter, and sends refused messages again', (t) =>
+    checkSupervisor(t, browser, jpeg),
   );
 });
 
@@ -103,5 +106,43 @@ async function checkBulk(t: Test, browser: Browser, jpeg: Buffer): Promise<void>
     [],
     'one key takes all of them back',
   );
+  t.same(pageErrors, []);
+}
+
+/** Clicks the button with this text. */
+const clickOn = (text: string): string =>
+  `[...document.querySelectorAll('.button')].find((button) => button.textContent === '${text}').click()`;
+
+async function checkSupervisor(t: Test, browser: Browser, jpeg: Buffer): Promise<void> {
+  const { page, room, pageErrors, waitUntil, text } = await openApp(t, browser, jpeg, { user: 'Omar' });
+  const { db } = room;
+  await db.run("UPDATE incident SET state = 'closed', verdict = 'unclear', closed_at = $1 WHERE no >= 20", [
+    iso(Date.now()),
+  ]);
+  await page.evaluate(`document.querySelector('nav a[href="/closed"]').click()`);
+  await page.waitForSelector('select[name=verdict]');
+  await page.select('select[name=verdict]', 'unclear');
+  await waitUntil('document.querySelectorAll(".row.closed").length === 5');
+  await page.evaluate(clickOn('Reopen all that match'));
+  await waitUntil('document.querySelectorAll(".row.closed .tag").length === 5');
+  t.match(await text('.toast'), 'Reopened: 5 incidents.');
+  await page.keyboard.press('z');
+  await waitUntil('document.querySelector(".toast")?.textContent.includes("Undone")');
+  t.same(await db.all('SELECT no FROM incident WHERE reopens IS NOT NULL AND entry > 0'), []);
+
+  const message = {
+    webhook: 'city',
+    id: 'incident-2-7-received',
+    at: iso(Date.now()),
+    status: 422,
+    body: '{}',
+  };
+  await insert(db, 'webhook_refused', message);
+  await page.evaluate(`document.querySelector('nav a[href="/audit"]').click()`);
+  await waitUntil('document.body.textContent.includes("Webhook city: one message was refused.")');
+  t.match(await text('.desk'), 'incident-2-7-received (422)');
+  await page.evaluate(clickOn('Send again'));
+  await waitUntil('document.body.textContent.includes("One message is sent again.")');
+  t.equal((await db.all('SELECT id FROM webhook_refused WHERE is_due')).length, 1);
   t.same(pageErrors, []);
 }

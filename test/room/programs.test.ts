@@ -7,14 +7,17 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Webhook } from 'standardwebhooks';
 import t, { type Test } from 'tap';
+import { refusedCounts } from '../../scripts/products/room/console/refused-messages.ts';
 import type { WebhookSettings } from '../../scripts/products/room/console/webhook-sender.ts';
 import { Webhooks } from '../../scripts/products/room/console/webhooks.ts';
 import type { Sql } from '../../scripts/products/room/database/sql.ts';
-import { addIncident, changeIncident, putCamera } from '../lib/console-rows.ts';
+import { callOf } from '../lib/console-room.ts';
+import { addIncident, addIncidents, changeIncident, putCamera, recordsOf } from '../lib/console-rows.ts';
 import { DATABASES, onEachDatabase } from '../lib/databases.ts';
 import { keptLog } from '../lib/outbox.ts';
 import { ROOT } from '../lib/paths.ts';
 import { waitUntil } from '../lib/room.ts';
+import { handlersOf } from '../lib/room-acts.ts';
 import { unlessAll } from '../lib/run.ts';
 import { hook, type Receiver, receiverFor, SECRET, startWriter } from '../lib/webhook-receiver.ts';
 
@@ -100,8 +103,8 @@ onEachDatabase('webhooks are signed, in order, and name no user', async (t, { pr
   t.match(first?.message, { data: { no, state: 'dispatched', box: 'b-12', cause: { seconds: 60 } } });
   t.throws(() => new Webhook(SECRET).verify(`${first?.text} `, first?.headers as Record<string, string>));
   t.match(webhooks.counts, {
-    city: { deliveries: 3, failures: 0 },
-    archive: { deliveries: 1, failures: 0 },
+    city: { deliveries: 3, failures: 0, setAside: 0 },
+    archive: { deliveries: 1, failures: 0, setAside: 0 },
   });
   await webhooks.stop();
   await webhooks.stop();
@@ -110,6 +113,62 @@ onEachDatabase('webhooks are signed, in order, and name no user', async (t, { pr
   await waitUntil(t, 'changes during the outage are sent after a restart', () => receiver.all.length === 4);
   t.strictSame([...lines, ...secondSender.lines], []);
 });
+
+onEachDatabase(
+  'a message refused by its content delays no other, and is sent again by a click',
+  async (t, { prepared }) => {
+    const db = await prepared();
+    const receiver = await receiverFor(t);
+    const refusing =
+      (status: number): Receiver['answer'] =>
+      (response, { message: { data } }) =>
+        void response.writeHead(data.box === 'b-odd' ? status : 204).end();
+    const { webhooks, lines } = await startWebhooks(t, db, [hook(receiver)]);
+    receiver.answer = refusing(422);
+    const [poisonNo = 0] = await addIncidents(db, [{ box: 'b-odd' }, {}]);
+    const otherNos = await addIncidents(db, [{}, {}, {}]);
+    await waitUntil(t, 'the others are sent', () => webhooks.counts['city']?.deliveries === 4, 30_000);
+    t.same(
+      idsOf(receiver).filter((id) => id.startsWith(`incident-${poisonNo}-`)).length,
+      3,
+      'after three tries',
+    );
+    t.match(
+      idsOf(receiver).slice(-3),
+      otherNos.map((no) => new RegExp(`^incident-${no}-`)),
+    );
+    t.match(webhooks.counts, { city: { failures: 3, setAside: 1 } });
+    const id = idsOf(receiver)[0] ?? '';
+    const stored = { webhook: 'city', id, status: 422, incident: poisonNo, isDue: false };
+    const handlers = handlersOf(db);
+    const list = () => handlers.refusedMessages(callOf('supervisor', Date.now()));
+    t.match(await list(), { messages: [stored], more: 0 });
+    t.match(await refusedCounts(db), { city: 1 });
+    t.match(lines.join('\n'), /warn .*a webhook message was refused and set aside.*"webhook":"city"/);
+
+    const sendAgain = () => handlers.resend(callOf('supervisor', Date.now(), { body: { webhook: 'city' } }));
+    receiver.answer = refusing(400);
+    t.same(await sendAgain(), { count: 1 });
+    while ((await list()).messages[0]?.status !== 400) await sleep(50);
+    receiver.answer = refusing(204);
+    await sendAgain();
+    while ((await list()).messages.length > 0) await sleep(50);
+    t.equal(idsOf(receiver).at(-1), id);
+    t.match(await recordsOf(db, 'resend-webhooks'), [{ more: { webhook: 'city', count: 1 } }, {}]);
+
+    receiver.answer = refusing(503);
+    await changeIncident(db, poisonNo);
+    const tries = receiver.all.length;
+    await waitUntil(
+      t,
+      'a failure of the receiver is repeated',
+      () => receiver.all.length >= tries + 4,
+      30_000,
+    );
+    t.same((await list()).messages, [], 'and not set aside');
+    await webhooks.stop();
+  },
+);
 
 void t.test('a message that the receiver refuses is repeated, and logged once', async (t) => {
   const db = await room(t);

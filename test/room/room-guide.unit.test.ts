@@ -235,6 +235,7 @@ const ROLE_ROWS: Readonly<Record<string, readonly Action[]>> = {
   'request a sealed': ['request-sealed'],
   'shift report': ['hand-over'],
   'see who is': ['end-sessions'],
+  'send refused': ['resend-webhooks'],
   statistics: ['see-figures', 'see-audit', 'export'],
 };
 

@@ -215,7 +215,7 @@ onEachDatabase('suppressions are stored', async (t, database) => {
       const tries = await Promise.allSettled(
         Array.from({ length: SUPPRESSIONS_MAX + 1 }, async (_, index) => {
           await addIncident(db, NOW, { box: `c-${index}` });
-          return suppressed(db, 'ben', { box: `c-${index}` });
+          return suppressed(db, `user-${Math.floor(index / 5)}`, { box: `c-${index}` });
         }),
       );
       const refusals = tries.filter(({ status }) => status === 'rejected');

@@ -85,8 +85,9 @@ onEachDatabase('people undo their actions', async (t, database) => {
       t.same(await stateOf(db), before, 'all as before');
       const { incident: restoredIncident } = answer.results[0] ?? {};
       t.ok((restoredIncident?.rev ?? 0) > result.rev, 'screens hear of it');
-      t.ok(
+      t.equal(
         (restoredIncident?.revision ?? 0) > result.revision,
+        kind !== 'note',
         'no one acts on the state that was taken back',
       );
       const { act: recorded, incident, more } = await lastEntry(db);
@@ -126,21 +127,37 @@ onEachDatabase('people undo their actions', async (t, database) => {
   await t.test('an undo is refused once another person has acted on the incident', async (t) => {
     const no = await addIncident(db, NOW);
     const claimed = await anna.claim(no);
-    const noted = await ben.note(no, 'seen from here', { key: `other-${no}` });
+    const reassigned = await supervisor.reassign(no, 'ben', { revision: claimed.revision });
     const before = await stateOf(db);
     const refusal = await refusalOf(anna.undo(claimed.undo.acts));
     t.equal(
       refusal.message,
       `incident ${no}: someone has acted on it since, so action ${claimed.undo.acts[0]} stays`,
     );
-    t.match(refusal.incident, { no, state: 'claimed', revision: noted.revision });
+    t.match(refusal.incident, { no, state: 'claimed', revision: reassigned.revision });
     t.same(await stateOf(db), before, 'no row is changed');
-    await ben.undo(noted.undo.acts);
+    await supervisor.undo(reassigned.undo.acts);
     t.match(
       await anna.undo(claimed.undo.acts),
       { results: [{ incident: { state: 'new' } }] },
       'unless it was undone',
     );
+  });
+
+  await t.test('a note stops no undo, and no action stops the undo of a note', async (t) => {
+    const no = await addIncident(db, NOW);
+    const claimed = await anna.claim(no);
+    const noted = await ben.note(no, 'seen from here', { key: `first-${no}` });
+    const last = await ben.note(no, 'it is over', { key: `last-${no}` });
+    t.equal(last.revision, claimed.revision);
+    const undone = await anna.undo(claimed.undo.acts);
+    t.match(undone, { results: [{ incident: { state: 'new', lastNote: last.lastNote } }] });
+    const { revision } = await anna.claim(no);
+    await ben.undo(last.undo.acts);
+    t.match(await incidentIn(db, no), { state: 'claimed', lastNote: noted.lastNote, revision });
+    await ben.undo(noted.undo.acts);
+    t.match(await incidentIn(db, no), { lastNote: null, revision });
+    t.match(await anna.review(no, 'unclear', { revision }), { state: 'closed' });
   });
 
   await t.test('actions in a row are undone one by one, or in one call', async (t) => {

@@ -12,6 +12,7 @@ import { CLAIM_S, type PatrolAnswer } from '../contract/terms.ts';
 import type { ActedIncident } from '../contract/undo.ts';
 import { ApiProblem, newKey, post } from './api.ts';
 import { noteStorm, openNext } from './queue/order.ts';
+import { isRead, noteRead } from './queue/read-notes.ts';
 import { begin, end, rowOf, settle } from './queue/store.ts';
 import { go } from './router.ts';
 import { nowMs, session } from './session.ts';
@@ -232,7 +233,11 @@ export function note(incident: Incident, text: string, key: string): Promise<boo
       change: {},
       send: () => post<ActedIncident>(`/api/incidents/${incident.no}/note`, { text }, { key }),
     },
-    () => words.value.success.note,
+    (noted) => {
+      // Its author knows the note, and those before it if they were read.
+      if (isRead(incident)) noteRead(noted);
+      return words.value.success.note;
+    },
   );
 }
 

@@ -1,20 +1,23 @@
-/** Gives one verdict on many incidents at once. The server answers for each incident separately. */
+/** Closes or reopens many incidents at once. The server answers for each incident separately. */
 import type { VerdictValue } from '../../../../agent/contract/verdict.ts';
+import type { ClosedIncident, ClosedPage } from '../contract/closed.ts';
 import type { Incident } from '../contract/incident.ts';
-import type { VerdictsAnswer } from '../contract/undo.ts';
+import { BULK_MAX } from '../contract/terms.ts';
+import type { BulkAnswer } from '../contract/undo.ts';
 import { conflictText, explain, incidentName, type ReviewResult, revisionAfter } from './acts.ts';
-import { ApiProblem, post } from './api.ts';
+import { ApiProblem, get, post } from './api.ts';
 import { noteStorm, openNext } from './queue/order.ts';
 import { refusals, selectOnly } from './queue/selection.ts';
 import { begin, chosenLine, end } from './queue/store.ts';
 import { openNo } from './router.ts';
-import { nowMs } from './session.ts';
+import { may, nowMs } from './session.ts';
 import { tell } from './toasts.ts';
 import { offerUndo, trackAction } from './undo-offers.ts';
 import { plain } from './words/plain.ts';
+import { reportWords } from './words/reports.ts';
 import { words } from './words/words.ts';
 
-type Result = VerdictsAnswer['results'][number];
+type Result = BulkAnswer['results'][number];
 
 /** Gives the verdict. Refused incidents stay selected, each with its reason. */
 export async function reviewAll(
@@ -49,12 +52,12 @@ async function sendAll(
   incidents: readonly Incident[],
   verdict: VerdictValue,
   withoutLooking: boolean,
-): Promise<VerdictsAnswer | ApiProblem> {
+): Promise<BulkAnswer | ApiProblem> {
   try {
     const seenIncidents = await Promise.all(
       incidents.map(async (incident) => ({ no: incident.no, revision: await revisionAfter(incident) })),
     );
-    return await post<VerdictsAnswer>('/api/verdicts', {
+    return await post<BulkAnswer>('/api/verdicts', {
       incidents: seenIncidents,
       verdict,
       ...(withoutLooking && { withoutLooking }),
@@ -65,11 +68,7 @@ async function sendAll(
   }
 }
 
-function report(
-  incidents: readonly Incident[],
-  { results, undo }: VerdictsAnswer,
-  verdict: VerdictValue,
-): void {
+function report(incidents: readonly Incident[], { results, undo }: BulkAnswer, verdict: VerdictValue): void {
   const { bulk, verdicts } = words.value;
   const refusedResults = results.filter(({ problem }) => problem !== null);
   const doneNos = results.filter(({ problem }) => problem === null).map(({ no }) => no);
@@ -95,4 +94,29 @@ function leaderOf(incidents: readonly Incident[]): Incident | undefined {
   const line = chosenLine.value;
   const no = openNo.value ?? (line?.type === 'incident' ? line.incident.no : undefined);
   return incidents.find((incident) => incident.no === no);
+}
+
+/** An entry that was reopened, or whose box was revoked, cannot be reopened. */
+export function canReopen({ reopenedAs, closedReason }: ClosedIncident): boolean {
+  return may('reopen') && reopenedAs === null && closedReason === null;
+}
+
+/** Reopens the closed incidents that match filters, the last closed first, up to BULK_MAX. */
+export async function reopenAll(filters: string): Promise<void> {
+  const { closed } = reportWords.value;
+  try {
+    const page = await get<ClosedPage>(`/api/closed?${filters}&limit=${BULK_MAX}`);
+    const incidents = page.incidents.filter(canReopen).map(({ no, revision }) => ({ no, revision }));
+    const attempt = post<BulkAnswer>('/api/reopenings', { incidents });
+    trackAction(attempt);
+    const { results, undo } = await attempt;
+    const refusedResults = results.filter(({ problem }) => problem !== null);
+    if (refusedResults.length < results.length)
+      offerUndo(closed.reopenedAll(results.length - refusedResults.length), [undo], []);
+    const [first] = refusedResults;
+    if (first !== undefined)
+      tell('bad', closed.notReopened(refusedResults.length, plain(first.problem ?? '')));
+  } catch (error) {
+    tell('bad', explain(error));
+  }
 }

@@ -9,12 +9,19 @@
  * LIMITS: follows BOXES_MAX boxes. An archive that stores less than OUTSTANDING_MAX in HOLD_MS_MAX detects no floods.
  */
 import { type BucketLimits, TokenBucket } from '../../../../agent/base/token-bucket.ts';
+import { SNAPSHOT_BYTES_MAX } from '../../../../agent/contract/redacted-jpeg.ts';
 
 /** Rate above which a box is tested. A street has a few messages a minute. */
 const BURST_LIMITS: BucketLimits = { burst: 2000, perS: 500 };
 
+/** The same in bytes: a picture of 150 kB takes as long as 30 messages of a usual size. */
+const BURST_BYTES: BucketLimits = { burst: 50e6, perS: 5e6 };
+
 /** Maximum number of messages during a test: two lanes of 1,000, and live messages. */
 const OUTSTANDING_MAX = 2500;
+
+/** The same in bytes: every second message of both lanes is a picture of the greatest size, the others are events. */
+const OUTSTANDING_BYTES_MAX = 1000 * (SNAPSHOT_BYTES_MAX + 10_000);
 
 /** Silence in ms, with nothing waiting here, after which the box counts as waiting for its acknowledgement. */
 const PAUSE_MS = 300;
@@ -35,10 +42,11 @@ const BOXES_MAX = 5000;
 
 interface BoxTraffic {
   readonly bucket: TokenBucket;
+  readonly byteBucket: TokenBucket;
   lastMs: number;
   trustedUntilMs: number;
   leftOutUntilMs: number;
-  test: { readonly beganMs: number; count: number } | undefined;
+  test: { readonly beganMs: number; count: number; bytes: number } | undefined;
 }
 
 export class FloodGuard {
@@ -51,11 +59,12 @@ export class FloodGuard {
     this.#nowMs = nowMs;
   }
 
-  /** Registers a message of this box. Returns true if it must be dropped. */
-  leavesOut(box: string): boolean {
+  /** Registers a message of this box and its size. Returns true if it must be dropped. */
+  leavesOut(box: string, bytes: number): boolean {
     const nowMs = this.#nowMs();
     const traffic = this.#trafficOf(box, nowMs);
-    const isMuch = traffic.bucket.take() > 0;
+    const [waitS, bytesWaitS] = [traffic.bucket.take(), traffic.byteBucket.take(bytes)];
+    const isMuch = waitS > 0 || bytesWaitS > 0;
     traffic.lastMs = nowMs;
     this.#lastMs = nowMs;
     if (traffic.leftOutUntilMs > nowMs) {
@@ -63,11 +72,12 @@ export class FloodGuard {
       return isMuch;
     }
     if (traffic.test === undefined) {
-      if (isMuch && traffic.trustedUntilMs <= nowMs) traffic.test = { beganMs: nowMs, count: 0 };
+      if (isMuch && traffic.trustedUntilMs <= nowMs) traffic.test = { beganMs: nowMs, count: 0, bytes: 0 };
       return false;
     }
     traffic.test.count += 1;
-    if (traffic.test.count <= OUTSTANDING_MAX) return false;
+    traffic.test.bytes += bytes;
+    if (traffic.test.count <= OUTSTANDING_MAX && traffic.test.bytes <= OUTSTANDING_BYTES_MAX) return false;
     traffic.test = undefined;
     traffic.leftOutUntilMs = nowMs + LEFT_OUT_MS;
     return true;
@@ -93,6 +103,7 @@ export class FloodGuard {
   #trafficOf(box: string, nowMs: number): BoxTraffic {
     const traffic = this.#boxes.get(box) ?? {
       bucket: new TokenBucket(BURST_LIMITS, { nowMs: this.#nowMs }),
+      byteBucket: new TokenBucket(BURST_BYTES, { nowMs: this.#nowMs }),
       lastMs: nowMs,
       trustedUntilMs: 0,
       leftOutUntilMs: 0,

@@ -195,7 +195,7 @@ export class Room {
     if (this.#isOver) return;
     const [, site = '', box = ''] = topic.split('/', 3);
     // Identifies the box by its name, which its certificate proves; the site is only a claim.
-    if (this.#floods.leavesOut(box)) {
+    if (this.#floods.leavesOut(box, packet.payload.length)) {
       this.counters.limited += 1;
       this.#tell(
         this.counters.limited,

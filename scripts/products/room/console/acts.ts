@@ -1,9 +1,10 @@
 /** Handlers for claim, release, dispatch, note and reassign, and the end of claims whose time is over. */
-import { CLAIM_S } from '../contract/terms.ts';
+import { CLAIM_S, NOTES_OF_ONE_MAX } from '../contract/terms.ts';
 import type { ActedIncident } from '../contract/undo.ts';
 import { recordAll } from '../database/audit.ts';
 import { next } from '../database/counters.ts';
 import { iso, type Queries, type Sql } from '../database/sql.ts';
+import { limitClaims } from './account-limits.ts';
 import {
   type Change,
   claimBounds,
@@ -15,7 +16,7 @@ import {
   tell,
 } from './acting.ts';
 import { addStatistics, type Sums } from './day-figure.ts';
-import { type Call, CallError } from './handler.ts';
+import { type Call, CallError, LimitError } from './handler.ts';
 import type { Patrol } from './patrol-settings.ts';
 import { patrolAsked } from './patrols.ts';
 import { textAsked } from './request-params.ts';
@@ -33,6 +34,7 @@ const clock = (at: string | null): string => (at ?? '').slice(11, 19);
 /**
  * Claims an incident, or prolongs the claim by CLAIM_S.
  * @throws {CallError} 409 if it is closed or claimed by another person
+ * @throws {LimitError} if the account has CLAIMS_OF_ONE_MAX others
  */
 export function claim(db: Sql, call: Call<'claim'>, timeZone: string): Promise<ActedIncident> {
   const { account, nowMs } = call;
@@ -48,6 +50,7 @@ export function claim(db: Sql, call: Call<'claim'>, timeZone: string): Promise<A
       if (usedMs <= RENEW_AFTER_S * 1000) return undefined;
       return { set: { claimed_until: endTime }, keepsRevision: true };
     }
+    await limitClaims(transaction, account, nowMs);
     const waitedS = Math.max(0, nowMs - Date.parse(row.received)) / 1000;
     const sums: Sums = row.claimed_first === null ? { claims: 1, claim_s: waitedS } : {};
     await addStatistics(transaction, db.dialect, timeZone, [{ incident: row, add: sums }]);
@@ -141,21 +144,33 @@ export async function dispatch(
 
 /**
  * Adds a note, also to a closed incident. The text is stored with the incident; the audit log only records that a note
- * was written.
+ * was written. It stops no one's verdict and no undo, so `revision` stays.
+ * @throws {LimitError} if the account has NOTES_OF_ONE_MAX notes on the incident
  */
 export function note(db: Sql, call: Call<'note'>): Promise<ActedIncident> {
   const { account, key, nowMs } = call;
   const decide = async (transaction: Queries, row: IncidentRow): Promise<Change> => {
     const text = textAsked('text', call.body.text).trim();
     if (text === '') throw new CallError(400, 'text: is empty; write a note');
+    const [own] = await transaction.all<{ n: number }>(
+      'SELECT count(*) AS n FROM note WHERE incident = $1 AND account = $2',
+      [row.no, account.name],
+    );
+    if ((own?.n ?? 0) >= NOTES_OF_ONE_MAX) {
+      const line = `incident ${row.no}: ${account.name} has ${NOTES_OF_ONE_MAX} notes on it, which is the most`;
+      throw new LimitError('notes', line);
+    }
     const [added] = await transaction.all<{ no: number }>(
       'INSERT INTO note (incident, at, account, text) VALUES ($1, $2, $3, $4) RETURNING no',
       [row.no, iso(nowMs), account.name, text],
     );
+    const noteNo = added?.no ?? 0;
+    await transaction.run('UPDATE incident SET last_note = $2 WHERE no = $1', [row.no, noteNo]);
     return {
       set: {},
+      keepsRevision: true,
       record: { act: 'note', more: { characters: text.length } },
-      rows: { note: added?.no ?? 0 },
+      rows: { note: noteNo },
     };
   };
   return runAction(db, call, decide, { account, key, action: 'note' });

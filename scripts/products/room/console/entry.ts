@@ -9,6 +9,7 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { addressKey } from '../../../../agent/base/address-key.ts';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { type BucketLimits, TokenBuckets } from '../../../../agent/base/token-bucket.ts';
 import { html } from '../../../lib/html.ts';
@@ -92,7 +93,10 @@ export class Entry {
         return reply.type('text/html; charset=utf-8').send(page('', html`<p><a href="/">…</a></p>`));
       } catch (error) {
         if (error instanceof LoginRefused)
-          await sessions.recordRefusal(error.account, error.message, nowMs());
+          await sessions.recordRefusal(
+            { name: error.account, address: request.ip, reason: error.message },
+            nowMs(),
+          );
         return refusePage(reply, error);
       }
     });
@@ -107,7 +111,10 @@ export class Entry {
     const program = programOf(request.headers.authorization, settings.tokens);
     if (program === 'unknown') {
       this.#limit(request);
-      await sessions.recordRefusal('', 'a token that is not in the settings', nowMs());
+      await sessions.recordRefusal(
+        { name: '', address: request.ip, reason: 'a token that is not in the settings' },
+        nowMs(),
+      );
       throw new CallError(401, 'Authorization: the settings have no such token');
     }
     if (program !== undefined) return { account: program, session: undefined };
@@ -146,14 +153,17 @@ export class Entry {
     this.#limit(request);
     const { settings, sessions, nowMs } = this.#options;
     if (settings.accounts !== undefined && !this.#hasLink(request.cookies[this.#name('demo')])) {
-      await sessions.recordRefusal(name, 'not by the link of the demonstration', nowMs());
+      await sessions.recordRefusal(
+        { name, address: request.ip, reason: 'not by the link of the demonstration' },
+        nowMs(),
+      );
       throw new CallError(403, 'a demonstration is entered by the link that it has printed: open that first');
     }
     const account = settings.accounts?.find((one) => one.name === name);
     if (account === undefined) {
       const reason =
         settings.accounts === undefined ? 'accounts are the identity provider’s' : 'no such account';
-      await sessions.recordRefusal(name, reason, nowMs());
+      await sessions.recordRefusal({ name, address: request.ip, reason }, nowMs());
       throw new CallError(403, `name: ${reason}; GET /api/login lists the login methods`);
     }
     const session = await this.#begin(reply, { ...account, isProgram: false }, { method: 'local' });
@@ -191,8 +201,7 @@ export class Entry {
     if (token === undefined) return reply.redirect('/', 303);
     if (this.#options.settings.accounts === undefined || !this.#hasLink(token)) {
       await this.#options.sessions.recordRefusal(
-        '',
-        'a link that is not of this demonstration',
+        { name: '', address: request.ip, reason: 'a link that is not of this demonstration' },
         this.#options.nowMs(),
       );
       return refusePage(
@@ -223,7 +232,7 @@ export class Entry {
   }
 
   #limit({ ip }: FastifyRequest): void {
-    const waitS = this.tries.take(ip);
+    const waitS = this.tries.take(addressKey(ip));
     if (waitS > 0)
       throw new TooOftenError(`too many attempts to enter; again in ${Math.ceil(waitS)} s`, waitS);
   }

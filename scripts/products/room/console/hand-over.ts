@@ -5,7 +5,7 @@
 import type { Dispatched, HandOver, ShiftLine, ShiftSums } from '../contract/figures.ts';
 import type { Incident } from '../contract/incident.ts';
 import { CLOCKS_APART_MS, UNDO_S } from '../contract/terms.ts';
-import { iso, type Queries } from '../database/sql.ts';
+import { iso, type Queries, type Sql } from '../database/sql.ts';
 import { headOf } from './audit.ts';
 import { camerasOf } from './cameras.ts';
 import { openOf } from './queue.ts';
@@ -19,11 +19,14 @@ const DOWN: readonly string[] = ['offline', 'blind', 'suspended'];
 /** Maximum number of dispatches in a report: one each minute of a shift. The newest are listed. */
 const DISPATCHES_MAX = 500;
 
+/** Maximum number of notes in a report, which may take 200 kB. The newest are listed. */
+const NOTES_MAX = 200;
+
 /**
  * Returns the report. Open alerts and cameras that are down show the current state; all else covers the span.
  */
 export async function handOverOf(
-  db: Queries,
+  db: Sql,
   query: { readonly from: string; readonly to: string },
   nowMs: number,
 ): Promise<HandOver> {
@@ -36,6 +39,14 @@ export async function handOverOf(
   };
   const open = await openOf(db, ['new', 'claimed']);
   const dispatches = await dispatchesOf(db, span, times);
+  const notes = await db.all<HandOver['notes'][number]>(
+    `SELECT incident, at, account, text FROM note WHERE at >= $1 AND at < $2 ORDER BY no DESC LIMIT ${NOTES_MAX}`,
+    times,
+  );
+  const [noteCount] = await db.all<{ n: number }>(
+    'SELECT count(*) AS n FROM note WHERE at >= $1 AND at < $2',
+    times,
+  );
   const { cameras, more: camerasMore } = await camerasOf(db, nowMs);
   return {
     from: iso(fromMs),
@@ -46,10 +57,8 @@ export async function handOverOf(
     more: open.more,
     dispatches: dispatches.slice(-DISPATCHES_MAX),
     dispatchesMore: Math.max(0, dispatches.length - DISPATCHES_MAX),
-    notes: await db.all<HandOver['notes'][number]>(
-      'SELECT incident, at, account, text FROM note WHERE at >= $1 AND at < $2 ORDER BY no',
-      times,
-    ),
+    notes: notes.reverse(),
+    notesMore: Math.max(0, (noteCount?.n ?? 0) - notes.length),
     camerasDown: cameras
       .filter(({ condition }) => DOWN.includes(condition))
       .map(({ site, box, condition, reasons }) => ({ site, box, condition, reasons })),

@@ -52,6 +52,31 @@ export class CallError extends Error {
   }
 }
 
+/** Limits of an account. The server counts what each has refused. */
+export const LIMITED = ['calls', 'exports', 'notes', 'claims', 'suppressions', 'closings'] as const;
+export type Limited = (typeof LIMITED)[number];
+
+export const noneLimited = (): Record<Limited, number> => ({
+  calls: 0,
+  exports: 0,
+  notes: 0,
+  claims: 0,
+  suppressions: 0,
+  closings: 0,
+});
+
+/** Error for a caller that has reached a limit of its account: 429 if a new try can succeed after `retryS`, else 409. */
+export class LimitError extends CallError {
+  readonly limit: Limited;
+  readonly retryS: number | undefined;
+
+  constructor(limit: Limited, line: string, retryS?: number) {
+    super(retryS === undefined ? 409 : 429, line);
+    this.limit = limit;
+    this.retryS = retryS;
+  }
+}
+
 /** Error for a caller that has asked too often. `retryS` is the time in s after which a new try can succeed. */
 export class TooOftenError extends CallError {
   readonly retryS: number;

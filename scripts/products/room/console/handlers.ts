@@ -10,12 +10,13 @@ import { csvLines } from './csv.ts';
 import { statisticsOf } from './figures.ts';
 import { handOverOf } from './hand-over.ts';
 import { type Account, CallError, type Handlers } from './handler.ts';
-import { detailOf, incidentsOf, pageOf } from './incidents.ts';
+import { detailOf, incidentsOf, notesOf, pageOf } from './incidents.ts';
 import { incidentsParquet } from './parquet.ts';
 import type { Patrol } from './patrol-settings.ts';
 import { patrolsOf, reportPatrol } from './patrols.ts';
-import { queueOf } from './queue.ts';
-import { reopen } from './reopening.ts';
+import { QueueReader } from './queue.ts';
+import { refusedMessages, resend } from './refused-messages.ts';
+import { reopen, reopenAll } from './reopening.ts';
 import { actorOf } from './rows.ts';
 import { stillOf } from './stills.ts';
 import { runningOf, suppress, unsuppress } from './suppressions.ts';
@@ -37,9 +38,21 @@ import { weekOf, weekRows } from './week.ts';
 
 export type RoomHandlers = Pick<
   Handlers,
-  | ('queue' | 'incidents' | 'incidentsCsv' | 'incidentsParquet' | 'incident' | 'still')
+  | ('queue' | 'incidents' | 'incidentsCsv' | 'incidentsParquet' | 'incident' | 'notes' | 'still')
   | ('closed' | 'closedCsv' | 'week' | 'weekCsv')
-  | ('claim' | 'release' | 'dispatch' | 'judge' | 'note' | 'reassign' | 'reopen' | 'verdicts' | 'undo')
+  | (
+      | 'claim'
+      | 'release'
+      | 'dispatch'
+      | 'judge'
+      | 'note'
+      | 'reassign'
+      | 'reopen'
+      | 'reopenings'
+      | 'verdicts'
+      | 'undo'
+    )
+  | ('refusedMessages' | 'resend')
   | ('patrols' | 'patrol' | 'suppressions' | 'suppress' | 'unsuppress')
   | (
       | 'cameras'
@@ -67,6 +80,7 @@ export interface DataOptions {
 
 export function dataHandlers(db: Sql, { timeZone, people, plan, patrols }: DataOptions): RoomHandlers {
   const chain = new ChainCheck(db);
+  const queue = new QueueReader(db);
   const table = <T>(form: Table<T>, all: AsyncIterable<T> | Iterable<T>): AsyncIterable<string> =>
     csvLines(form.columns, rowsOf(form, all));
   /** Records an export in the audit log before its first row is sent: its content and the account. */
@@ -76,7 +90,7 @@ export function dataHandlers(db: Sql, { timeZone, people, plan, patrols }: DataO
       await record(transaction, { ...actorOf(account), act, more: { table: subject, ...query } }, nowMs);
     });
   return {
-    queue: () => queueOf(db),
+    queue: ({ nowMs }) => queue.read(nowMs),
     incidents: ({ query }) => pageOf(db, query),
     incidentsCsv: async ({ account, query, nowMs }) => {
       // Refuses invalid queries before the first line is sent.
@@ -96,6 +110,7 @@ export function dataHandlers(db: Sql, { timeZone, people, plan, patrols }: DataO
       return table(CLOSED, closedOf(db, query, account));
     },
     incident: ({ params, nowMs }) => detailOf(db, params.no, { timeZone, nowMs }),
+    notes: ({ params, query }) => notesOf(db, params.no, query.before),
     still: (call) => stillOf(db, call),
     claim: (call) => claim(db, call, timeZone),
     release: (call) => release(db, call),
@@ -109,7 +124,10 @@ export function dataHandlers(db: Sql, { timeZone, people, plan, patrols }: DataO
     note: (call) => note(db, call),
     reassign: async (call) => reassign(db, call, await people()),
     reopen: (call) => reopen(db, call),
+    reopenings: (call) => reopenAll(db, call),
     verdicts: (call) => reviewAll(db, call, timeZone),
+    refusedMessages: () => refusedMessages(db),
+    resend: (call) => resend(db, call),
     undo: (call) => undo(db, call, timeZone),
     cameras: ({ nowMs }) => camerasOf(db, nowMs),
     camerasCsv: async ({ nowMs }) => table(CAMERAS, allCameras(db, nowMs)),

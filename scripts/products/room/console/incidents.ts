@@ -1,7 +1,8 @@
 /** Reads incidents from the database: pages of a list, or one in detail. */
 import { setImmediate } from 'node:timers/promises';
 import type { IncidentPage, IncidentQuery } from '../contract/api.ts';
-import type { Incident, IncidentDetail, Note } from '../contract/incident.ts';
+import type { Incident, IncidentDetail, Note, NotePage } from '../contract/incident.ts';
+import { NOTES_PAGE } from '../contract/terms.ts';
 import { iso, type Queries, type Value } from '../database/sql.ts';
 import { CallError } from './handler.ts';
 import { precisionOfRule } from './precision.ts';
@@ -114,7 +115,7 @@ export async function detailOf(
   const [stills, precision, notes, nearby] = await Promise.all([
     withStored(db, row, detail.stills),
     precisionOfRule(db, { site, box, rule }, { timeZone, nowMs }),
-    db.all<Note>('SELECT at, account, text FROM note WHERE incident = $1 ORDER BY no', [no]),
+    notesOf(db, no),
     nearbyOf(db, row),
   ]);
   const {
@@ -146,6 +147,16 @@ export async function detailOf(
     notes,
     ...nearby,
   };
+}
+
+/** Returns the newest notes of an incident before a number, the oldest of them first. */
+export async function notesOf(db: Queries, no: number, before = Number.MAX_SAFE_INTEGER): Promise<NotePage> {
+  const rows = await db.all<Note>(
+    `SELECT no, at, account, text FROM note WHERE incident = $1 AND no < $2 ORDER BY no DESC LIMIT ${NOTES_PAGE + 1}`,
+    [noAsked('incident', no), noAsked('note', before)],
+  );
+  const notes = rows.slice(0, NOTES_PAGE).reverse();
+  return { notes, next: rows.length > NOTES_PAGE ? (notes[0]?.no ?? null) : null };
 }
 
 export type NamedStill = Omit<IncidentDetail['stills'][number], 'isStored'>;

@@ -85,7 +85,7 @@ async function run(options: Arguments): Promise<void> {
   const db = databaseAt(settings.database);
   try {
     const timeZone = await openDatabase(db, options.demo === true);
-    const { handlers, changesSince } = partsOf(db, settings, timeZone);
+    const { handlers, changesSince } = partsOf(db, settings, timeZone, Date.now);
     const server = new ConsoleServer({
       settings,
       db,

@@ -42,6 +42,7 @@ const COLUMNS = {
   cause: 'JSON',
   events: 'INT32',
   still: 'STRING',
+  lastNote: 'INT64',
   state: 'STRING',
   claimedBy: 'STRING',
   claimedUntil: 'TIMESTAMP',

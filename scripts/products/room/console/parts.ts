@@ -34,22 +34,22 @@ export interface Parts {
  * Builds the parts.
  * @throws {AgentError} `config`, with one line, for an unreadable map
  */
-export function partsOf(db: Sql, settings: Settings, timeZone: string): Parts {
+export function partsOf(db: Sql, settings: Settings, timeZone: string, clock: () => number): Parts {
   const version = programVersion();
   return {
     handlers: {
       ...dataHandlers(db, {
         timeZone,
-        people: () => peopleOf(db, settings.accounts ?? [], Date.now()),
+        people: () => peopleOf(db, settings.accounts ?? [], clock()),
         plan: settings.plan === undefined ? undefined : planIn(settings.plan),
         patrols: settings.patrols,
       }),
       ...(settings.signer === undefined
         ? NO_SIGNER
-        : signed(new SignerClient(settings.signer), db, settings)),
+        : signed(new SignerClient(settings.signer), db, settings, clock)),
       openapi: async () => JSON.stringify(openApi(version)),
     },
-    changesSince: withSilence(db),
+    changesSince: withSilence(db, clock),
   };
 }
 
@@ -67,9 +67,9 @@ const NO_SIGNER = {
   tracksMfJson: noSigner,
 };
 
-const signed = (client: SignerClient, db: Sql, { video }: Settings) => ({
-  ...signerHandlers(client, db, Date.now),
-  ...trackHandlers({ client, db, video, clock: Date.now }),
+const signed = (client: SignerClient, db: Sql, { video }: Settings, clock: () => number) => ({
+  ...signerHandlers(client, db, clock),
+  ...trackHandlers({ client, db, video, clock }),
 });
 
 /** Leaves out incidents that no screen has shown: they are reported when their suppression ends. */
@@ -83,11 +83,11 @@ function withoutSuppressed(changes: ScreenChanges): ScreenChanges {
  * Ends claims and suppressions whose time is over before each query for all screens. Adds, every SILENCE_EVERY_MS, the
  * cameras whose condition has changed through time alone, without a change number.
  */
-function withSilence(db: Sql): ChangesSince {
+function withSilence(db: Sql, clock: () => number): ChangesSince {
   const sentConditions = new Map<string, Condition>();
   let checkedMs = 0;
   return async (rev, _rowsMax, toAll): Promise<ScreenChanges> => {
-    const nowMs = Date.now();
+    const nowMs = clock();
     if (toAll) {
       await endClaims(db, nowMs);
       await endExpired(db, nowMs);

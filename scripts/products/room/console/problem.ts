@@ -6,7 +6,7 @@ import type { Problem } from '../contract/api.ts';
 import type { Incident } from '../contract/incident.ts';
 import type { RefusalReason } from '../contract/terms.ts';
 import { DatabaseUnavailable } from '../database/sql.ts';
-import { CallError, TooOftenError } from './handler.ts';
+import { CallError, LimitError, TooOftenError } from './handler.ts';
 
 /** Maximum length of a problem's title, as in its schema. */
 const TITLE_CHARS_MAX = 200;
@@ -57,9 +57,8 @@ export function refuseError(
   if (error instanceof CallError) {
     const { status, message, incident, reason } = error;
     if (status !== 429) return refuse(reply, status, message, { incident, reason });
-    return refuse(reply, status, message, {
-      retryS: error instanceof TooOftenError ? error.retryS : RETRY_S,
-    });
+    const isTimed = error instanceof TooOftenError || error instanceof LimitError;
+    return refuse(reply, status, message, { retryS: (isTimed ? error.retryS : undefined) ?? RETRY_S });
   }
   if (error instanceof DatabaseUnavailable) {
     const line = 'the database does not answer; ask again: what was asked for may have been done or not';

@@ -11,7 +11,7 @@
 import type { Camera, RemovedCamera } from '../contract/camera.ts';
 import type { Incident, Queue } from '../contract/incident.ts';
 import type { Suppression } from '../contract/suppression.ts';
-import type { Queries } from '../database/sql.ts';
+import type { Queries, Sql } from '../database/sql.ts';
 import { camerasChanged } from './cameras.ts';
 import { HIDDEN, INCIDENT_COLUMNS, type IncidentRow, incidentOf } from './rows.ts';
 import { runningOf, suppressionsChanged } from './suppressions.ts';
@@ -33,41 +33,78 @@ const CHANGES_MAX = 2000;
 /** Starts as the condition of the index incident_open. */
 const OPEN = `state <> 'closed' AND severity = 'alert' AND NOT (${HIDDEN})`;
 
+/** Age in ms from which an answer is built again without a change: a deleted alert has none. */
+const ANSWER_MS = 5000;
+
+/** Builds the queue once for each change number, for all accounts, and reads only the incidents that have changed. */
+export class QueueReader {
+  readonly #db: Sql;
+  #last: { readonly rev: number; readonly atMs: number; readonly queue: Promise<Queue> } | undefined;
+  #lastIncidents: readonly Incident[] = [];
+
+  constructor(db: Sql) {
+    this.#db = db;
+  }
+
+  async read(nowMs: number): Promise<Queue> {
+    const rev = await revOf(this.#db);
+    const last = this.#last;
+    if (last?.rev === rev && Math.abs(nowMs - last.atMs) < ANSWER_MS) return last.queue;
+    const building = { rev, atMs: nowMs, queue: queueOf(this.#db, this.#lastIncidents) };
+    this.#last = building;
+    try {
+      const queue = await building.queue;
+      this.#lastIncidents = queue.incidents;
+      return queue;
+    } catch (error) {
+      if (this.#last === building) this.#last = undefined;
+      throw error;
+    }
+  }
+}
+
 /** Returns the open alerts, the most urgent first, then the newest, and the suppressions that run. */
-export async function queueOf(db: Queries): Promise<Queue> {
+export async function queueOf(db: Sql, lastIncidents: readonly Incident[] = []): Promise<Queue> {
   // A suppression that changes after this is reported by the stream.
-  const open = await openOf(db, ['new', 'claimed', 'dispatched']);
+  const open = await openOf(db, ['new', 'claimed', 'dispatched'], lastIncidents);
   return { ...open, suppressions: await runningOf(db) };
 }
 
 /**
- * Returns open alerts in the given states, and the number of those beyond OPEN_MAX.
+ * Returns open alerts in the given states, and the number of those beyond OPEN_MAX. Those of `lastIncidents` that have not
+ * changed are not read again.
  *
- * A single statement reads them, so that all values are of the same moment. Otherwise an incident committed between
- * number and count would be counted again when the stream reports it.
+ * A single statement reads their numbers, so that number, list and count are of the same moment. Otherwise an incident
+ * committed between number and count would be counted again when the stream reports it.
  */
 export async function openOf(
-  db: Queries,
+  db: Sql,
   states: readonly ('new' | 'claimed' | 'dispatched')[],
+  lastIncidents: readonly Incident[] = [],
 ): Promise<Omit<Queue, 'suppressions'>> {
   const isAll = states.length === 3;
   const condition = isAll ? OPEN : `${OPEN} AND state IN (${states.map((state) => `'${state}'`).join(', ')})`;
-  type ListedRow = IncidentRow & { readonly newest: number; readonly open: number };
-  /** Reads number, rows and count in one statement, because other transactions commit between two. */
+  interface ListedRow {
+    readonly newest: number;
+    readonly open: number;
+    /** Both null if no alert is open. */
+    readonly no: number | null;
+    readonly rev: number | null;
+  }
   const query = (listSql: string, open: string) =>
-    db.all<ListedRow | { [name in keyof ListedRow]: name extends 'newest' | 'open' ? number : null }>(
-      `WITH listed AS (${listSql}) SELECT counter.value AS newest, ${open} AS open, listed.*
+    db.all<ListedRow>(
+      `WITH listed AS (${listSql}) SELECT counter.value AS newest, ${open} AS open, listed.no, listed.rev
        FROM counter LEFT JOIN listed ON true WHERE counter.name = 'rev'
        ORDER BY listed.priority, listed.received DESC, listed.no DESC`,
     );
   let rows = await query(
-    `SELECT ${INCIDENT_COLUMNS} FROM incident WHERE ${condition}
+    `SELECT no, rev, priority, received FROM incident WHERE ${condition}
      ORDER BY priority, received DESC, no DESC LIMIT ${OPEN_MAX + 1}`,
     '0',
   );
   if (rows.length > OPEN_MAX) {
     rows = await query(
-      `SELECT ${INCIDENT_COLUMNS} FROM incident WHERE no IN (
+      `SELECT no, rev, priority, received FROM incident WHERE no IN (
          SELECT no FROM (SELECT no, priority, received,
              row_number() OVER (PARTITION BY box ORDER BY priority, received DESC, no DESC) AS place
            FROM incident WHERE ${condition}) AS placed
@@ -76,9 +113,34 @@ export async function openOf(
       `(SELECT count(*) FROM incident WHERE ${condition})`,
     );
   }
-  const incidents = rows.flatMap((row) => (row.no === null ? [] : [incidentOf(row)]));
+  const numbers = rows.flatMap(({ no, rev }) => (no === null ? [] : [{ no, rev }]));
+  const incidents = await incidentsIn(db, numbers, lastIncidents);
   const [first] = rows;
-  return { rev: first?.newest ?? 0, incidents, more: Math.max(0, (first?.open ?? 0) - incidents.length) };
+  const openCount = Math.max(first?.open ?? 0, numbers.length);
+  return { rev: first?.newest ?? 0, incidents, more: openCount - incidents.length };
+}
+
+/** Returns the incidents of a list in its order. One that was closed or deleted since is left out. */
+async function incidentsIn(
+  db: Sql,
+  numbers: readonly { readonly no: number; readonly rev: number | null }[],
+  lastIncidents: readonly Incident[],
+): Promise<Incident[]> {
+  const byNo = new Map(lastIncidents.map((incident) => [incident.no, incident]));
+  const missing = numbers.filter(({ no, rev }) => byNo.get(no)?.rev !== rev);
+  for (const { no } of missing) byNo.delete(no);
+  if (missing.length > 0) {
+    const rows = await db.all<IncidentRow>(
+      `SELECT ${INCIDENT_COLUMNS} FROM incident
+       WHERE no IN (SELECT asked.asked_no FROM ${db.dialect.rows('$1', 'asked', { asked_no: 'integer' })})`,
+      [JSON.stringify(missing.map(({ no }) => ({ asked_no: no })))],
+    );
+    for (const row of rows) byNo.set(row.no, incidentOf(row));
+  }
+  return numbers.flatMap(({ no }) => {
+    const incident = byNo.get(no);
+    return incident === undefined || incident.state === 'closed' ? [] : [incident];
+  });
 }
 
 /** Changes for screens. */

@@ -1,6 +1,6 @@
 /** Handlers of reopening: a new entry of the same episode, and its withdrawal by an undo. */
-import type { ActedIncident } from '../contract/undo.ts';
-import { record } from '../database/audit.ts';
+import type { ActedIncident, BulkAnswer } from '../contract/undo.ts';
+import { recordAll } from '../database/audit.ts';
 import { next } from '../database/counters.ts';
 import { EVENT_COLUMNS } from '../database/incident-columns.ts';
 import { iso, type Queries, type Sql } from '../database/sql.ts';
@@ -10,78 +10,174 @@ import {
   conflict,
   doneBefore,
   lockedRow,
+  lockedRows,
   mustBeAsSeen,
   noteDone,
+  nothingToUndo,
   tell,
   undoOf,
   usedFor,
 } from './acting.ts';
-import { type Call, CallError } from './handler.ts';
+import { type BulkResult, bulkAnswer, missing, namedOnce, type SeenIncident } from './bulk.ts';
+import { type Account, type Call, CallError } from './handler.ts';
+import { noAsked } from './request-params.ts';
 import { actorOf, INCIDENT_COLUMNS, type IncidentRow, incidentOf } from './rows.ts';
 
 /** Columns that a new entry copies from the one that it reopens. */
 const COPIED_COLUMNS = `site, box, episode, severity, priority, kind, rule, place, started_at, ended_at, received, clock_doubt, objects,
   cause, events, newest, still, detail`;
 
-/**
- * Refuses incidents of revoked boxes: their messages no longer count, and the archive would close the incident again.
- */
-async function mustBeEnrolled(transaction: Queries, row: IncidentRow): Promise<void> {
-  const [revokedCamera] = await transaction.all(
-    'SELECT 1 AS removed FROM camera WHERE site = $1 AND box = $2 AND is_removed',
-    [row.site, row.box],
-  );
-  if (revokedCamera !== undefined)
-    throw conflict(row, `its box ${row.box} was revoked; enrol it again first`);
+interface Reopening {
+  readonly account: Account;
+  readonly nowMs: number;
+  /** First of the reserved change numbers, one for each incident. */
+  readonly rev: number;
 }
 
 /** Creates a new entry of the same episode; the closed one stays unchanged. Only the latest entry can be reopened. */
 export function reopen(db: Sql, call: Call<'reopen'>): Promise<ActedIncident> {
   const { account, key, nowMs, body, params } = call;
   const action = { account, key, action: 'reopen' } as const;
+  const no = noAsked('incident', params.no);
   return db.transaction(async (transaction) => {
     const rev = await next(transaction, 'rev');
     const earlier = await doneBefore(transaction, action);
     if (earlier !== undefined) {
       const reopened = await lockedRow(transaction, db, earlier.incident);
-      if (reopened.reopens !== params.no) throw usedFor(reopened.reopens ?? earlier.incident);
+      if (reopened.reopens !== no) throw usedFor(reopened.reopens ?? earlier.incident);
       return acted(reopened, await undoOf(transaction, earlier.act, nowMs));
     }
-    const row = await lockedRow(transaction, db, params.no);
-    if (row.state !== 'closed') throw conflict(row, 'it is still open');
-    if (row.closed_reason === 'reopening-undone')
-      throw conflict(row, `its reopening was undone; reopen incident ${row.reopens}`);
-    const { site, box, episode, entry } = row;
-    await mustBeEnrolled(transaction, row);
-    const [later] = await transaction.all<IncidentRow>(
-      `SELECT ${INCIDENT_COLUMNS} FROM incident WHERE site = $1 AND box = $2 AND episode = $3 AND entry > $4
-       ORDER BY entry LIMIT 1`,
-      [site, box, episode, entry],
-    );
-    if (later !== undefined) {
-      const line = `incident ${row.no}: it was reopened already, as incident ${later.no}`;
-      throw new CallError(409, line, incidentOf(later));
-    }
-    mustBeAsSeen(row, body.revision);
-    const { integer } = db.dialect.types;
-    const [newRow] = await transaction.all<IncidentRow>(
-      `INSERT INTO incident (${COPIED_COLUMNS}, entry, rev, revision, state, reopens)
-       SELECT ${COPIED_COLUMNS}, entry + 1, CAST($2 AS ${integer}), 0, 'new', no FROM incident WHERE no = $1
-       RETURNING ${INCIDENT_COLUMNS}`,
-      [params.no, rev],
-    );
-    if (newRow === undefined)
-      throw new CallError(404, `incident ${params.no} does not exist, or is no longer stored`);
-    const draft = { act: 'reopen', site, box, incident: newRow.no, more: { reopens: row.no } } as const;
-    const act = await record(transaction, Object.assign(actorOf(account), draft), nowMs);
-    const { name: user, isProgram } = account;
-    const former = { revision: 0, rows: { incident: newRow.no } };
-    const window = { act, account: user, isProgram, incident: newRow.no, revision: 0, former };
-    const endTime = await openWindows(transaction, db.dialect, [{ ...window, name: 'reopen' }], nowMs);
-    await noteDone(transaction, action, { incident: newRow.no, act, nowMs });
-    await tell(transaction, db);
-    return acted(newRow, { acts: [act], until: endTime });
+    const incidents = [{ no, revision: body.revision }];
+    const { updated, refusals, undo } = await addEntries(transaction, db, { account, nowMs, rev }, incidents);
+    const row = updated.get(no);
+    if (row === undefined) throw refusals.get(no) ?? missing(no);
+    await noteDone(transaction, action, { incident: row.no, act: undo.acts[0], nowMs });
+    return acted(row, undo);
   });
+}
+
+/** Reopens many incidents. A refusal of one does not stop the others; a repeated call finds them reopened already. */
+export function reopenAll(db: Sql, { account, nowMs, body }: Call<'reopenings'>): Promise<BulkAnswer> {
+  const { incidents } = body;
+  const safeIncidents = namedOnce(incidents);
+  return db.transaction(async (transaction) => {
+    const rev = await next(transaction, 'rev', incidents.length);
+    return bulkAnswer(incidents, await addEntries(transaction, db, { account, nowMs, rev }, safeIncidents));
+  });
+}
+
+/** Adds new entries in a fixed number of statements. */
+async function addEntries(
+  transaction: Queries,
+  db: Sql,
+  { account, nowMs, rev }: Reopening,
+  incidents: readonly SeenIncident[],
+): Promise<BulkResult> {
+  const { dialect } = db;
+  const nos = incidents.map(({ no }) => no);
+  const rows = await lockedRows(transaction, db, nos);
+  const refusals = await refusalsOf(transaction, db, incidents, rows);
+  const accepted = nos.flatMap((no) => rows.get(no) ?? []).filter(({ no }) => !refusals.has(no));
+  if (accepted.length === 0) return { updated: new Map(), refusals, undo: nothingToUndo(nowMs) };
+  const newRows = await transaction.all<IncidentRow>(
+    `INSERT INTO incident (${COPIED_COLUMNS}, entry, rev, revision, state, reopens)
+     SELECT ${COPIED_COLUMNS}, entry + 1, asked.new_rev, 0, 'new', no
+     FROM ${dialect.rows('$1', 'asked', { asked_no: 'integer', new_rev: 'integer' })}
+       JOIN incident ON incident.no = asked.asked_no
+     RETURNING ${INCIDENT_COLUMNS}`,
+    [JSON.stringify(accepted.map(({ no }, index) => ({ asked_no: no, new_rev: rev + index })))],
+  );
+  const drafts = newRows.map(({ no, site, box, reopens }) =>
+    Object.assign(actorOf(account), {
+      act: 'reopen' as const,
+      site,
+      box,
+      incident: no,
+      more: { reopens },
+    }),
+  );
+  const acts = await recordAll(transaction, dialect, drafts, nowMs);
+  const { name: user, isProgram } = account;
+  const windows = newRows.map(({ no }, index) => {
+    const former = { revision: 0, rows: { incident: no } };
+    const window = { act: acts[index] ?? 0, account: user, isProgram, incident: no, revision: 0, former };
+    return Object.assign(window, { name: 'reopen' as const });
+  });
+  const endTime = await openWindows(transaction, dialect, windows, nowMs);
+  await tell(transaction, db);
+  const updated = new Map(newRows.map((row) => [row.reopens ?? 0, row]));
+  return { updated, refusals, undo: { acts, until: endTime } };
+}
+
+/** Incidents by number and by what they are compared with: the columns of their episodes. */
+const EPISODE = {
+  asked_no: 'integer',
+  site: 'text',
+  box: 'text',
+  episode: 'text',
+  entry: 'integer',
+} as const;
+
+/** Returns why incidents are not reopened, by number. */
+async function refusalsOf(
+  transaction: Queries,
+  { dialect }: Sql,
+  incidents: readonly SeenIncident[],
+  rows: ReadonlyMap<number, IncidentRow>,
+): Promise<Map<number, CallError>> {
+  const episodes = JSON.stringify(
+    [...rows.values()].map(({ no, site, box, episode, entry }) => ({
+      asked_no: no,
+      site,
+      box,
+      episode,
+      entry,
+    })),
+  );
+  const askedRows = dialect.rows('$1', 'asked', EPISODE);
+  // `|| ''` keeps a planner without statistics from other indexes than the one by episode.
+  const circumstances = await transaction.all<{
+    asked_no: number;
+    later: number | null;
+    revoked: boolean | number;
+  }>(
+    `SELECT asked.asked_no, (SELECT min(later.no) FROM incident AS later WHERE later.episode = asked.episode
+         AND later.site || '' = asked.site AND later.box || '' = asked.box AND later.entry > asked.entry) AS later,
+       EXISTS (SELECT 1 FROM camera WHERE camera.site = asked.site AND camera.box = asked.box AND is_removed)
+         AS revoked
+     FROM ${askedRows}`,
+    [episodes],
+  );
+  const facts = new Map(circumstances.map(({ asked_no: no, later, revoked }) => [no, { later, revoked }]));
+  const laterRows = await transaction.all<IncidentRow>(
+    `SELECT ${INCIDENT_COLUMNS} FROM incident
+     WHERE no IN (SELECT asked.asked_no FROM ${dialect.rows('$1', 'asked', { asked_no: 'integer' })})`,
+    [JSON.stringify(circumstances.flatMap(({ later }) => (later === null ? [] : [{ asked_no: later }])))],
+  );
+  const laterOf = new Map(laterRows.map((row) => [row.no, row]));
+  const refusals = new Map<number, CallError>();
+  for (const { no, revision } of incidents) {
+    const row = rows.get(no);
+    try {
+      if (row === undefined) throw missing(no);
+      const { later, revoked } = facts.get(no) ?? { later: null, revoked: false };
+      if (row.state !== 'closed') throw conflict(row, 'it is still open');
+      if (row.closed_reason === 'reopening-undone')
+        throw conflict(row, `its reopening was undone; reopen incident ${row.reopens}`);
+      // Its messages no longer count, and the archive would close the incident again.
+      if (revoked) throw conflict(row, `its box ${row.box} was revoked; enrol it again first`);
+      if (later !== null) {
+        const line = `incident ${no}: it was reopened already, as incident ${later}`;
+        const laterRow = laterOf.get(later);
+        throw new CallError(409, line, laterRow && incidentOf(laterRow));
+      }
+      mustBeAsSeen(row, revision);
+    } catch (error) {
+      if (!(error instanceof CallError)) throw error;
+      refusals.set(no, error);
+    }
+  }
+  return refusals;
 }
 
 /**

@@ -11,8 +11,18 @@ import { ROUTES, type Route, type RouteName } from '../contract/api.ts';
 import { type Action, may } from '../contract/roles.ts';
 import { record } from '../database/audit.ts';
 import type { Sql } from '../database/sql.ts';
+import { AccountGate } from './account-gate.ts';
 import { problemOf } from './fault.ts';
-import { type Account, type Call, CallError, type Handlers, TooOftenError } from './handler.ts';
+import {
+  type Account,
+  type Call,
+  CallError,
+  type Handlers,
+  LimitError,
+  type Limited,
+  noneLimited,
+  TooOftenError,
+} from './handler.ts';
 import type { Session } from './sessions.ts';
 
 /** Routes that the server handles itself, because they concern the connection. */
@@ -65,12 +75,17 @@ const DIGITS = /^\d{1,15}$/;
 
 type Values = Readonly<Record<string, unknown>>;
 
-/** Registers all routes. Returns the rate limit whose counter holds the refused actions that were not recorded. */
+/**
+ * Registers all routes. Returns the rate limit whose counter holds the refused actions that were not recorded, and the
+ * number of calls that each limit of an account has refused.
+ */
 export function registerRoutes(
   app: FastifyInstance,
   options: RoutesOptions,
-): { readonly refusals: TokenBuckets } {
+): { readonly refusals: TokenBuckets; readonly limited: Readonly<Record<Limited, number>> } {
   const refusals = new TokenBuckets(REFUSED_ACTIONS);
+  const limited = noneLimited();
+  const gate = new AccountGate();
   const callers = new WeakMap<FastifyRequest, Caller>();
   for (const name of Object.keys(ROUTES) as RouteName[]) {
     const route: Route = ROUTES[name];
@@ -103,17 +118,30 @@ export function registerRoutes(
         }
         const handler = options.handlers[name] as ((call: unknown) => Promise<unknown>) | undefined;
         if (handler === undefined) throw new CallError(503, `${name}: this console does not have it`);
-        return answer(
-          reply,
-          route,
-          await handler({ ...parts, key, nowMs, account: caller?.account ?? NOBODY }),
-          name,
-        );
+        try {
+          const account = caller?.account ?? NOBODY;
+          const run = async (): Promise<FastifyReply> =>
+            answer(reply, route, await handler({ ...parts, key, nowMs, account }), name);
+          if (awaitsBoxes(route)) return await run();
+          const lane = isExport(route) ? 'exports' : 'calls';
+          return await gate.run(account, { reply: reply.raw, lane }, run);
+        } catch (error) {
+          if (error instanceof LimitError) limited[error.limit] += 1;
+          throw error;
+        }
       },
     });
   }
-  return { refusals };
+  return { refusals, limited };
 }
+
+/** True for calls that wait for an answer of boxes, some of them for seconds; the signer limits them. */
+const awaitsBoxes = ({ action }: Route): boolean =>
+  action === 'search' || action === 'ask-tracks' || action === 'request-sealed';
+
+/** True for answers of any length. */
+const isExport = ({ gives }: Route): boolean =>
+  gives === 'text/csv' || gives === 'application/vnd.apache.parquet';
 
 /** Caller of routes that need no login. */
 const NOBODY: Account = { name: '', role: 'auditor', isProgram: true };
@@ -192,10 +220,19 @@ function keyOf({ headers }: FastifyRequest): string {
   );
 }
 
+/** JSON of answers. The queue's is the same for all who ask between two changes. */
+const jsonTexts = new WeakMap<object, string>();
+
+function jsonOf(result: object): string {
+  const text = jsonTexts.get(result) ?? JSON.stringify(result);
+  jsonTexts.set(result, text);
+  return text;
+}
+
 function answer(reply: FastifyReply, { gives }: Route, result: unknown, name: RouteName): FastifyReply {
   if (reply.sent) return reply;
   if (typeof gives !== 'string') {
-    return reply.type('application/json; charset=utf-8').send(JSON.stringify(result));
+    return reply.type('application/json; charset=utf-8').send(jsonOf(result as object));
   }
   if (gives !== 'text/csv') return reply.type(gives).send(result);
   const file = name.replace(/Csv$/, '');

@@ -7,7 +7,7 @@ import type { Account } from './handler.ts';
 
 /** Columns of `incident` that `incidentOf` and the actions read. */
 export const INCIDENT_COLUMNS = `no, rev, revision, site, box, episode, entry, severity, priority, kind, rule, place,
-  started_at, ended_at, received, clock_doubt, objects, cause, events, still, state, claimed_by,
+  started_at, ended_at, received, clock_doubt, objects, cause, events, still, last_note, state, claimed_by,
   claimed_until, claimed_first, dispatched_by, dispatched_at, patrol, patrol_answer, patrol_answer_at,
   arrived_at, suppression, is_suppressed, verdict, verdict_at, verdict_by, closed_at, closed_reason, reopens`;
 
@@ -60,6 +60,7 @@ export interface IncidentRow {
   readonly cause: string;
   readonly events: number;
   readonly still: string | null;
+  readonly last_note: number | null;
   readonly state: Incident['state'];
   readonly claimed_by: string | null;
   readonly claimed_until: string | null;
@@ -109,6 +110,7 @@ export function incidentOf(row: IncidentRow): Incident {
     cause: causeIn(row.cause),
     events: row.events,
     still: row.still,
+    lastNote: row.last_note,
     state: row.state,
     claimedBy: row.claimed_by,
     claimedUntil: timeOf(row.claimed_until),

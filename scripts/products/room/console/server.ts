@@ -11,11 +11,14 @@ import cookie from '@fastify/cookie';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { ConnectionGuard } from '../../../../agent/base/connection-guard.ts';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import { EXPOSITION_TYPE } from '../../../../agent/base/exposition.ts';
 import type { TokenBuckets } from '../../../../agent/base/token-bucket.ts';
+import { METRICS_PATH } from '../../../../agent/contract/local-status.ts';
 import { iso, type Sql } from '../database/sql.ts';
 import { Entry } from './entry.ts';
 import { Guard } from './guard.ts';
-import { CallError } from './handler.ts';
+import { CallError, type Limited, noneLimited } from './handler.ts';
+import { metricsPage } from './metrics.ts';
 import { refuse, refuseError } from './problem.ts';
 import { textAsked } from './request-params.ts';
 import type { RoleCheck } from './role-check.ts';
@@ -59,6 +62,7 @@ export class ConsoleServer {
   #roleCheck: RoleCheck | undefined;
   #app: FastifyInstance | undefined;
   #limits: readonly TokenBuckets[] = [];
+  #limited: Readonly<Record<Limited, number>> = noneLimited();
   #guard: ConnectionGuard | undefined;
   /** Origins of the server, known once it listens because the port may be arbitrary. */
   #origins: readonly string[] = [];
@@ -137,6 +141,12 @@ export class ConsoleServer {
       'sessions ended for another role': this.#roleCheck?.counters.endedSessions ?? 0,
       'times without the identity provider': this.#roleCheck?.counters.unavailable ?? 0,
       'tries too often': this.#limits.reduce((sum, limits) => sum + limits.refusedCount, 0),
+      'calls too many at once': this.#limited.calls,
+      'exports too many at once': this.#limited.exports,
+      'notes too many': this.#limited.notes,
+      'claims too many': this.#limited.claims,
+      'suppressions too many': this.#limited.suppressions,
+      'verdicts too many': this.#limited.closings,
       'streams too many': streams,
       'streams ended for a person with fewer': displaced,
       'slow screens cut off': slow,
@@ -164,8 +174,8 @@ export class ConsoleServer {
     await app.register(cookie);
     app.addHook('onRequest', async (request, reply) => {
       reply.headers(guard.headers);
-      // Health checks use an IP address; the answer reveals nothing.
-      const refusal = request.url === HEALTH_PATH ? undefined : guard.check(request);
+      // Health checks and Prometheus use an IP address; the answers are numbers.
+      const refusal = [HEALTH_PATH, METRICS_PATH].includes(request.url) ? undefined : guard.check(request);
       return refusal === undefined ? undefined : refuse(reply, refusal.status, refusal.line);
     });
     app.setErrorHandler((error, _request, reply) => refuseError(reply, error, onNotice));
@@ -173,12 +183,17 @@ export class ConsoleServer {
       await db.all('SELECT 1 AS well');
       return reply.type('text/plain; charset=utf-8').send('well\n');
     });
+    app.get(METRICS_PATH, async ({ ip }, reply) => {
+      if (ip !== '127.0.0.1' && ip !== '::1') throw new CallError(404, 'only on the room’s machine');
+      return reply.type(EXPOSITION_TYPE).send(await metricsPage(db, this.#limited, nowMs()));
+    });
     entry.register(app);
     const own = ownHandlers(entry, sessions, this.#pump, guard);
     const { handlers } = this.#options;
     const callerOf = (request: FastifyRequest, isUse: boolean) => entry.callerOf(request, isUse);
-    const { refusals } = registerRoutes(app, { db, handlers, own, callerOf, nowMs });
+    const { refusals, limited } = registerRoutes(app, { db, handlers, own, callerOf, nowMs });
     this.#limits = [entry.tries, refusals];
+    this.#limited = limited;
     serveStatic(app, files, (request, reply) =>
       refuse(reply, 404, `${request.method} ${request.url}: is not here`),
     );

@@ -10,9 +10,10 @@
  * LIMITS: SESSIONS_MAX at once, SESSIONS_OF_ONE_MAX of one account (its oldest ends).
  */
 import { randomBytes } from 'node:crypto';
+import { addressKey } from '../../../../agent/base/address-key.ts';
 import { printable } from '../../../../agent/base/printable.ts';
 import { sha256Of } from '../../../../agent/base/sha256.ts';
-import { type BucketLimits, TokenBucket } from '../../../../agent/base/token-bucket.ts';
+import { type BucketLimits, TokenBuckets } from '../../../../agent/base/token-bucket.ts';
 import type { Role } from '../contract/roles.ts';
 import type { Present } from '../contract/session.ts';
 import { record } from '../database/audit.ts';
@@ -38,7 +39,7 @@ const SESSIONS_MAX = 1000;
 const SESSIONS_OF_ONE_MAX = 16;
 
 /**
- * Refused logins that are recorded: a burst, then one in ten seconds. Otherwise an unauthorised client could fill the
+ * Refused logins of an address that are recorded: a burst, then one in ten seconds. Otherwise an unauthorised client could fill the
  * audit log.
  */
 const REFUSALS: BucketLimits = { burst: 30, perS: 0.1 };
@@ -85,11 +86,20 @@ interface SessionRow {
   readonly ends: string;
 }
 
+/** A refused login. */
+interface Refusal {
+  /** Typed, or of the identity provider. */
+  readonly name: string;
+  readonly address: string;
+  /** Text of the console. */
+  readonly reason: string;
+}
+
 export class Sessions {
   readonly counters = { entered: 0, refusals: 0, unrecorded: 0, full: 0 };
   readonly #db: Sql;
   readonly #onEnd: (ids: readonly string[]) => void;
-  readonly #refusals = new TokenBucket(REFUSALS, { nowMs: () => performance.now() });
+  readonly #refusals = new TokenBuckets(REFUSALS);
   /** Refusals that were not recorded since the last recorded one. */
   #unrecordedCount = 0;
 
@@ -246,10 +256,10 @@ export class Sessions {
     return new Set(rows.filter((row) => isOpen(row, nowMs)).map(({ id }) => id));
   }
 
-  /** Records a refused login. `reason` is our text; `name` was typed or comes from the identity provider. */
-  async recordRefusal(name: string, reason: string, nowMs: number): Promise<void> {
+  /** Records a refused login, unless its address has too many. */
+  async recordRefusal({ name, address, reason }: Refusal, nowMs: number): Promise<void> {
     this.counters.refusals += 1;
-    if (this.#refusals.take() > 0) {
+    if (this.#refusals.take(addressKey(address)) > 0) {
       this.counters.unrecorded += 1;
       this.#unrecordedCount += 1;
       return;

@@ -5,7 +5,7 @@
  * - Only the room's queue is affected: boxes, archive, statistics and webhooks are not.
  * - Incidents of priority 1 are never suppressed. Archive and queue check this for each incident.
  * - The end of a suppression and the return of its open incidents are one transaction.
- * LIMITS: SUPPRESSIONS_MAX at once; further ones are refused.
+ * LIMITS: SUPPRESSIONS_MAX at once, and SUPPRESSIONS_OF_ONE_MAX of one account; further ones are refused.
  */
 import type { AuditDraft } from '../contract/audit.ts';
 import type { Suppression } from '../contract/suppression.ts';
@@ -16,8 +16,9 @@ import { record } from '../database/audit.ts';
 import { next } from '../database/counters.ts';
 import { iso, type Queries, type Sql } from '../database/sql.ts';
 import { openWindows } from '../database/undo-window.ts';
+import { suppressionsProblem } from './account-limits.ts';
 import { nothingToUndo, tell } from './acting.ts';
-import { type Account, type Call, CallError } from './handler.ts';
+import { type Account, type Call, CallError, LimitError } from './handler.ts';
 import { noAsked, textAsked } from './request-params.ts';
 import { actorOf } from './rows.ts';
 
@@ -88,6 +89,7 @@ export async function suppressionsChanged(
  * Starts a suppression.
  * @throws {CallError} 404 for a rule or camera without alerts, 400 for priority 1, 409 if it is suppressed already or
  * SUPPRESSIONS_MAX run
+ * @throws {LimitError} if SUPPRESSIONS_OF_ONE_MAX of the account run
  */
 export async function suppress(db: Sql, call: Call<'suppress'>): Promise<ActedSuppression> {
   const { account, body, nowMs } = call;
@@ -107,6 +109,8 @@ export async function suppress(db: Sql, call: Call<'suppress'>): Promise<ActedSu
     }
     if (running.length >= SUPPRESSIONS_MAX)
       throw new CallError(409, `suppressions: ${SUPPRESSIONS_MAX} run, which is the most; end one first`);
+    const ownProblem = suppressionsProblem(running, account.name);
+    if (ownProblem !== undefined) throw new LimitError('suppressions', ownProblem);
     const endTime = iso(nowMs + SUPPRESSION_S * 1000);
     const [row] = await transaction.all<SuppressionRow>(
       `INSERT INTO suppression (rev, site, box, rule, reason, account, started_at, ends_at)
@@ -285,12 +289,15 @@ export async function undoProblems(
       no,
     ]);
     const other = row === undefined ? undefined : runningFor(running, row);
+    const ownProblem = row === undefined ? undefined : suppressionsProblem(running, row.account);
     if (row === undefined || row.ends_at <= iso(nowMs))
       problems.set(no, `suppression ${no}: its hour is over`);
     else if (other !== undefined)
       problems.set(no, `${nameOf(row)}: ${other.account} has suppressed it again since`);
     else if (running.length >= SUPPRESSIONS_MAX)
       problems.set(no, `suppressions: ${SUPPRESSIONS_MAX} run, which is the most; end one first`);
+    else if (ownProblem !== undefined) problems.set(no, ownProblem);
+    else running.push(row);
   }
   return problems;
 }

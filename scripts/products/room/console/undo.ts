@@ -3,8 +3,8 @@
  *
  * INVARIANTS:
  * - Only the account that did an action can undo it, and only while its window is open (database/undo-window.ts).
- * - An incident that another person has changed since is not touched: the answer is 409. Later actions of the same
- *   account are undone first. One call may name them all.
+ * - An incident that another person has changed since is not touched: the answer is 409. A note does not count. Later
+ *   actions of the same account are undone first. One call may name them all.
  * - Restored are all columns of people's actions, the statistics, notes and queued verdicts. `rev` and `revision` only
  *   grow, so that no one acts on a state that was taken back.
  * LIMITS: BULK_MAX actions in one transaction, in a fixed number of statements for each action of an incident.
@@ -48,6 +48,8 @@ interface UndoStep {
 }
 
 interface UndoRule {
+  /** True for an action that left `revision` unchanged, so its undo does too, whatever others have done since. */
+  readonly keepsRevision?: true;
   /** Returns why actions cannot be undone, in one line, by audit number. */
   refusals?(step: UndoStep): Promise<ReadonlyMap<number, string>>;
   /** Restores what is in other tables than `incident` and the statistics. */
@@ -61,7 +63,7 @@ const RULES = {
   dispatch: {},
   reassign: {},
   judge: { refusals: finalVerdicts, restore: (step) => deleteRows(step, 'verdict_due') },
-  note: { restore: (step) => deleteRows(step, 'note') },
+  note: { keepsRevision: true, restore: deleteNotes },
   'patrol-answer': {},
   suppress: {
     restore: ({ transaction, nowMs, actions }) =>
@@ -239,8 +241,8 @@ class Undoing {
       this.outcomes.set(action.act, { incident: row, problem, isOver: false });
     };
     const current = actions.filter((action) => {
-      const { incident, revision } = action;
-      if (incident === null) return true;
+      const { incident, name, revision } = action;
+      if (incident === null || ruleOf(name).keepsRevision === true) return true;
       const row = this.#rows.get(incident);
       if (row?.revision === revision) return true;
       refuse(action, `incident ${incident}: someone has acted on it since, so action ${action.act} stays`);
@@ -271,21 +273,23 @@ class Undoing {
   async #restoreColumns(actions: readonly OpenAction[]): Promise<void> {
     const { transaction, db } = this.#options;
     const names = Object.keys(ACTION_COLUMNS);
-    const rows = actions.flatMap(({ incident, former }) => {
+    const rows = actions.flatMap(({ name, incident, former }) => {
       const row = incident === null ? undefined : this.#rows.get(incident);
       if (row === undefined) return [];
       const values: Readonly<Record<string, unknown>> = Object.assign({}, row, former.columns);
-      const entries = names.map((name) => [`old_${name}`, values[name] ?? null]);
+      const entries = names.map((column) => [`old_${column}`, values[column] ?? null]);
       this.#rev += 1;
-      return [Object.assign(Object.fromEntries(entries), { asked_no: row.no, new_rev: this.#rev - 1 })];
+      const numbers = { asked_no: row.no, new_rev: this.#rev - 1, raise: ruleOf(name).keepsRevision ? 0 : 1 };
+      return [Object.assign(Object.fromEntries(entries), numbers)];
     });
     const types = Object.entries(ACTION_COLUMNS).map(([name, type]) => [`old_${name}`, type] as const);
     const columns = Object.assign(Object.fromEntries(types), {
       asked_no: 'integer',
       new_rev: 'integer',
+      raise: 'integer',
     } as const);
     await transaction.run(
-      `UPDATE incident SET rev = asked.new_rev, revision = revision + 1,
+      `UPDATE incident SET rev = asked.new_rev, revision = revision + asked.raise,
          ${names.map((name) => `${name} = asked.old_${name}`).join(', ')}
        FROM ${db.dialect.rows('$1', 'asked', columns)} WHERE incident.no = asked.asked_no`,
       [JSON.stringify(rows)],
@@ -297,7 +301,8 @@ class Undoing {
     const { transaction, db } = this.#options;
     const nos = actions.flatMap(({ incident }) => incident ?? []);
     for (const [no, row] of await lockedRows(transaction, db, nos)) this.#rows.set(no, row);
-    const revisions = actions.flatMap(({ incident, former: { revision: before } }) => {
+    const changing = actions.filter(({ name }) => ruleOf(name).keepsRevision !== true);
+    const revisions = changing.flatMap(({ incident, former: { revision: before } }) => {
       const after = incident === null ? undefined : this.#rows.get(incident)?.revision;
       return incident === null || before === undefined || after === undefined
         ? []
@@ -321,6 +326,17 @@ interface Rebasing {
 }
 
 const ruleOf = (name: Undoable): UndoRule => RULES[name];
+
+async function deleteNotes(step: UndoStep): Promise<void> {
+  await deleteRows(step, 'note');
+  const { transaction, db, actions } = step;
+  const noted = db.dialect.rows('$1', 'noted', { noted_no: 'integer' });
+  await transaction.run(
+    `UPDATE incident SET last_note = (SELECT max(note.no) FROM note WHERE note.incident = incident.no)
+     WHERE no IN (SELECT noted.noted_no FROM ${noted})`,
+    [JSON.stringify(actions.map(({ incident }) => ({ noted_no: incident })))],
+  );
+}
 
 /** Deletes the rows that actions have created in a table with the key `no`. */
 async function deleteRows(

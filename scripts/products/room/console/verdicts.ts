@@ -4,14 +4,16 @@
  * INVARIANTS:
  * - Each incident of a bulk verdict is judged by the same rules as a single one, and is done or refused separately.
  * - A verdict without a view of the current picture needs `withoutLooking`, and the audit log marks it `unseen`.
- * LIMITS: BULK_MAX incidents in one transaction, in a fixed number of statements.
+ * LIMITS: BULK_MAX incidents in one transaction, in a fixed number of statements; CLOSINGS_OF_ONE_MAX of an account in
+ * CLOSINGS_WITHIN_S.
  */
 import type { Incident } from '../contract/incident.ts';
-import type { ActedIncident, Undo, VerdictsAnswer } from '../contract/undo.ts';
+import type { ActedIncident, BulkAnswer } from '../contract/undo.ts';
 import { recordAll } from '../database/audit.ts';
 import { next } from '../database/counters.ts';
 import { iso, type Queries, type Sql } from '../database/sql.ts';
 import { openWindows } from '../database/undo-window.ts';
+import { limitClosings } from './account-limits.ts';
 import {
   acted,
   claimOwnerOf,
@@ -22,6 +24,7 @@ import {
   nothingToUndo,
   tell,
 } from './acting.ts';
+import { type BulkResult, bulkAnswer, missing, namedOnce, type SeenIncident } from './bulk.ts';
 import { addStatistics, type Sums } from './day-figure.ts';
 import { type Account, type Call, CallError } from './handler.ts';
 import { unseenOf } from './looking.ts';
@@ -43,12 +46,6 @@ interface Review {
   readonly timeZone: string;
   readonly verdict: Verdict;
   readonly withoutLooking: boolean;
-}
-
-/** An incident as the person saw it. */
-interface SeenIncident {
-  readonly no: number;
-  readonly revision: number;
 }
 
 /**
@@ -73,34 +70,14 @@ export async function reviewAll(
   db: Sql,
   { account, nowMs, body }: Call<'verdicts'>,
   timeZone: string,
-): Promise<VerdictsAnswer> {
+): Promise<BulkAnswer> {
   const { incidents, verdict, withoutLooking = false } = body;
-  const nos = new Set(incidents.map(({ no }) => no));
-  if (nos.size < incidents.length) throw new CallError(400, 'incidents: one is named twice; name each once');
-  const safeIncidents = incidents.filter(({ no }) => Number.isSafeInteger(no));
+  const safeIncidents = namedOnce(incidents);
   return db.transaction(async (transaction) => {
     const request = { account, nowMs, timeZone, verdict, withoutLooking };
     const { updated, refusals, undo } = await judge(transaction, db, request, safeIncidents);
-    const results = incidents.map(({ no }) => {
-      const row = updated.get(no);
-      if (row !== undefined) return { no, incident: incidentOf(row), problem: null, reason: null };
-      const { message, incident = null, reason = null } = refusals.get(no) ?? missing(no);
-      return { no, incident, problem: message.slice(0, PROBLEM_CHARS_MAX), reason };
-    });
-    return { results, undo };
+    return bulkAnswer(incidents, { updated, refusals, undo });
   });
-}
-
-/** Maximum length of a problem, as in the contract. */
-const PROBLEM_CHARS_MAX = 200;
-
-const missing = (no: number): CallError =>
-  new CallError(404, `incident ${no} does not exist, or is no longer stored`);
-
-interface ReviewResult {
-  readonly updated: ReadonlyMap<number, IncidentRow>;
-  readonly refusals: ReadonlyMap<number, CallError>;
-  readonly undo: Undo;
 }
 
 /** An incident that is judged now. */
@@ -118,7 +95,7 @@ async function judge(
   db: Sql,
   request: Review,
   incidents: readonly SeenIncident[],
-): Promise<ReviewResult> {
+): Promise<BulkResult> {
   const { account, nowMs, timeZone, verdict } = request;
   const { dialect } = db;
   const rev = await next(transaction, 'rev', Math.max(1, incidents.length));
@@ -132,6 +109,7 @@ async function judge(
   if (accepted.length === 0) {
     return { updated: new Map(), refusals, undo: nothingToUndo(nowMs) };
   }
+  await limitClosings(transaction, account, accepted.length, nowMs);
   const previous = await previousOf(transaction, db, accepted);
   const judgements = accepted.map((row): Judgement => {
     const before = previous.get(row.no);

@@ -11,7 +11,8 @@
  * - Logs contain no secret, and of a receiver's answer only the status.
  * LIMITS:
  * - ANSWER_WITHIN_MS for an answer.
- * - A refused message is retried indefinitely, at intervals of at most RETRY.maxMs.
+ * - A message that is not accepted is retried indefinitely, at intervals of at most RETRY.maxMs. One that is refused by
+ *   its content is set aside after REFUSALS_MAX answers (refused-messages.ts), and sent again when a person says so.
  * - The queue is the table of incidents, which the room's retention deletes.
  * - The clocks of consoles that share a database must agree within LEASE_MS.
  */
@@ -24,6 +25,7 @@ import { type Logger, withoutSecret } from '../../../../agent/base/log.ts';
 import type { WebhookType } from '../contract/webhook.ts';
 import { DatabaseUnavailable, iso, type Sql } from '../database/sql.ts';
 import { closeWindows } from '../database/undo-window.ts';
+import { addRefused, dueMessages, endResend } from './refused-messages.ts';
 import { finalChangesSince } from './webhook-changes.ts';
 import { type CameraRev, type Message, type Place, stepsOf } from './webhook-messages.ts';
 
@@ -43,6 +45,8 @@ export interface WebhookCounts {
   deliveries: number;
   /** Attempts that failed. */
   failures: number;
+  /** Messages that were set aside. */
+  setAside: number;
 }
 
 /** Time limit of an answer in ms. Standard Webhooks recommends 15 to 30 s; a room should notice failures earlier. */
@@ -58,6 +62,13 @@ const CHECK_EVERY_MS = 10_000;
 /** Time in ms within which changes are combined, because a receiver is not a screen. */
 const COALESCE_MS = 200;
 const RETRY = { firstMs: 1000, maxMs: 300_000 };
+
+/** Answers about the content of a message. Others (401, 404, 429, 503 …) are about the receiver, which can recover. */
+const CONTENT_REFUSALS: readonly number[] = [400, 413, 422];
+
+/** Answers after which a message is set aside, some seconds after the first: a receiver may have erred once. */
+const REFUSALS_MAX = 3;
+
 export class WebhookSender {
   readonly #db: Sql;
   readonly #settings: WebhookSettings;
@@ -75,6 +86,8 @@ export class WebhookSender {
   #wake: () => void = () => undefined;
   /** Time of the monotonic clock. For others the lease ends by their wall clocks. */
   #leaseEndsMs = 0;
+  /** Refusals of the current message. */
+  #refusal: { readonly subject: string; count: number } | undefined;
   /** Consecutive failures; the first is logged, the others are only counted. */
   #inARow = 0;
 
@@ -108,7 +121,7 @@ export class WebhookSender {
       try {
         this.#woken = false;
         const nextEndMs = await closeWindows(this.#db, Date.now());
-        const isTold = await this.#tell();
+        const isTold = (await this.#tell()) && (await this.#resend());
         this.#recovered();
         if (isTold) await this.#called(Math.min(CHECK_EVERY_MS, nextEndMs ?? CHECK_EVERY_MS));
       } catch (error) {
@@ -164,12 +177,52 @@ export class WebhookSender {
         if (this.#ending.signal.aborted) return true;
         const isLate = performance.now() > this.#leaseEndsMs - LEASE_LEFT_MS;
         if (isLate && (await this.#lease()) === undefined) return true;
-        await this.#send(message);
+        await this.#sendOrSetAside(message);
       }
       if (step.no !== undefined) this.#deliveredNos.add(step.no);
       // The position of changes without messages is stored with the next message, or at the end.
       const isWritten = step.messages.length > 0 || step.place.rev === changes.rev;
       if (isWritten && !(await this.#remember(step.place))) return true;
+    }
+    return false;
+  }
+
+  /** Sends a message, or sets it aside if the receiver has refused it by its content REFUSALS_MAX times. */
+  async #sendOrSetAside(message: Message): Promise<void> {
+    try {
+      await this.#send(message);
+    } catch (error) {
+      if (!(error instanceof RefusedByContent)) throw error;
+      const { name: webhook } = this.#settings;
+      // A message about the same subject has another id once that has changed.
+      const subject = message.id.replace(/\d+(?=-[a-z]+$)|\d+$/, '');
+      if (this.#refusal?.subject !== subject) this.#refusal = { subject, count: 0 };
+      this.#refusal.count += 1;
+      const { status } = error;
+      if (this.#refusal.count < REFUSALS_MAX) throw error;
+      if (!(await addRefused(this.#db, { webhook, message, status }, Date.now()))) throw error;
+      this.#counts.failures += 1;
+      this.#counts.setAside += 1;
+      this.#log.warn({ webhook, message: message.id, status }, 'a webhook message was refused and set aside');
+    }
+    this.#refusal = undefined;
+  }
+
+  /** Sends refused messages again, each once. Returns true if this or another console has sent them. */
+  async #resend(): Promise<boolean> {
+    const { name } = this.#settings;
+    const messages = await dueMessages(this.#db, name);
+    if (messages.length === 0) return true;
+    for (const message of messages) {
+      if (this.#ending.signal.aborted || (await this.#lease()) === undefined) return true;
+      try {
+        await this.#send(message);
+        await endResend(this.#db, name, message);
+      } catch (error) {
+        if (!(error instanceof RefusedByContent)) throw error;
+        this.#counts.failures += 1;
+        await endResend(this.#db, name, message, error.status);
+      }
     }
     return false;
   }
@@ -259,6 +312,7 @@ export class WebhookSender {
     });
     // The answer is not read and may be long.
     await answer.body?.cancel();
+    if (CONTENT_REFUSALS.includes(answer.status)) throw new RefusedByContent(answer.status);
     if (!answer.ok)
       throw new NotTaken(`answers ${answer.status}${answer.status < 400 ? ', a redirect' : ''}`);
     this.#counts.deliveries += 1;
@@ -294,6 +348,16 @@ export class WebhookSender {
 
 /** Failure of a delivery, with one line for a log. */
 class NotTaken extends Error {}
+
+/** Refusal of one message, whatever the state of the receiver. */
+class RefusedByContent extends NotTaken {
+  readonly status: number;
+
+  constructor(status: number) {
+    super(`answers ${status}`);
+    this.status = status;
+  }
+}
 
 /** Returns the reason. `fetch` puts it into the cause, which may only have a code. */
 function whyNot(error: unknown): string {

@@ -28,7 +28,9 @@ export class Webhooks {
     this.#db = db;
     this.#settings = settings;
     this.#log = log;
-    this.counts = Object.fromEntries(settings.map(({ name }) => [name, { deliveries: 0, failures: 0 }]));
+    this.counts = Object.fromEntries(
+      settings.map(({ name }) => [name, { deliveries: 0, failures: 0, setAside: 0 }]),
+    );
   }
 
   /**
@@ -51,7 +53,7 @@ export class Webhooks {
       for (const sender of this.#senders) sender.wake();
     });
     this.#senders = this.#settings.map((settings) => {
-      const counts = this.counts[settings.name] ?? { deliveries: 0, failures: 0 };
+      const counts = this.counts[settings.name] ?? { deliveries: 0, failures: 0, setAside: 0 };
       return new WebhookSender(this.#db, settings, this.#log, counts);
     });
     for (const sender of this.#senders) sender.start();

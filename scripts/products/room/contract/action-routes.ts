@@ -6,7 +6,7 @@ import type { Action } from './roles.ts';
 import type { Route } from './route.ts';
 import { Count, OneOf, strict, Text } from './schema.ts';
 import { BULK_MAX, NOTE_CHARS_MAX } from './terms.ts';
-import { ActedIncident, UndoAnswer, UndoRequest, VerdictsAnswer } from './undo.ts';
+import { ActedIncident, BulkAnswer, UndoAnswer, UndoRequest } from './undo.ts';
 
 /** Path parameter of routes of one incident. */
 export const No = Type.Object({ no: Type.Integer({ minimum: 1 }) }, strict);
@@ -24,17 +24,13 @@ const VerdictFields = {
   ),
 };
 
+const SeenIncidents = Type.Array(Type.Object({ no: Type.Integer({ minimum: 1 }), ...SeenRevision }, strict), {
+  minItems: 1,
+  maxItems: BULK_MAX,
+});
+
 /** One verdict for many incidents. */
-export const BulkVerdict = Type.Object(
-  {
-    incidents: Type.Array(Type.Object({ no: Type.Integer({ minimum: 1 }), ...SeenRevision }, strict), {
-      minItems: 1,
-      maxItems: BULK_MAX,
-    }),
-    ...VerdictFields,
-  },
-  strict,
-);
+export const BulkVerdict = Type.Object({ incidents: SeenIncidents, ...VerdictFields }, strict);
 export type BulkVerdict = Static<typeof BulkVerdict>;
 
 /** Route of an action on an incident. `params` and `body` keep their static types for the handler. */
@@ -103,7 +99,15 @@ export const ACTION_ROUTES = {
     summary: 'one verdict for many incidents; each is done or refused separately',
     action: 'judge',
     body: BulkVerdict,
-    gives: VerdictsAnswer,
+    gives: BulkAnswer,
+  },
+  reopenings: {
+    method: 'POST',
+    path: '/api/reopenings',
+    summary: 'new entries for many closed incidents; each is done or refused separately',
+    action: 'reopen',
+    body: Type.Object({ incidents: SeenIncidents }, strict),
+    gives: BulkAnswer,
   },
   undo: {
     method: 'POST',

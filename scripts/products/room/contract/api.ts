@@ -9,7 +9,7 @@ import { ACTION_ROUTES, No } from './action-routes.ts';
 import { AuditPage } from './audit.ts';
 import { Cameras } from './camera.ts';
 import { HandOver, STATISTICS_BY, Statistics } from './figures.ts';
-import { Incident, IncidentDetail, Queue } from './incident.ts';
+import { Incident, IncidentDetail, NotePage, Queue } from './incident.ts';
 import { PATROL_ROUTES } from './patrol.ts';
 import { REPORT_ROUTES } from './report-routes.ts';
 import type { Route } from './route.ts';
@@ -18,6 +18,7 @@ import { Login, Present, Session } from './session.ts';
 import { SUPPRESSION_ROUTES } from './suppression-routes.ts';
 import { REFUSAL_REASONS, STATES } from './terms.ts';
 import { TRACK_ROUTES } from './track-routes.ts';
+import { WEBHOOK_ROUTES } from './webhook-routes.ts';
 
 export type { Route } from './route.ts';
 
@@ -211,6 +212,15 @@ export const ROUTES = {
     params: No,
     gives: IncidentDetail,
   },
+  notes: {
+    method: 'GET',
+    path: '/api/incidents/:no/notes',
+    summary: 'a page of its notes, the newest first',
+    action: 'see-incidents',
+    params: No,
+    query: Type.Object({ before: Type.Optional(Type.Integer({ minimum: 1 })) }, strict),
+    gives: NotePage,
+  },
   still: {
     method: 'GET',
     path: '/api/incidents/:no/stills/:moment',
@@ -275,6 +285,7 @@ export const ROUTES = {
   ...SUPPRESSION_ROUTES,
   ...TRACK_ROUTES,
   ...REPORT_ROUTES,
+  ...WEBHOOK_ROUTES,
   figures: {
     method: 'GET',
     path: '/api/figures',

@@ -95,6 +95,7 @@ export const HandOver = Type.Object(
     notes: Type.Array(
       Type.Object({ incident: Count, at: Time, account: Text(64), text: Text(1000) }, strict),
     ),
+    notesMore: { ...Count, description: 'earlier ones that are not listed' },
     suppressions: Type.Array(Suppression, { description: 'those that began in the interval' }),
     camerasDown: Type.Array(
       Type.Object({ site: Name, box: Name, condition: Text(16), reasons: Type.Array(Text(40)) }, strict),

@@ -4,7 +4,14 @@ import { EventObject, MOMENTS, Severity } from '../../../../agent/contract/event
 import { VERDICTS } from '../../../../agent/contract/verdict.ts';
 import { Count, Name, Nullable, OneOf, Ratio, strict, Text, Time } from './schema.ts';
 import { Suppression } from './suppression.ts';
-import { CLOSED_REASONS, NOTE_CHARS_MAX, PATROL_ANSWERS, PATROL_CHARS_MAX, STATES } from './terms.ts';
+import {
+  CLOSED_REASONS,
+  NOTE_CHARS_MAX,
+  NOTES_PAGE,
+  PATROL_ANSWERS,
+  PATROL_CHARS_MAX,
+  STATES,
+} from './terms.ts';
 
 export const Incident = Type.Object(
   {
@@ -15,7 +22,8 @@ export const Incident = Type.Object(
     },
     revision: {
       ...Count,
-      description: 'increases when a person acts; an action names the revision that the person saw',
+      description:
+        'increases when a person acts, but not with a note; an action names the revision that the person saw',
     },
     site: Name,
     box: Name,
@@ -40,6 +48,7 @@ export const Incident = Type.Object(
     }),
     events: { ...Count, description: 'number of its events' },
     still: Nullable(Text(80, 'name of the picture for lists')),
+    lastNote: Nullable(Type.Integer({ minimum: 1, description: 'number of its newest note' })),
     state: OneOf(STATES),
     claimedBy: Nullable(Text(64)),
     claimedUntil: Nullable(Time),
@@ -77,8 +86,20 @@ export const Still = Type.Object(
 );
 export type Still = Static<typeof Still>;
 
-export const Note = Type.Object({ at: Time, account: Text(64), text: Text(NOTE_CHARS_MAX) }, strict);
+export const Note = Type.Object(
+  { no: Type.Integer({ minimum: 1 }), at: Time, account: Text(64), text: Text(NOTE_CHARS_MAX) },
+  strict,
+);
 export type Note = Static<typeof Note>;
+
+export const NotePage = Type.Object(
+  {
+    notes: Type.Array(Note, { maxItems: NOTES_PAGE, description: 'the newest, the oldest of them first' }),
+    next: Nullable(Type.Integer({ description: '`before` of the page with earlier ones' })),
+  },
+  strict,
+);
+export type NotePage = Static<typeof NotePage>;
 
 export const Precision = Type.Object(
   {
@@ -118,7 +139,7 @@ export const IncidentDetail = Type.Object(
       ...Precision,
       description: 'precision of this rule of this box, from the verdicts of the last 30 days',
     },
-    notes: Type.Array(Note),
+    notes: NotePage,
     nearby: Type.Array(Incident, {
       maxItems: 50,
       description: 'incidents of the same box, one hour before and after',

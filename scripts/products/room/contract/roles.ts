@@ -24,6 +24,7 @@ const ALLOWED = {
   'see-audit': ['auditor', 'supervisor'],
   export: ['supervisor', 'auditor'],
   'end-sessions': ['supervisor'],
+  'resend-webhooks': ['supervisor'],
 } as const satisfies Readonly<Record<string, readonly Role[]>>;
 
 export type Action = keyof typeof ALLOWED;

@@ -34,6 +34,12 @@ export const BULK_MAX = 500;
 export const CLAIM_S = 120;
 
 /**
+ * Maximum number of valid claims of one account. A person looks at one incident at a time, and an unattended claim ends
+ * after CLAIM_S: 20 are one in six seconds.
+ */
+export const CLAIMS_OF_ONE_MAX = 20;
+
+/**
  * Time in s within which the room ends an expired claim, and by which the clock of a screen may differ from the room's.
  */
 export const CLAIM_ENDS_WITHIN_S = 5;
@@ -50,6 +56,19 @@ export const SUPPRESSION_S = 3600;
 
 /** Maximum number of suppressions that run at once: more than a strip of the screen can show, and a sign of a fault. */
 export const SUPPRESSIONS_MAX = 20;
+
+/** Maximum number of them of one account: a few rules in low sun. Four people may use all. */
+export const SUPPRESSIONS_OF_ONE_MAX = 5;
+
+/**
+ * Maximum number of incidents that one account closes in CLOSINGS_WITHIN_S: the largest bulk verdict, which is a storm of
+ * one rule. Who looks at each closes 100 in that time at most.
+ */
+export const CLOSINGS_OF_ONE_MAX = 500;
+export const CLOSINGS_WITHIN_S = 300;
+
+/** Maximum number of refused messages of a webhook: beyond it the receiver takes nothing, and the next message waits. */
+export const WEBHOOK_REFUSED_MAX = 1000;
 
 /** Length of the reason of a suppression in characters. */
 export const SUPPRESSION_REASON_CHARS = { min: 3, max: 200 } as const;
@@ -68,6 +87,12 @@ export const NEXT_ANSWERS: Readonly<Record<PatrolAnswer | 'sent', readonly Patro
 
 /** Maximum length of the name of a patrol in characters. */
 export const PATROL_CHARS_MAX = 40;
+
+/** Maximum number of notes of one account on one incident. */
+export const NOTES_OF_ONE_MAX = 20;
+
+/** Number of notes of a page: 50 of 1,000 characters take 50 kB. */
+export const NOTES_PAGE = 50;
 
 /** Maximum length of a note in characters. */
 export const NOTE_CHARS_MAX = 1000;

@@ -66,8 +66,8 @@ export const UndoAnswer = Type.Object(
 );
 export type UndoAnswer = Static<typeof UndoAnswer>;
 
-/** Result of a bulk verdict for each incident, in the order of the request. */
-export const VerdictsAnswer = Type.Object(
+/** Result of a bulk action for each incident, in the order of the request. */
+export const BulkAnswer = Type.Object(
   {
     results: Type.Array(
       Type.Object(
@@ -75,7 +75,7 @@ export const VerdictsAnswer = Type.Object(
           no: Type.Integer({ minimum: 1 }),
           incident: Nullable({
             ...Incident,
-            description: 'current state; null if there is no such incident',
+            description: 'current state, or the new entry; null if there is no such incident',
           }),
           ...Refusal,
         },
@@ -85,6 +85,6 @@ export const VerdictsAnswer = Type.Object(
     ),
     undo: Undo,
   },
-  { ...strict, $id: 'VerdictsAnswer' },
+  { ...strict, $id: 'BulkAnswer' },
 );
-export type VerdictsAnswer = Static<typeof VerdictsAnswer>;
+export type BulkAnswer = Static<typeof BulkAnswer>;

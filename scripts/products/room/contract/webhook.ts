@@ -15,8 +15,8 @@ export const WEBHOOK_TYPES = [
 ] as const;
 export type WebhookType = (typeof WEBHOOK_TYPES)[number];
 
-/** An incident without the names of the room's staff, which other organisations do not need. */
-export const WebhookIncident = Type.Omit(Incident, ['claimedBy', 'dispatchedBy'], {
+/** An incident without the names of the room's staff and its notes, which other organisations do not need. */
+export const WebhookIncident = Type.Omit(Incident, ['claimedBy', 'dispatchedBy', 'lastNote'], {
   ...strict,
   $id: 'WebhookIncident',
 });

@@ -5,7 +5,7 @@
  */
 import type { Dialect } from './sql.ts';
 
-export const VERSION = 7;
+export const VERSION = 8;
 
 /** Returns the statements that create the tables. Rows in `setting` hold the version and the time zone. */
 export function tables({ types, name }: Dialect): string[] {
@@ -37,7 +37,7 @@ export function tables({ types, name }: Dialect): string[] {
       kind ${text} NOT NULL, rule ${text} NOT NULL, place ${text} NOT NULL, started_at ${time} NOT NULL,
       ended_at ${time}, received ${time} NOT NULL, clock_doubt ${boolean} NOT NULL,
       objects ${json} NOT NULL, cause ${json} NOT NULL, events ${integer} NOT NULL, newest ${time} NOT NULL,
-      still ${text}, detail ${json} NOT NULL, state ${text} NOT NULL,
+      still ${text}, last_note ${integer}, detail ${json} NOT NULL, state ${text} NOT NULL,
       claimed_by ${text}, claimed_until ${time}, claimed_first ${time}, dispatched_by ${text}, dispatched_at ${time},
       patrol ${text}, patrol_answer ${text}, patrol_answer_at ${time}, arrived_at ${time},
       suppression ${integer}, is_suppressed ${boolean} NOT NULL DEFAULT FALSE,
@@ -126,5 +126,10 @@ export function tables({ types, name }: Dialect): string[] {
     // with its time limit.
     `CREATE TABLE webhook (name ${text} PRIMARY KEY, rev ${integer} NOT NULL, incident ${integer} NOT NULL,
       holder ${text}, until ${time})`,
+    // Messages that the receiver of a webhook has refused by their content. `is_due`: a person sends them again.
+    `CREATE TABLE webhook_refused (webhook ${text} NOT NULL, id ${text} NOT NULL, at ${time} NOT NULL,
+      status ${integer} NOT NULL, incident ${integer}, is_due ${boolean} NOT NULL DEFAULT FALSE, body ${json} NOT NULL,
+      PRIMARY KEY (webhook, id))`,
+    'CREATE INDEX webhook_refused_incident ON webhook_refused (incident)',
   ];
 }

@@ -19,7 +19,7 @@ import { addressKey } from '../../../../agent/base/address-key.ts';
 import { ConnectionGuard } from '../../../../agent/base/connection-guard.ts';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { printableLine } from '../../../../agent/base/printable.ts';
-import { type BucketLimits, TokenBucket } from '../../../../agent/base/token-bucket.ts';
+import { type BucketLimits, TokenBuckets } from '../../../../agent/base/token-bucket.ts';
 import { ALL_BOXES } from '../../../../agent/contract/command.ts';
 import type { Authority, Profile } from './authority.ts';
 import { certsOnly, readRequest, type SigningRequest } from './request.ts';
@@ -34,6 +34,8 @@ export interface Limits {
   readonly connectionsOfOne: number;
   /** Rate per address of requests that need no proof. */
   readonly perAddress: BucketLimits;
+  /** Rate per box of requests with its certificate. It renews twice a year, and tries again within hours. */
+  readonly perBox: BucketLimits;
 }
 
 const LIMITS: Limits = {
@@ -43,12 +45,12 @@ const LIMITS: Limits = {
   connections: 512,
   connectionsOfOne: 128,
   perAddress: { burst: 20, perS: 0.5 },
+  perBox: { burst: 20, perS: 1 / 60 },
 };
 const HEADER_BYTES_MAX = 8 * 1024;
 /** Connections per address without a restriction, for boxes that reconnect together after a power failure. */
 const CONNECTIONS_FREE = 32;
 const COUNTS_EVERY_MS = 600_000;
-const ADDRESSES_MAX = 10_000;
 /** Retry delay in s of a box without a token; it grows with the number of waiting boxes. */
 const PENDING_S = { min: 30, max: 300 } as const;
 const BUSY_S = 300;
@@ -86,7 +88,8 @@ const answer = (status: number, text: string, more: Partial<Answer> = {}): Answe
 export class EnrolServer {
   readonly #options: ServerOptions;
   readonly #limits: Limits;
-  readonly #buckets = new Map<string, TokenBucket>();
+  readonly #addresses: TokenBuckets;
+  readonly #boxes: TokenBuckets;
   readonly #server: Server;
   readonly #guard: ConnectionGuard;
   #counting: NodeJS.Timeout | undefined;
@@ -95,7 +98,9 @@ export class EnrolServer {
   constructor(options: ServerOptions) {
     this.#options = options;
     this.#limits = { ...LIMITS, ...options.limits };
-    const { headersMs, requestMs, connections, connectionsOfOne } = this.#limits;
+    const { headersMs, requestMs, connections, connectionsOfOne, perAddress, perBox } = this.#limits;
+    this.#addresses = new TokenBuckets(perAddress);
+    this.#boxes = new TokenBuckets(perBox);
     const server = createServer(
       {
         ...this.#secureContext(options.tls),
@@ -149,11 +154,12 @@ export class EnrolServer {
     this.#tellCounts();
   }
 
-  /** Logs the number of refused connections if it has grown. */
+  /** Logs the numbers of refused connections and requests if they have grown. */
   #tellCounts(): void {
     const { crowded, ofOne, silent } = this.#guard.counters;
-    const counts = `${crowded} for newcomers, ${ofOne} too many of one address, ${silent} that asked nothing`;
-    if (counts === this.#lastReport || crowded + ofOne + silent === 0) return;
+    const tooOften = this.#addresses.refusedCount + this.#boxes.refusedCount;
+    const counts = `${crowded} for newcomers, ${ofOne} too many of one address, ${silent} that asked nothing; requests refused: ${tooOften}`;
+    if (counts === this.#lastReport || crowded + ofOne + silent + tooOften === 0) return;
     this.#lastReport = counts;
     const time = new Date(this.#options.clock.wallMs()).toISOString();
     this.#options.log(`${time} - connections cut since the start: ${counts}`);
@@ -201,6 +207,7 @@ export class EnrolServer {
 
   async #answer(request: IncomingMessage, path: string, address: string): Promise<Answer> {
     if (!PATHS.has(path)) return answer(404, 'no such thing here');
+    const { store, clock } = this.#options;
     const isList = path === 'cacerts';
     if (request.method !== (isList ? 'GET' : 'POST'))
       return answer(405, `must be ${isList ? 'GET' : 'POST'}`);
@@ -210,11 +217,14 @@ export class EnrolServer {
     if (byCertificate && own === undefined) {
       return answer(403, 'must come with the box’s certificate, of this authority, not ended');
     }
-    if (!byCertificate) {
-      const waitS = this.#bucketOf(addressKey(address)).take();
-      if (waitS > 0)
-        return answer(429, 'too many requests of this address', { retryAfterS: Math.ceil(waitS) });
+    const waitS = own === undefined ? this.#addresses.take(addressKey(address)) : this.#boxes.take(own.box);
+    if (waitS > 0) {
+      const sender = own === undefined ? 'address' : 'box';
+      return answer(429, `too many requests of this ${sender}`, { retryAfterS: Math.ceil(waitS) });
     }
+    // Before openssl, which takes a hundred times as long.
+    const refusal = own && store.renewalRefusal(own.serial, own.box, clock.wallMs());
+    if (refusal !== undefined) return this.#answerFor(refusal, own?.box ?? '');
     const body = await this.#bodyOf(request);
     if (body === undefined) return answer(413, `must have at most ${this.#limits.bodyBytes} bytes`);
     const signing = await readRequest(body);
@@ -290,17 +300,6 @@ export class EnrolServer {
       throw new AgentError('corrupt', 'the request was cut off', error);
     }
     return Buffer.concat(chunks).toString('latin1');
-  }
-
-  /** Returns the rate limit of an address. The oldest is dropped if there are too many. */
-  #bucketOf(address: string): TokenBucket {
-    const bucket =
-      this.#buckets.get(address) ?? new TokenBucket(this.#limits.perAddress, this.#options.clock);
-    this.#buckets.delete(address);
-    this.#buckets.set(address, bucket);
-    const oldest = this.#buckets.keys().next().value;
-    if (this.#buckets.size > ADDRESSES_MAX && oldest !== undefined) this.#buckets.delete(oldest);
-    return bucket;
   }
 }
 

@@ -78,8 +78,13 @@ export type Enrolled =
   | { readonly state: 'issued'; readonly pem: string }
   | { readonly state: 'pending' }
   | { readonly state: 'full' }
-  /** Reason in our own words. */
-  | { readonly state: 'refused' | 'busy'; readonly reason: string };
+  | Refusal;
+
+export interface Refusal {
+  readonly state: 'refused' | 'busy';
+  /** Text of the room. */
+  readonly reason: string;
+}
 
 export interface Asking {
   readonly box: string;
@@ -199,25 +204,29 @@ export class EnrolStore {
     return this.#transaction(() => this.#record(asking, use));
   }
 
+  /** Returns why a box renews nothing now by a certificate with this serial, before its request is read. */
+  renewalRefusal(serial: string, box: string, nowMs: number): Refusal | undefined {
+    const old = this.#db
+      .prepare("SELECT * FROM certificate WHERE serial = ? AND use = 'client'")
+      .get(serial) as CertificateRow | undefined;
+    if (old === undefined)
+      return { state: 'refused', reason: 'the certificate is not one that was given here' };
+    if (old.revoked_at !== null) return { state: 'refused', reason: 'the certificate is revoked' };
+    if (old.not_after < nowMs) return { state: 'refused', reason: 'the certificate has ended' };
+    const today = this.#db
+      .prepare('SELECT count(*) FROM certificate WHERE box = ? AND issued_at > ?')
+      .pluck()
+      .get(box, nowMs - DAY_MS) as number;
+    if (today < RENEWALS_A_DAY) return undefined;
+    return { state: 'busy', reason: 'this box has renewed too often today' };
+  }
+
   /** Renews by a certificate with this serial, whose name the caller has compared. */
   byCertificate(serial: string, use: 'client' | 'server', asking: Asking): Enrolled {
-    const { box, nowMs } = asking;
     return this.#transaction((): Enrolled => {
-      const old = this.#db
-        .prepare("SELECT * FROM certificate WHERE serial = ? AND use = 'client'")
-        .get(serial) as CertificateRow | undefined;
-      if (old === undefined)
-        return { state: 'refused', reason: 'the certificate is not one that was given here' };
-      if (old.revoked_at !== null) return { state: 'refused', reason: 'the certificate is revoked' };
-      if (old.not_after < nowMs) return { state: 'refused', reason: 'the certificate has ended' };
-      const issuedPem = this.#issuedPem(asking, use);
-      if (issuedPem !== undefined) return { state: 'issued', pem: issuedPem };
-      const today = this.#db
-        .prepare('SELECT count(*) FROM certificate WHERE box = ? AND issued_at > ?')
-        .pluck()
-        .get(box, nowMs - DAY_MS) as number;
-      if (today >= RENEWALS_A_DAY) return { state: 'busy', reason: 'this box has renewed too often today' };
-      return { state: 'issued', pem: this.#record(asking, use).pem };
+      const refusal = this.renewalRefusal(serial, asking.box, asking.nowMs);
+      if (refusal !== undefined) return refusal;
+      return { state: 'issued', pem: this.#issuedPem(asking, use) ?? this.#record(asking, use).pem };
     });
   }
 

@@ -3,8 +3,8 @@
  * of the store.
  *
  * LIMITS:
- * - PENDING_MAX boxes wait. If the list is full, a box from an address with fewer entries replaces the newest entry of
- *   the address with the most.
+ * - PENDING_MAX boxes wait. If the list is full, a box from a network with fewer entries replaces the newest entry of
+ *   the network with the most. Among the addresses of one network the same holds.
  * - REFUSED_MAX refusals are stored.
  */
 import type Database from 'better-sqlite3';
@@ -110,22 +110,28 @@ CREATE TABLE IF NOT EXISTS pending (
   }
 
   /**
-   * Tries to free a place for one more box of this address, by removing the newest entry of the address with the most.
-   * Returns false if there is none.
+   * Tries to free a place for one more box of this address, by removing an entry of the network with the most, or of its
+   * own network. There it is the newest of the address with the most. Returns false if there is none.
    */
   #makePlace(address: string): boolean {
     const counts = this.#db
-      .prepare(
-        `SELECT address, count(*) AS count FROM pending WHERE decision IS NULL
-         GROUP BY address ORDER BY count DESC, address`,
-      )
+      .prepare('SELECT address, count(*) AS count FROM pending WHERE decision IS NULL GROUP BY address')
       .all() as { address: string; count: number }[];
-    const own = counts.find((one) => one.address === address)?.count ?? 0;
-    const [largest] = counts;
-    if (largest === undefined || largest.count <= own + 1) return false;
+    const sizes = new Map<string, number>();
+    for (const { address: one, count } of counts)
+      sizes.set(networkOf(one), (sizes.get(networkOf(one)) ?? 0) + count);
+    const own = networkOf(address);
+    const sizeOf = (network: string): number => sizes.get(network) ?? 0;
+    const largest = [...sizes.keys()].reduce((a, b) => (sizeOf(b) > sizeOf(a) ? b : a), own);
+    const isOfOther = sizeOf(largest) > sizeOf(own) + 1;
+    const network = isOfOther ? largest : own;
+    const addresses = counts.filter((one) => networkOf(one.address) === network);
+    const [crowdedAddress] = addresses.toSorted((a, b) => b.count - a.count);
+    const ownCount = isOfOther ? 0 : (addresses.find((one) => one.address === address)?.count ?? 0) + 1;
+    if (crowdedAddress === undefined || crowdedAddress.count <= ownCount) return false;
     const newest =
       'SELECT box, key FROM pending WHERE decision IS NULL AND address = ? ORDER BY first DESC, rowid DESC LIMIT 1';
-    this.#db.prepare(`DELETE FROM pending WHERE (box, key) IN (${newest})`).run(largest.address);
+    this.#db.prepare(`DELETE FROM pending WHERE (box, key) IN (${newest})`).run(crowdedAddress.address);
     return true;
   }
 
@@ -135,4 +141,13 @@ CREATE TABLE IF NOT EXISTS pending (
       .prepare(`DELETE FROM pending WHERE decision = 'refused' AND rowid NOT IN (${newestRefusals})`)
       .run(REFUSED_MAX);
   }
+}
+
+/**
+ * Returns the network that one owner gets as a whole: /48 of IPv6, /24 of IPv4. `address` is as named by `addressKey`,
+ * which for IPv6 is its /64.
+ */
+function networkOf(address: string): string {
+  const separator = address.includes(':') ? ':' : '.';
+  return address.split(separator).slice(0, 3).join(separator);
 }

@@ -36,6 +36,8 @@ interface Measured {
   readonly connections: ConnectionCounts;
   /** Memory of this program in bytes. */
   readonly memory: number;
+  /** Connections to this page that were closed for new ones. */
+  readonly displaced: number;
   readonly nowMs: number;
 }
 
@@ -43,7 +45,7 @@ interface Measured {
 type Values = number | Sample | readonly Sample[] | undefined;
 
 export function metricsPage(measured: Measured): Page {
-  const { boxes: all, connected, retainedMessages, connections, memory, nowMs } = measured;
+  const { boxes: all, connected, retainedMessages, connections, memory, displaced, nowMs } = measured;
   const { boxes, forgotten } = all.view(nowMs);
   const labels = new Map(boxes.map((box) => [box, { site: box.site, box: box.box }]));
   const each = (of: (box: Box) => Values): Sample[] =>
@@ -67,6 +69,7 @@ export function metricsPage(measured: Measured): Page {
     counter('fleet_broker_unnamed_connections', 'Connections of clients beyond those that are counted by name', [
       one(connections.unnamed),
     ]),
+    counter('fleet_connections_displaced', 'Connections to this page closed for new ones', [one(displaced)]),
     gauge('fleet_resident_memory_bytes', 'Resident memory of this program', [one(memory)]),
   ]);
   return { contentType: EXPOSITION_TYPE, body };

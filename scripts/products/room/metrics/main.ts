@@ -39,13 +39,14 @@ async function run({ broker: url, ca, cert, key, ...options }: Arguments): Promi
     onMessage: (topic, payload, retained) => boxes.take(topic, payload, retained, Date.now()),
     onNotice: warn,
   });
-  const server = new MetricsServer(() =>
+  const server: MetricsServer = new MetricsServer(() =>
     metricsPage({
       boxes,
       connected: broker.connected,
       retainedMessages: broker.retainedMessages,
       connections: broker.connections,
       memory: process.memoryUsage.rss(),
+      displaced: server.displacedCount,
       nowMs: Date.now(),
     }),
   );

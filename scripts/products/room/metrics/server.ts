@@ -5,17 +5,21 @@
  * - The server is read-only.
  * - On the loopback address it accepts only loopback host names, because a browser on the machine can be led here under
  *   a foreign name (DNS rebinding).
- * LIMITS: CONNECTIONS_MAX connections, one request on each (one-request.ts); a page is rendered at most once per
- * MADE_EVERY_MS.
+ * LIMITS: CONNECTIONS_MAX connections, of which idle ones give way to new ones (ConnectionGuard). One request on each
+ * (one-request.ts). A page is rendered at most once per MADE_EVERY_MS.
  */
 import { once } from 'node:events';
 import { type AddressInfo, createServer, isIPv6, type Socket } from 'node:net';
+import { ConnectionGuard } from '../../../../agent/base/connection-guard.ts';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { METRICS_PATH } from '../../../../agent/contract/local-status.ts';
 import type { Page } from '../../../../agent/local/local-server.ts';
 import { type Answer, answerOnce, type Request } from '../../../../agent/local/one-request.ts';
 
-const CONNECTIONS_MAX = 16;
+const CONNECTIONS_MAX = 64;
+const CONNECTIONS_OF_ONE_MAX = 16;
+/** Connections per address without a restriction. Prometheus opens one. */
+const CONNECTIONS_FREE = 4;
 const MADE_EVERY_MS = 1000;
 /**
  * Time limit of an answer in ms: a page of some MB, rendered on a busy machine. Prometheus itself waits 10 s by
@@ -27,12 +31,23 @@ const LOOPBACK = ['127.0.0.1', '::1', 'localhost'];
 export class MetricsServer {
   readonly #page: () => Page;
   readonly #server = createServer((socket) => this.#serve(socket));
-  readonly #sockets = new Set<Socket>();
+  readonly #guard: ConnectionGuard;
   #hosts: readonly string[] | undefined;
   #cachedPage: { readonly page: Page; readonly atMs: number } | undefined;
 
   constructor(page: () => Page) {
     this.#page = page;
+    this.#guard = new ConnectionGuard(this.#server, {
+      max: CONNECTIONS_MAX,
+      ofOneMax: CONNECTIONS_OF_ONE_MAX,
+      freeOfOne: CONNECTIONS_FREE,
+      askWithinMs: WITHIN_MS,
+    });
+  }
+
+  /** Connections closed for new ones. */
+  get displacedCount(): number {
+    return this.#guard.counters.crowded + this.#guard.counters.ofOne;
   }
 
   /**
@@ -40,7 +55,6 @@ export class MetricsServer {
    * @throws {AgentError} `config` if it cannot listen
    */
   async start(host: string, port: number): Promise<string> {
-    this.#server.maxConnections = CONNECTIONS_MAX;
     try {
       this.#server.listen({ host, port });
       await once(this.#server, 'listening');
@@ -60,13 +74,11 @@ export class MetricsServer {
   async stop(): Promise<void> {
     const closed = once(this.#server, 'close');
     this.#server.close();
-    for (const socket of this.#sockets) socket.destroy();
+    this.#guard.cutAll();
     await closed;
   }
 
   #serve(socket: Socket): void {
-    this.#sockets.add(socket);
-    socket.on('close', () => this.#sockets.delete(socket));
     answerOnce(
       socket,
       (request) => this.#answer(request),

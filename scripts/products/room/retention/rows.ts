@@ -100,6 +100,7 @@ async function removeIncidents(
   const notes = await transaction.run(`DELETE FROM note WHERE incident ${those}`, values);
   const views = await transaction.run(`DELETE FROM still_view WHERE incident ${those}`, values);
   await transaction.run(`DELETE FROM undo_window WHERE incident ${those}`, values);
+  await transaction.run(`DELETE FROM webhook_refused WHERE incident ${those}`, values);
   const rows = await transaction.all<Place & { time: string }>(
     `DELETE FROM incident WHERE no ${those} RETURNING site, box, received AS time`,
     values,

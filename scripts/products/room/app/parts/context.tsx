@@ -1,8 +1,13 @@
 /** Shows context for the review: the rule's precision here, notes, and nearby incidents of the box. */
-import type { Incident, Note, Precision } from '../../contract/incident.ts';
+import { useSignal } from '@preact/signals';
+import { Button } from '../../../../../agent/kit/controls.tsx';
+import type { Incident, Note, NotePage, Precision } from '../../contract/incident.ts';
+import { explain } from '../acts.ts';
+import { get } from '../api.ts';
 import { isEscalated } from '../queue/lines.ts';
 import { go } from '../router.ts';
 import { nowMs } from '../session.ts';
+import { tell } from '../toasts.ts';
 import { plain } from '../words/plain.ts';
 import { kindText } from '../words/sentence.ts';
 import { percent, siteTimeText, words } from '../words/words.ts';
@@ -46,31 +51,57 @@ export function PrecisionOf({ precision }: { readonly precision: Precision }) {
 }
 
 interface NotesProps {
-  readonly notes: readonly Note[];
+  readonly no: number;
+  readonly page: NotePage;
   /** Time zone of the site. */
   readonly timeZone: string | null;
 }
 
-export function Notes({ notes, timeZone }: NotesProps) {
+/** Shows the newest notes of an incident, and earlier ones by a button. */
+export function Notes({ no, page, timeZone }: NotesProps) {
   const { incident: texts } = words.value;
+  const earlier = useSignal<NotePage>({ notes: [], next: page.next });
+  const load = async (before: number): Promise<void> => {
+    try {
+      const { notes, next } = await get<NotePage>(`/api/incidents/${no}/notes?before=${before}`);
+      earlier.value = { notes: [...notes, ...earlier.value.notes], next };
+    } catch (error) {
+      tell('bad', explain(error));
+    }
+  };
+  const { notes, next } = earlier.value;
+  // The page may have grown since: a note is shown once.
+  const pageNos = new Set(page.notes.map((one) => one.no));
+  const all = [...notes.filter((one) => !pageNos.has(one.no)), ...page.notes];
   return (
     <section>
       <h2>{texts.notes}</h2>
-      {notes.length === 0 ? (
+      {next !== null && <Button onClick={() => void load(next)}>{texts.earlierNotes}</Button>}
+      {all.length === 0 ? (
         <p class="quiet">{texts.noNotes}</p>
       ) : (
-        <ol class="notes">
-          {notes.map(({ at, account: author, text }) => (
-            <li key={`${at} ${author}`}>
-              <span class="quiet">
-                {siteTimeText(at, timeZone)} · {author}
-              </span>
-              <p>{plain(text)}</p>
-            </li>
-          ))}
-        </ol>
+        <NoteItems notes={all} timeZone={timeZone} />
       )}
     </section>
+  );
+}
+
+interface NoteItemsProps extends Pick<NotesProps, 'timeZone'> {
+  readonly notes: readonly Note[];
+}
+
+export function NoteItems({ notes, timeZone }: NoteItemsProps) {
+  return (
+    <ol class="notes">
+      {notes.map(({ no, at, account: author, text }) => (
+        <li key={no}>
+          <span class="quiet">
+            {siteTimeText(at, timeZone)} · {author}
+          </span>
+          <p>{plain(text)}</p>
+        </li>
+      ))}
+    </ol>
   );
 }
 

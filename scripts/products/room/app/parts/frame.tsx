@@ -23,6 +23,7 @@ import { DemoClock, RoomClock } from './clock.tsx';
 import { Dialogs } from './dialogs.tsx';
 import { LookDialog } from './look-dialog.tsx';
 import { LinkMark } from './marks.tsx';
+import { NotesDialog } from './notes-dialog.tsx';
 import { PatrolDialog } from './patrol-dialog.tsx';
 import { QueueMap } from './queue-map.tsx';
 import { SuppressDialog } from './suppress-dialog.tsx';
@@ -46,6 +47,7 @@ export function Frame() {
       </div>
       {!expired.value && <Dialogs />}
       {!expired.value && <LookDialog />}
+      {!expired.value && <NotesDialog />}
       {!expired.value && <PatrolDialog />}
       {!expired.value && <SuppressDialog />}
       <Toasts />

@@ -30,7 +30,7 @@ function Question({ judgement }: { readonly judgement: Judgement }) {
           id="judge-unseen"
           onClick={() => {
             close();
-            void judge(judgement, true);
+            void judge({ ...judgement, withoutLooking: true });
           }}
         >
           {look.yes(verdicts[verdict])}

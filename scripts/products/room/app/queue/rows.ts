@@ -111,8 +111,8 @@ export class Rows {
 }
 
 /** True if an incident has only its first event, or if a suppression kept it out of the queue. */
-function isFirstSight({ events, revision, suppression }: Incident): boolean {
-  return suppression !== null || (events <= 1 && revision === 0);
+function isFirstSight({ events, revision, lastNote, suppression }: Incident): boolean {
+  return suppression !== null || (events <= 1 && revision === 0 && lastNote === null);
 }
 
 /** Sorts by importance: claimed ones, then the urgent, then the oldest. */

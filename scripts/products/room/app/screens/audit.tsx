@@ -6,6 +6,7 @@ import { may } from '../session.ts';
 import { useLoad } from '../views/load.ts';
 import { Csv, Head, incidentPath, Link, LoadState, Scroll } from '../views/parts.tsx';
 import { People } from '../views/people.tsx';
+import { RefusedMessageList } from '../views/refused-messages.tsx';
 import { count, plain, timeText } from '../views/view-texts.ts';
 import { viewWords } from '../words/views.ts';
 import { words } from '../words/words.ts';
@@ -42,6 +43,7 @@ export function AuditScreen() {
       <LoadState has={data !== undefined} problem={load.problem.value} onAgain={load.reload} />
       {data !== undefined && <Chain page={data} />}
       {may('end-sessions') && <People />}
+      {may('resend-webhooks') && <RefusedMessageList />}
       <Filter key={`${user} ${incident}`} />
       {data !== undefined && (
         <div aria-busy={load.isAsking.value}>

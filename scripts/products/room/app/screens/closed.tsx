@@ -4,6 +4,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import { Button } from '../../../../../agent/kit/controls.tsx';
 import type { ClosedIncident, ClosedPage } from '../../contract/closed.ts';
 import { reopen } from '../acts.ts';
+import { canReopen, reopenAll } from '../bulk-acts.ts';
 import { useKeys } from '../keys.ts';
 import { Mark, stateText } from '../parts/marks.tsx';
 import { go, openNo, search } from '../router.ts';
@@ -136,6 +137,9 @@ export function ClosedScreen() {
               )}
             </div>
           )}
+          {filters !== '' && incidents.some(canReopen) && (
+            <Button onClick={() => void reopenAll(filters).then(load.reload)}>{closed.reopenAll}</Button>
+          )}
           {(cursors.length > 0 || (page?.next ?? null) !== null) && (
             <div class="closed-pages">
               <Button disabled={cursors.length === 0} onClick={() => turn('newer')}>
@@ -151,11 +155,6 @@ export function ClosedScreen() {
       {openNo.value !== undefined && <IncidentScreen no={openNo.value} />}
     </>
   );
-}
-
-/** An entry that was reopened, or whose box was revoked, cannot be reopened. */
-function canReopen({ reopenedAs, closedReason }: ClosedIncident): boolean {
-  return may('reopen') && reopenedAs === null && closedReason === null;
 }
 
 interface ActProps {

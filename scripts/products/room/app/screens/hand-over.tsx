@@ -93,9 +93,10 @@ function Report({ data, isOld }: { readonly data: HandOver; readonly isOld: bool
         <Dispatches dispatches={data.dispatches} />
       </Part>
       {data.dispatchesMore > 0 && <p class="d-loud">{handOver.dispatchesMore(count(data.dispatchesMore))}</p>}
-      <Part title={handOver.notes} none={handOver.notesNone} total={data.notes.length}>
+      <Part title={handOver.notes} none={handOver.notesNone} total={data.notes.length + data.notesMore}>
         <Notes notes={data.notes} />
       </Part>
+      {data.notesMore > 0 && <p class="d-loud">{handOver.notesMore(count(data.notesMore))}</p>}
       <Part title={suppression.strip} none={suppression.none} total={data.suppressions.length}>
         <SuppressionList suppressions={data.suppressions} />
       </Part>

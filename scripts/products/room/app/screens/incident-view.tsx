@@ -16,6 +16,7 @@ import { SuppressedNotice } from '../parts/patrol-facts.tsx';
 import { Pictures } from '../parts/pictures.tsx';
 import { GiveTo, Sealed } from '../parts/requests.tsx';
 import { isEscalated } from '../queue/lines.ts';
+import { noteRead } from '../queue/read-notes.ts';
 import { rowOf } from '../queue/store.ts';
 import { go, listPath, place } from '../router.ts';
 import { may, nowMs, tick } from '../session.ts';
@@ -68,6 +69,10 @@ export function IncidentScreen({ no }: { readonly no: number }) {
   const detail = loaded.value?.incident.no === no ? loaded.value : undefined;
   const incident = currentOf(no, detail);
   const title = useRef<HTMLHeadingElement>(null);
+  // Notes that arrive while the incident is open are shown before a verdict, since they appear below the picture.
+  useEffect(() => {
+    if (detail !== undefined) noteRead(detail.incident);
+  }, [no, detail === undefined]);
   const holds = incident !== undefined && incident.state === 'claimed' && isMine(incident);
   const current = useRef(incident);
   current.current = incident;
@@ -108,7 +113,9 @@ export function IncidentScreen({ no }: { readonly no: number }) {
             <section class="told" tabIndex={0} aria-label={words.value.incident.facts}>
               <Facts incident={incident} detail={detail} />
               {detail !== undefined && <PrecisionOf precision={detail.precision} />}
-              {detail !== undefined && <Notes notes={detail.notes} timeZone={detail.timeZone} />}
+              {detail !== undefined && (
+                <Notes key={no} no={no} page={detail.notes} timeZone={detail.timeZone} />
+              )}
               {detail !== undefined && (
                 <Nearby
                   nearby={detail.nearby}

@@ -1,4 +1,4 @@
-/** English texts of undo, of bulk verdicts and of verdicts without looking. */
+/** English texts of undo, of bulk verdicts and of verdicts without looking or with unread notes. */
 export const ACTING_EN = {
   look: {
     title: 'Give a verdict without looking?',
@@ -10,6 +10,11 @@ export const ACTING_EN = {
     yes: (verdict: string) => `Without looking: ${verdict}`,
     no: 'Cancel',
     refused: 'the picture has not been opened',
+  },
+  notesFirst: {
+    title: 'Notes that you have not read',
+    more: (count: number) => `Further incidents with such notes: ${count}.`,
+    no: 'Cancel',
   },
   bulk: {
     bar: 'Actions on the selection',

@@ -1,4 +1,4 @@
-/** French texts of undo, of bulk verdicts and of verdicts without looking. */
+/** French texts of undo, of bulk verdicts and of verdicts without looking or with unread notes. */
 import type { ActingWords } from './acting-en.ts';
 
 export const ACTING_FR: ActingWords = {
@@ -14,6 +14,11 @@ export const ACTING_FR: ActingWords = {
     yes: (verdict) => `Sans voir l’image : ${verdict}`,
     no: 'Annuler',
     refused: 'image non consultée',
+  },
+  notesFirst: {
+    title: 'Main courante non lue',
+    more: (count) => `Autres incidents concernés : ${count}.`,
+    no: 'Annuler',
   },
   bulk: {
     bar: 'Actions sur la sélection',

@@ -179,6 +179,7 @@ export const EN = {
   },
   note: { title: 'Note', label: 'Information for the next operator', save: 'Save the note', no: 'Cancel' },
   look: ACTING_EN.look,
+  notesFirst: ACTING_EN.notesFirst,
   bulk: ACTING_EN.bulk,
   undo: ACTING_EN.undo,
   suppression: DUTY_EN.suppression,
@@ -259,6 +260,7 @@ export const EN = {
     nearbyMore: (n: number) => `and ${n} more in these two hours; the table (CSV) lists all`,
     notes: 'Notes',
     noNotes: 'None yet.',
+    earlierNotes: 'Earlier notes',
     sealed: 'Sealed picture',
     sealedAbout:
       'The box stores the unredacted picture, which only the authority’s key can open. The request is audited.',

@@ -175,6 +175,7 @@ export const FR: Words = {
     no: 'Annuler',
   },
   look: ACTING_FR.look,
+  notesFirst: ACTING_FR.notesFirst,
   bulk: ACTING_FR.bulk,
   undo: ACTING_FR.undo,
   suppression: DUTY_FR.suppression,
@@ -255,6 +256,7 @@ export const FR: Words = {
     nearbyMore: (n) => `et ${n} de plus en ces deux heures ; le tableau (CSV) les contient tous`,
     notes: 'Main courante',
     noNotes: 'Aucune inscription.',
+    earlierNotes: 'Inscriptions antérieures',
     sealed: 'Image scellée',
     sealedAbout:
       'Le boîtier conserve l’image non floutée, que seule la clé de l’autorité peut ouvrir. La demande est tracée.',

@@ -207,6 +207,7 @@ export const VIEWS_EN = {
     verdicts: 'Verdicts',
     notes: 'Notes',
     notesNone: 'No notes.',
+    notesMore: (n: string) => `${n} earlier notes are not listed here.`,
     cameras: 'Cameras out of service',
     camerasNone: 'All cameras work.',
     camerasMore: (n: string) => `Cameras not checked here: ${n}. The table of cameras (CSV) lists all.`,
@@ -237,6 +238,14 @@ export const VIEWS_EN = {
     end: 'End sessions',
     sessionsEnded: (user: string, n: number) =>
       n === 1 ? `One session of ${user} is ended.` : `${n} sessions of ${user} are ended.`,
+  },
+  refusedMessages: {
+    title: (webhook: string, n: number) =>
+      n === 1
+        ? `Webhook ${webhook}: one message was refused.`
+        : `Webhook ${webhook}: ${n} messages were refused.`,
+    send: 'Send again',
+    sent: (n: number) => (n === 1 ? 'One message is sent again.' : `${n} messages are sent again.`),
   },
   audit: {
     intact: 'Audit log intact: every entry contains the hash of the previous one.',
@@ -299,6 +308,7 @@ export const VIEWS_EN = {
       'login-refused': 'login refused',
       logout: 'logged out',
       'end-sessions': 'ended a person’s sessions',
+      'resend-webhooks': 'sent refused webhook messages again',
       'session-ended': 'ended a session',
       refused: 'was refused',
       release: 'unclaimed',

@@ -205,6 +205,7 @@ export const VIEWS_FR: ViewsWords = {
     verdicts: 'Verdicts',
     notes: 'Main courante',
     notesNone: 'Aucune inscription.',
+    notesMore: (n) => `${n} inscriptions antérieures ne figurent pas ici.`,
     cameras: 'Caméras hors service',
     camerasMore: (n) => `Caméras non vérifiées ici : ${n}. Le tableau des caméras (CSV) les contient toutes.`,
     camerasNone: 'Toutes les caméras fonctionnent.',
@@ -235,6 +236,12 @@ export const VIEWS_FR: ViewsWords = {
     end: 'Mettre fin aux sessions',
     sessionsEnded: (user, n) =>
       n === 1 ? `Une session de ${user} est close.` : `${n} sessions de ${user} sont closes.`,
+  },
+  refusedMessages: {
+    title: (webhook, n) =>
+      n === 1 ? `Webhook ${webhook} : un message refusé.` : `Webhook ${webhook} : ${n} messages refusés.`,
+    send: 'Renvoyer',
+    sent: (n) => (n === 1 ? 'Un message est renvoyé.' : `${n} messages sont renvoyés.`),
   },
   audit: {
     intact: 'Journal d’audit intègre : chaque entrée porte l’empreinte de la précédente.',
@@ -308,6 +315,7 @@ export const VIEWS_FR: ViewsWords = {
       'login-refused': 'connexion refusée',
       logout: 's’est déconnecté',
       'end-sessions': 'a mis fin aux sessions d’une personne',
+      'resend-webhooks': 'a renvoyé des messages refusés d’un webhook',
       'session-ended': 'a mis fin à une session',
       refused: 'a été refusé',
       release: 'a libéré',
