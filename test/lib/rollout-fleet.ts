@@ -122,7 +122,7 @@ export class RolloutFleet {
   ops(name: string, key = this.keys.privateKey): string {
     const dir = join(this.dir, name);
     mkdirSync(dir, { recursive: true });
-    writeFileSync(join(dir, 'ops.key'), key.export({ type: 'pkcs8', format: 'pem' }));
+    writeFileSync(join(dir, 'ops.key'), key.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
     writeOffer(join(this.dir, 'repository'), targetsOf());
     const mqtt = { url: this.broker.url };
     writeFileSync(join(dir, 'fleet.yaml'), stringify({ mqtt, sign: 'ops.key', repository: '../repository' }));

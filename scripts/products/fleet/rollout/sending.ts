@@ -7,6 +7,7 @@
  *   order replaces it.
  */
 import type { Clock } from '../../../../agent/base/clock.ts';
+import { counted } from '../../../lib/counted.ts';
 import type { FleetLink, Outgoing } from '../broker.ts';
 import type { FleetStore } from '../store.ts';
 import { ORDER_IN, ORDER_KIND_OF } from './kinds.ts';
@@ -103,7 +104,7 @@ export class Sending {
       return retainedOrder === undefined || (retainedOrder.byOwnKey && retainedOrder.counter < counter);
     });
     if (lostOrders.length > 0)
-      say(`the broker does not hold ${lostOrders.length} orders any more; they go out again`);
+      say(`the broker does not hold ${counted(lostOrders.length, 'order')} any more; sent again`);
     store.transaction(() => {
       for (const order of lostOrders) this.#rollouts.markUnpublished(order);
       // An order that was cleared and is back, as at a restored broker, is cleared again.
