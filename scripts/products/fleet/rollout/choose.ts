@@ -43,11 +43,11 @@ export function chooseBoxes(targets: Targets, request: ReleaseRequest, boxes: re
   const upToDate: BoxRow[] = [];
   const leftOut: { box: BoxRow; reason: string }[] = [];
   for (const box of boxes) {
-    const found = foundFor(box, releases, request.name);
-    if (typeof found === 'string') leftOut.push({ box, reason: found });
-    else if (RUNNING[kind](found.updater)?.seq === seq) upToDate.push(box);
+    const candidate = candidateOf(box, releases, request.name);
+    if (typeof candidate === 'string') leftOut.push({ box, reason: candidate });
+    else if (RUNNING[kind](candidate.updater)?.seq === seq) upToDate.push(box);
     else {
-      const spec = specOf(box, found, targets.targets, all);
+      const spec = specOf(box, candidate, targets.targets, all);
       if (typeof spec === 'object') takes.push(spec);
       else leftOut.push({ box, reason: spec });
     }
@@ -89,17 +89,17 @@ const RUNNING: Readonly<Record<ReleaseKind, (updater: Updater) => Updater['relea
 };
 
 /** A box's updater, and the release for its architecture. */
-interface Found {
+interface Candidate {
   readonly updater: Updater;
   readonly custom: ReleaseTarget;
 }
 
 /** Returns one line for a box that cannot have the release in any state. */
-function foundFor(
+function candidateOf(
   { report, other, revoked_at: revoked }: BoxRow,
   releases: readonly ReleaseTarget[],
   version: string,
-): Found | string {
+): Candidate | string {
   if (revoked !== null) return 'it is revoked';
   if (report === undefined) return 'it has not reported';
   if (other !== null) return 'it reports with another key than before (fleet box BOX)';
@@ -112,7 +112,7 @@ function foundFor(
 /** Returns the box with its download, or one line why it refuses the release. */
 function specOf(
   { site, box }: BoxRow,
-  { updater, custom }: Found,
+  { updater, custom }: Candidate,
   targets: Record<string, TargetFile>,
   all: readonly ReleaseTarget[],
 ): RolloutBoxSpec | string {
