@@ -13,7 +13,7 @@ const ROUNDS = 6;
 const SAMPLES = 40;
 /**
  * Greatest ratios of the colleague's 95th percentile to that of a calm room. Each claim of the colleague changes the
- * queue, which a reader then has built anew: 2.4 to 3 were measured.
+ * queue, which a read then makes the console build again: 2.4 to 3 were measured.
  */
 const RATIOS_MAX: Readonly<Record<string, number>> = { 'reads of the queue': 4, acts: 2 };
 /** Time in ms below which a person notices no delay; a ratio of less says nothing. */
