@@ -36,7 +36,7 @@ void t.test('a broker that returns empty or older during a rollout gets its orde
   await fleet.broker.start();
   const orders = await Orders.of(t, fleet.broker.url);
   await waitUntil('the orders are there again', () => orders.retained.size === 4);
-  t.match(fleet.output.join('\n'), 'the broker does not hold 4 orders any more; they go out again');
+  t.match(fleet.output.join('\n'), 'the broker does not hold 4 orders any more; sent again');
   t.equal(rollouts.ordersOf(SITE, 'b-0').length, 1, 'the same order');
   for (const box of fleet.simulation.boxes.values()) await box.connect();
   fleet.isFrozen = false;

@@ -179,7 +179,7 @@ void t.test(
       await unknownClient.publishAsync(topicsOf(SITE, `b-${i}`).updateDesired, '', { qos: 1, retain: true });
     const { controller: next, store: secondStore } = await fleet.controller();
     await next.run(NAME, signal, true);
-    t.match(fleet.output.join('\n'), 'the broker does not hold 4 orders any more; they go out again');
+    t.match(fleet.output.join('\n'), 'the broker does not hold 4 orders any more; sent again');
     t.equal((await Orders.of(t, fleet.broker.url)).retained.size, 4);
     t.equal(new Rollouts(secondStore).ordersOf(SITE, 'b-3').length, 1, 'the same order');
   },

@@ -64,7 +64,7 @@ void t.test('canaries are followed by their soak, the next wave and the last', a
   run.at(100);
   t.match(run.at(720.1).rollout, {
     state: 'incomplete',
-    reason: '1 of 123 boxes are not confirmed: 1 expired: not done when its time was over',
+    reason: '1 of 123 boxes is not confirmed: 1 expired: not done when its time was over',
   });
   t.equal(run.boxes[22]?.state, 'expired');
   t.equal(

@@ -16,8 +16,8 @@ import { RootPayload } from '../../scripts/products/root/change/root-payload.ts'
 import { type Shared, Store } from '../../scripts/products/root/change/store.ts';
 import { clockProblem } from '../../scripts/products/root/clock.ts';
 import { DEFAULT_PLACES, orderFile } from '../../scripts/products/root/paths.ts';
+import type { ReleaseSource } from '../../scripts/products/root/release-source.ts';
 import { ReleaseFolder } from '../../scripts/products/root/releases.ts';
-import type { ReleaseSource } from '../../scripts/products/root/source.ts';
 import type { Units } from '../../scripts/products/root/units.ts';
 import { makeSigner, signed } from '../lib/commands.ts';
 import { scratch } from '../lib/paths.ts';

@@ -18,8 +18,7 @@ import { Controller } from '../../scripts/products/fleet/rollout/controller.ts';
 import { createRollout } from '../../scripts/products/fleet/rollout/create.ts';
 import { planOf } from '../../scripts/products/fleet/rollout/plan.ts';
 import { type RolloutRow, Rollouts } from '../../scripts/products/fleet/rollout/rollouts.ts';
-import type { SimBoxOptions } from '../../scripts/products/fleet/simulate/box.ts';
-import type { Fate } from '../../scripts/products/fleet/simulate/fate.ts';
+import type { Fate, SimBoxOptions } from '../../scripts/products/fleet/simulate/box.ts';
 import { RUNS, TARGETS, targetsOf } from '../../scripts/products/fleet/simulate/scenario.ts';
 import { Simulation } from '../../scripts/products/fleet/simulate/world.ts';
 import { FleetStore } from '../../scripts/products/fleet/store.ts';
@@ -123,7 +122,7 @@ export class RolloutFleet {
   ops(name: string, key = this.keys.privateKey): string {
     const dir = join(this.dir, name);
     mkdirSync(dir, { recursive: true });
-    writeFileSync(join(dir, 'ops.key'), key.export({ type: 'pkcs8', format: 'pem' }));
+    writeFileSync(join(dir, 'ops.key'), key.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
     writeOffer(join(this.dir, 'repository'), targetsOf());
     const mqtt = { url: this.broker.url };
     writeFileSync(join(dir, 'fleet.yaml'), stringify({ mqtt, sign: 'ops.key', repository: '../repository' }));

@@ -440,6 +440,15 @@ void t.test('the status names the source of a configuration on trial', (t) => {
   t.end();
 });
 
+void t.test('a single update of the system and a single record are named as one', (t) => {
+  const lines = screenOf({ ...STATUS, osUpdates: { pending: 1, reboot: true }, history: 1 });
+  t.strictSame(
+    lines.filter((line) => /^(system|history)/.test(line)),
+    ['system     1 update of the system waits, and a restart is required', 'history    1 record'],
+  );
+  t.end();
+});
+
 void t.test('the status names root’s running program and the state of another', (t) => {
   const rootLine = (root: Partial<UpdaterStatus['root']>): string | undefined =>
     screenOf({ ...STATUS, root: { ...STATUS.root, ...root } }).find((line) => line.startsWith('root'));

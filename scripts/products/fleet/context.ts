@@ -1,8 +1,7 @@
 /** Opens the context of each fleet command: fleet.yaml, the store, and the link to the broker. */
 import { mkdirSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
-import type { Clock } from '../../../agent/base/clock.ts';
-import { systemClock } from '../../../agent/base/clock.ts';
+import { type Clock, systemClock } from '../../../agent/base/clock.ts';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { StateLock } from '../../../agent/base/state-lock.ts';
 import { FleetLink } from './broker.ts';
@@ -45,32 +44,24 @@ export function withLockedFleet<T>(dir: string, work: Work<T>): Promise<T> {
   return withFleet(dir, (context) => whileLocked(dir, () => work(context)));
 }
 
-/** Runs `work` under the lock of the folder (lockFleet). */
-export async function whileLocked<T>(dir: string, work: () => Promise<T>): Promise<T> {
-  const lock = lockFleet(dir);
-  try {
-    return await work();
-  } finally {
-    lock.release();
-  }
-}
-
 /**
- * Locks the folder, so that only this process sends orders from it. Throws AgentError `denied` if another holds the
- * lock.
+ * Runs `work` under the lock of the folder, so that only this process sends orders from it. Throws AgentError `denied` if
+ * another holds the lock.
  */
-function lockFleet(dir: string): StateLock {
+export async function whileLocked<T>(dir: string, work: () => Promise<T>): Promise<T> {
   const lock = new StateLock(dir);
   try {
     lock.take();
   } catch (error) {
     if (!(error instanceof AgentError) || error.kind !== 'denied') throw error;
-    throw new AgentError(
-      'denied',
-      `another program sends orders from ${dir} (\`fleet rollout run\`); one at a time`,
-    );
+    const problem = `another program sends orders from ${dir} (\`fleet rollout run\`); one at a time`;
+    throw new AgentError('denied', problem);
   }
-  return lock;
+  try {
+    return await work();
+  } finally {
+    lock.release();
+  }
 }
 
 /** Asks a person at the terminal; `yes` skips the question. Throws AgentError `denied` unless the answer is yes. */

@@ -1,9 +1,10 @@
 /** Reads fleet.yaml in the ops folder: the broker, the signing key, and the folders of releases and enrolment. */
-import { createPrivateKey, type KeyObject } from 'node:crypto';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import type { KeyObject } from 'node:crypto';
+import { existsSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Static, Type } from '@sinclair/typebox';
-import { AgentError, messageOf } from '../../../agent/base/errors.ts';
+import { AgentError } from '../../../agent/base/errors.ts';
+import { signingKey as privateKey } from '../../../agent/cli/signing-key.ts';
 import type { MqttConfig } from '../../../agent/contract/config.ts';
 import { readYaml } from './strict-yaml.ts';
 
@@ -123,20 +124,5 @@ export function checkTimeZone(file: string, timeZone: string): void {
   }
 }
 
-/** Reads the key for orders and commands. Throws AgentError `config` if the file is not an ed25519 key. */
-export function signingKey({ sign }: Pick<Fleet, 'sign'>): KeyObject {
-  let key: KeyObject;
-  try {
-    key = createPrivateKey(readFileSync(sign, 'utf8'));
-  } catch (error) {
-    // The cause may quote the key's text.
-    const reason =
-      error instanceof Error && 'syscall' in error ? messageOf(error) : 'not a private key in PEM form';
-    throw new AgentError('config', `sign: ${sign} cannot be used: ${reason}`);
-  }
-  if (key.asymmetricKeyType === 'ed25519') return key;
-  throw new AgentError(
-    'config',
-    `sign: ${sign} is a key of ${key.asymmetricKeyType}; one of ed25519 is needed`,
-  );
-}
+/** Reads the key for orders and commands. Throws AgentError `config`. */
+export const signingKey = ({ sign }: Pick<Fleet, 'sign'>): KeyObject => privateKey(sign, 'fleet.yaml: sign');

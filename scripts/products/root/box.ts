@@ -178,7 +178,7 @@ function rootConfigurationValidator(places: Places): ConfigurationValidator {
     shownSha256,
     problems: async (text, previous, may) => {
       // Loaded only here: the models and rules of a configuration take a while to load.
-      const { orderProblems } = await import('./configuration/validators.ts');
+      const { orderProblems } = await import('./configuration/trial-validator.ts');
       return orderProblems(places, text, previous, may);
     },
   };

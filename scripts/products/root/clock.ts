@@ -14,9 +14,9 @@ export interface BoxClock extends BootClock {
 }
 
 /** Its modification time is when the system was made (systemd-timesyncd.service(8)). */
-const EPOCH_FILE = '/usr/lib/clock-epoch';
+export const EPOCH_FILE = '/usr/lib/clock-epoch';
 /** Lower bound of the build time; no release is older. */
-const EARLIEST_MS = Date.parse('2026-01-01T00:00:00.000Z');
+export const EARLIEST_MS = Date.parse('2026-01-01T00:00:00.000Z');
 
 const ASK_WITHIN_MS = 5000;
 const ASK_EVERY_S = 30;

@@ -28,7 +28,7 @@ export function addBoxCommands(program: Command): void {
   ])
     .addOption(stateOption())
     .action(async (options: OwnOptions) => {
-      const { provisionCameraAddress } = await import('./network/camera-address-command.ts');
+      const { provisionCameraAddress } = await import('./network/camera-address.ts');
       await provisionCameraAddress(options);
     });
   addHotspot(program);

@@ -25,9 +25,8 @@ const SPACE_FACTOR = 2;
 
 /** Returns one line why this box refuses the release; undefined if it accepts it. */
 export function misfit(custom: ReleaseTarget, box: BoxFacts): string | undefined {
-  const { what: kind, seq, version, arch, boards, node, stateReads } = custom;
+  const { what: kind, seq, version, arch, boards, node } = custom;
   const [least, nodeLimit] = node;
-  const [oldest, newest] = stateReads;
   const name = `${TITLES[kind]} ${seq}-${version}`;
   if (arch !== box.arch) return `${name} is for ${arch}, this box is ${box.arch}`;
   if (!boards.includes(box.board)) return `${name} is for ${boards.join(', ')}, this box is ${box.board}`;
@@ -35,10 +34,7 @@ export function misfit(custom: ReleaseTarget, box: BoxFacts): string | undefined
     return `${name} is not newer than ${box.seq}, which runs; a box goes to newer ones only`;
   if (compare(box.node, least) < 0 || compare(box.node, nodeLimit) >= 0)
     return `${name} needs node from ${least} to below ${nodeLimit}, this box has ${box.node.replace(/^v/, '')}`;
-  const { forms } = box;
-  if (forms !== undefined && !isWithin(forms.stateWrites, stateReads))
-    return `${name} reads state of form ${oldest} to ${newest}, the one that runs writes ${forms.stateWrites}`;
-  const problem = forms === undefined ? undefined : recordProblem(custom, forms);
+  const problem = box.forms && formsProblem(custom, box.forms);
   if (problem !== undefined) return `${name} ${problem}`;
   const spaceBytes = SPACE_FACTOR * box.neededBytes;
   if (!(box.freeBytes >= spaceBytes))
@@ -47,19 +43,20 @@ export function misfit(custom: ReleaseTarget, box: BoxFacts): string | undefined
 }
 
 /**
- * Returns why the running release could not judge a trial of `next`; undefined if it could. The running root’s program
- * rolls back a failed one, from the record that the failed one has written.
+ * Returns why `next` cannot follow the running release: it does not read its state, or could not be judged by it. The
+ * running root’s program rolls back a failed one, from the record that the failed one has written.
  */
-export function recordProblem(
-  next: Pick<ReleaseTarget, 'what' | 'stateWrites'>,
+export function formsProblem(
+  next: Pick<ReleaseTarget, 'what' | keyof Forms>,
   running: Forms,
 ): string | undefined {
+  if (!isWithin(running.stateWrites, next.stateReads))
+    return `reads state of form ${next.stateReads.join(' to ')}, the one that runs writes ${running.stateWrites}`;
   if (next.what !== 'root' || isWithin(next.stateWrites, running.stateReads)) return undefined;
-  const [oldest, newest] = running.stateReads;
-  return `writes a record of form ${next.stateWrites}, the one that runs reads ${oldest} to ${newest}; install one that reads both first`;
+  return `writes a record of form ${next.stateWrites}, the one that runs reads ${running.stateReads.join(' to ')}; install one that reads both first`;
 }
 
-export const isWithin = (form: number, [oldest, newest]: Forms['stateReads']): boolean =>
+const isWithin = (form: number, [oldest, newest]: Forms['stateReads']): boolean =>
   form >= oldest && form <= newest;
 
 /** Compares versions of three numbers; negative if the first is older. A version without numbers is older than all. */

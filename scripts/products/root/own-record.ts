@@ -11,6 +11,7 @@ import type { Mode } from '../../../agent/contract/mode.ts';
 import { RestraintFolder } from '../../../agent/orders/restraint-folder.ts';
 import { openCheckpoint, parseVerifierKey } from '../../../agent/restraint/journal/note.ts';
 import { activeAuthorisation } from '../../../agent/restraint/root-keeper.ts';
+import type { AgentHealth } from './change/probation.ts';
 import type { TrialStart } from './change/record.ts';
 import type { BoxClock } from './clock.ts';
 import type { Places } from './paths.ts';
@@ -95,5 +96,26 @@ export class OwnRecord {
       this.#options.say(messageOf(error));
       return null;
     }
+  }
+}
+
+/** Sources of the state before a switch. */
+export interface TrialStartOptions {
+  readonly own: Pick<OwnRecord, 'journalSize' | 'authorisedUntil'>;
+  health(): Promise<AgentHealth | undefined>;
+  say(line: string): void;
+}
+
+/** Reads the state before a switch, for comparison during probation. Returns null if the agent does not answer, or if its answer is invalid. */
+export async function trialStart({ own, health, say }: TrialStartOptions): Promise<TrialStart | null> {
+  try {
+    const report = await health();
+    if (report === undefined) return null;
+    const { mode, camera } = report;
+    return { mode, camera, journalSize: own.journalSize(), authorisedUntil: own.authorisedUntil() };
+  } catch (error) {
+    rethrowBug(error);
+    say(messageOf(error));
+    return null;
   }
 }

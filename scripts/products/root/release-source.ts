@@ -15,9 +15,8 @@ import { download } from './download.ts';
 import { misfit } from './fits.ts';
 import { downloadsDir, type Places, tufDir } from './paths.ts';
 import type { ReleaseServer } from './release-server.ts';
-import type { Release, ReleaseFolder } from './releases.ts';
+import { manifestOf, type Release, type ReleaseFolder } from './releases.ts';
 import type { Settings } from './settings.ts';
-import type { Offered, ReleaseSource } from './source.ts';
 import { bytesToWrite, manifestEntry, stage } from './stage.ts';
 import { type MetadataVersions, ReleaseTrust, type TargetRef, type TrustedRelease } from './trust.ts';
 import { unpack } from './unpack.ts';
@@ -26,6 +25,24 @@ import { unpack } from './unpack.ts';
 const ARCHIVE_BYTES_PER_BYTE = 32;
 /** Timeout for four small files over a mobile network, ms. */
 const METADATA_WITHIN_MS = 120_000;
+
+/** A signed release for this box's architecture. */
+export interface Offered {
+  readonly seqMin: number;
+  /** Returns one line why this box refuses it; undefined if it accepts it. */
+  misfit(): string | undefined;
+  /** Downloads the signed files; resumes an interrupted download. Throws AgentError. */
+  download(signal: AbortSignal, onProgress: (doneBytes: number, total: number) => void): Promise<void>;
+  /** Makes the complete folder below releases/, checked and durable. Throws AgentError. */
+  stage(signal: AbortSignal): Promise<void>;
+}
+
+export interface ReleaseSource {
+  /** Fetches new metadata first. Returns undefined if there is no such release. Throws AgentError. */
+  find(kind: ReleaseKind, target: Release, signal: AbortSignal): Promise<Offered | undefined>;
+  /** Returns the versions of the verified metadata; null before the first. */
+  metadata(): MetadataVersions | null;
+}
 
 export interface ReleaseSourceOptions {
   readonly places: Places;
@@ -223,7 +240,7 @@ class Download implements Offered {
 /** Returns the manifest if every file matches it. A damaged release is not a base for a difference. */
 async function intact(dir: string): Promise<readonly Entry[] | undefined> {
   try {
-    const entries = parseManifest(readFileSync(join(dir, MANIFEST_FILE), 'utf8'));
+    const entries = manifestOf(dir);
     await verifyTree(dir, entries);
     return entries;
   } catch (error) {

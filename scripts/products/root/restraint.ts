@@ -11,6 +11,7 @@ import { RestraintFolder } from '../../../agent/orders/restraint-folder.ts';
 import { readAuthorisationFile } from '../../../agent/restraint/authorisation.ts';
 import { writeBox, writeFirstAuthority } from '../../../agent/restraint/folder.ts';
 import { keep } from '../../../agent/restraint/root-keeper.ts';
+import { counted } from '../../lib/counted.ts';
 import { answerAndLeave, firstLine } from './one-request.ts';
 
 /** Options of commands that read root's own files. */
@@ -40,7 +41,7 @@ export function provisionRestraintFolder({ config: file, folder: dir }: OwnOptio
   const folder = new RestraintFolder(dir);
   writeBox(folder, config);
   writeFirstAuthority(folder, config);
-  process.stdout.write(`${dir}: ${config.box} at ${config.site}, ${config.masks.length} masks\n`);
+  process.stdout.write(`${dir}: ${config.box} at ${config.site}, ${counted(config.masks.length, 'mask')}\n`);
 }
 
 /** Answers one request from standard input on standard output. */

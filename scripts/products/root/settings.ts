@@ -113,7 +113,8 @@ function isOf<S extends TSchema>(schema: S, value: unknown): value is Static<S> 
   return Value.Check(schema, value);
 }
 
-function wrongIn(schema: TSchema, value: unknown): string {
+/** Returns the first validation error. */
+export function wrongIn(schema: TSchema, value: unknown): string {
   const error = Value.Errors(schema, value).First();
   const path = (error?.path ?? '').slice(1).replaceAll('/', '.') || 'the file';
   const expected = typeof error?.schema['pattern'] === 'string' ? ` (${error.schema['pattern']})` : '';

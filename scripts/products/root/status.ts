@@ -6,6 +6,7 @@ import { messageOf } from '../../../agent/base/errors.ts';
 import { printable } from '../../../agent/base/printable.ts';
 import type { ReleaseKind } from '../../../agent/contract/release.ts';
 import { STATUS_FILE, type UpdaterStatus } from '../../../agent/contract/update.ts';
+import { counted } from '../../lib/counted.ts';
 import { freeBytesOf, type Machine } from './board.ts';
 import { REASON_CHARS_MAX, type State } from './change/record.ts';
 import { releaseOf } from './change/release-payload.ts';
@@ -129,7 +130,12 @@ export function screenOf(status: UpdaterStatus): string[] {
   );
   if (osUpdates !== null) {
     const reboot = osUpdates.reboot ? ', and a restart is required' : '';
-    lines.push(row('system', `${osUpdates.pending} updates of the system wait${reboot}`));
+    lines.push(
+      row(
+        'system',
+        `${counted(osUpdates.pending, 'update of the system waits', 'updates of the system wait')}${reboot}`,
+      ),
+    );
   }
   const { configuration, root } = status;
   const rootsWanted = root.target === null ? '' : ` ${releaseText(root.target)}`;
@@ -144,7 +150,7 @@ export function screenOf(status: UpdaterStatus): string[] {
     const reasonText = reason === null ? '' : `: ${printable(reason, REASON_CHARS_MAX)}`;
     lines.push(row('config', `${phase}${revision}${of}${reasonText}`));
   }
-  lines.push(row('history', `${status.history} records`));
+  lines.push(row('history', counted(status.history, 'record')));
   return lines;
 }
 

@@ -26,6 +26,7 @@ import { printable } from '../../../agent/base/printable.ts';
 import { manifestTarget, type ReleaseId, ReleaseTarget } from '../../../agent/contract/release.ts';
 import { TIME_PATTERN } from '../../../agent/contract/time.ts';
 import type { UpdaterStatus } from '../../../agent/contract/update.ts';
+import { EARLIEST_MS } from './clock.ts';
 import { onDisk } from './disk-error.ts';
 import { addressOf, get, placeOf, type ReleaseServer, unavailable } from './release-server.ts';
 import { checkRootKeys } from './root-keys.ts';
@@ -85,8 +86,6 @@ const ROOT_FILE = /^\d+\.root\.json$/;
 /** TUF's time format, with optional milliseconds. tuf-js would treat an invalid time as one that never comes. */
 const EXPIRES = new RegExp(TIME_PATTERN);
 
-/** Earlier times are those of a clock that was not set since power-up; the first release is later. */
-const FIRST_RELEASE_MS = Date.UTC(2026, 0, 1);
 const VERIFIED_FILE = 'verified.json';
 /** Maximum amount by which a correct clock may be set back, ms. */
 const CLOCK_SLACK_MS = 3_600_000;
@@ -175,8 +174,8 @@ export class ReleaseTrust {
     const { at } = (existsSync(file) ? (jsonOf(readFileSync(file, 'utf8')) ?? {}) : {}) as { at?: unknown };
     const verifiedMs = typeof at === 'string' ? Date.parse(at) : Number.NaN;
     const leastMs = Number.isFinite(verifiedMs)
-      ? Math.max(FIRST_RELEASE_MS, verifiedMs - CLOCK_SLACK_MS)
-      : FIRST_RELEASE_MS;
+      ? Math.max(EARLIEST_MS, verifiedMs - CLOCK_SLACK_MS)
+      : EARLIEST_MS;
     if (this.#wallMs() >= leastMs) return;
     const [says, least] = [this.#wallMs(), leastMs].map((ms) => new Date(ms).toISOString());
     throw new AgentError(

@@ -8,6 +8,7 @@ import { integerUpTo } from '../../../../agent/cli/commands/options.ts';
 import { print, printNote } from '../../../../agent/cli/print.ts';
 import { LOGS_BYTES_MAX } from '../../../../agent/contract/diagnosis.ts';
 import { findingText } from '../../../../agent/contract/finding.ts';
+import { counted } from '../../../lib/counted.ts';
 import { type AskOptions, ask, asking, namedBox } from './box-command.ts';
 import { logLines } from './logs-text.ts';
 
@@ -65,7 +66,10 @@ async function logs(name: string, options: LogsOptions): Promise<void> {
   const args = { ...(sinceS !== undefined && { sinceS }), ...(bytesMax !== undefined && { bytesMax }) };
   const result = await ask(namedBox(name, options.dir), options, 'logs', args);
   print(...logLines(result));
-  if (result.cut) printNote(`fleet: older lines were left out: ${result.lines} lines, ${result.bytes} bytes`);
+  if (result.cut)
+    printNote(
+      `fleet: older lines were left out: ${counted(result.lines, 'line')}, ${counted(result.bytes, 'byte')}`,
+    );
 }
 
 async function doctor(name: string, options: AskOptions & { json?: true }): Promise<number> {

@@ -6,7 +6,7 @@ import { askBox } from '../../../lib/room-link/box-session.ts';
 import { type FleetContext, withFleet } from '../context.ts';
 import { say, warn } from '../output.ts';
 import { learnt } from '../rollout/status-commands.ts';
-import { someOf } from '../rollout/table.ts';
+import { boxCount, someOf } from '../rollout/table.ts';
 import { signingKey } from '../settings.ts';
 import type { BoxRow } from '../store.ts';
 import { Copies } from './copies.ts';
@@ -44,7 +44,8 @@ export function pull(selector: string, options: PullOptions): Promise<void> {
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, worker));
-    if (failed > 0) throw new AgentError('unavailable', `${failed} of ${boxes.length} boxes gave no copy`);
+    if (failed > 0)
+      throw new AgentError('unavailable', `${failed} of ${boxCount(boxes.length)} gave no copy`);
   });
 }
 

@@ -2,10 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { parseYaml } from '../../../../agent/base/yaml-text.ts';
+import { counted } from '../../../lib/counted.ts';
 import { type FleetContext, requireConfirmation, withFleet, withLockedFleet } from '../context.ts';
 import { say, warn } from '../output.ts';
 import { createRollout, freeName } from '../rollout/create.ts';
-import { controllerOf, refuseForeignOrders } from '../rollout/drive.ts';
+import { type MakingOptions, prepare } from '../rollout/drive.ts';
 import { type Plan, planOf, readPlan } from '../rollout/plan.ts';
 import { boxCount, namedByReason, someOf } from '../rollout/table.ts';
 import { signingKey } from '../settings.ts';
@@ -19,29 +20,21 @@ import { Authorisations } from './validation.ts';
 
 const VALIDATION_ERRORS_MAX = 20;
 
-export interface PushOptions {
-  readonly dir: string;
+export interface PushOptions extends MakingOptions {
   readonly to: string;
   readonly set?: readonly string[];
   readonly unset?: readonly string[];
   readonly plan?: string;
   readonly order?: readonly string[];
-  readonly name?: string;
-  readonly dryRun?: boolean;
-  readonly yes?: boolean;
-  readonly takeOver?: boolean;
 }
 
 export function push(file: string | undefined, options: PushOptions): Promise<void> {
   const open = options.dryRun === true ? withFleet : withLockedFleet;
   return open(options.dir, async (context) => {
-    const { fleet, store, signal, clock } = context;
+    const { fleet, store, clock } = context;
     const change = changeOf(file, options);
     const authorisations = new Authorisations(options.order ?? []);
-    const controller = controllerOf(context);
-    await controller.start(signal);
-    if (options.dryRun !== true) await controller.finish();
-    refuseForeignOrders(controller, clock.wallMs(), options.takeOver === true);
+    await prepare(context, options);
     const boxes = selected(options.to, store.boxes());
     if (change.place !== undefined) mustBe(change.place, boxes);
     const copies = new Copies(options.dir);
@@ -69,7 +62,7 @@ interface Sending {
 async function send(context: FleetContext, { choice, copies, plan, options }: Sending): Promise<void> {
   const { fleet, store, signal, clock } = context;
   const { changes, leftOut } = choice;
-  const leftOutText = leftOut.length === 0 ? '' : `, ${leftOut.length} are left out`;
+  const leftOutText = leftOut.length === 0 ? '' : `, ${counted(leftOut.length, 'is', 'are')} left out`;
   await requireConfirmation(
     `${boxCount(changes.length)} will get another configuration${leftOutText}.`,
     options.yes === true,
@@ -92,6 +85,8 @@ async function send(context: FleetContext, { choice, copies, plan, options }: Se
         box: change.box,
         board: boardOf({ report: rowOf(change)?.report }),
         fields: fieldsOf(change, revision),
+        bytes: null,
+        way: null,
       })),
     },
     { key: signingKey(fleet), nowMs: clock.wallMs() },
@@ -150,7 +145,7 @@ function tell({ changes, upToDate, leftOut, validationErrors }: Choice): void {
     throw new AgentError('config', [...lines.slice(0, VALIDATION_ERRORS_MAX), ...rest, sum].join('\n'));
   }
   if (upToDate.length > 0)
-    say(`${upToDate.length} have it already: ${someOf(upToDate.map(({ box }) => box))}`);
+    say(`${counted(upToDate.length, 'has', 'have')} it already: ${someOf(upToDate.map(({ box }) => box))}`);
   const coloured = process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined;
   // Written without filtering: the files' control characters have been removed, so only the colours are left.
   for (const line of diffLines(changes, coloured)) process.stdout.write(`${line}\n`);
@@ -166,7 +161,7 @@ function planFor(
   if (first === undefined) {
     say('nothing changes');
     if (leftOut.length > 0 && dryRun !== true)
-      throw new AgentError('unavailable', `${leftOut.length} of the boxes are left out`);
+      throw new AgentError('unavailable', `${boxCount(leftOut.length)} left out`);
     return undefined;
   }
   if (plan !== undefined) return readPlan(plan, timeZone);

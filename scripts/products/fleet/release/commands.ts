@@ -6,6 +6,7 @@ import { AgentError } from '../../../../agent/base/errors.ts';
 import { packageRoot } from '../../../../agent/base/package-root.ts';
 import { command, integerUpTo } from '../../../../agent/cli/commands/options.ts';
 import { ARCHES, type Arch, BOARDS, type Board } from '../../../../agent/contract/release.ts';
+import { counted } from '../../../lib/counted.ts';
 import { keygen } from '../../../lib/keygen.ts';
 import { say, warn } from '../output.ts';
 import { encryptedPem } from './keyholder-key.ts';
@@ -185,7 +186,7 @@ function addUpkeep(release: Command): void {
     withRepository(flags, async (repository) => {
       const cleaned = await refresh(repository, publishing(flags));
       say(
-        `timestamp good until ${repository.timestamp()?.signed.expires}${cleaned === 0 ? '' : `; ${cleaned} files that nothing names removed`}`,
+        `timestamp good until ${repository.timestamp()?.signed.expires}${cleaned === 0 ? '' : `; ${counted(cleaned, 'file')} that nothing names removed`}`,
       );
     }),
   );

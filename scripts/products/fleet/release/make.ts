@@ -13,7 +13,7 @@ import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
-import { Metadata, type TargetFile, Targets } from '@tufjs/models';
+import type { TargetFile } from '@tufjs/models';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { jsonOf } from '../../../../agent/base/json.ts';
 import { packageRoot } from '../../../../agent/base/package-root.ts';
@@ -30,14 +30,15 @@ import {
   releaseName,
   VERSION_FILE,
 } from '../../../../agent/contract/release.ts';
+import { counted } from '../../../lib/counted.ts';
 import { changedPaths, type Entry, parseManifest, verifyTree } from '../../../lib/manifest.ts';
 import { type PackOptions, packFiles } from '../../../lib/release-archive.ts';
 import { targetFile, unpacked } from './archives.ts';
-import { expiry, SPECIFICATION } from './metadata.ts';
+import { targetsOf } from './metadata.ts';
 import { type Offered, offered, type Repository } from './repository.ts';
 import { signingFileOf, writeSigningFile } from './signing-file.ts';
 import type { StateCheckOptions } from './state-check.ts';
-import { bytesText, filesOf, PROGRAM_NAMES, releaseOf } from './words.ts';
+import { bytesText, filesOf, numberProblem, PROGRAM_NAMES, releaseOf } from './words.ts';
 
 /** Boards of each architecture (agent/base/board.ts); `generic` is any other. */
 const BOARDS_OF: Readonly<Record<Arch, readonly Board[]>> = {
@@ -128,14 +129,10 @@ export async function makeRelease(
       ...all.filter(({ custom }) => custom.what !== kind),
     ];
     const keptTargets = keptReleases.flatMap(filesOf).flatMap((path) => before?.targets[path] ?? []);
-    const targets = new Targets({
-      specVersion: SPECIFICATION,
-      version: repository.nextVersion('targets'),
-      expires: expiry('targets', options.nowMs),
-      targets: Object.fromEntries([...keptTargets, ...files].map((target) => [target.path, target])),
-    });
+    const next = repository.nextVersion('targets');
+    const targets = targetsOf([...keptTargets, ...files], next, options.nowMs);
     const file = join(out, 'release.json');
-    writeSigningFile(file, signingFileOf(repository, new Metadata(targets), note));
+    writeSigningFile(file, signingFileOf(repository, targets, note));
     return file;
   } finally {
     rmSync(work, { recursive: true, force: true });
@@ -170,13 +167,13 @@ function provenance({ trees, arches, allowDirty }: MakeOptions, { warn }: Surrou
   if (!allowDirty) {
     throw new AgentError(
       'config',
-      `${packageRoot()}: ${changedFiles.length} files are not as committed (${changedFiles[0]?.slice(3)}…); commit or stash them, or pass --allow-dirty for a release that cannot be reproduced`,
+      `${packageRoot()}: ${counted(changedFiles.length, 'file is', 'files are')} not as committed (${changedFiles[0]?.slice(3)}…); commit or stash them, or pass --allow-dirty for a release that cannot be reproduced`,
     );
   }
   warn(
-    `warning: ${changedFiles.length} files are NOT AS COMMITTED: no one can reproduce this release; not for boxes in the street`,
+    `warning: ${counted(changedFiles.length, 'file is', 'files are')} NOT AS COMMITTED: no one can reproduce this release; not for boxes in the street`,
   );
-  return `commit ${commit} with ${changedFiles.length} files NOT AS COMMITTED`;
+  return `commit ${commit} with ${counted(changedFiles.length, 'file')} NOT AS COMMITTED`;
 }
 
 async function treesOf({ kind, arches, trees, seq }: MakeOptions, work: string): Promise<Tree[]> {
@@ -236,20 +233,10 @@ function oneRelease(trees: readonly Tree[], kind: ReleaseKind | undefined): Rele
 }
 
 function refuseOld(repository: Repository, release: ReleaseVersion): void {
-  const { seq } = release;
   const usedSeqs = repository.usedSeqs();
-  const newest = Math.max(0, ...usedSeqs);
-  const fix = `give a free one: --seq ${newest + 1}`;
-  if (usedSeqs.has(seq))
-    throw new AgentError(
-      'config',
-      `${releaseOf(release)}: the number was published before; one is never given twice, of either program; ${fix}`,
-    );
-  if (seq < newest)
-    throw new AgentError(
-      'config',
-      `${releaseOf(release)} is older than the newest, ${newest}; numbers grow over both programs; ${fix}`,
-    );
+  const problem = numberProblem(release, usedSeqs);
+  if (problem === undefined) return;
+  throw new AgentError('config', `${problem}; give a free one: --seq ${Math.max(0, ...usedSeqs) + 1}`);
 }
 
 /**
@@ -334,7 +321,9 @@ async function packed(
     const paths = [MANIFEST_FILE, ...write.filter((path) => files.has(path))];
     const bytes = await put(name, paths, { dictionary: before });
     deltas[custom.seq] = name;
-    say(`${arch}: from ${custom.seq}: ${bytes}, ${write.length} paths written, ${remove.length} removed`);
+    say(
+      `${arch}: from ${custom.seq}: ${bytes}, ${counted(write.length, 'path')} written, ${remove.length} removed`,
+    );
     if (Object.keys(deltas).length === 1) for (const path of write.slice(0, CHANGED_SHOWN)) say(`  ${path}`);
     if (Object.keys(deltas).length === 1 && write.length > CHANGED_SHOWN)
       say(`  and ${write.length - CHANGED_SHOWN} more`);

@@ -16,11 +16,13 @@ import {
   Root,
   Signature,
   Snapshot,
-  type Targets,
+  type TargetFile,
+  Targets,
   Timestamp,
 } from '@tufjs/models';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { jsonOf } from '../../../../agent/base/json.ts';
+import { printable } from '../../../../agent/base/printable.ts';
 import { sha256Of } from '../../../../agent/base/sha256.ts';
 import { ED25519_SPKI_PREFIX, publicKeyFingerprint } from '../../../lib/tuf-key.ts';
 
@@ -33,6 +35,11 @@ export const LIFETIME_DAYS = { root: 365, targets: 90, snapshot: 7, timestamp: 1
 export const THRESHOLD = 2;
 export const KEYHOLDERS_MIN = 3;
 export const ONLINE_THRESHOLD = 1;
+
+/** Maximum clock difference, in days, between the machine of the maker and a keyholder's, which has no network. */
+const CLOCK_DIFFERENCE_DAYS = 1;
+/** Format of times in the fleet's programs and TUF. */
+const EXPIRY_PATTERN = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
 
 export type Signed = Root | Targets | Snapshot | Timestamp;
 export type RoleName = 'root' | 'targets' | 'snapshot' | 'timestamp';
@@ -70,6 +77,18 @@ export const fingerprintOf = (key: Key): string => publicKeyFingerprint(key.keyV
 
 export function expiry(role: RoleName, nowMs: number): string {
   return new Date(nowMs + LIFETIME_DAYS[role] * DAY_MS).toISOString().replace(/\.\d+Z$/, 'Z');
+}
+
+/** Returns what is wrong with the expiry date of a root or targets; undefined if it is valid. */
+export function expiryProblem(role: 'root' | 'targets', expires: string, nowMs: number): string | undefined {
+  const untilMs = Date.parse(expires);
+  if (!EXPIRY_PATTERN.test(expires) || Number.isNaN(untilMs))
+    return `expires: "${printable(expires, 40)}" is not a time in UTC`;
+  const now = new Date(nowMs).toISOString();
+  if (untilMs <= nowMs) return `is stale: it ended on ${expires}, and it is ${now}; make it again`;
+  const days = LIFETIME_DAYS[role] + CLOCK_DIFFERENCE_DAYS;
+  if (untilMs <= nowMs + days * DAY_MS) return undefined;
+  return `would be good until ${expires}; at most ${days} days from now (${now}) are accepted for ${role}: make it again, or set this machine's clock`;
 }
 
 export interface RoleKeys {
@@ -189,6 +208,18 @@ export function snapshotOf(targets: MetaFile, version: number, nowMs: number): M
       version,
       expires: expiry('snapshot', nowMs),
       meta: { 'targets.json': targets },
+    }),
+  );
+}
+
+/** Returns a list of releases for people to sign. */
+export function targetsOf(targets: readonly TargetFile[], version: number, nowMs: number): Metadata<Targets> {
+  return new Metadata(
+    new Targets({
+      specVersion: SPECIFICATION,
+      version,
+      expires: expiry('targets', nowMs),
+      targets: Object.fromEntries(targets.map((target) => [target.path, target])),
     }),
   );
 }

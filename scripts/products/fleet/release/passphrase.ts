@@ -4,6 +4,7 @@
  */
 import { readSync } from 'node:fs';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
+import { counted } from '../../../lib/counted.ts';
 
 /** Minimum number of characters: four words of a word list, or twelve random characters. */
 const CHARACTERS_MIN = 12;
@@ -28,7 +29,7 @@ export async function newPassphrase({ fd, file }: PassphraseOptions): Promise<st
   if ([...passphrase].length < CHARACTERS_MIN)
     throw new AgentError(
       'config',
-      `passphrase: ${[...passphrase].length} characters; use at least ${CHARACTERS_MIN}, as four words by dice`,
+      `passphrase: ${counted([...passphrase].length, 'character')}; use at least ${CHARACTERS_MIN}, as four words by dice`,
     );
   if (fd !== undefined || (await typed('The same again: ')) === passphrase) return passphrase;
   throw new AgentError('config', 'passphrase: the second one differs from the first; no key was made');

@@ -4,8 +4,7 @@
  * INVARIANT: atomic for readers. Archives come first, then the metadata that names them, and last the timestamp, by one
  * rename. A reader sees the complete old state or the complete new one.
  */
-import type { KeyObject } from 'node:crypto';
-import { createPublicKey } from 'node:crypto';
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Metadata, Root, Targets } from '@tufjs/models';
@@ -38,9 +37,11 @@ import {
   isComplete,
   isOfRoot,
   readSigningFile,
+  roleOf,
   type SigningFile,
+  verifyingRoots,
 } from './signing-file.ts';
-import { filesOf, releaseOf, signatureWords } from './words.ts';
+import { filesOf, numberProblem, releaseOf, signatureWords } from './words.ts';
 
 export interface PublishOptions {
   /** Private keys of the snapshot and timestamp roles; after a rotation also the previous key. */
@@ -164,12 +165,9 @@ const SNAPSHOT_LEFT_MS = 3.5 * 86_400_000;
 
 function complete(content: SigningFile, file: string): void {
   if (isComplete(content)) return;
-  const { metadata, roots } = content;
-  const role = isOfRoot(metadata) ? 'root' : 'targets';
-  const verifyingRoots = [roots.at(-1)?.signed, isOfRoot(metadata) ? metadata.signed : undefined];
-  const short = verifyingRoots
-    .filter((root) => root !== undefined)
-    .find((root) => !isSigned(metadata, root, role));
+  const { metadata } = content;
+  const role = roleOf(metadata);
+  const short = verifyingRoots(content).find((root) => !isSigned(metadata, root, role));
   const words =
     short === undefined ? 'no root' : signatureWords(signersOf(metadata, short, role), short, role);
   throw new AgentError('denied', `${file}: not enough have signed: ${words}`);
@@ -184,10 +182,8 @@ function checkReleases(
 ): void {
   const [is, was] = [offered(after), before === undefined ? [] : offered(before)];
   const knownPaths = new Set(was.map(({ target }) => target.path));
-  const newest = Math.max(0, ...usedSeqs);
   refuseShared(is, file);
   for (const one of is) {
-    const { seq } = one.custom;
     const name = releaseOf(one.custom);
     if (one.target.path !== manifestTarget(one.custom)) {
       throw new AgentError(
@@ -199,16 +195,8 @@ function checkReleases(
     if (missing !== undefined)
       throw new AgentError('denied', `${file}: ${name} names ${missing}, which is not signed`);
     if (knownPaths.has(one.target.path)) continue;
-    if (usedSeqs.has(seq))
-      throw new AgentError(
-        'denied',
-        `${file}: ${name}: the number was published before; one is never given twice, of either program`,
-      );
-    if (seq < newest)
-      throw new AgentError(
-        'denied',
-        `${file}: ${name} is older than the newest, ${newest}; numbers grow over both programs`,
-      );
+    const problem = numberProblem(one.custom, usedSeqs);
+    if (problem !== undefined) throw new AgentError('denied', `${file}: ${problem}`);
   }
   for (const { custom } of is.filter(({ target }) => !knownPaths.has(target.path))) {
     const [same, before] = [archesOf(is, custom), lastArches(was, custom.what)];

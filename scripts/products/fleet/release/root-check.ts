@@ -10,9 +10,9 @@ import type { Key, Metadata, Root } from '@tufjs/models';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { printable } from '../../../../agent/base/printable.ts';
 import { sha256Of } from '../../../../agent/base/sha256.ts';
-import { expiryProblem } from './expiry.ts';
 import {
   ED25519,
+  expiryProblem,
   fingerprintOf,
   KEYHOLDER_FIELD,
   KEYHOLDERS_MIN,

@@ -10,27 +10,35 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Static, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
-import { type Metadata, MetadataKind, type Root, type Targets } from '@tufjs/models';
+import { type Metadata, MetadataKind, type Root, Targets } from '@tufjs/models';
 import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { jsonOf } from '../../../../agent/base/json.ts';
 import {
   bytesOf,
+  expiryProblem,
   isSigned,
   keyFor,
   keyholderOf,
   metadataOf,
   readMetadata,
+  SPECIFICATION,
+  signedBytes,
   signersOf,
   signWith,
 } from './metadata.ts';
 import type { Repository } from './repository.ts';
 import { checkRoot, signedDigest } from './root-check.ts';
-import { checkTargets } from './targets-check.ts';
 import { rootDifferences, rootWords, signatureWords, targetsWords } from './words.ts';
 
 /** Maximum size, bytes; 50 roots and the releases of some years are below a megabyte. */
 const FILE_BYTES_MAX = 8_388_608;
+
+/**
+ * Maximum number of skipped versions; each interrupted publication leaves one. A list with the highest possible number
+ * would be the last that boxes accept.
+ */
+const VERSIONS_SKIPPED_MAX = 100;
 
 const SigningForm = Type.Object(
   {
@@ -155,6 +163,41 @@ export function checkOrigin(
   else checkTargets(metadata.signed, believed(content) ?? content.published, nowMs, file);
 }
 
+/** Throws AgentError `denied`, one line, for a list that no command of `fleet release` would make. */
+function checkTargets(
+  targets: Targets,
+  published: Metadata<Targets> | undefined,
+  nowMs: number,
+  place: string,
+): void {
+  const problem =
+    targetsVersionProblem(targets, published) ??
+    expiryProblem('targets', targets.expires, nowMs) ??
+    targetsFormProblem(targets);
+  if (problem !== undefined) throw new AgentError('denied', `${place}: ${problem}`);
+}
+
+function targetsVersionProblem(
+  targets: Targets,
+  published: Metadata<Targets> | undefined,
+): string | undefined {
+  const versionMax = (published?.signed.version ?? 0) + 1 + VERSIONS_SKIPPED_MAX;
+  if (!Number.isSafeInteger(targets.version) || targets.version > versionMax)
+    return `is targets ${targets.version}; the highest number that is accepted now is ${versionMax}; make it again`;
+  return undefined;
+}
+
+/** Refuses delegations and unknown fields: they are not shown, so no one may sign them. */
+function targetsFormProblem(targets: Targets): string | undefined {
+  if (targets.delegations !== undefined)
+    return 'gives releases to another role (delegations); there must be none';
+  const { version, expires } = targets;
+  const canonical = new Targets({ specVersion: SPECIFICATION, version, expires, targets: targets.targets });
+  return signedBytes(canonical).equals(signedBytes(targets))
+    ? undefined
+    : 'holds fields that `fleet release` does not make';
+}
+
 /** Throws AgentError `denied` if the repository has changed since, or is another one. */
 export function checkAgainst(repository: Repository, content: SigningFile, file: string): void {
   const { metadata, roots, published } = content;
@@ -234,50 +277,44 @@ export function differences({ metadata, roots }: Pick<SigningFile, 'metadata' | 
   return newest === undefined || !isOfRoot(metadata) ? [] : rootDifferences(newest, metadata.signed);
 }
 
-function progress({ metadata, roots }: Pick<SigningFile, 'metadata' | 'roots'>): string[] {
+function progress(content: Pick<SigningFile, 'metadata' | 'roots'>): string[] {
+  const { metadata, roots } = content;
+  const role = roleOf(metadata);
+  const [first, own] = verifyingRoots(content).map((root) =>
+    signatureWords(signersOf(metadata, root, role), root, role),
+  );
+  if (first === undefined) return [];
+  if (own === undefined) return [first];
+  return [`by root ${roots.at(-1)?.signed.version}: ${first}`, `by the new root: ${own}`];
+}
+
+export const roleOf = (metadata: SigningFile['metadata']): 'root' | 'targets' =>
+  isOfRoot(metadata) ? 'root' : 'targets';
+
+/** Returns the roots whose keys must sign it: the newest published one, and for a root its own. */
+export function verifyingRoots({ metadata, roots }: Pick<SigningFile, 'metadata' | 'roots'>): Root[] {
   const newest = roots.at(-1)?.signed;
-  if (!isOfRoot(metadata)) {
-    return newest === undefined
-      ? []
-      : [signatureWords(signersOf(metadata, newest, 'targets'), newest, 'targets')];
-  }
-  const own = signatureWords(signersOf(metadata, metadata.signed, 'root'), metadata.signed, 'root');
-  if (newest === undefined) return [own];
-  return [
-    `by root ${newest.version}: ${signatureWords(signersOf(metadata, newest, 'root'), newest, 'root')}`,
-    `by the new root: ${own}`,
-  ];
+  return [...(newest === undefined ? [] : [newest]), ...(isOfRoot(metadata) ? [metadata.signed] : [])];
 }
 
 /** Reports whether it can be published. */
-export function isComplete({ metadata, roots }: SigningFile): boolean {
-  const newest = roots.at(-1)?.signed;
-  if (!isOfRoot(metadata)) return newest !== undefined && isSigned(metadata, newest, 'targets');
-  return (
-    isSigned(metadata, metadata.signed, 'root') &&
-    (newest === undefined || isSigned(metadata, newest, 'root'))
-  );
+export function isComplete(content: SigningFile): boolean {
+  const { metadata } = content;
+  const all = verifyingRoots(content);
+  return all.length > 0 && all.every((root) => isSigned(metadata, root, roleOf(metadata)));
 }
 
 /** Adds a signature; returns the keyholder's name. Throws AgentError `denied` if the key may not sign this. */
-export function addSignature({ metadata, roots }: SigningFile, key: KeyObject): string {
-  const newest = roots.at(-1)?.signed;
-  const role = isOfRoot(metadata) ? 'root' : 'targets';
-  const verifyingRoots = [newest, isOfRoot(metadata) ? metadata.signed : undefined].filter(
-    (root) => root !== undefined,
-  );
+export function addSignature(content: SigningFile, key: KeyObject): string {
+  const { metadata } = content;
+  const role = roleOf(metadata);
+  const all = verifyingRoots(content);
   const publicKey = createPublicKey(key);
-  const roleKey = verifyingRoots
-    .map((root) => keyFor(root, role, publicKey))
-    .find((one) => one !== undefined);
+  const roleKey = all.map((root) => keyFor(root, role, publicKey)).find((one) => one !== undefined);
   if (roleKey === undefined) {
     throw new AgentError('denied', `--key: may not sign ${role}: not a key of this fleet's ${role} role`);
   }
-  if (
-    verifyingRoots.some((root) =>
-      signersOf(metadata, root, role).some(({ keyID }) => keyID === roleKey.keyID),
-    )
-  ) {
+  if (all.some((root) => signersOf(metadata, root, role).some(({ keyID }) => keyID === roleKey.keyID))) {
     throw new AgentError('denied', `--key: ${keyholderOf(roleKey)} has signed this already`);
   }
   signWith(metadata, key, roleKey.keyID);

@@ -21,6 +21,7 @@ import { loadConfig } from '../../../../agent/config/load.ts';
 import { LANES } from '../../../../agent/contract/outbox.ts';
 import { parseVerifierKey } from '../../../../agent/restraint/journal/note.ts';
 import { AgentProcess } from '../../../lib/agent-process.ts';
+import { counted } from '../../../lib/counted.ts';
 import { verifyJournal } from '../../../lib/journal/verification.ts';
 import { ownAuthorisation } from '../../../lib/own-authorisation.ts';
 import { type AgentHealth, agentHealth } from '../../root/change/probation.ts';
@@ -85,7 +86,7 @@ export async function checkState({ next, before, wayBack, clip, say }: StateChec
       );
       content = await compared(place, turn, content);
       say(
-        `${turn.name}: healthy; ${content.events.size} events, ${content.rows.size} rows to deliver, ${content.journalEntries} journal entries`,
+        `${turn.name}: healthy; ${counted(content.events.size, 'event')}, ${counted(content.rows.size, 'row')} to deliver, ${counted(content.journalEntries, 'journal entry', 'journal entries')}`,
       );
     }
     await suspend(place, wayBack ? forth : backward);
@@ -178,10 +179,12 @@ async function compared(place: Place, turn: Turn, before: StateContent): Promise
     // No broker takes the rows, so every event must still be undelivered.
     ...(content.rows.size >= content.events.size
       ? []
-      : [`${content.events.size} events, and ${content.rows.size} rows of the outbox`]),
+      : [`${counted(content.events.size, 'event')}, and ${counted(content.rows.size, 'row')} of the outbox`]),
     ...(content.journalEntries > before.journalEntries
       ? []
-      : [`the journal has ${content.journalEntries} entries, and had ${before.journalEntries}`]),
+      : [
+          `the journal has ${counted(content.journalEntries, 'entry', 'entries')}, and had ${before.journalEntries}`,
+        ]),
   ];
   if (losses.length > 0) throw refusal(`after ${turn.name}: ${losses.join('; ')}`);
   copyFileSync(join(place.state, 'journal/checkpoint'), join(place.dir, 'head'));

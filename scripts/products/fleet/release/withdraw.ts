@@ -1,7 +1,7 @@
 /** Makes targets without new content: without some releases, or unchanged for another 90 days. */
-import { Metadata, Targets } from '@tufjs/models';
+import type { Metadata, Targets } from '@tufjs/models';
 import { AgentError } from '../../../../agent/base/errors.ts';
-import { expiry, SPECIFICATION } from './metadata.ts';
+import { targetsOf } from './metadata.ts';
 import { offered, type Repository } from './repository.ts';
 import { filesOf, PROGRAM_NAMES } from './words.ts';
 
@@ -25,14 +25,6 @@ export function targetsWithout(
     );
   }
   const keptPaths = all.filter(({ custom }) => !seqs.includes(custom.seq)).flatMap(filesOf);
-  return new Metadata(
-    new Targets({
-      specVersion: SPECIFICATION,
-      version: repository.nextVersion('targets'),
-      expires: expiry('targets', nowMs),
-      targets: Object.fromEntries(
-        keptPaths.flatMap((path) => (now.targets[path] === undefined ? [] : [[path, now.targets[path]]])),
-      ),
-    }),
-  );
+  const keptTargets = keptPaths.flatMap((path) => now.targets[path] ?? []);
+  return targetsOf(keptTargets, repository.nextVersion('targets'), nowMs);
 }

@@ -24,6 +24,18 @@ export function releaseOf({ seq, what: kind }: Pick<Offered['custom'], 'seq' | '
   return `release ${seq} of ${PROGRAM_NAMES[kind]}`;
 }
 
+/** Returns why a new release may not have its number; undefined if it may. */
+export function numberProblem(
+  release: Pick<Offered['custom'], 'seq' | 'what'>,
+  usedSeqs: ReadonlySet<number>,
+): string | undefined {
+  const newest = Math.max(0, ...usedSeqs);
+  if (usedSeqs.has(release.seq))
+    return `${releaseOf(release)}: the number was published before; one is never given twice, of either program`;
+  if (release.seq > newest) return undefined;
+  return `${releaseOf(release)} is older than the newest, ${newest}; numbers grow over both programs`;
+}
+
 export function bytesText(bytes: number): string {
   if (bytes < 1000) return `${bytes} B`;
   return bytes < 1_000_000 ? `${(bytes / 1000).toFixed(1)} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`;

@@ -1,12 +1,14 @@
 /** `fleet rollout adopt`: copies what boxes and broker know into a store that is behind the fleet. */
 import { AgentError } from '../../../../agent/base/errors.ts';
+import { counted } from '../../../lib/counted.ts';
 import { type FleetContext, requireConfirmation, withLockedFleet } from '../context.ts';
 import { say } from '../output.ts';
 import { Repository } from '../release/repository.ts';
 import { signingKey } from '../settings.ts';
-import { isOpen, type Member, membersOf, retainedOrdersOf, witnessesOf, writeMerged } from './adoption.ts';
+import { isOpen, membersOf, retainedOrdersOf, witnessesOf, writeMerged } from './adoption.ts';
 import { chooseBoxes } from './choose.ts';
 import type { Controller } from './controller.ts';
+import type { RolloutBoxSpec } from './create.ts';
 import { controllerOf } from './drive.ts';
 import { ORDER_IN, ORDER_KINDS } from './kinds.ts';
 import { type Merged, type MergedRollout, merge, type Witnesses } from './merge.ts';
@@ -57,7 +59,7 @@ export async function adoptInto(
 interface Taking {
   readonly context: FleetContext;
   readonly controller: Controller;
-  readonly givenRollout: { readonly plan: Plan; readonly boxes: readonly Member[] } | undefined;
+  readonly givenRollout: { readonly plan: Plan; readonly boxes: readonly RolloutBoxSpec[] } | undefined;
   readonly abort: boolean;
 }
 
@@ -70,7 +72,7 @@ function take(merged: Merged, { context, controller, givenRollout, abort }: Taki
     writeMerged(merged, { store, knowledge, key, nowMs, givenRollout });
     const outcomes = merged.rollouts.map(({ name, outcome }) => `, ${name} ${outcome}`).join('');
     store.record(
-      `rollout adopt: ${merged.orders.length} orders, ${merged.counters.length} reports${outcomes}`,
+      `rollout adopt: ${counted(merged.orders.length, 'order')}, ${counted(merged.counters.length, 'report')}${outcomes}`,
       nowMs,
     );
     if (!abort) return;
@@ -149,7 +151,7 @@ function boxesFor(
   strange: MergedRollout,
   { fleet, store }: FleetContext,
   { knowledge }: Controller,
-): Member[] {
+): RolloutBoxSpec[] {
   const members = membersOf(strange, { store, knowledge });
   const fields = members[0]?.fields;
   const seq = fields !== undefined && 'seq' in fields ? fields.seq : 0;
@@ -162,8 +164,7 @@ function boxesFor(
     );
   const memberIds = new Set(members.map(({ site, box }) => `${site}/${box}`));
   const { takes } = chooseBoxes(targets, { name: String(seq) }, store.boxes());
-  const further = takes.filter(({ site, box }) => !memberIds.has(`${site}/${box}`));
-  return [...members, ...further.map((box) => ({ ...box, bytes: box.bytes ?? null, way: box.way ?? null }))];
+  return [...members, ...takes.filter(({ site, box }) => !memberIds.has(`${site}/${box}`))];
 }
 
 function linesOf(

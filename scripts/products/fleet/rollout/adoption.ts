@@ -9,6 +9,7 @@
 import type { KeyObject } from 'node:crypto';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { type BoxRow, type FleetStore, whoRuns } from '../store.ts';
+import type { RolloutBoxSpec } from './create.ts';
 import { rolloutOf } from './inputs.ts';
 import {
   CHANGE_IN,
@@ -23,7 +24,7 @@ import type { Knowledge, RetainedOrder } from './knowledge.ts';
 import type { KnownRollout, Merged, MergedRollout, SeenReport, Witnesses } from './merge.ts';
 import { isOrderable, writeOrder } from './orders.ts';
 import { type Plan, planOf } from './plan.ts';
-import { believableCounter, type RolloutBoxRow, type RolloutRow, Rollouts } from './rollouts.ts';
+import { believableCounter, type RolloutRow, Rollouts } from './rollouts.ts';
 import { OPEN, type RolloutState } from './states.ts';
 import { assignWaves, inParts } from './stratify.ts';
 
@@ -73,11 +74,7 @@ export interface Adopting {
   readonly key: KeyObject;
   readonly nowMs: number;
   /** Plan and boxes of a running rollout that is not in the store; undefined if none was given. */
-  readonly givenRollout: { readonly plan: Plan; readonly boxes: readonly Member[] } | undefined;
-}
-
-export interface Member extends Pick<RolloutBoxRow, 'site' | 'box' | 'fields' | 'bytes' | 'way'> {
-  readonly board: string;
+  readonly givenRollout: { readonly plan: Plan; readonly boxes: readonly RolloutBoxSpec[] } | undefined;
 }
 
 /** Writes in the caller's transaction. Throws AgentError `config` if a canary of the plan is not among the boxes. */
@@ -184,17 +181,10 @@ function writeStrange(rollouts: Rollouts, merged: MergedRollout, adopting: Adopt
       plan: plan ?? { ...only, window },
       not_after: endOf(orders, plan, nowMs),
     },
-    members.map(({ site, box, fields: of, bytes, way }, i) => {
-      const hasOrder = mergedBoxes.has(`${site}/${box}`);
+    members.map((member, i) => {
+      const hasOrder = mergedBoxes.has(`${member.site}/${member.box}`);
       // An ordered box is in a wave that has begun, even if today's inventory would assign another.
-      return {
-        site,
-        box,
-        fields: of,
-        bytes,
-        way,
-        wave: hasOrder ? Math.min(waves[i] ?? 0, wave) : (waves[i] ?? 0),
-      };
+      return { ...member, wave: Math.min(waves[i] ?? 0, hasOrder ? wave : Number.POSITIVE_INFINITY) };
     }),
   );
   const row = rollouts.get(name);
@@ -232,7 +222,7 @@ export function retainedOrdersOf({ name, kind }: MergedRollout, knowledge: Knowl
 export function membersOf(
   merged: MergedRollout,
   { store, knowledge }: Pick<Adopting, 'store' | 'knowledge'>,
-): Member[] {
+): RolloutBoxSpec[] {
   const rows = new Map(store.boxes().map((row) => [`${row.site}/${row.box}`, row]));
   const orders = new Map(
     retainedOrdersOf(merged, knowledge).map(({ site, box, strange }) => [`${site}/${box}`, strange?.fields]),

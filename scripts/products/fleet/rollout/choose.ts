@@ -43,17 +43,13 @@ export function chooseBoxes(targets: Targets, request: ReleaseRequest, boxes: re
   const upToDate: BoxRow[] = [];
   const leftOut: { box: BoxRow; reason: string }[] = [];
   for (const box of boxes) {
-    const { report } = box;
-    const reason = whyNot(box, releases, request.name);
-    const runs = report?.updater && RUNNING[kind](report.updater);
-    if (reason === undefined && runs?.seq === seq) upToDate.push(box);
-    else if (reason !== undefined || report?.updater == null)
-      leftOut.push({ box, reason: reason ?? 'it has no updater' });
+    const candidate = candidateOf(box, releases, request.name);
+    if (typeof candidate === 'string') leftOut.push({ box, reason: candidate });
+    else if (RUNNING[kind](candidate.updater)?.seq === seq) upToDate.push(box);
     else {
-      const custom = releases.find(({ arch }) => arch === report.updater?.arch);
-      const spec = custom && specOf(box, report, custom, targets.targets, all);
+      const spec = specOf(box, candidate, targets.targets, all);
       if (typeof spec === 'object') takes.push(spec);
-      else leftOut.push({ box, reason: spec ?? 'it is of another architecture' });
+      else leftOut.push({ box, reason: spec });
     }
   }
   return { kind, seq, version: target.version, takes, upToDate, leftOut };
@@ -92,39 +88,39 @@ const RUNNING: Readonly<Record<ReleaseKind, (updater: Updater) => Updater['relea
   root: ({ root }) => root.release,
 };
 
-/** Action that a box must take first if it runs no release of a program; undefined if a release is sufficient. */
-const WITHOUT_RELEASE: Readonly<Record<ReleaseKind, string | undefined>> = {
-  release: undefined,
-  root: 'its root’s program is of a package without releases; install the package vigie-root of today there',
-};
+/** A box's updater, and the release for its architecture. */
+interface Candidate {
+  readonly updater: Updater;
+  readonly custom: ReleaseTarget;
+}
 
-function whyNot(
+/** Returns one line for a box that cannot have the release in any state. */
+function candidateOf(
   { report, other, revoked_at: revoked }: BoxRow,
   releases: readonly ReleaseTarget[],
   version: string,
-): string | undefined {
+): Candidate | string {
   if (revoked !== null) return 'it is revoked';
   if (report === undefined) return 'it has not reported';
   if (other !== null) return 'it reports with another key than before (fleet box BOX)';
-  if (report.updater === null) return 'it has no updater (package vigie-root)';
-  const { arch } = report.updater;
-  return releases.some((custom) => custom.arch === arch) ? undefined : `${version} is not there for ${arch}`;
+  const { updater } = report;
+  if (updater === null) return 'it has no updater (package vigie-root)';
+  const custom = releases.find(({ arch }) => arch === updater.arch);
+  return custom === undefined ? `${version} is not there for ${updater.arch}` : { updater, custom };
 }
 
 /** Returns the box with its download, or one line why it refuses the release. */
 function specOf(
   { site, box }: BoxRow,
-  { updater }: UpdateReport,
-  custom: ReleaseTarget,
+  { updater, custom }: Candidate,
   targets: Record<string, TargetFile>,
   all: readonly ReleaseTarget[],
 ): RolloutBoxSpec | string {
-  if (updater === null) return 'it has no updater';
   const { board, arch, node, freeBytes } = updater;
   const { what: kind } = custom;
   const release = RUNNING[kind](updater);
-  const first = WITHOUT_RELEASE[kind];
-  if (release === null && first !== undefined) return first;
+  if (release === null && kind === 'root')
+    return 'its root’s program is of a package without releases; install the package vigie-root of today there';
   const seq = release?.seq ?? 0;
   const delta = custom.deltas[seq];
   const way = delta === undefined ? 'full' : 'delta';

@@ -17,6 +17,7 @@ import type { KeyObject } from 'node:crypto';
 import type { Clock } from '../../../../agent/base/clock.ts';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { DeliveryError } from '../../../../agent/mqtt/connection-errors.ts';
+import { counted } from '../../../lib/counted.ts';
 import type { FleetLink } from '../broker.ts';
 import type { FleetStore } from '../store.ts';
 import { boxNow, rolloutOf } from './inputs.ts';
@@ -231,16 +232,14 @@ export class Controller {
     });
     this.#boxes.delete(name);
     await this.#sending.send(true);
+    const withdrawals = counted(this.#rollouts.finals(name).laid, 'withdrawal');
     store.transaction(() => {
       const before = rolloutOf(row);
       const after = { ...before, state: 'aborted', request: null, reason: ABORTED } as const;
       this.#rollouts.saveRollout(name, before, after, clock.wallMs());
-      store.record(
-        `rollout ${name}: aborted, ${this.#rollouts.finals(name).laid} withdrawals`,
-        clock.wallMs(),
-      );
+      store.record(`rollout ${name}: aborted, ${withdrawals}`, clock.wallMs());
     });
-    say(`${name}: aborted; the broker has ${this.#rollouts.finals(name).laid} withdrawals`);
+    say(`${name}: aborted; the broker has ${withdrawals}`);
   }
 
   #after(

@@ -2,26 +2,20 @@
 
 import type { KeyObject } from 'node:crypto';
 import { AgentError } from '../../../../agent/base/errors.ts';
-import type { FleetStore } from '../store.ts';
-import { whoRuns } from '../store.ts';
-import { KIND_NAMES, type OrderFields, type RolloutKind } from './kinds.ts';
+import { type FleetStore, whoRuns } from '../store.ts';
+import { KIND_NAMES, type RolloutKind } from './kinds.ts';
 import { endBefore } from './orders.ts';
 import type { Plan } from './plan.ts';
-import { type RolloutRow, Rollouts } from './rollouts.ts';
+import { type NewBox, type RolloutRow, Rollouts } from './rollouts.ts';
 import { assignWaves, inParts } from './stratify.ts';
+import { boxCount } from './table.ts';
 
 const NAME = /^[a-z0-9.-]{1,64}$/;
 const DAY_MS = 86_400_000;
 
-export interface RolloutBoxSpec {
-  readonly site: string;
-  readonly box: string;
+export interface RolloutBoxSpec extends Omit<NewBox, 'wave'> {
   /** Board, for the waves; `generic` if unknown. */
   readonly board: string;
-  readonly fields: OrderFields;
-  /** Size and type of the download. */
-  readonly bytes?: number;
-  readonly way?: 'delta' | 'full';
 }
 
 export interface RolloutSpec {
@@ -76,17 +70,10 @@ export function createRollout(
     const not_after = nowMs + plan.notAfterDays * DAY_MS;
     rollouts.add(
       { name, kind, description, plan, created_at: nowMs, created_by: whoRuns(), not_after },
-      boxes.map(({ site, box, fields, bytes, way }, i) => ({
-        site,
-        box,
-        fields,
-        wave: waves[i] ?? 0,
-        bytes: bytes ?? null,
-        way: way ?? null,
-      })),
+      boxes.map((box, i) => ({ ...box, wave: waves[i] ?? 0 })),
     );
     store.record(
-      `rollout ${name} of ${KIND_NAMES[kind]} ${description} made for ${boxes.length} boxes`,
+      `rollout ${name} of ${KIND_NAMES[kind]} ${description} made for ${boxCount(boxes.length)}`,
       nowMs,
     );
     const rollout = rollouts.get(name);

@@ -1,6 +1,5 @@
 /** `fleet rollout …`: starts, runs, skips boxes of, and shows a rollout. */
 
-import { setTimeout as sleep } from 'node:timers/promises';
 import { MultiBar, type SingleBar } from 'cli-progress';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { printableJson } from '../../../../agent/base/printable.ts';
@@ -34,12 +33,16 @@ import { type BoxView, type RolloutView, viewOf } from './view.ts';
 /** Maximum time that a request of another program waits in the store, ms. */
 const POLL_MS = 2000;
 
-export interface StartOptions extends DirOption {
-  readonly plan: string;
+/** Options of a command that makes a rollout. */
+export interface MakingOptions extends DirOption {
   readonly name?: string;
   readonly dryRun?: boolean;
   readonly yes?: boolean;
   readonly takeOver?: boolean;
+}
+
+export interface StartOptions extends MakingOptions {
+  readonly plan: string;
   readonly root?: boolean;
 }
 
@@ -71,10 +74,7 @@ export function start(version: string, options: StartOptions): Promise<void> {
     const targets = new Repository(fleet.repository).targets()?.signed;
     if (targets === undefined)
       throw new AgentError('config', `${fleet.repository}: no release is published there`);
-    const controller = controllerOf(context);
-    await controller.start(signal);
-    if (options.dryRun !== true) await controller.finish();
-    refuseForeignOrders(controller, clock.wallMs(), options.takeOver === true);
+    await prepare(context, options);
     const choice = chooseBoxes(targets, { name: version, isRoot: options.root === true }, store.boxes());
     const day = new Date(clock.wallMs()).toISOString().slice(0, 10);
     const about = choice.kind === 'root' ? `root-${version}` : version;
@@ -102,15 +102,18 @@ export function start(version: string, options: StartOptions): Promise<void> {
 }
 
 /**
- * Throws AgentError `denied` if the store is behind the fleet, or if orders by another key are retained and must not be
- * overwritten.
+ * Brings the store up to date before a rollout is made. Throws AgentError `denied` if the store is behind the fleet, or
+ * if orders by another key are retained and must not be overwritten.
  */
-export function refuseForeignOrders(controller: Controller, nowMs: number, takeOver: boolean): void {
+export async function prepare(context: FleetContext, { dryRun, takeOver }: MakingOptions): Promise<void> {
+  const controller = controllerOf(context);
+  await controller.start(context.signal);
+  if (dryRun !== true) await controller.finish();
   const lag = controller.lag();
   if (lag !== undefined) throw new AgentError('denied', lag.text);
-  const foreignOrders = controller.foreignOrders(nowMs);
+  const foreignOrders = controller.foreignOrders(context.clock.wallMs());
   if (foreignOrders.length === 0) return;
-  if (takeOver) say(`${foreignOrdersText(foreignOrders)}; they are written over`);
+  if (takeOver === true) say(`${foreignOrdersText(foreignOrders)}; they are written over`);
   else
     throw new AgentError(
       'denied',
@@ -201,15 +204,6 @@ export function present(store: FleetContext['store'], next: 'start' | 'adopt' = 
   return row;
 }
 
-/** Has a stored request carried out: by the program that runs the rollout, or once by this one if none does. */
-async function obeyed(context: FleetContext, name: string, operation: string): Promise<void> {
-  if (StateLock.isHeld(context.fleet.dir)) {
-    say(`${name}: ${operation} is said; the program that runs it does it`);
-    return;
-  }
-  sayState(await runOnce(context, () => name));
-}
-
 /** Carries out what is due now, under the lock. `nameOf` is called once the fleet's state is known. */
 export function runOnce(context: FleetContext, nameOf: () => string): Promise<RolloutRow> {
   return whileLocked(context.fleet.dir, async () => {
@@ -221,6 +215,11 @@ export function runOnce(context: FleetContext, nameOf: () => string): Promise<Ro
     metrics.write(() => shownRollout(context, name));
     return row;
   });
+}
+
+/** Says that the program that runs the rollout carries out the request. */
+export function sayStored(name: string, request: string): void {
+  say(`${name}: ${request} is said; the program that runs it does it`);
 }
 
 export function sayState({ name, state }: RolloutRow): void {
@@ -249,7 +248,8 @@ export function skip(names: readonly string[], { dir, reason }: SkipOptions): Pr
       store.record(`rollout ${row.name}: skip ${ids.join(', ')}: ${reason}`, clock.wallMs());
     });
     say(`${row.name}: ${ids.length} left out: ${someOf(ids)}: ${reason}`);
-    await obeyed(context, row.name, 'skip');
+    if (StateLock.isHeld(dir)) sayStored(row.name, 'skip');
+    else sayState(await runOnce(context, () => row.name));
   });
 }
 
@@ -314,9 +314,7 @@ async function watchBars(
         bar.update(well, labels);
       }
       if (signal.aborted || OVER.includes(now.state)) break;
-      await sleep(POLL_MS, undefined, { signal }).catch((error: unknown) => {
-        if (!(error instanceof Error) || error.name !== 'AbortError') throw error;
-      });
+      await clock.sleep(POLL_MS, signal);
     }
   } finally {
     bars.stop();

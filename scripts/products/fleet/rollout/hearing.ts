@@ -4,6 +4,7 @@
  * A box is silent if it has not been connected for `silentHours` longer than ever in the two weeks before its order.
  * Silence counts in a download, a switch, a probation, and after the confirmation.
  */
+import { counted } from '../../../lib/counted.ts';
 import { stalledAt } from './stall.ts';
 import {
   BEGAN_STATES,
@@ -15,7 +16,7 @@ import {
   stateOf,
   type Waits,
 } from './states.ts';
-import { someOf } from './table.ts';
+import { boxCount, someOf } from './table.ts';
 
 const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
@@ -30,7 +31,7 @@ const UNCONFIRMED_LABELS: Record<BoxState, string> = {
   ordered: 'ordered and not begun',
   begun: 'begun',
   switched: 'switched',
-  parked: 'parked until their analysis resumes',
+  parked: 'parked until the analysis resumes',
   confirmed: 'confirmed',
   'rolled-back': 'rolled back',
   failed: 'failed',
@@ -126,7 +127,9 @@ export class Hearing {
       ...(connected.length > 0
         ? [`${connected.length} connected and not confirmed (${someOf(connected, 3)})`]
         : []),
-      ...(unheard.length > 0 ? [`${unheard.length} began and are not heard (${someOf(unheard, 3)})`] : []),
+      ...(unheard.length > 0
+        ? [`${counted(unheard.length, 'began and is', 'began and are')} not heard (${someOf(unheard, 3)})`]
+        : []),
     ];
     if (parts.length > 0) return parts.join(', ');
     const isOut = (box: RolloutBox, i: number): boolean =>
@@ -142,13 +145,13 @@ export class Hearing {
     for (const [i, state] of this.#states.entries()) {
       const isUnheard = state === 'confirmed' && !this.isProven(i);
       if (state === 'skipped' || (state === 'confirmed' && !isUnheard)) continue;
-      const label = isUnheard ? 'not heard since they confirmed' : UNCONFIRMED_LABELS[state];
+      const label = isUnheard ? 'not heard since the confirmation' : UNCONFIRMED_LABELS[state];
       counts.set(label, (counts.get(label) ?? 0) + 1);
     }
     if (counts.size === 0) return undefined;
     const count = [...counts.values()].reduce((sum, n) => sum + n, 0);
     const whats = [...counts].map(([label, n]) => `${n} ${label}`).join(', ');
-    return `${count} of ${this.#boxes.length} boxes are not confirmed: ${whats}`;
+    return `${count} of ${boxCount(this.#boxes.length)} ${count === 1 ? 'is' : 'are'} not confirmed: ${whats}`;
   }
 
   stateSinceMs(i: number): number {

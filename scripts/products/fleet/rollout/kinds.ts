@@ -122,7 +122,7 @@ export const ORDER_IN: Readonly<
 };
 
 /** Phases in which no order is being carried out. */
-const AT_REST: readonly ChangePhase[] = ['idle', 'confirmed', 'rolled-back', 'failed'];
+export const AT_REST: readonly ChangePhase[] = ['idle', 'confirmed', 'rolled-back', 'failed'];
 
 /**
  * Returns the rollout of a box's newest order of a kind. A report does not link order and change, so this is the change

@@ -166,7 +166,7 @@ class Merger {
 
   #stamp(name: string): number {
     const stored = this.#witnesses.rollouts.find((rollout) => rollout.name === name)?.newest ?? 0;
-    const counters = this.#orders.filter(({ rollout }) => rollout === name).map(({ counter }) => counter);
+    const counters = this.#ordersOf(name).map(({ counter }) => counter);
     return Math.max(stored, this.#stampByReports(name), ...counters);
   }
 

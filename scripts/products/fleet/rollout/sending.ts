@@ -7,7 +7,8 @@
  *   order replaces it.
  */
 import type { Clock } from '../../../../agent/base/clock.ts';
-import type { FleetLink, Outgoing } from '../broker.ts';
+import { counted } from '../../../lib/counted.ts';
+import type { FleetLink } from '../broker.ts';
 import type { FleetStore } from '../store.ts';
 import { ORDER_IN, ORDER_KIND_OF } from './kinds.ts';
 import type { Knowledge } from './knowledge.ts';
@@ -35,19 +36,11 @@ export class Sending {
 
   /** Sends unacknowledged orders, or with `finals` only those that end a rollout. Throws DeliveryError. */
   async send(finals = false): Promise<void> {
-    const { store, link, clock } = this.#options;
-    const orders = this.#rollouts
-      .unpublished()
-      .filter(({ final }) => !finals || final === 1)
-      .map((order) => ({ ...outgoingOf(order), payload: order.envelope, order }));
-    if (orders.length === 0) return;
-    await link.publish(orders, (sentMessages) =>
-      store.transaction(() =>
-        this.#rollouts.markPublished(
-          sentMessages.map(({ order }) => order),
-          clock.wallMs(),
-        ),
-      ),
+    const orders = this.#rollouts.unpublished().filter(({ final }) => !finals || final === 1);
+    await this.#publish(
+      orders,
+      ({ envelope }) => envelope,
+      (sent) => this.#rollouts.markPublished(sent, this.#options.clock.wallMs()),
     );
   }
 
@@ -56,8 +49,7 @@ export class Sending {
    * withdrawal.
    */
   async clear(boxesOf: (rollout: string) => readonly RolloutBoxRow[]): Promise<void> {
-    const { store, link, clock } = this.#options;
-    const nowMs = clock.wallMs();
+    const nowMs = this.#options.clock.wallMs();
     const rows = new Map(this.#rollouts.all().map((row) => [row.name, row]));
     const expectedOrders = this.#rollouts
       .expectedOrders()
@@ -81,15 +73,25 @@ export class Sending {
       const heardCounter = report && ORDER_IN[order_kind](report).counter;
       return action === 'withdraw' && heardCounter != null && heardCounter >= counter;
     });
-    const messages = over.map((order) => ({ ...outgoingOf(order), payload: '', order }));
-    await link.publish(messages, (sentMessages) =>
-      store.transaction(() =>
-        this.#rollouts.markCleared(
-          sentMessages.map(({ order }) => order),
-          nowMs,
-        ),
-      ),
+    await this.#publish(
+      over,
+      () => '',
+      (sent) => this.#rollouts.markCleared(sent, nowMs),
     );
+  }
+
+  /** Publishes a message for each order, and marks those that the broker has acknowledged. */
+  async #publish(
+    orders: readonly OrderRow[],
+    payloadOf: (order: OrderRow) => string,
+    mark: (sentOrders: readonly OrderRow[]) => void,
+  ): Promise<void> {
+    const { store, link } = this.#options;
+    const messages = orders.map((order) => {
+      const topic = desiredTopic(order.order_kind, order.site, order.box);
+      return { topic, payload: payloadOf(order), order };
+    });
+    await link.publish(messages, (sent) => store.transaction(() => mark(sent.map(({ order }) => order))));
   }
 
   /** Sends orders again that the broker has lost or holds in an older form, after a new connection. */
@@ -103,7 +105,7 @@ export class Sending {
       return retainedOrder === undefined || (retainedOrder.byOwnKey && retainedOrder.counter < counter);
     });
     if (lostOrders.length > 0)
-      say(`the broker does not hold ${lostOrders.length} orders any more; they go out again`);
+      say(`the broker does not hold ${counted(lostOrders.length, 'order')} any more; sent again`);
     store.transaction(() => {
       for (const order of lostOrders) this.#rollouts.markUnpublished(order);
       // An order that was cleared and is back, as at a restored broker, is cleared again.
@@ -111,8 +113,4 @@ export class Sending {
         if (byOwnKey) this.#rollouts.markRetained(ORDER_KIND_OF[kind], site, box);
     });
   }
-}
-
-function outgoingOf({ order_kind, site, box }: OrderRow): Pick<Outgoing, 'topic'> {
-  return { topic: desiredTopic(order_kind, site, box) };
 }

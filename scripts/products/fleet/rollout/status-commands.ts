@@ -1,10 +1,10 @@
 /** `fleet status` and `fleet box`: show the state of the fleet. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentError, rethrowBug } from '../../../../agent/base/errors.ts';
 import { printableJson } from '../../../../agent/base/printable.ts';
 import type { UpdateReport } from '../../../../agent/contract/update.ts';
+import { counted } from '../../../lib/counted.ts';
 import { EnrolStore } from '../../room/enrol/store.ts';
 import { type FleetContext, withFleet } from '../context.ts';
 import { say, warn } from '../output.ts';
@@ -103,13 +103,9 @@ export function status(options: StatusOptions): Promise<void> {
       // A service that listens to the silences of the boxes is started again.
       if (options.watch === true && !link.connected)
         throw new AgentError('unavailable', 'the broker is not reached any more');
-      if (options.watch === true) await sleep(WATCH_MS, undefined, { signal }).catch(interrupted);
+      if (options.watch === true) await clock.sleep(WATCH_MS, signal);
     } while (options.watch === true && !signal.aborted);
   });
-}
-
-function interrupted(error: unknown): void {
-  if (!(error instanceof Error) || error.name !== 'AbortError') throw error;
 }
 
 /** Returns texts such as "43-1.5.0 on 12", the most frequent first. */
@@ -257,7 +253,7 @@ function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
       ['mode', report.mode],
       ['authorisation', `${report.authorisation ?? 'none'} until ${report.orderNotAfter ?? '-'}`],
       ['certificate', `until ${report.certNotAfter ?? '-'}`],
-      ['journal', `${report.journalIndex} entries`],
+      ['journal', counted(report.journalIndex, 'entry', 'entries')],
       ['configuration', `revision ${config.revision}, ${config.phase}, sha256 ${config.sha256 ?? 'unknown'}`],
     );
     if (updater !== null) {

@@ -1,5 +1,6 @@
 /** Formats columns of text and CSV. */
 import { printable } from '../../../../agent/base/printable.ts';
+import { counted } from '../../../lib/counted.ts';
 
 /** Aligns rows; the first one holds the column names, and numbers are aligned right. */
 export function columns(rows: readonly (readonly string[])[]): string[] {
@@ -46,8 +47,7 @@ export function ago(ms: number | null, nowMs: number): string {
   return s < 172_800 ? `${Math.round(s / 3600)} h` : `${Math.round(s / 86_400)} d`;
 }
 
-/** Returns a text such as `1 box` or `12 boxes`. */
-export const boxCount = (count: number): string => `${count} ${count === 1 ? 'box' : 'boxes'}`;
+export const boxCount = (count: number): string => counted(count, 'box', 'boxes');
 
 /** Returns the first names, and the number of the others. */
 export function someOf(names: readonly string[], count = 10): string {

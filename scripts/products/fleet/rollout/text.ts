@@ -74,11 +74,11 @@ const LEFT_STATES = {
   planned: 'never sent for',
   withdrawn: 'called back',
   expired: 'expired, not done in time',
-  parked: 'parked until their analysis resumes',
+  parked: 'parked until the analysis resumes',
 } satisfies Partial<Record<BoxState, string>>;
 
 const LEFT: readonly (readonly [string, (box: BoxView) => boolean])[] = [
-  ['silent since they began', ({ silent }) => silent],
+  ['silent since it began', ({ silent }) => silent],
   ...(['planned', 'withdrawn', 'expired', 'parked'] as const).map(
     (state) => [LEFT_STATES[state], (box: BoxView) => box.state === state && !box.silent] as const,
   ),

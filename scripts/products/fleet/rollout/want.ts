@@ -4,7 +4,7 @@ import { AgentError } from '../../../../agent/base/errors.ts';
 import { StateLock } from '../../../../agent/base/state-lock.ts';
 import { type FleetContext, withFleet } from '../context.ts';
 import { say } from '../output.ts';
-import { present, runOnce, sayState } from './drive.ts';
+import { present, runOnce, sayState, sayStored } from './drive.ts';
 import { type RolloutRow, Rollouts } from './rollouts.ts';
 import type { DirOption } from './status-commands.ts';
 
@@ -22,12 +22,8 @@ export function want(request: RolloutRequest, { dir }: DirOption): Promise<void>
   return withFleet(dir, async (context) => {
     if (StateLock.isHeld(dir)) {
       const { name } = wish(request, context);
-      if (request !== 'abort' || (await isAborted(context, dir, name))) {
-        const outcome =
-          request === 'abort' ? 'aborted' : `${request} is said; the program that runs it does it`;
-        say(`${name}: ${outcome}`);
-        return;
-      }
+      if (request !== 'abort') return sayStored(name, request);
+      if (await isAborted(context, dir, name)) return say(`${name}: aborted`);
     }
     const row = await runOnce(context, () => wish(request, context).name);
     if (request === 'abort' && row.state !== 'aborted')

@@ -12,6 +12,7 @@
  *   a withdrawn or expired box overrides that.
  * - `done`: every box has confirmed and was heard after that, or a person has left it out.
  */
+import { counted } from '../../../lib/counted.ts';
 import { Hearing, missingMax } from './hearing.ts';
 import {
   type Action,
@@ -157,9 +158,12 @@ class Machine {
     // All canaries have failed, though fewer than the limit: none is left to be healthy.
     const limit = Math.min(canaryFailures, this.#boxes.filter((box) => box.wave === 0).length);
     if (canaries >= limit && this.#rollout.wave === 0)
-      this.#to('halted', `${canaries} ${canaries === 1 ? 'canary' : 'canaries'} ${failureText}`);
+      this.#to('halted', `${counted(canaries, 'canary', 'canaries')} ${failureText}`);
     else if (newFailures >= failuresMin && newFailures > failureRatio * newTried)
-      this.#to('halted', `${newFailures} of ${newTried} boxes that were tried ${failureText}`);
+      this.#to(
+        'halted',
+        `${newFailures} of ${counted(newTried, 'box that was', 'boxes that were')} tried ${failureText}`,
+      );
   }
 
   /** Returns true if the next wave has begun. */

@@ -20,9 +20,27 @@ import {
 import { openSession, type Session } from '../../../../agent/mqtt/session.ts';
 import { signEnvelope } from '../../../../agent/orders/dsse.ts';
 import { openOrder, orderDates } from '../../../../agent/orders/room-order.ts';
-import type { Fate } from './fate.ts';
+import type { Release } from '../../root/releases.ts';
+import { AT_REST } from '../rollout/kinds.ts';
 import { opening } from './opening.ts';
-import { type Change, changeFrom, JOURNAL_FIRST, type Release, reportOf } from './reported.ts';
+import { type Change, changeFrom, JOURNAL_FIRST, reportOf } from './reported.ts';
+
+/** Phases in which a release may take a box off the network. */
+export const VANISHING = ['downloading', 'switching', 'probation', 'confirmed'] as const;
+
+/** Faults of a simulated box. */
+export interface Fate {
+  /** `mute`: connected, but silent after its first report. */
+  readonly ends: 'confirmed' | 'rolled-back' | 'failed' | 'mute';
+  /** Delay until it returns, ms after the start. Null: it is always connected, or with `startsOffline` never returns. */
+  readonly backAfterMs: number | null;
+  /** True if it is offline from the start. */
+  readonly startsOffline: boolean;
+  /** Lost for good, with this delay after it has reported the phase. */
+  readonly vanishes?: { readonly at: (typeof VANISHING)[number]; readonly afterMs: number } | undefined;
+  /** Hours of the day, UTC, without power. */
+  readonly dark?: { readonly fromHour: number; readonly toHour: number } | undefined;
+}
 
 export interface SimBoxOptions {
   readonly site: string;
@@ -60,7 +78,6 @@ const TIMES_MS: Partial<Record<ChangePhase, number>> = {
   confirmed: 61_000,
   'rolled-back': 20_700,
 };
-const AT_REST: readonly ChangePhase[] = ['idle', 'confirmed', 'rolled-back', 'failed'];
 const BEFORE_SWITCH: readonly ChangePhase[] = ['waiting', 'downloading', 'verified', 'staged'];
 const TRYING: readonly ChangePhase[] = ['switching', 'probation'];
 const CONNECT_TIMEOUT_MS = 60_000;

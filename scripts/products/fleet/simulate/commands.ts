@@ -4,11 +4,11 @@ import { type Command, InvalidArgumentError, Option } from '@commander-js/extra-
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { BOARDS } from '../../../../agent/contract/release.ts';
 import { say, warn } from '../output.ts';
-import { columns } from '../rollout/table.ts';
-import { VANISHING } from './fate.ts';
+import { tableOf } from '../rollout/table.ts';
+import { VANISHING } from './box.ts';
 import { MIXES } from './mixes.ts';
-import { assertComplete, MIX_COLUMNS, mixCells, simulatedLines } from './report.ts';
-import { type SimulateOptions, simulate } from './simulate.ts';
+import { assertComplete, MIX_COLUMNS, simulatedLines } from './report.ts';
+import { type Simulated, type SimulateOptions, simulate } from './simulate.ts';
 
 /**
  * Maximum number of boxes. Each has its own connection, and a machine has 28,000 local ports for one broker and 20,000
@@ -69,12 +69,6 @@ export function simulateCommands(program: Command): void {
     .option('--dark <share>', 'boxes, canaries too, whose pole has no power by day', number(0, 1), 0)
     .addOption(new Option('--broken <board>', 'a board of which every box rolls back').choices(BOARDS))
     .option(
-      '--halt-share <share>',
-      'halts above this share of failures (default: that of a plan)',
-      number(0, 1),
-    )
-    .option('--max-queued <number>', 'max_queued_messages of the broker', number(1, 1e9))
-    .option(
       '--die-in-wave <number>',
       'the controller dies in the middle of that wave, and another continues',
       number(0, 20),
@@ -97,7 +91,7 @@ export function simulateCommands(program: Command): void {
       [
         '\nExamples:',
         '  scripts/fleet simulate --broken rk3588',
-        '  scripts/fleet simulate --boxes 200 --halt-share 0.05 --die-in-wave 2',
+        '  scripts/fleet simulate --boxes 200 --die-in-wave 2',
         '  scripts/fleet simulate --vanish 0.9 --vanish-at probation --dark 0.4',
         '  scripts/fleet simulate --all-faults',
       ].join('\n'),
@@ -113,19 +107,19 @@ export function simulateCommands(program: Command): void {
 }
 
 async function allFaults(options: SimulateOptions): Promise<void> {
-  const rows = [MIX_COLUMNS];
+  const rows: (Simulated & { readonly name: string })[] = [];
   for (const [name, faults] of MIXES) {
     warn(`faults: ${name}`);
     const result = await simulate(
       { ...options, broken: undefined, emptyInWave: undefined, restoreInWave: undefined, ...faults },
       warn,
     );
-    const cells = mixCells(name, result);
-    warn(cells.join('; '));
-    rows.push(cells);
+    const row = { ...result, name };
+    warn(MIX_COLUMNS.map(([, cell]) => cell(row)).join('; '));
+    rows.push(row);
     assertComplete(result);
   }
-  for (const line of columns(rows)) say(line);
+  for (const line of tableOf(MIX_COLUMNS, rows)) say(line);
 }
 
 /** Throws AgentError `config` if the broker may not open a file for each box. */

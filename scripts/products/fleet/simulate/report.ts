@@ -1,7 +1,8 @@
 /** Formats the result of a simulated rollout as lines for people. */
 import { AgentError } from '../../../../agent/base/errors.ts';
+import { counted } from '../../../lib/counted.ts';
 import { bytesText } from '../release/words.ts';
-import { type Column, tableOf } from '../rollout/table.ts';
+import { boxCount, type Column, someOf, tableOf } from '../rollout/table.ts';
 import { waveName } from '../rollout/text.ts';
 import type { RolloutView, WaveView } from '../rollout/view.ts';
 import type { Simulated } from './simulate.ts';
@@ -41,9 +42,9 @@ export function simulatedLines({
   return [
     ...tableOf(cells, view.waves),
     `${view.state}${view.reason === null ? '' : `: ${view.reason}`}; ${simulatedHours.toFixed(1)} simulated hours`,
-    lostLine(lostBoxes.length, view.boxes.length),
+    `${lostBoxes.length} of ${view.boxes.length} boxes lost: the release has taken them off the network (${lostShare({ lostBoxes, view })})`,
     `wall seconds: ${wallS.connect.toFixed(1)} to connect, ${wallS.learn.toFixed(1)} to learn, ${wallS.rollout.toFixed(1)} for the rollout`,
-    `${missing} boxes missing at the broker; ${deaths} deaths of the controller; ${suspended} suspended boxes updated and suspended still`,
+    `${boxCount(missing)} missing at the broker; ${counted(deaths, 'death')} of the controller; ${counted(suspended, 'suspended box', 'suspended boxes')} updated and suspended still`,
     halfWay.length === 0 ? 'no box is left half way' : `LEFT HALF WAY: ${halfWay.join(', ')}`,
   ];
 }
@@ -56,41 +57,22 @@ function muteIn({ boxes }: RolloutView, wave: number): number {
 /** Throws AgentError `unavailable` if a box is left halfway. */
 export function assertComplete({ halfWay }: Simulated): void {
   if (halfWay.length > 0)
-    throw new AgentError(
-      'unavailable',
-      `${halfWay.length} boxes are left half way: ${halfWay.slice(0, 10).join(', ')}`,
-    );
+    throw new AgentError('unavailable', `${boxCount(halfWay.length)} left half way: ${someOf(halfWay)}`);
 }
 
-/** Returns the cells for a mix of faults: where it ended, and how many boxes were lost. */
-export function mixCells(name: string, { view, lostBoxes, simulatedHours, wallS }: Simulated): string[] {
-  const { state, wave, waves, reason, boxes } = view;
-  const confirmed = waves.reduce((sum, { states }) => sum + states.confirmed, 0);
-  return [
-    name,
-    state,
-    waveName({ wave }),
-    `${lostBoxes.length}`,
-    `${((100 * lostBoxes.length) / boxes.length).toFixed(1)} %`,
-    `${confirmed}`,
-    simulatedHours.toFixed(1),
-    wallS.rollout.toFixed(0),
-    reason ?? '',
-  ];
-}
-
-export const MIX_COLUMNS = [
-  'FAULTS',
-  'STATE',
-  'IN',
-  'LOST',
-  'SHARE',
-  'CONFIRMED',
-  'HOURS',
-  'WALL s',
-  'REASON',
+/** Columns of a mix of faults: where it ended, and how many boxes were lost. */
+export const MIX_COLUMNS: readonly Column<Simulated & { readonly name: string }>[] = [
+  ['FAULTS', ({ name }) => name],
+  ['STATE', ({ view }) => view.state],
+  ['IN', ({ view }) => waveName(view)],
+  ['LOST', ({ lostBoxes }) => lostBoxes.length],
+  ['SHARE', lostShare],
+  ['CONFIRMED', ({ view }) => view.waves.reduce((sum, { states }) => sum + states.confirmed, 0)],
+  ['HOURS', ({ simulatedHours }) => simulatedHours.toFixed(1)],
+  ['WALL s', ({ wallS }) => wallS.rollout.toFixed(0)],
+  ['REASON', ({ view }) => view.reason ?? ''],
 ];
 
-function lostLine(lostCount: number, boxes: number): string {
-  return `${lostCount} of ${boxes} boxes lost: the release has taken them off the network (${((100 * lostCount) / boxes).toFixed(1)} %)`;
+function lostShare({ lostBoxes, view }: Pick<Simulated, 'lostBoxes' | 'view'>): string {
+  return `${((100 * lostBoxes.length) / view.boxes.length).toFixed(1)} %`;
 }

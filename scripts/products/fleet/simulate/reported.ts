@@ -2,11 +2,7 @@
 import type { Mode } from '../../../../agent/contract/mode.ts';
 import type { Board } from '../../../../agent/contract/release.ts';
 import type { ChangePhase, UpdateReport } from '../../../../agent/contract/update.ts';
-
-export interface Release {
-  readonly seq: number;
-  readonly version: string;
-}
+import type { Release } from '../../root/releases.ts';
 
 /** Progress of a box with the releases of one program. */
 export interface Change {

@@ -10,11 +10,9 @@ import {
   type ReleaseTarget,
 } from '../../../../agent/contract/release.ts';
 import { randomOf } from '../../../lib/random.ts';
-import type { Plan } from '../rollout/plan.ts';
-import { planOf } from '../rollout/plan.ts';
-import type { SimBoxOptions } from './box.ts';
-import { type Fate, VANISHING } from './fate.ts';
-import type { Release } from './reported.ts';
+import type { Release } from '../../root/releases.ts';
+import { type Plan, planOf } from '../rollout/plan.ts';
+import { type Fate, type SimBoxOptions, VANISHING } from './box.ts';
 
 export interface ScenarioOptions {
   /** Program whose release is rolled out. */
@@ -30,18 +28,14 @@ export interface ScenarioOptions {
   /** True if no canary vanishes. */
   readonly spareCanaries?: boolean | undefined;
   /** Phase in which boxes vanish, or any of them. */
-  readonly vanishAt: Vanishing | 'any';
+  readonly vanishAt: (typeof VANISHING)[number] | 'any';
   /** Minutes after the confirmation; only for `confirmed`. */
   readonly vanishAfterMinutes: number;
   /** Ratio of the boxes, canaries included, whose site has no power by day. */
   readonly dark: number;
   /** Board of which every box rolls back. */
   readonly broken?: Board | undefined;
-  /** Ratio of failures among tried boxes above which the rollout halts. */
-  readonly haltShare?: number | undefined;
 }
-
-export type Vanishing = (typeof VANISHING)[number];
 
 /** Releases to roll out, of one commit: two numbers, one version. */
 export const TARGETS = {
@@ -138,7 +132,6 @@ export function scenarioOf(options: ScenarioOptions): Scenario {
         hours: 24,
       },
       window: WINDOW,
-      ...(options.haltShare !== undefined && { thresholds: { failures: options.haltShare } }),
     },
     'Europe/Paris',
   );

@@ -15,14 +15,12 @@ import { OVER } from '../rollout/states.ts';
 import { type RolloutView, viewOf } from '../rollout/view.ts';
 import { FleetStore } from '../store.ts';
 import { OldCopy, StoreLost, takeOver } from './old-copy.ts';
-import type { Truth } from './protocol.ts';
 import { type ScenarioOptions, scenarioOf, TARGETS } from './scenario.ts';
 import { Simulation } from './simulation.ts';
+import type { Truth } from './world.ts';
 
 export interface SimulateOptions extends ScenarioOptions {
   readonly processes: number;
-  /** Broker option `max_queued_messages`; undefined means a room's setting. */
-  readonly maxQueued?: number | undefined;
   /** Wave in which the controller dies halfway, and another one continues. */
   readonly dieInWave?: number | undefined;
   /** Wave with whose first orders the broker loses all its messages and restarts. */
@@ -91,9 +89,7 @@ export async function simulate(options: SimulateOptions, log: (line: string) => 
   const dir = mkdtempSync(join(tmpdir(), 'fleet-simulated-'));
   const startMs = Math.floor(Date.now() / DAY_MS) * DAY_MS + START_HOUR * HOUR_MS;
   const { boxes, plan, targets } = scenarioOf(options);
-  const { maxQueued, processes } = options;
-  const extra = maxQueued === undefined ? [] : [`max_queued_messages ${maxQueued}`];
-  const broker = new Mosquitto({ dir: join(dir, 'broker'), extra });
+  const broker = new Mosquitto({ dir: join(dir, 'broker') });
   const simulation = new Simulation(startMs);
   const ops = generateKeyPairSync('ed25519');
   const publicKey = ops.publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
@@ -110,7 +106,7 @@ export async function simulate(options: SimulateOptions, log: (line: string) => 
     await broker.start();
     await simulation.start(
       { url: broker.url, keys: [{ name: 'ops', publicKey, may: ['update'] }], boxes },
-      processes,
+      options.processes,
     );
     const connect = seconds(began);
     const make = async (isBehind = false): Promise<Controller> => {

@@ -10,8 +10,7 @@ import { type Clock, systemClock } from '../../../../agent/base/clock.ts';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import type { FleetLink, Outgoing } from '../broker.ts';
 import { hashOf } from './box.ts';
-import type { Answer, Ask, Truth } from './protocol.ts';
-import type { SimulationOptions } from './world.ts';
+import type { Answer, Ask, SimulationOptions, Truth } from './world.ts';
 
 const BOXES = fileURLToPath(new URL('./boxes/main.js', import.meta.url));
 /** Events within this time are handled together, as by a busy controller, ms. */

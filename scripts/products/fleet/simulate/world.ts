@@ -2,8 +2,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import type { CommandKey } from '../../../../agent/contract/config.ts';
+import type { Mode } from '../../../../agent/contract/mode.ts';
+import type { ChangePhase } from '../../../../agent/contract/update.ts';
 import { SimBox, type SimBoxOptions } from './box.ts';
-import { Timeline } from './timeline.ts';
 
 /** Number of parallel connections; a fleet does not connect within one millisecond. */
 const CONNECT_AT_ONCE = 25;
@@ -27,6 +28,30 @@ export interface SimulationState {
   readonly nextMs: number | null;
   /** Number of the boxes' messages at the broker. */
   readonly published: number;
+}
+
+/** A request to a process of boxes. */
+export type Ask =
+  | { readonly n: number; readonly op: 'start'; readonly simulation: SimulationOptions }
+  | { readonly n: number; readonly op: 'advance'; readonly toMs: number }
+  /** Pairs of box and hash of the last message sent to it since the last request. */
+  | { readonly n: number; readonly op: 'settle'; readonly orders: readonly (readonly [string, string])[] }
+  | { readonly n: number; readonly op: 'reconnect' }
+  | { readonly n: number; readonly op: 'truth' };
+
+export interface Truth {
+  readonly id: string;
+  readonly phase: ChangePhase;
+  readonly seq: number;
+  readonly mode: Mode;
+  readonly online: boolean;
+  /** True if it was taken off the network for good. */
+  readonly hasVanished: boolean;
+}
+
+export interface Answer extends SimulationState {
+  readonly n: number;
+  readonly truth?: readonly Truth[];
 }
 
 export class Simulation {
@@ -143,5 +168,40 @@ export class Simulation {
     await connected;
     await sleep(RETAINED_MS);
     await box.settled;
+  }
+}
+
+interface Happening {
+  readonly ms: number;
+  readonly action: () => Promise<void>;
+}
+
+/** Queue of events in simulated time; those of one time keep their order. */
+class Timeline {
+  readonly #pending: Happening[] = [];
+
+  /** Time of the next event; undefined if there is none. */
+  get nextMs(): number | undefined {
+    return this.#pending[0]?.ms;
+  }
+
+  add(happening: Happening): void {
+    this.#pending.splice(this.#after(happening.ms), 0, happening);
+  }
+
+  /** Removes and returns all events up to this time, the earliest first. */
+  take(untilMs: number): Happening[] {
+    return this.#pending.splice(0, this.#after(untilMs));
+  }
+
+  /** Returns the index of the first event after this time. */
+  #after(ms: number): number {
+    let [low, high] = [0, this.#pending.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#pending[middle]?.ms ?? 0) > ms) high = middle;
+      else low = middle + 1;
+    }
+    return low;
   }
 }

@@ -12,6 +12,7 @@ import {
   UpdateSettings,
 } from '../../../../agent/contract/update-settings.ts';
 import { DEFAULT_PLACES } from '../paths.ts';
+import { wrongIn } from '../settings.ts';
 
 export const UPDATE_FILES = [UPDATE_SETTINGS_FILE, UPDATE_ROOT_FILE] as const;
 type UpdateFile = (typeof UPDATE_FILES)[number];
@@ -46,10 +47,7 @@ export function updateFileProblem(name: UpdateFile, text: string): string | unde
   } catch (error) {
     return messageOf(error);
   }
-  const wrong = Value.Errors(OnCard, content).First();
-  if (wrong === undefined) return undefined;
-  const pattern = wrong.schema['pattern'] === undefined ? '' : ` (${wrong.schema['pattern']})`;
-  return `${wrong.path.slice(1).replaceAll('/', '.') || 'it'}: ${wrong.message}${pattern}`;
+  return Value.Check(OnCard, content) ? undefined : wrongIn(OnCard, content);
 }
 
 /** Returns a line if files for updates are still missing in `dir` once `coming` are installed. */

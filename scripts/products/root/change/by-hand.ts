@@ -10,7 +10,7 @@ import { AgentError, messageOf, rethrowBug } from '../../../../agent/base/errors
 import { MANIFEST_FILE, type ReleaseKind, type ReleaseVersion } from '../../../../agent/contract/release.ts';
 import { verifyTree } from '../../../lib/manifest.ts';
 import { diskError } from '../disk-error.ts';
-import { isWithin, recordProblem } from '../fits.ts';
+import { formsProblem } from '../fits.ts';
 import type { Places } from '../paths.ts';
 import {
   manifestOf,
@@ -152,13 +152,6 @@ function assertFree({ state }: Machine, kind: ReleaseKind): void {
 
 function assertReads(releases: ReleaseFolder, current: Release | null, next: ReleaseVersion): void {
   const running = current === null ? undefined : releases.formsOf(current);
-  if (current === null || running === undefined) return;
-  const [oldest, newest] = next.stateReads;
-  if (!isWithin(running.stateWrites, next.stateReads))
-    throw new AgentError(
-      'denied',
-      `${nameOf(next)} reads state of form ${oldest} to ${newest}; ${nameOf(current)} writes ${running.stateWrites}`,
-    );
-  const problem = recordProblem(next, running);
+  const problem = running && formsProblem(next, running);
   if (problem !== undefined) throw new AgentError('denied', `${nameOf(next)} ${problem}`);
 }

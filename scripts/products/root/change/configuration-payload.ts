@@ -14,6 +14,7 @@ import { AgentError, hasCode, messageOf, rethrowBug } from '../../../../agent/ba
 import { sha256Of } from '../../../../agent/base/sha256.ts';
 import { type ProposalProblem, previousFile, TRIAL_S } from '../../../../agent/contract/config-trial.ts';
 import type { ConfigOrder } from '../../../../agent/contract/update.ts';
+import { type TrialStartOptions, trialStart } from '../own-record.ts';
 import { AGENT_UNIT, JUDGE_UNIT, type Units } from '../units.ts';
 import type { FinalVerdict, LeaveResult, Payload, ProbationTimes } from './payload.ts';
 import {
@@ -27,10 +28,10 @@ import {
 } from './record.ts';
 import type { Installed, Relation } from './step.ts';
 import type { Shared } from './store.ts';
-import { type TrialStartOptions, trialStart } from './trial-start.ts';
 
 const HEALTHY_S_MAX = 20;
-const FOREIGN = 'someone else has changed the configuration on the box meanwhile; it stays as they left it';
+export const FOREIGN =
+  'someone else has changed the configuration on the box meanwhile; it stays as they left it';
 const SECRET_MODE = 0o600;
 
 /** Checks a configuration text before it is installed. */

@@ -15,6 +15,7 @@ import { flush, writeAtomically } from '../../../../agent/base/atomic-file.ts';
 import { hasCode, messageOf } from '../../../../agent/base/errors.ts';
 import { jsonOf } from '../../../../agent/base/json.ts';
 import { ChangeRecord, HISTORY_FILE } from '../../../../agent/contract/update.ts';
+import { counted } from '../../../lib/counted.ts';
 import { setAside } from './set-aside.ts';
 
 const RECORDS_KEPT = 1000;
@@ -34,7 +35,10 @@ export class History {
     const lines = this.#lines();
     const records = lines.map(jsonOf).filter((line) => Value.Check(ChangeRecord, line));
     const bad = lines.length - records.length;
-    if (bad > 0) this.#say(`${this.#file}: ${bad} of ${lines.length} lines are not records and are skipped`);
+    if (bad > 0)
+      this.#say(
+        `${this.#file}: ${bad} of ${counted(lines.length, 'line')} skipped, not in the form of a record`,
+      );
     return records;
   }
 

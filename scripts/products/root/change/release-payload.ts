@@ -15,10 +15,11 @@ import { childUser } from '../agent-user.ts';
 import { endOf } from '../child.ts';
 import type { BoxClock } from '../clock.ts';
 import { TITLES } from '../fits.ts';
+import { type TrialStartOptions, trialStart } from '../own-record.ts';
 import { type BoxOptions, downloadsDir, releaseProgram } from '../paths.ts';
+import type { Offered, ReleaseSource } from '../release-source.ts';
 import { nameOf, type Release, type ReleaseFolder, sameRelease } from '../releases.ts';
 import { readSettings } from '../settings.ts';
-import type { Offered, ReleaseSource } from '../source.ts';
 import {
   AGENT_UNIT,
   JUDGE_UNIT,
@@ -40,7 +41,6 @@ import {
 } from './record.ts';
 import type { Installed, Relation } from './step.ts';
 import type { Shared } from './store.ts';
-import { type TrialStartOptions, trialStart } from './trial-start.ts';
 
 /**
  * Sockets are stopped too. Otherwise a waiting connection would start its program again before `current` has moved, and

@@ -17,7 +17,7 @@ import {
   TRIAL_S,
 } from '../../../../agent/contract/config-trial.ts';
 import type { Proposable, Proposal } from '../../../../agent/contract/proposal.ts';
-import type { ConfigurationPayload } from './configuration-payload.ts';
+import { type ConfigurationPayload, FOREIGN } from './configuration-payload.ts';
 import type { Machine } from './machine.ts';
 import { ON_TRIAL, otherOnTrial } from './record.ts';
 
@@ -47,9 +47,6 @@ export interface RequestsOptions {
 const NO_REQUEST = 'not a request of this version, or too long';
 
 type Answer = Partial<Pick<ConfigReply, 'refused' | 'problems'>>;
-
-/** Reply if a trial is to be kept but the file has changed. */
-const CHANGED_TEXT = 'someone else has changed the configuration on the box meanwhile';
 
 export class ConfigurationRequests {
   readonly #options: RequestsOptions;
@@ -118,8 +115,8 @@ export class ConfigurationRequests {
     const { machine, payload } = this.#options;
     this.#assertNamed(id);
     if (payload.installed(machine.state.configuration) === 'target') return machine.confirm('configuration');
-    await machine.rollBack('configuration', CHANGED_TEXT);
-    throw new AgentError('denied', `${CHANGED_TEXT}; it stays as they left it`);
+    await machine.rollBack('configuration', FOREIGN);
+    throw new AgentError('denied', FOREIGN);
   }
 
   async #revert(id: string): Promise<void> {

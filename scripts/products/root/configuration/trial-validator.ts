@@ -2,6 +2,7 @@
  * Validates a proposed configuration with the code of `vigie check`, as for `vigie run`, and against the present
  * authorisation. If no authorisation is valid, no rule is covered and nothing runs, so a draft may still be tried.
  */
+import { existsSync } from 'node:fs';
 import { rethrowBug } from '../../../../agent/base/errors.ts';
 import { editedText, proposableOf } from '../../../../agent/config/edit.ts';
 import { inspectText, type Problem } from '../../../../agent/config/load.ts';
@@ -12,7 +13,7 @@ import type { CommandKey, Config, MaskConfig } from '../../../../agent/contract/
 import type { ProposalProblem } from '../../../../agent/contract/config-trial.ts';
 import { uncovered } from '../../../../agent/contract/polygon.ts';
 import type { Proposal } from '../../../../agent/contract/proposal.ts';
-import { RestraintFolder } from '../../../../agent/orders/restraint-folder.ts';
+import { BOX_FILE, RestraintFolder } from '../../../../agent/orders/restraint-folder.ts';
 import { authorisationRefusal, openAuthorisation } from '../../../../agent/orders/signed-authorisation.ts';
 import { coverageOf } from '../../../../agent/restraint/authorisation.ts';
 import { childUser } from '../agent-user.ts';
@@ -23,6 +24,9 @@ import { releaseProblems } from './release-check.ts';
 
 /** Maximum length of a message: 200 of them and a full configuration fit into a reply. */
 const MESSAGE_CHARS_MAX = 500;
+
+/** Timeout for the check of an ordered configuration, ms. No one is waiting on site, so a busy box may answer later. */
+const ORDER_CHECK_WITHIN_MS = 60_000;
 
 export interface ValidatorOptions {
   readonly env: NodeJS.ProcessEnv;
@@ -134,6 +138,22 @@ export function fullTextProblems(
     ...maskProblems(candidate, black),
   ];
   return askRelease(allProblems, text, ofRelease);
+}
+
+/** Returns the validation errors of a text that the room has ordered; `may` are the rights of the order's key. */
+export function orderProblems(
+  places: Places,
+  text: string,
+  previous: string,
+  may: readonly string[],
+): readonly ProposalProblem[] {
+  const folder = new RestraintFolder(places.folder);
+  return fullTextProblems(text, previous, {
+    ...rootValidatorOptions(places, ORDER_CHECK_WITHIN_MS),
+    files: true,
+    may: may as CommandKey['may'],
+    blackened: () => (existsSync(folder.path(BOX_FILE)) ? folder.box().masks : []),
+  });
 }
 
 /** Asks the release only if root has found no error. */

@@ -10,10 +10,8 @@ import { promisify } from 'node:util';
 import { TIMESYNC_FILE } from '../../../../agent/base/clock.ts';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { packageRoot } from '../../../../agent/base/package-root.ts';
-import { kernelIsSynced } from '../clock.ts';
+import { EPOCH_FILE, kernelIsSynced } from '../clock.ts';
 
-/** Its modification time is when the system was made (systemd-timesyncd.service(8)). */
-const EPOCH_FILE = '/usr/lib/clock-epoch';
 /** Tolerance, ms: a Date header has whole seconds and arrives late, and certificates tolerate minutes. */
 const BEHIND_MS = 60_000;
 const WITHIN_MS = 5000;

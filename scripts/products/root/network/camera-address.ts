@@ -10,7 +10,13 @@ import { lookup } from 'node:dns/promises';
 import { BlockList, isIP, isIPv6 } from 'node:net';
 import { promisify } from 'node:util';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
-import { parseCameraSource } from '../../../../agent/contract/camera-address.ts';
+import { print } from '../../../../agent/cli/print.ts';
+import { stateDir } from '../../../../agent/cli/state-dir.ts';
+import { usableConfig } from '../../../../agent/config/last-good.ts';
+import { parseCameraSource, shownSource } from '../../../../agent/contract/camera-address.ts';
+import { RestraintFolder } from '../../../../agent/orders/restraint-folder.ts';
+import { writeCamera } from '../../../../agent/restraint/folder.ts';
+import type { OwnOptions } from '../restraint.ts';
 import { AGENT_UNIT, VISION_UNIT } from '../units.ts';
 
 const run = promisify(execFile);
@@ -27,6 +33,24 @@ export interface CameraReach {
 export interface ReachOptions {
   /** URL of the broker, which the agent must reach. */
   readonly broker?: string | undefined;
+}
+
+/** `vigie-root camera-address`, called by its unit at each start of the agent. */
+export async function provisionCameraAddress({ config: file, state, folder }: OwnOptions): Promise<void> {
+  const { env } = process;
+  // As the agent does: if the file is refused, the last valid one is used.
+  const { config } = usableConfig(file, stateDir(state, env), { env, mode: 'check', files: false });
+  const { camera, mqtt } = config;
+  if (camera === undefined)
+    throw new AgentError('config', `${file}: camera: must be given, or there is nothing to reach`);
+  const reached = await cameraReach(camera.source, { broker: mqtt?.url });
+  writeCamera(new RestraintFolder(folder), reached);
+  await tellSystemd(reached);
+  const { addresses, notForAgent } = reached;
+  const source = shownSource(camera.source);
+  const reach = addresses.length === 0 ? 'no address at all' : `only ${addresses.join(', ')}`;
+  print(`vision may reach ${reach} (camera ${source})`);
+  if (notForAgent.length > 0) print(`the agent may not reach ${notForAgent.join(', ')}`);
 }
 
 const LOOPBACK = new BlockList();

@@ -1,6 +1,5 @@
 /** Runs a part of the simulated boxes in a process of its own, and handles requests in sequence. */
-import type { Answer, Ask } from '../protocol.ts';
-import { Simulation } from '../world.ts';
+import { type Answer, type Ask, Simulation } from '../world.ts';
 
 let simulation: Simulation | undefined;
 
