@@ -45,7 +45,10 @@ export async function readersBroker(t: Test, room: Room, readers: readonly strin
       const [key = ''] = line.split(' ');
       return own[key] === undefined ? line : `${key} ${own[key]}`;
     });
-  writeFileSync(join(dir, 'readers.conf'), [`user ${userInfo().username}`, `log_dest file ${log}`, ...lines].join('\n'));
+  writeFileSync(
+    join(dir, 'readers.conf'),
+    [`user ${userInfo().username}`, `log_dest file ${log}`, ...lines].join('\n'),
+  );
   let child: ReturnType<typeof spawn> | undefined;
   const start = async (): Promise<void> => {
     child = spawn('setpriv', ['--pdeathsig', 'TERM', 'mosquitto', '-c', join(dir, 'readers.conf')], {

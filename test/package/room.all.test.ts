@@ -13,7 +13,9 @@ import { Container, ownArch } from '../lib/nspawn.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { waitUntil } from '../lib/room.ts';
 
-const UNITS = ['archive', 'console', 'signer', 'metrics', 'readers', 'enrol'].map((name) => `vigie-room-${name}`);
+const UNITS = ['archive', 'console', 'signer', 'metrics', 'readers', 'enrol'].map(
+  (name) => `vigie-room-${name}`,
+);
 const EXAMPLES = join(ROOT, 'scripts/products/room/examples');
 const SOCKET = '/run/vigie-room-signer/signer.sock';
 /** Time on a busy machine for the start of node and for creating tables. */
@@ -158,7 +160,9 @@ void t.test('the installed room runs behind nginx on a booted machine', { skip }
   for (const unit of UNITS) {
     t.equal(container.show(unit, 'UnitFileState'), 'enabled', `${unit} is enabled`);
   }
-  for (const unit of ['archive', 'console', 'metrics', 'readers', 'enrol'].map((name) => `vigie-room-${name}`)) {
+  for (const unit of ['archive', 'console', 'metrics', 'readers', 'enrol'].map(
+    (name) => `vigie-room-${name}`,
+  )) {
     t.equal(container.show(unit, 'ActiveState'), 'inactive', `${unit} waits for its settings`);
   }
   writeSettings(container);

@@ -114,13 +114,19 @@ void t.test('an archive whose stolen key is used twice a second goes on storing'
   await waitUntil(t, 'the boxes publish', () => street.eventIds.length > 30);
   for (const name of ['stolen-box', 'fleet.stolen']) {
     const tryCount = await stealClientId(t, room, name, 3000);
-    t.notMatch(archive.output, /broker:/, `${name} asks ${tryCount} times for the archive's id, and is given its own`);
+    t.notMatch(
+      archive.output,
+      /broker:/,
+      `${name} asks ${tryCount} times for the archive's id, and is given its own`,
+    );
   }
   const before = await storedCount(database);
   const thefts = await stealClientId(t, room, ARCHIVE, THEFT_MS);
   const stored = (await storedCount(database)) - before;
   t.ok(stored > 0, `${stored} events stored in ${THEFT_MS / 1000} s of ${thefts} takeovers`);
-  const lines = archive.output.split('\n').filter((line) => line.includes('with a certificate of archive.room'));
+  const lines = archive.output
+    .split('\n')
+    .filter((line) => line.includes('with a certificate of archive.room'));
   t.equal(lines.length, 1, 'it is reported once');
   await checkStored(t, street, database);
   const end = /connected for 60 s, after \d+ times/;

@@ -197,7 +197,12 @@ void t.test('the backup holds every folder that a purge of the package deletes',
   t.strictSame(
     folders.split(' ').filter((folder) => !isSaved(folder)),
     // Copies for the authority and for readers, lists that `enrol init` writes again, and the folder of a socket.
-    ['/var/lib/vigie-room-signer', '/var/lib/vigie-room-boxes', '/var/lib/vigie-room-readers', '/run/vigie-room-signer'],
+    [
+      '/var/lib/vigie-room-signer',
+      '/var/lib/vigie-room-boxes',
+      '/var/lib/vigie-room-readers',
+      '/run/vigie-room-signer',
+    ],
   );
   for (const key of ['desk.pem', "'*.room.key'"]) t.match(backup, `--exclude=${key}`);
 });

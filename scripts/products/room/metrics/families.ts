@@ -66,9 +66,11 @@ export function metricsPage(measured: Measured): Page {
       'Connections of each client, since this program began to listen',
       connections.clients.map(({ broker, client, count }) => one(count, { broker, client })),
     ),
-    counter('fleet_broker_unnamed_connections', 'Connections of clients beyond those that are counted by name', [
-      one(connections.unnamed),
-    ]),
+    counter(
+      'fleet_broker_unnamed_connections',
+      'Connections of clients beyond those that are counted by name',
+      [one(connections.unnamed)],
+    ),
     counter('fleet_connections_displaced', 'Connections to this page closed for new ones', [one(displaced)]),
     gauge('fleet_resident_memory_bytes', 'Resident memory of this program', [one(memory)]),
   ]);
