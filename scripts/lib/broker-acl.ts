@@ -1,6 +1,6 @@
 /**
- * Writes the access rules of Mosquitto, one file for all of its listeners: one block for each program of the room, by
- * the rights of its role, then one for each box, without patterns.
+ * Writes the access rules of Mosquitto, one file for all of its listeners. It has a block for each program of the room,
+ * by the rights of its role, then one for each box, without patterns.
  *
  * A certificate's CN is the user and the client identifier: `ROLE.NAME` of a program, the name of a box, which has no
  * dot. A pattern with the user's name (%u) would let a box write under any site, since its certificate names only the
@@ -88,13 +88,10 @@ export const ROLES: readonly string[] = [...PROGRAM_RULES.matchAll(/^user (.+)$/
 /** Roles at the readers’ broker. All others are at the room’s. */
 const READERS = ['reader', 'homeassistant'];
 
-/** Client identifier of the active archive, which is the CN of all archives of a room. */
-export const ARCHIVE = 'archive.room';
-
 /**
  * Returns the file for `acl_file`. Names are used unchecked, because the caller has checked them. `rules`: the rights of
- * each role. `programs`: names of certificates. `revoked`: boxes that may publish only their status, so that the broker
- * can publish their Last Will when their connection ends.
+ * each role. `programs`: names of certificates. `revoked`: boxes that may publish only their status. The broker needs it for
+ * their Last Will.
  * @throws {AgentError} `config` if a program's role has no rules
  */
 export function brokerAcl(

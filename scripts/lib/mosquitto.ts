@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentError, messageOf } from '../../agent/base/errors.ts';
 import { packageRoot } from '../../agent/base/package-root.ts';
-import { ARCHIVE, type BoxPlace, brokerAcl, PROGRAM_RULES, ROLES } from './broker-acl.ts';
+import { type BoxPlace, brokerAcl, PROGRAM_RULES, ROLES } from './broker-acl.ts';
 import { type BrokerTls, RoomAuthorities } from './certificates.ts';
 import { systemPath } from './system-path.ts';
 
@@ -43,7 +43,7 @@ export interface MosquittoOptions {
 export class Mosquitto {
   readonly #options: MosquittoOptions;
   readonly #boxes: Map<string, BoxPlace>;
-  /** Programs that have access rules: one of each role from the start; `admit` adds more. */
+  /** Programs that have access rules, from the start one of each role. */
   readonly #programs = new Set(ROLES.map((role) => `${role}.room`));
   #rules: string;
   /** Ports of the boxes, of the programs and of the archive. */
@@ -65,18 +65,13 @@ export class Mosquitto {
     return this.#urlOf(0);
   }
 
-  /** For the room's programs; without TLS for all clients, as `archiveUrl` is. */
+  /** Address for the room's programs. Without TLS it is that for all clients, as `archiveUrl` is. */
   get programsUrl(): string {
     return this.#urlOf(1);
   }
 
   get archiveUrl(): string {
     return this.#urlOf(2);
-  }
-
-  /** Address for the certificate of a program, by its name. */
-  urlOf(program: string): string {
-    return program === ARCHIVE ? this.archiveUrl : this.programsUrl;
   }
 
   #urlOf(listener: number): string {

@@ -76,15 +76,17 @@ async function makeOps(t: Test, usesLists = true): Promise<Ops> {
     issue,
     fleet: (...args) => program.run(['cert', ...args, '--dir', dir]),
     client: async (name, clientId) => {
-      const [cert, key] = [`${name}.crt`, `${name}.key`].map((one) => readFileSync(file(one)));
+      const isProgram = name.includes('.');
+      const pair = isProgram ? room.program(name) : { cert: file(`${name}.crt`), key: file(`${name}.key`) };
+      if (isProgram) await broker.admit(name);
       await broker.reload();
-      const client = await mqtt.connectAsync(name.includes('.') ? broker.programsUrl : broker.url, {
+      const client = await mqtt.connectAsync(isProgram ? broker.programsUrl : broker.url, {
         protocolVersion: 5,
         ca: room.ca,
         clientId,
         reconnectPeriod: 300,
-        ...(cert && { cert }),
-        ...(key && { key }),
+        cert: readFileSync(pair.cert),
+        key: readFileSync(pair.key),
       });
       client.on('error', () => undefined);
       t.teardown(() => client.endAsync(true));

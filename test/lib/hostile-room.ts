@@ -2,17 +2,18 @@
  * A room in its shipped form, an honest box in it, and a stolen box, for tests of what the thief may do to the honest
  * one.
  */
+
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import mqtt, { type IClientOptions, type IClientPublishOptions, type MqttClient } from 'mqtt';
 import type { Test } from 'tap';
 import { topicsOf } from '../../agent/contract/topics.ts';
-import { ARCHIVE } from '../../scripts/lib/broker-acl.ts';
 import type { KeyPair } from '../../scripts/lib/certificates.ts';
 import type { Mosquitto } from '../../scripts/lib/mosquitto.ts';
 import { camerasOf } from '../../scripts/products/room/console/cameras.ts';
 import { queueOf } from '../../scripts/products/room/console/queue.ts';
+import { ARCHIVE } from '../../scripts/products/room/contract/terms.ts';
 import type { Sql } from '../../scripts/products/room/database/sql.ts';
 import type { TestDatabase } from './databases.ts';
 import { SITE, TestRoom } from './enrolment.ts';

@@ -65,11 +65,11 @@ export async function readersBroker(t: Test, room: Room, readers: readonly strin
     }
   };
   const stop = async (): Promise<void> => {
-    const ended = child;
+    const broker = child;
     child = undefined;
-    if (ended === undefined || ended.exitCode !== null) return;
-    const exit = once(ended, 'exit');
-    ended.kill('SIGTERM');
+    if (broker === undefined || broker.exitCode !== null) return;
+    const exit = once(broker, 'exit');
+    broker.kill('SIGTERM');
     await exit;
   };
   t.teardown(stop);

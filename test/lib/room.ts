@@ -1,4 +1,5 @@
 /** A broker with mTLS, its authority and a box, for the tests of delivery. */
+
 import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +12,6 @@ import type { DeliveryState } from '../../agent/contract/health.ts';
 import type { Outbox } from '../../agent/contract/outbox.ts';
 import { Delivery, type DeliveryOptions } from '../../agent/mqtt/delivery.ts';
 import type { Inbox } from '../../agent/mqtt/incoming.ts';
-import { ARCHIVE } from '../../scripts/lib/broker-acl.ts';
 import {
   type BrokerTls,
   type CertificateAuthority,
@@ -19,6 +19,7 @@ import {
   RoomAuthorities,
 } from '../../scripts/lib/certificates.ts';
 import { Mosquitto, type MosquittoOptions } from '../../scripts/lib/mosquitto.ts';
+import { ARCHIVE } from '../../scripts/products/room/contract/terms.ts';
 import { Archive } from './archive.ts';
 import { SILENT } from './outbox.ts';
 import { scratch } from './paths.ts';
@@ -95,7 +96,10 @@ export async function pairOf(
 ): Promise<KeyPair & { readonly url: string }> {
   if (name.includes('.')) {
     await broker.admit(name);
-    return { ...(await programs.client(name)), url: broker.urlOf(name) };
+    return {
+      ...(await programs.client(name)),
+      url: name === ARCHIVE ? broker.archiveUrl : broker.programsUrl,
+    };
   }
   await broker.enrol({ site: SITE, box: name });
   return { ...(await authority.client(name)), url: broker.url };

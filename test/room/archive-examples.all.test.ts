@@ -3,11 +3,13 @@
  *
  * Every message is stored, acknowledged and removed from the box. Duplicates are dropped, and a kill loses nothing.
  */
+
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
-import { ARCHIVE, PROGRAM_RULES } from '../../scripts/lib/broker-acl.ts';
+import { PROGRAM_RULES } from '../../scripts/lib/broker-acl.ts';
+import { ARCHIVE } from '../../scripts/products/room/contract/terms.ts';
 import { eventWithStill, namedEvent } from '../lib/events.ts';
 import { openedOutbox, rowsOf } from '../lib/outbox.ts';
 import { ROOT, scratch } from '../lib/paths.ts';

@@ -1,6 +1,6 @@
 /**
- * Tests that no program, reader or stranger keeps the archive from storing: programs that connect again and again under
- * their own names, and connections without a certificate that use up the places of a port.
+ * Tests that no program or stranger keeps the archive from storing. Programs connect again and again under their own
+ * names, and connections without a certificate use up the places of a port.
  */
 import { readFileSync } from 'node:fs';
 import { connect as connectTcp, type Socket } from 'node:net';
@@ -15,7 +15,7 @@ import { checkStored, publishing, storedCount } from '../lib/standby-boxes.ts';
 
 const MEASURED_MS = FULL ? 60_000 : 5000;
 /** More than the places of the programs' port. */
-const HELD = 1000;
+const HELD_COUNT = 1000;
 /** Part of the calm rate that is stored while another program takes all the CPU that it can get. */
 const STORED_PART_MIN = 0.5;
 const timeout = 900_000;
@@ -46,7 +46,7 @@ async function reconnecting(room: Room, name: string, perS: number, signal: Abor
 }
 
 /** Connections without a certificate that say nothing. */
-async function held(t: Test, url: string, count: number): Promise<Socket[]> {
+async function holdConnections(t: Test, url: string, count: number): Promise<Socket[]> {
   const port = Number(new URL(url).port);
   const sockets = Array.from({ length: count }, () =>
     connectTcp(port, '127.0.0.1').on('error', () => undefined),
@@ -73,11 +73,11 @@ for (const [name, ack] of [
       const street = await publishing(t, room, [ack, ack, ack]);
       await waitUntil(t, 'the boxes publish', () => street.eventIds.length > 30);
       const measure = async (): Promise<number> => {
-        const [before, told] = [await storedCount(database), street.eventIds.length];
+        const [storedBefore, reportedBefore] = [await storedCount(database), street.eventIds.length];
         await sleep(MEASURED_MS);
-        return ((await storedCount(database)) - before) / (street.eventIds.length - told);
+        return ((await storedCount(database)) - storedBefore) / (street.eventIds.length - reportedBefore);
       };
-      t.comment(`calm: ${(await measure()).toFixed(2)} of what is told is stored meanwhile`);
+      t.comment(`calm: ${(await measure()).toFixed(2)} of what is reported is stored meanwhile`);
       for (const perS of [1, 2, 40, 200]) {
         const stop = new AbortController();
         const attack = reconnecting(room, `desk.${perS}`, perS, stop.signal);
@@ -86,8 +86,8 @@ for (const [name, ack] of [
         t.comment(`${perS} a second: ${part.toFixed(2)} stored, ${await attack} connections admitted`);
         t.ok(part >= STORED_PART_MIN, `${part.toFixed(2)} of it at ${perS} connections a second`);
       }
-      for (const url of [room.broker.programsUrl, room.broker.url]) await held(t, url, HELD);
-      t.ok((await measure()) >= STORED_PART_MIN, `with ${HELD} connections held at both other ports`);
+      for (const url of [room.broker.programsUrl, room.broker.url]) await holdConnections(t, url, HELD_COUNT);
+      t.ok((await measure()) >= STORED_PART_MIN, `with ${HELD_COUNT} connections held at both other ports`);
       const takenMs = performance.now();
       await active.end('SIGKILL');
       await waitUntil(t, 'the standby takes over', () =>
@@ -98,7 +98,7 @@ for (const [name, ack] of [
       t.notMatch(
         `${active.output}${standby.output}`,
         /certificate of archive\.room/,
-        'nobody was in its place',
+        'no one was in its place',
       );
     },
   );

@@ -119,7 +119,7 @@ void t.test(
     );
 
     const file = join(scratch(t), 'guard.nft');
-    const named = readFileSync(GUARD, 'utf8')
+    const guard = readFileSync(GUARD, 'utf8')
       .replace(
         'set programs { type ipv4_addr; flags interval; }',
         'set programs { type ipv4_addr; flags interval; elements = { 10.9.0.2 } }',
@@ -128,7 +128,7 @@ void t.test(
         'set archives { type ipv4_addr; flags interval; }',
         'set archives { type ipv4_addr; flags interval; elements = { 10.9.0.3 } }',
       );
-    writeFileSync(file, named);
+    writeFileSync(file, guard);
     for (const _ of [1, 2]) broker.run('nft', '-f', file);
     t.match(
       broker.run('nft', 'list', 'table', 'inet', 'vigie_broker'),
@@ -151,11 +151,11 @@ void t.test(
     t.equal(await at('10.9.0.3', 8885, 20), 20, 'the archive’s host is admitted');
     t.equal(await at('10.9.0.2', 8885, 5), 0, 'no other host, whatever programs it has');
     t.equal(await at('fd00:0:0:2::2', 8885, 5), 0);
-    const [, refused = '0'] =
+    const [, refusedCount = '0'] =
       /counter programs_refused \{\s*packets (\d+)/.exec(
         broker.run('nft', 'list', 'table', 'inet', 'vigie_broker'),
       ) ?? [];
-    t.ok(Number(refused) >= 29, `${refused} refused connections are counted`);
+    t.ok(Number(refusedCount) >= 29, `${refusedCount} refused connections are counted`);
     const own = spawnSync(
       'nsenter',
       [

@@ -4,6 +4,7 @@
  * After each attack the honest box is still connected, and its alerts are in the operators' queue. What the broker's
  * rules alone deny is in broker.test.ts.
  */
+
 import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
 import { join } from 'node:path';
@@ -11,8 +12,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { MqttClient } from 'mqtt';
 import type { Test } from 'tap';
 import { topicsOf } from '../../agent/contract/topics.ts';
-import { ARCHIVE } from '../../scripts/lib/broker-acl.ts';
 import { queueOf } from '../../scripts/products/room/console/queue.ts';
+import { ARCHIVE } from '../../scripts/products/room/contract/terms.ts';
 import { displace } from '../../scripts/products/room/enrol/displace.ts';
 import { onEachDatabase } from '../lib/databases.ts';
 import { ask, csrOf, newKey, SITE } from '../lib/enrolment.ts';

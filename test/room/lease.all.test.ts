@@ -2,12 +2,13 @@
  * Tests the lease of the active archive: no clock decides, and a program that froze, lost its database or lost its client
  * id to another client goes on. What it promises on both databases is in archive-contract.test.ts.
  */
+
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import mqtt, { type MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';
-import { ARCHIVE } from '../../scripts/lib/broker-acl.ts';
 import { Duty } from '../../scripts/products/room/archive/duty.ts';
+import { ARCHIVE } from '../../scripts/products/room/contract/terms.ts';
 import { WatchedLease } from '../../scripts/products/room/database/watched-lease.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { makeRoom, pairOf, type Room, waitUntil } from '../lib/room.ts';

@@ -164,7 +164,7 @@ t.test('a hostile box does not disturb the metrics of the others', async (t) => 
   }
   await say('vigie/SITE/box-9/status', '{}');
   await say('vigie/site-0/box.9/status', '{}');
-  await say('vigie/site-0/room/status', '{}');
+  await say('vigie/site-0/all/status', '{}');
   await say(`vigie/site-0/${'x'.repeat(33)}/status`, '{}');
   const status = bodyOf(0, 'status');
   // A box that may write for any site.

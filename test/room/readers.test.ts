@@ -1,4 +1,4 @@
-/** Tests the readers' broker: readers receive what the bridge copies, and nothing of them reaches the room's broker. */
+/** Tests the readers' broker: readers receive what the bridge copies, and their messages do not reach the room's broker. */
 import { readFileSync } from 'node:fs';
 import mqtt, { type MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';
@@ -82,7 +82,7 @@ void t.test('readers and Home Assistant receive their copy, and write nothing to
   t.equal(await answerTo(home.client, ENTITY), DENIED);
   t.equal(await answerTo(box, EVENT, 'last'), 0);
   await waitUntil(t, 'the room has the last', () => atRoom.length > before);
-  t.same(new Set(atRoom.slice(before)), new Set([EVENT]), 'nothing else came to the room');
+  t.same(new Set(atRoom.slice(before)), new Set([EVENT]), 'it is all that came to the room');
   await waitUntil(t, 'the metrics learn who connects', () =>
     logs.some((line) => / as reader\.map \(/.test(line)),
   );
@@ -95,20 +95,20 @@ void t.test('readers and Home Assistant receive their copy, and write nothing to
   await broker.stop();
   t.equal(await answerTo(box, topics.status, 'changed meanwhile', { retain: true }), 0);
   await broker.start();
-  const again = await readerOf(t, room, broker, 'reader.map');
-  await waitUntil(t, 'its stored session survives a restart', has(again, `${EVENT} while away`));
+  const returned = await readerOf(t, room, broker, 'reader.map');
+  await waitUntil(t, 'its stored session survives a restart', has(returned, `${EVENT} while away`));
   await waitUntil(t, 'a state comes again', () =>
-    again.lines.some((line) => line.includes('changed meanwhile')),
+    returned.lines.some((line) => line.includes('changed meanwhile')),
   );
 });
 
 void t.test('a reader has no rights at the room’s broker', async (t) => {
   const room = await makeRoom(t);
   const [reader, box] = [await clientOf(t, room, 'reader.map'), await clientOf(t, room, BOX)];
-  const heard: string[] = [];
-  reader.on('message', (topic) => heard.push(topic));
+  const received: string[] = [];
+  reader.on('message', (topic) => received.push(topic));
   await reader.subscribeAsync('#', { qos: 1 });
   t.equal(await answerTo(box, EVENT), 0);
   t.equal(await answerTo(reader, EVENT), DENIED);
-  t.same(heard, []);
+  t.same(received, []);
 });

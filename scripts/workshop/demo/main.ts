@@ -3,6 +3,7 @@
  * console. Called by scripts/demo, which has set the checkout up and removes the folder. Everything it starts ends with
  * it.
  */
+
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,7 +17,6 @@ import { shownSource } from '../../../agent/contract/camera-address.ts';
 import type { VigieEvent } from '../../../agent/contract/event.ts';
 import { roomBrokerProblem } from '../../../agent/mqtt/connection-errors.ts';
 import { AgentProcess } from '../../lib/agent-process.ts';
-import { ARCHIVE } from '../../lib/broker-acl.ts';
 import type { KeyPair } from '../../lib/certificates.ts';
 import { roomBroker } from '../../lib/mosquitto.ts';
 import { ownAuthorisation } from '../../lib/own-authorisation.ts';
@@ -25,6 +25,7 @@ import { alertLine, isMomentaryEnd } from '../../products/room/archive/alert-lin
 import { Archive, localTimeZone } from '../../products/room/archive/archive.ts';
 import type { Arrival } from '../../products/room/archive/message.ts';
 import { Room } from '../../products/room/archive/room.ts';
+import { ARCHIVE } from '../../products/room/contract/terms.ts';
 import { SqliteDatabase } from '../../products/room/database/sqlite.ts';
 import { ConsoleProcess, openInBrowser, type RunningConsole } from './console-process.ts';
 import { expectationLine, Hindrances } from './expectation.ts';

@@ -5,6 +5,7 @@
  * The agent analyses the street clip once, at its own speed, with the demo's rules, which fire more often than a
  * street's would. Counted are whole MQTT packets as the room's subscriber receives them.
  */
+
 import { execFile } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,9 +21,9 @@ import { inspectText } from '../../../agent/config/load.ts';
 import type { Config } from '../../../agent/contract/config.ts';
 import type { VigieEvent } from '../../../agent/contract/event.ts';
 import { Agent } from '../../../agent/main.ts';
-import { ARCHIVE } from '../../lib/broker-acl.ts';
 import type { CertificateAuthority } from '../../lib/certificates.ts';
 import { roomBroker } from '../../lib/mosquitto.ts';
+import { ARCHIVE } from '../../products/room/contract/terms.ts';
 
 /** Same as in the demo's config.yaml. */
 const [SITE, BOX] = ['demo', 'square-1'];

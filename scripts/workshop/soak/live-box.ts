@@ -1,6 +1,7 @@
 /**
  * Runs a box on this machine: a private broker, the room's archive, and the agent with its vision on an endless source.
  */
+
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,11 +11,11 @@ import { getLocal } from '../../../agent/base/local-http.ts';
 import { LOCAL_SOCKET, type LocalStatus, STATUS_PATH } from '../../../agent/contract/local-status.ts';
 import { roomBrokerProblem } from '../../../agent/mqtt/connection-errors.ts';
 import { AgentProcess } from '../../lib/agent-process.ts';
-import { ARCHIVE } from '../../lib/broker-acl.ts';
 import type { KeyPair } from '../../lib/certificates.ts';
 import { freePort, roomBroker } from '../../lib/mosquitto.ts';
 import { Archive, localTimeZone } from '../../products/room/archive/archive.ts';
 import { Room } from '../../products/room/archive/room.ts';
+import { ARCHIVE } from '../../products/room/contract/terms.ts';
 import { SqliteDatabase } from '../../products/room/database/sqlite.ts';
 import { BOX, SITE, soakBox } from './box.ts';
 

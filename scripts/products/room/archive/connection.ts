@@ -3,15 +3,16 @@
  * at a time, and stores unacknowledged messages for the next archive.
  *
  * INVARIANT: a connection that is lost or taken over is re-established until `close`. The broker takes the id from the
- * certificate, so only a holder of the archive's own key can take it over. Against such a holder nothing is guaranteed:
- * it delays the storing, and `revoke-program archive.room` is the remedy.
+ * certificate, so only a holder of the archive's own key can take it over. Such a holder delays the storing until
+ * `revoke-program archive.room`.
  * LIMITS: one attempt each RECONNECT_MS. After a takeover the delay is TAKEN_BACK_MS, doubling, until a connection has
  * lasted STEADY_MS.
  */
+
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import mqtt, { type IPublishPacket, type MqttClient } from 'mqtt';
-import { ARCHIVE } from '../../../lib/broker-acl.ts';
+import { ARCHIVE } from '../contract/terms.ts';
 
 const RECONNECT_MS = 1000;
 

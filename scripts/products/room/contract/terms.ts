@@ -21,6 +21,9 @@ export const CLOSED_REASONS = ['box-revoked', 'reopening-undone'] as const;
 export const REFUSAL_REASONS = ['unseen', 'undo-over'] as const;
 export type RefusalReason = (typeof REFUSAL_REASONS)[number];
 
+/** Name of the certificate, and so client id at the broker, of the archive and its standby. */
+export const ARCHIVE = 'archive.room';
+
 /** Time in s within which an action can be undone. It leaves the room only afterwards. */
 export const UNDO_S = 10;
 

@@ -78,7 +78,7 @@ export class Enrolment {
   }
 
   /**
-   * Revokes the certificates of a program, or one of them, and writes the lists.
+   * Revokes the certificates of a program, or the one with a serial, and writes the lists.
    * @throws {AgentError} `config` if there is none
    */
   revokeProgram(
@@ -88,8 +88,8 @@ export class Enrolment {
   ): { readonly count: number; readonly folder: string } {
     const count = this.store.revokeProgram(name, serial, nowMs);
     if (count === 0) {
-      const which = serial === undefined ? '' : ` with the serial ${serial}`;
-      throw new AgentError('config', `${name}: no valid certificate${which}; see list`);
+      const serialText = serial === undefined ? '' : ` with the serial ${serial}`;
+      throw new AgentError('config', `${name}: no valid certificate${serialText}; see list`);
     }
     return { count, folder: this.writePrograms(nowMs) };
   }

@@ -30,8 +30,8 @@ export class ConnectionCounts {
     const client = CONNECTED.exec(line)?.[1];
     if (client === undefined) return;
     const key = `${broker} ${client}`;
-    const known = this.#clients.get(key);
-    if (known !== undefined) known.count += 1;
+    const connections = this.#clients.get(key);
+    if (connections !== undefined) connections.count += 1;
     else if (this.#clients.size >= CLIENTS_MAX) this.unnamed += 1;
     else this.#clients.set(key, { broker, client, count: 1 });
   }
