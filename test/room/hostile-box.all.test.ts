@@ -136,7 +136,7 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
 /** The dearer attacks of `--all`. */
 const DEAR_ATTACKS: Readonly<Record<string, Attack>> = {
   'it leaves a Last Will in the honest box’s name': async (t, room) => {
-    const reader = await room.operator('reader.room');
+    const reader = await room.operator('bridge.room');
     const topics: string[] = [];
     reader.on('message', (topic) => topics.push(topic));
     await reader.subscribeAsync('vigie/+/+/status', { qos: 1 });
@@ -166,7 +166,7 @@ const DEAR_ATTACKS: Readonly<Record<string, Attack>> = {
   ) => {
     const sockets = Array.from({ length: 200 }, () => connectTcp(room.broker.port, '127.0.0.1'));
     await Promise.all(sockets.map((socket) => once(socket, 'connect')));
-    t.ok((await room.operator('reader.room')).connected, 'a program of the room comes in meanwhile');
+    t.ok((await room.operator('desk.room')).connected, 'a program of the room comes in meanwhile');
     await room.checkHonestBox(t, 'beside them');
     for (const socket of sockets) socket.destroy();
     for (let i = 0; i < 100; i += 1) (await room.connect(THIEF)).stream.destroy();
