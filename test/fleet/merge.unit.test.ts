@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { isOpen, reachedWave } from '../../scripts/products/fleet/rollout/adoption.ts';
 import type { RolloutKind } from '../../scripts/products/fleet/rollout/kinds.ts';
+import type { Knowledge } from '../../scripts/products/fleet/rollout/knowledge.ts';
 import {
   type KnownRollout,
   type Merged,
@@ -11,7 +12,9 @@ import {
   type SeenReport,
   type Witnesses,
 } from '../../scripts/products/fleet/rollout/merge.ts';
+import type { Rollouts } from '../../scripts/products/fleet/rollout/rollouts.ts';
 import type { Action, BoxState, RolloutState } from '../../scripts/products/fleet/rollout/states.ts';
+import { Evidence } from '../../scripts/products/fleet/rollout/store-lag.ts';
 
 const BOXES = 12;
 /** Later than all events, and earlier than any false report. */
@@ -338,4 +341,17 @@ void t.test('the wave of an unknown rollout is never estimated above the reached
   t.equal(reachedWave(waves, 6), 2);
   t.equal(reachedWave(waves, 0), 0);
   t.equal(reachedWave([], 0), 0);
+});
+
+void t.test('a box with two later orders is one witness', (t) => {
+  const report = { order: 9, config: { order: 9, rollout: null }, updater: null };
+  const knowledge = {
+    takeChangedIds: () => ['s/b-0', 's/b-1'],
+    retainedOrder: () => undefined,
+    report: () => report,
+  };
+  const rollouts = { newestCounter: () => 1, present: () => undefined };
+  const evidence = new Evidence(knowledge as unknown as Knowledge, rollouts as unknown as Rollouts);
+  t.match(evidence.check(NOW_MS), { isSure: false, text: /and 2 of the boxes’ reports are newer/ });
+  t.end();
 });

@@ -400,6 +400,14 @@ void t.test('a single canary that rolls back halts the rollout at once', (t) => 
   t.match(step(NEW, [{ ...one, isSkipped: true }, later], HOUR), { explanation: isLost }, 'nor one left out');
   const two = box(1, 0, { ...sentOrder, state: 'confirmed', progress: 'confirmed' });
   t.equal(step(NEW, [one, two, later], HOUR).rollout.state, 'running', 'with another one the limit holds');
+  const parked = box(0, 0, { ...sentOrder, state: 'parked', progress: 'parked' });
+  const waiting = step(NEW, [parked, later], 2 * HOUR);
+  t.match(
+    waiting,
+    { explanation: /other canaries, or resume a suspended one$/ },
+    'a suspended one tries nothing',
+  );
+  t.match(waiting.rollout, { wave: 0, reachedMs: null }, 'so the next wave waits');
   t.end();
 });
 

@@ -12,6 +12,8 @@ import { PATIENCE_MS } from '../lib/booted-box.ts';
 import { BootedUpdates, type MadeRelease, type Times } from '../lib/booted-updates.ts';
 import { BoxPrograms, releaseAsRoot, rootsCommands } from '../lib/box-programs.ts';
 import { Container } from '../lib/nspawn.ts';
+import { ROOT } from '../lib/paths.ts';
+import { waitUntil } from '../lib/room.ts';
 import { FULL, unlessFull } from '../lib/run.ts';
 
 /** A full run uses the times of a real box, where an unhealthy release takes ten minutes. */
@@ -20,6 +22,7 @@ const USUAL: Times = FULL ? { healthyS: 60, withinS: 600 } : { healthyS: 5, with
 const HOPELESS: Times = FULL ? USUAL : { healthyS: 3, withinS: 20 };
 const WITHIN_MS = FULL ? 900_000 : PATIENCE_MS;
 
+const GUIDE = readFileSync(join(ROOT, 'docs/guide/fleet.md'), 'utf8');
 const MAIN = 'dist/agent/cli/main.js';
 const CRASHES = { [MAIN]: "#!/usr/bin/node\nthrow new Error('this release crashes');\n" };
 /** Keeps the link open, and analyses no frame. */
@@ -64,7 +67,16 @@ void t.test('a booted box carries out orders for releases', { skip }, async (t) 
       'package.json': ofTree('package.json').replace(/"version": ".*"/, '"version": "7.7.7"'),
     });
     const before = box.agent;
-    await updates.ends(updates.order(release), 'confirmed', WITHIN_MS);
+    const [condition = ''] = /^ExecCondition=.*$/m.exec(GUIDE) ?? [];
+    const unit = `[Service]\nType=oneshot\n${condition}\nExecStart=/usr/bin/touch /run/upgraded\n`;
+    container.write('/etc/systemd/system/upgrade.service', unit);
+    const upgrades = (): boolean =>
+      run('sh', '-c', 'rm -f /run/upgraded; systemctl start upgrade; ls /run/upgraded') !== '';
+    t.ok(upgrades(), 'Debian’s upgrade runs under the guide’s condition');
+    const rollout = updates.order(release);
+    await waitUntil(t, 'the probation begins', () => updates.phase === 'probation', WITHIN_MS);
+    t.notOk(upgrades(), 'and not on trial');
+    await updates.ends(rollout, 'confirmed', WITHIN_MS);
     t.equal(updates.current, nameOf(release));
     t.not(box.agent, before);
     t.equal(run('vigie', '--version'), '7.7.7', 'its program');

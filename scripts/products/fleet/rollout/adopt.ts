@@ -191,7 +191,7 @@ function linesOf(
     ...(orders.length + counters.length === 0
       ? []
       : [
-          `not in the database: orders at the broker of ${boxCount(orders.length)}, later orders in reports of ${boxCount(counters.length)}`,
+          `not in the database: orders at the broker of ${boxCount(orders.length)}, later orders in reports of ${boxCount(new Set(counters.map(({ id }) => id)).size)}`,
         ]),
     ...rollouts.map(({ name, outcome, reason, wave, boxes, isKnown }) => {
       const row = storedRows.get(name);

@@ -133,9 +133,9 @@ export class Hearing {
     ];
     if (parts.length > 0) return parts.join(', ');
     const isOut = (box: RolloutBox, i: number): boolean =>
-      box.wave > 0 || ['skipped', ...FAILURES].includes(this.#states[i] ?? 'planned');
+      box.wave > 0 || ['skipped', 'parked', ...FAILURES].includes(this.#states[i] ?? 'planned');
     return this.#rolloutNow().wave === 0 && this.#boxes.every(isOut)
-      ? 'no canary is left that could confirm; `fleet rollout abort`, and start another one with other canaries'
+      ? `no canary is left that could confirm; \`fleet rollout abort\`, and start another one with other canaries${this.#states.includes('parked') ? ', or resume a suspended one' : ''}`
       : 'no box of it is connected';
   }
 

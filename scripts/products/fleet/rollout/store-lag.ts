@@ -54,7 +54,7 @@ export class Evidence {
     if (this.#unknown.size === 0) return undefined;
     const all = [...this.#unknown.values()];
     const orderCount = all.filter(({ isOrder }) => isOrder).length;
-    const reportCount = all.length - orderCount;
+    const reportCount = new Set(all.flatMap(({ id, isOrder }) => (isOrder ? [] : [id]))).size;
     const names = [...new Set(all.flatMap(({ rollout }) => (rollout === null ? [] : [rollout])))];
     const of = names.length === 0 ? '' : `rollout ${someOf(names.sort(), 3)}, `;
     const boxes = someOf([...new Set(all.map(({ id }) => id))].sort(), 5);

@@ -192,11 +192,11 @@ class Machine {
   /**
    * Reports whether enough boxes were heard after their confirmation, of those that can answer and those that began, and
    * few of the latter are not connected. Failures below their own limit do not count here. Of the canaries at least one
-   * must be healthy, and each that began.
+   * must have confirmed, since a parked one has tried nothing, and each that began must be healthy.
    */
   #isReached(): boolean {
     const { wave, thresholds } = this.#rollout;
-    let [well, askedCount, beganCount, unheard, disconnected] = [0, 0, 0, 0, 0];
+    let [well, confirmed, askedCount, beganCount, unheard, disconnected] = [0, 0, 0, 0, 0, 0];
     for (const [i, box] of this.#boxes.entries()) {
       const state = this.#states[i] ?? 'planned';
       if (box.wave !== wave || state === 'skipped' || FAILURES.includes(state)) continue;
@@ -205,6 +205,7 @@ class Machine {
       const isWell = this.#hearing.isProven(i);
       const began = this.#hearing.began(i);
       if (began) beganCount += 1;
+      if (isWell && state === 'confirmed') confirmed += 1;
       if (isWell) well += 1;
       else if (began) unheard += 1;
       if (began && !isWell && !box.online) disconnected += 1;
@@ -214,7 +215,7 @@ class Machine {
     const missing = askedCount >= ONE_MISSING_OF ? 1 : 0;
     const least = Math.min(thresholds.confirmed * askedCount, askedCount - missing);
     if (well < least || disconnected > missingMax(beganCount)) return false;
-    return wave > 0 || (well > 0 && unheard === 0);
+    return wave > 0 || (confirmed > 0 && unheard === 0);
   }
 
   /** Sets the orders of boxes that should have another one. */
