@@ -74,7 +74,10 @@ async function makeOps(t: Test, usesLists = true): Promise<Ops> {
     broker,
     dir,
     issue,
-    fleet: (...args) => program.run(['cert', ...args, '--dir', dir]),
+    fleet: (...args) => {
+      const port = args[0] === 'revoke' ? ['--boxes-port', String(broker.port)] : [];
+      return program.run(['cert', ...args, ...port, '--dir', dir]);
+    },
     client: async (name, clientId) => {
       const isProgram = name.includes('.');
       const pair = isProgram ? room.program(name) : { cert: file(`${name}.crt`), key: file(`${name}.key`) };

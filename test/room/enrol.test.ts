@@ -293,7 +293,7 @@ void t.test(
     );
     t.match(await ask(room, '/', { method: 'GET' }), { status: 404 });
     t.match(await ask(room, ENROL, { method: 'GET' }), { status: 405 });
-    t.match(await ask(room, ENROL, { body: base64(csrOf(newKey(join(room.dir, 'r.key')), 'room')) }), {
+    t.match(await ask(room, ENROL, { body: base64(csrOf(newKey(join(room.dir, 'r.key')), 'all')) }), {
       status: 400,
     });
     for (const opening of [

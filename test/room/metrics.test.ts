@@ -80,6 +80,10 @@ t.test('the metrics of 1,500 boxes fit one page', { skip: unlessAll }, async (t)
   await publish(client, boxes);
   const { program, url } = await startExporter(t, '--broker', broker.url);
   await pageWith(t, url, 'vigie_fleet_boxes', FLEET);
+  for (let i = 0; i < 3; i += 1)
+    await (await mqtt.connectAsync(broker.url, { protocolVersion: 5, clientId: 'reader.map' })).endAsync();
+  const connections = 'vigie_fleet_broker_client_connections_total{broker="room",client="reader.map"}';
+  await pageWith(t, url, connections, 3);
   // Each box has a new report, as 30 s later.
   await publish(client, boxes, 1);
   await sleep(1050);
