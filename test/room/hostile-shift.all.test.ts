@@ -1,6 +1,6 @@
 /**
- * Tests a shift beside five hostile accounts: what an honest operator waits, and that nothing is lost of alerts and of
- * the operator's acts. `--full` takes an hour.
+ * Tests a shift beside five hostile accounts: what an honest operator waits, and that no alert and no act of the
+ * operator is lost. `--full` takes an hour.
  */
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -124,8 +124,8 @@ onEachDatabase(
       );
     t.ok(p95Of(busy.waits) <= P95_MS_MAX, `p95 ${p95Of(busy.waits).toFixed(0)} ms`);
     t.ok(busy.closed.length > 0);
-    const refused = Object.keys(busy.refusals).filter((status) => status !== '409');
-    t.same(refused, [], 'no limit stops the honest operator; another may have been first (409)');
+    const unexpectedStatuses = Object.keys(busy.refusals).filter((status) => status !== '409');
+    t.same(unexpectedStatuses, [], 'no limit stops the honest operator; another may have been first (409)');
     const [stored] = await database.read("SELECT count(*) AS n FROM incident WHERE episode LIKE 'shift-%'");
     t.equal(Number(stored?.['n']), reportedCount, 'each alert is there once');
     const own = await database.read("SELECT no FROM incident WHERE verdict_by = 'honest'");
