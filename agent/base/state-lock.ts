@@ -37,7 +37,7 @@ export class StateLock {
       const message = `${this.#dir} belongs to user ${uid}, and this is user ${own}: run it as the folder's user (sudo -u vigie), or name a folder of your own with --state`;
       throw new AgentError('config', message);
     }
-    if (this.#lock()) return;
+    if (this.tryTake()) return;
     throw new AgentError(
       'denied',
       `another agent uses ${this.#dir}; stop that one first (systemctl stop vigie)`,
@@ -47,7 +47,7 @@ export class StateLock {
   /** Reports whether a process holds the lock, by trying to take it. */
   static isHeld(dir: string): boolean {
     const lock = new StateLock(dir);
-    const free = lock.#lock();
+    const free = lock.tryTake();
     lock.release();
     return !free;
   }
@@ -67,10 +67,10 @@ export class StateLock {
   }
 
   /**
-   * Takes the lock. It belongs to the open file that this process shares with flock(1) of util-linux, and remains after
-   * that has ended. Node has no call for it.
+   * Takes the lock of an existing folder or file; false if another process holds it. It belongs to the open file that this
+   * process shares with flock(1) of util-linux, and remains after that has ended. Node has no call for it.
    */
-  #lock(): boolean {
+  tryTake(): boolean {
     const fd = this.#open();
     const { status, error, stderr } = spawnSync('flock', ['-n', '-E', String(HELD_EXIT_CODE), '3'], {
       stdio: ['ignore', 'ignore', 'pipe', fd],

@@ -14,7 +14,7 @@ import { authorised } from '../lib/authority.ts';
 import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { roomProgram, start } from '../lib/program.ts';
-import { BOX, makeRoom, SITE, waitUntil } from '../lib/room.ts';
+import { BOX, clientOf, makeRoom, SITE, waitUntil } from '../lib/room.ts';
 import { openInbox } from '../lib/room-inbox.ts';
 import { unlessAll } from '../lib/run.ts';
 import { ageUnavailable, makeAuthority, openSealed, sealed, stillOf } from '../lib/sealing.ts';
@@ -126,6 +126,7 @@ t.test(
     const stateDir = join(dir, 'state');
     const config = streetConfig(room, { commands: { keys: [judge.config, clerk.config] } });
     const inbox = await openInbox(t, room);
+    const desk = await clientOf(t, room, 'desk.room');
     const alerts = (): VigieEvent[] =>
       inbox.events('line-crossing').filter(({ data }) => data.phase === 'start');
     // Without a recipient in its order a box seals nothing.
@@ -153,7 +154,7 @@ t.test(
       const responseTopic = `vigie/${SITE}/${BOX}/reply/${token}`;
       const replies = (): CommandReply[] => inbox.json<CommandReply>(new RegExp(`/${token}$`));
       const properties = { responseTopic };
-      await inbox.client.publishAsync(`vigie/${SITE}/${BOX}/cmd`, payload, { qos: 1, properties });
+      await desk.publishAsync(`vigie/${SITE}/${BOX}/cmd`, payload, { qos: 1, properties });
       await waitUntil(t, 'a reply', () => replies().length > 0, 20_000);
       return replies()[0] as CommandReply;
     };

@@ -4,15 +4,18 @@
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import mqtt, { type MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';
 import { topicsOf } from '../../agent/contract/topics.ts';
 import { Mosquitto } from '../../scripts/lib/mosquitto.ts';
 import { FleetStore } from '../../scripts/products/fleet/store.ts';
+import { bundled } from '../lib/bundled.ts';
 import { csrOf, newKey, TestRoom } from '../lib/enrolment.ts';
 import { messagesOf } from '../lib/fleet-reports.ts';
 import { openedOutbox } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
+import { start } from '../lib/program.ts';
 import { BOX, deliver, SITE, waitUntil } from '../lib/room.ts';
 import { unlessAll } from '../lib/run.ts';
 import { WarmProgram } from '../lib/warm-program.ts';
@@ -60,11 +63,11 @@ async function makeOps(t: Test, usesLists = true): Promise<Ops> {
     writeFileSync(file(`${name}.crt`), issued.pem);
     return { cert: file(`${name}.crt`), key };
   };
-  const own = room.program('fleet.room');
+  const certificates = ['fleet.room', 'fleet.ops'].map((name) => room.program(name).cert);
   const dir = join(scratch(t), 'fleet');
   mkdirSync(dir);
   const yaml = {
-    mqtt: { url: broker.programsUrl, ca: tls.ca, ...own },
+    mqtt: { url: broker.programsUrl, ca: tls.ca, certificates },
     sign: newKey(join(room.dir, 'sign.key')),
     enrolment: room.dir,
   };
@@ -221,4 +224,24 @@ t.test('a broker that does not use the lists is reported', { skip: unlessAll }, 
     err: /--broker-pid 999999999: /,
   });
   await box.endAsync(true);
+});
+
+t.test('each command that runs has a certificate of its own, and one more is refused', async (t) => {
+  const { dir } = await makeOps(t);
+  const watching = ['status', '--watch', '--dir', dir];
+  const programs = [1, 2].map(() =>
+    start(t, process.execPath, [bundled('scripts/products/fleet'), ...watching]),
+  );
+  for (const one of programs) await waitUntil(t, 'it runs', () => one.out !== '' || one.code !== undefined);
+  const third = await program.run(['status', '--dir', dir]);
+  t.match(third, {
+    code: 0,
+    err: /mqtt\.certificates: other commands use all 2; wait until one ends, or add/,
+  });
+  t.equal((await program.run(['audit', '--dir', dir])).code, 0, 'a command without the broker needs none');
+  await sleep(3000);
+  for (const { code, err } of programs) t.equal(code, undefined, `it is not disturbed: ${err}`);
+  programs[0]?.child.kill('SIGTERM');
+  await programs[0]?.exit;
+  t.equal((await program.run(['status', '--dir', dir])).code, 0, 'the next command takes the free one');
 });

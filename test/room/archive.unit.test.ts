@@ -10,7 +10,7 @@ import { messageOfRow } from '../../agent/mqtt/messages.ts';
 import { AlertFeed } from '../../scripts/products/room/archive/alert-feed.ts';
 import { FloodGuard } from '../../scripts/products/room/archive/flood.ts';
 import { arrivalOf as arrivalAt } from '../../scripts/products/room/archive/message.ts';
-import { advance, NOTHING, type Progress } from '../../scripts/products/room/archive/numbers.ts';
+import { advance, missingOf, NOTHING, type Progress } from '../../scripts/products/room/archive/numbers.ts';
 import { eventText } from '../lib/events.ts';
 import { scratch } from '../lib/paths.ts';
 import { packet as outboxPacket } from '../lib/room-alerts.ts';
@@ -28,9 +28,15 @@ void t.test('the tracker finds the last complete number in any order and batches
         let progress: Progress = NOTHING;
         const received = new Set<number>();
         for (const [first, ranges] of batches) {
+          const isNew = progress.contiguousSeq === 0;
+          const counted = missingOf(progress, first, ranges);
           progress = advance(progress, first, ranges);
-          for (let seq = 1; seq < first; seq += 1) received.add(seq);
           for (const [from, to] of ranges) for (let seq = from; seq <= to; seq += 1) received.add(seq);
+          let missing = 0;
+          for (let seq = 1; seq < first; seq += 1) missing += received.has(seq) ? 0 : 1;
+          if (counted !== (isNew ? 0 : missing))
+            throw new Error(`${counted} instead of ${missing} are missing`);
+          for (let seq = 1; seq < first; seq += 1) received.add(seq);
           let lastComplete = 0;
           while (received.has(lastComplete + 1)) lastComplete += 1;
           if (progress.contiguousSeq !== lastComplete)

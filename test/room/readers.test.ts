@@ -1,8 +1,11 @@
 /** Tests the readers' broker: readers receive what the bridge copies, and their messages do not reach the room's broker. */
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import mqtt, { type MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';
 import { topicsOf } from '../../agent/contract/topics.ts';
+import { TestRoom } from '../lib/enrolment.ts';
+import { roomProgram, start } from '../lib/program.ts';
 import { type ReadersBroker, readersBroker } from '../lib/readers-broker.ts';
 import { answerTo, BOX, clientOf, makeRoom, type Room, SITE, waitUntil } from '../lib/room.ts';
 
@@ -111,4 +114,38 @@ void t.test('a reader has no rights at the room’s broker', async (t) => {
   t.equal(await answerTo(box, EVENT), 0);
   t.equal(await answerTo(reader, EVENT), DENIED);
   t.same(received, []);
+});
+
+void t.test('one act puts a program out, and no other', async (t) => {
+  const room = new TestRoom(t);
+  const broker = await room.broker(t);
+  const connect = async (name: string): Promise<MqttClient> => {
+    const { cert, key } = room.program(name);
+    await broker.reload();
+    const files = { ca: room.ca, cert: readFileSync(cert), key: readFileSync(key) };
+    const options = { protocolVersion: 5, reconnectPeriod: 100, ...files } as const;
+    const client = await mqtt.connectAsync(broker.programsUrl, options);
+    client.on('error', () => undefined);
+    t.teardown(() => client.endAsync(true));
+    return client;
+  };
+  const [hostile, honest] = [await connect('fleet.hostile'), await connect('fleet.honest')];
+  const [hostileEnds, honestEnds]: [number[], number[]] = [[], []];
+  hostile.on('close', () => hostileEnds.push(Date.now()));
+  honest.on('close', () => honestEnds.push(Date.now()));
+  // As the package's path unit does.
+  const reloading = setInterval(() => void broker.signal('SIGHUP'), 500);
+  t.teardown(() => clearInterval(reloading));
+  const words = ['revoke-program', 'fleet.hostile', '--dir', room.dir, '--broker', broker.programsUrl];
+  const program = start(t, process.execPath, [roomProgram('enrol'), ...words]);
+  t.equal(await program.exit, 0, program.err);
+  await waitUntil(t, 'it is out', () => hostileEnds.length > 0 && !hostile.connected);
+  await sleep(500);
+  t.notOk(hostile.connected, 'and does not come back');
+  t.notMatch(readFileSync(room.list('broker.acl'), 'utf8'), 'fleet.hostile');
+  t.equal(await answerTo(honest, topics.command), 0, 'another program of the role works on');
+  t.same(honestEnds, []);
+  const second = start(t, process.execPath, [roomProgram('enrol'), ...words]);
+  t.equal(await second.exit, 2);
+  t.match(second.err, /fleet\.hostile: no valid certificate; see list/);
 });

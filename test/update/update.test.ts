@@ -419,7 +419,7 @@ void t.test('the room requests logs, a doctor run and a new certificate', { skip
   box.run();
   const { dir } = box;
   const fleet = await pairOf(room, 'fleet.ops');
-  const mqtt = { url: fleet.url, ca: room.authority.ca, cert: fleet.cert, key: fleet.key };
+  const mqtt = { url: fleet.url, ca: room.authority.ca, certificates: [fleet.cert] };
   writeFileSync(join(dir, 'ops.pem'), ops.privateKey.export({ type: 'pkcs8', format: 'pem' }), {
     mode: 0o600,
   });

@@ -43,8 +43,8 @@ const QUIET_MS = 400;
 const LEARN_WITHIN_MS = 60_000;
 const LEARN_MS_A_BOX = 4;
 /**
- * Wait in ms after another command has connected under the same certificate, of which the broker admits one: longer
- * than `cert revoke` listens. A rollout goes on afterwards.
+ * Wait in ms after another machine has connected with the same certificate, of which the broker admits one: longer than
+ * `cert revoke` listens. A rollout goes on afterwards.
  */
 const DISPLACED_MS = 180_000;
 /** Delays between attempts, ms. Waiting costs nothing, and the broker has other problems then. */
@@ -92,7 +92,7 @@ export class FleetLink {
   #isLearning = false;
   #tooMany: AgentError | undefined;
   #wake: (() => void) | undefined;
-  /** Time when another command has displaced this one. */
+  /** Time when another machine has displaced this one. */
   #displacedMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: FleetLinkOptions) {
@@ -116,9 +116,7 @@ export class FleetLink {
     const { config, clock, warn } = this.#options;
     const waitMs = this.#displacedMs + DISPLACED_MS - performance.now();
     if (waitMs > 0) {
-      warn(
-        `another command uses the certificate of fleet.yaml; connecting again in ${Math.ceil(waitMs / 1000)} s`,
-      );
+      warn(`another machine uses the same certificate; connecting again in ${Math.ceil(waitMs / 1000)} s`);
       await systemClock.sleep(waitMs, signal);
     }
     const clientId = `fleet.${randomBytes(8).toString('hex')}`;

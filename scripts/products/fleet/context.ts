@@ -29,7 +29,15 @@ export async function withFleet<T>(dir: string, work: Work<T>): Promise<T> {
   const stop = new AbortController();
   const end = (): void => stop.abort();
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, end);
-  const link = new FleetLink({ config: fleet.mqtt, boxes: fleet.boxes, clock: systemClock, warn });
+  const link = new FleetLink({
+    // Read when the command connects: one that does not needs no certificate.
+    get config() {
+      return fleet.mqtt;
+    },
+    boxes: fleet.boxes,
+    clock: systemClock,
+    warn,
+  });
   try {
     return await work({ fleet, store, link, signal: stop.signal, clock: systemClock });
   } finally {

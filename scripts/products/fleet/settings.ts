@@ -4,6 +4,7 @@ import { existsSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Static, Type } from '@sinclair/typebox';
 import { AgentError } from '../../../agent/base/errors.ts';
+import { StateLock } from '../../../agent/base/state-lock.ts';
 import { signingKey as privateKey } from '../../../agent/cli/signing-key.ts';
 import type { MqttConfig } from '../../../agent/contract/config.ts';
 import { readYaml } from './strict-yaml.ts';
@@ -28,8 +29,14 @@ const FleetYaml = Type.Object(
           description: 'mqtts://host:port of the room’s broker (plain mqtt:// for one on this machine)',
         }),
         ca: Type.Optional(Path('PEM file of the authority of the broker')),
-        cert: Type.Optional(Path('PEM file of the certificate with the CN fleet')),
-        key: Type.Optional(Path('PEM file of its key')),
+        certificates: Type.Optional(
+          Type.Array(Type.String({ pattern: '\\.crt$', maxLength: 4096 }), {
+            minItems: 1,
+            maxItems: 32,
+            description:
+              'PEM files of certificates fleet.NAME, each beside its key; a command that runs takes a free one',
+          }),
+        ),
       },
       strict,
     ),
@@ -59,6 +66,7 @@ const FleetYaml = Type.Object(
 
 export interface Fleet {
   readonly dir: string;
+  /** Takes a certificate for this process. Throws AgentError `denied` if others use all. */
   readonly mqtt: MqttConfig;
   /** PEM file, read only by `signingKey`, so that read-only commands need no key. */
   readonly sign: string;
@@ -79,12 +87,12 @@ export function readFleet(dir: string): Fleet {
   if (!existsSync(file)) {
     throw new AgentError(
       'config',
-      `${file} does not exist; it names mqtt: {url, ca, cert, key}, sign and repository (another folder: --dir)`,
+      `${file} does not exist; it names mqtt: {url, ca, certificates}, sign and repository (another folder: --dir)`,
     );
   }
   const fleet: Static<typeof FleetYaml> = readYaml(file, FleetYaml);
   const { mqtt, sign, repository, enrolment, boxes, metricsFile, timeZone } = fleet;
-  const { url, ...files } = mqtt;
+  const { url, ca, certificates } = mqtt;
   if (!URL.canParse(url) || (url.startsWith('mqtt:') && !/^mqtt:\/\/(localhost|127\.|\[::1\])/.test(url))) {
     throw new AgentError(
       'config',
@@ -92,7 +100,6 @@ export function readFleet(dir: string): Fleet {
     );
   }
   const at = (path: string): string => resolve(dir, path);
-  const paths = Object.entries(files).map(([name, path]) => [name, at(path)]);
   for (const [name, path] of [
     ['repository', repository],
     ['enrolment', enrolment],
@@ -104,7 +111,15 @@ export function readFleet(dir: string): Fleet {
   checkTimeZone(file, timeZone);
   return {
     dir,
-    mqtt: { url, ...Object.fromEntries(paths), ack: 'broker' },
+    get mqtt() {
+      const cert = certificates && freeCertificate(file, certificates.map(at));
+      return {
+        url,
+        ack: 'broker' as const,
+        ...(ca !== undefined && { ca: at(ca) }),
+        ...(cert !== undefined && { cert, key: cert.replace(/crt$/, 'key') }),
+      };
+    },
     sign: at(sign),
     repository: repository === undefined ? undefined : at(repository),
     enrolment: enrolment === undefined ? undefined : at(enrolment),
@@ -112,6 +127,28 @@ export function readFleet(dir: string): Fleet {
     metricsFile: metricsFile === undefined ? undefined : at(metricsFile),
     timeZone,
   };
+}
+
+/** Certificates that this process has taken, by the file that lists them. */
+const ownCertificates = new Map<string, string>();
+
+/**
+ * Returns the certificate of this process, which it holds until it ends: the broker admits one connection of each.
+ * Throws AgentError `denied` if other processes use all.
+ */
+function freeCertificate(file: string, certificates: readonly string[]): string {
+  const own =
+    ownCertificates.get(file) ??
+    certificates.find((path) => !existsSync(path) || new StateLock(path).tryTake());
+  if (own === undefined) {
+    const fix = 'wait until one ends, or add another certificate (`room enrol program fleet NAME`)';
+    throw new AgentError(
+      'denied',
+      `${file}: mqtt.certificates: other commands use all ${certificates.length}; ${fix}`,
+    );
+  }
+  ownCertificates.set(file, own);
+  return own;
 }
 
 /** Throws AgentError `config` if Intl does not know the time zone. */

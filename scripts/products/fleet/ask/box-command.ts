@@ -37,8 +37,8 @@ export function asking(program: Command, name: string, description: string) {
 
 /** Resolves a name. Throws AgentError `config` for an invalid or ambiguous name. */
 export function namedBox(name: string, dir: string): AskedBox {
-  const { timeZone, mqtt } = readFleet(dir);
   const { site, box } = placeOf(name, dir);
+  const { timeZone, mqtt } = readFleet(dir);
   return { room: { site, timeZone, mqtt }, box };
 }
 

@@ -17,6 +17,7 @@ import { WatchedLease } from '../database/watched-lease.ts';
 import {
   type LaneProgress,
   laneKey,
+  type MovedLane,
   progressOf,
   rangesText,
   type Stored,
@@ -27,7 +28,7 @@ import { touchCameras } from './cameras.ts';
 import { insertEvents } from './events.ts';
 import { keepIncidents } from './incidents.ts';
 import type { Arrival, ReportArrival } from './message.ts';
-import { advance, NOTHING } from './numbers.ts';
+import { advance, missingOf, NOTHING } from './numbers.ts';
 import type { Register } from './register.ts';
 import { chargeQuotas, DEFAULT_QUOTA, giveBack, type StorageQuota, showLeftOut } from './share.ts';
 import { insertSnapshots } from './snapshots.ts';
@@ -172,7 +173,7 @@ export class Archive {
     await this.#db.close();
   }
 
-  async #moveLanes(transaction: Queries, lanes: readonly TouchedLane[]): Promise<LaneProgress[]> {
+  async #moveLanes(transaction: Queries, lanes: readonly TouchedLane[]): Promise<MovedLane[]> {
     if (lanes.length === 0) return [];
     const { dialect } = this.#db;
     const key = { site: 'text', box: 'text', epoch: 'text', lane: 'text' } as const;
@@ -192,7 +193,8 @@ export class Archive {
       rows.map((row) => [laneKey(row), progressOf(row.contiguous_seq, row.later_ranges)]),
     );
     const after = lanes.map(({ site, box, epoch, lane, first, ranges }) => {
-      const progress = advance(before.get(laneKey({ site, box, epoch, lane })) ?? NOTHING, first, ranges);
+      const last = before.get(laneKey({ site, box, epoch, lane })) ?? NOTHING;
+      const progress = advance(last, first, ranges);
       return {
         site,
         box,
@@ -200,6 +202,7 @@ export class Archive {
         lane,
         contiguous_seq: progress.contiguousSeq,
         later_ranges: rangesText(progress),
+        missing: missingOf(last, first, ranges),
       };
     });
     await transaction.run(

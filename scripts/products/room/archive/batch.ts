@@ -9,13 +9,18 @@ export interface LaneProgress extends LaneKey {
   readonly contiguous_seq: number;
 }
 
+export interface MovedLane extends LaneProgress {
+  /** Messages that are neither stored nor at the box (`missingOf`). */
+  readonly missing: number;
+}
+
 export interface Stored {
   /** New arrivals of the batch, in its order. */
   readonly newArrivals: readonly Arrival[];
   /** Arrivals beyond the daily share of their box. Their numbers are not acknowledged. */
   readonly leftOut: readonly Arrival[];
   /** Each lane that the batch touched. */
-  readonly lanes: readonly LaneProgress[];
+  readonly lanes: readonly MovedLane[];
 }
 
 export interface TouchedLane extends LaneKey {

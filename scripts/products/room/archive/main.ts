@@ -94,6 +94,7 @@ function endOf(counters: RoomCounters): string {
     limited,
     fromUnknownSenders,
     leftOut,
+    missing,
     takenOver,
   } = counters;
   const parts = [
@@ -105,6 +106,7 @@ function endOf(counters: RoomCounters): string {
     ...(limited > 0 ? [`${limited} left out of boxes that sent too many`] : []),
     ...(fromUnknownSenders > 0 ? [`${fromUnknownSenders} left out of boxes that are not enrolled`] : []),
     ...(leftOut > 0 ? [`${leftOut} left out beyond what a box may have stored in a day`] : []),
+    ...(missing > 0 ? [`${missing} missing, which the boxes no longer have`] : []),
     ...(takenOver > 0 ? [`${takenOver} connections taken over by another program`] : []),
   ];
   return `Ended: ${parts.join(', ')}.`;

@@ -33,3 +33,16 @@ export function advance(
   }
   return { contiguousSeq: upTo, laterRanges: ranges.slice(0, LATER_RANGES_MAX) };
 }
+
+/**
+ * Returns the number of messages that neither the room nor the box has any more. The database was restored from a backup,
+ * or the broker has lost them. It is 0 for a lane that is new to the room, whose earlier messages may be in another one.
+ */
+export function missingOf(before: Progress, first: number, stored: readonly Range[]): number {
+  if (before.contiguousSeq === 0) return 0;
+  const { contiguousSeq, laterRanges } = advance(before, 1, stored);
+  const storedCount = laterRanges
+    .map(([from, to]) => Math.min(to, first - 1) - from + 1)
+    .reduce((sum, count) => sum + Math.max(0, count), 0);
+  return Math.max(0, first - 1 - contiguousSeq - storedCount);
+}

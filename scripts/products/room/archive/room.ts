@@ -20,7 +20,7 @@ import { DatabaseUnavailable, DataRefused } from '../database/sql.ts';
 import { LeaseLost } from '../database/watched-lease.ts';
 import { Admission } from './admission.ts';
 import type { Archive } from './archive.ts';
-import type { LaneProgress, Stored } from './batch.ts';
+import type { LaneProgress, MovedLane, Stored } from './batch.ts';
 import { Connection, puback, textOf } from './connection.ts';
 import { Duty } from './duty.ts';
 import { FloodGuard } from './flood.ts';
@@ -81,6 +81,8 @@ export interface RoomCounters {
   fromUnknownSenders: number;
   /** Messages beyond the daily share of a box; a regular box would keep them. */
   leftOut: number;
+  /** Messages that neither the database nor their box has any more. */
+  missing: number;
   /** Connections that ended because another program connected with a certificate of the archive. */
   readonly takenOver: number;
 }
@@ -98,6 +100,8 @@ export class Room {
   readonly #pending: Pending[] = [];
   /** Acknowledgements to be published, by topic and epoch. */
   readonly #due = new Map<string, { box: string; topic: string; ack: Record<string, number | string> }>();
+  /** Number of times that messages were missing. */
+  #holes = 0;
   /** Time since which nothing waits to be stored. */
   #idleSinceMs = 0;
   readonly #floods = new FloodGuard();
@@ -145,6 +149,7 @@ export class Room {
       limited: 0,
       fromUnknownSenders: 0,
       leftOut: 0,
+      missing: 0,
       get takenOver() {
         return connection.takenOver;
       },
@@ -273,7 +278,10 @@ export class Room {
     const { newArrivals, leftOut, lanes } = stored;
     this.counters.leftOut += leftOut.length;
     this.#count(batch.length - leftOut.length, newArrivals);
-    for (const lane of lanes) this.#owe(lane);
+    for (const lane of lanes) {
+      this.#owe(lane);
+      if (lane.missing > 0) this.#miss(lane);
+    }
     onStored(newArrivals);
     return true;
   }
@@ -299,6 +307,13 @@ export class Room {
     const unread = `the database does not take it: ${refusal.message}`;
     const unreadable = { kind, place, id: `unread-${epoch}-${lane}-${seq}`, type: '', time: '', unread };
     return this.#store([{ ...unreadable, body: JSON.stringify(body) }]);
+  }
+
+  #miss({ site, box, missing }: MovedLane): void {
+    this.counters.missing += missing;
+    this.#holes += 1;
+    const line = `${missing} messages of ${site}/${box} are neither in this database nor on the box`;
+    this.#tell(this.#holes, `${line}: it was restored from a backup, or the broker has lost them`);
   }
 
   /** Repeats an operation of the archive until it succeeds. Returns undefined if the period ends before. */

@@ -100,7 +100,7 @@ async function revokeProgram(
       displace({ authority: programs, name, url, ca: Buffer.from(authority.certificate) }),
     );
   }
-  say(`${name}: its connection to ${url} is ended`);
+  say(`${name}: its connection to ${url} was ended; it cannot return once the broker has read the lists`);
 }
 
 function accept(site: string, box: string, key: string | undefined, { dir }: DirOption): void {

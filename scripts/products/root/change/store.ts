@@ -110,13 +110,18 @@ export class Store {
     this.#anyway(() => this.#write(this.#state));
   }
 
-  /** Reads what another vigie-root process has changed. The caller holds the lock, or only reads. */
+  /**
+   * Reads what another vigie-root process has changed. A record that was damaged since is rebuilt: the memory of this
+   * process is older. The caller holds the lock, or only reads.
+   */
   refresh(): void {
     const stamp = stampOf(this.#file);
     if (stamp === this.#stamp) return;
     const stored = readState(this.#file);
-    if (typeof stored === 'object') this.#state = stored;
-    this.#stamp = stamp;
+    if (typeof stored === 'object') {
+      this.#state = stored;
+      this.#stamp = stamp;
+    } else this.load();
   }
 
   /**
