@@ -126,7 +126,7 @@ t.test(
     const stateDir = join(dir, 'state');
     const config = streetConfig(room, { commands: { keys: [judge.config, clerk.config] } });
     const inbox = await openInbox(t, room);
-    const desk = await clientOf(t, room, 'desk.room');
+    const asker = await clientOf(t, room, 'desk.asker');
     const alerts = (): VigieEvent[] =>
       inbox.events('line-crossing').filter(({ data }) => data.phase === 'start');
     // Without a recipient in its order a box seals nothing.
@@ -154,7 +154,7 @@ t.test(
       const responseTopic = `vigie/${SITE}/${BOX}/reply/${token}`;
       const replies = (): CommandReply[] => inbox.json<CommandReply>(new RegExp(`/${token}$`));
       const properties = { responseTopic };
-      await desk.publishAsync(`vigie/${SITE}/${BOX}/cmd`, payload, { qos: 1, properties });
+      await asker.publishAsync(`vigie/${SITE}/${BOX}/cmd`, payload, { qos: 1, properties });
       await waitUntil(t, 'a reply', () => replies().length > 0, 20_000);
       return replies()[0] as CommandReply;
     };
