@@ -182,7 +182,7 @@ void t.test(
     await agent.start();
     await waitUntil(t, 'active', () => mode()?.mode === 'active', SLOW_MS);
     const pair = await pairOf(room, 'desk.room');
-    const mqtt = { url: pair.url, ca: room.authority.ca, cert: pair.cert, key: pair.key };
+    const mqtt = { url: pair.url, ca: room.authority.ca, certificates: [pair.cert] };
     const [prefect, mayor] = [keyFile(dir, 'prefect', PREFECT), keyFile(dir, 'mayor', MAYOR)];
     const fleetDir = join(dir, 'fleet');
     mkdirSync(fleetDir);
