@@ -90,8 +90,8 @@ const READERS = ['reader', 'homeassistant'];
 
 /**
  * Returns the file for `acl_file`. Names are used unchecked, because the caller has checked them. `rules`: the rights of
- * each role. `programs`: names of certificates. `revoked`: boxes that may publish only their status. The broker needs it for
- * their Last Will.
+ * each role. `programs`: names of certificates. `revoked`: boxes that may publish only their status. The broker
+ * needs it for their Last Will.
  * @throws {AgentError} `config` if a program's role has no rules
  */
 export function brokerAcl(

@@ -2,7 +2,6 @@
  * A room in its shipped form, an honest box in it, and a stolen box, for tests of what the thief may do to the honest
  * one.
  */
-
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -1,5 +1,4 @@
 /** A broker with mTLS, its authority and a box, for the tests of delivery. */
-
 import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -105,6 +104,16 @@ export async function pairOf(
   return { ...(await authority.client(name)), url: broker.url };
 }
 
+/** Address and options by which a client connects with the certificate of `name`. */
+export async function connectionTo(
+  room: Pick<Room, 'authority' | 'programs' | 'broker'>,
+  name: string,
+): Promise<{ readonly url: string; readonly options: IClientOptions }> {
+  const { url, cert, key } = await pairOf(room, name);
+  const files = { ca: readFileSync(room.authority.ca), cert: readFileSync(cert), key: readFileSync(key) };
+  return { url, options: { protocolVersion: 5, ...files } };
+}
+
 /** A client of the room's broker by the certificate of `name`; closed with the test. */
 export async function clientOf(
   t: Test,
@@ -112,12 +121,9 @@ export async function clientOf(
   name: string,
   options: IClientOptions = {},
 ): Promise<MqttClient> {
-  const { url, cert, key } = await pairOf(room, name);
+  const { url, options: own } = await connectionTo(room, name);
   const client = await mqtt.connectAsync(url, {
-    protocolVersion: 5,
-    ca: readFileSync(room.authority.ca),
-    cert: readFileSync(cert),
-    key: readFileSync(key),
+    ...own,
     ...options,
   });
   t.teardown(() => client.endAsync(true));

@@ -3,7 +3,6 @@
  *
  * Every message is stored, acknowledged and removed from the box. Duplicates are dropped, and a kill loses nothing.
  */
-
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';

@@ -2,13 +2,12 @@
  * Tests that no program or stranger keeps the archive from storing. Programs connect again and again under their own
  * names, and connections without a certificate use up the places of a port.
  */
-import { readFileSync } from 'node:fs';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import mqtt from 'mqtt';
 import t, { type Test } from 'tap';
 import { DATABASES } from '../lib/databases.ts';
-import { makeRoom, pairOf, type Room, waitUntil } from '../lib/room.ts';
+import { connectionTo, makeRoom, type Room, waitUntil } from '../lib/room.ts';
 import { RoomProgram } from '../lib/room-program.ts';
 import { FULL } from '../lib/run.ts';
 import { checkStored, publishing, storedCount } from '../lib/standby-boxes.ts';
@@ -22,20 +21,13 @@ const timeout = 900_000;
 
 /** Connects as `name` this often a second until `signal`; returns how often it was admitted. */
 async function reconnecting(room: Room, name: string, perS: number, signal: AbortSignal): Promise<number> {
-  const { url, ...files } = await pairOf(room, name);
-  const options = {
-    protocolVersion: 5,
-    ca: readFileSync(room.authority.ca),
-    cert: readFileSync(files.cert),
-    key: readFileSync(files.key),
-    clientId: 'archive.room',
-    reconnectPeriod: 0,
-  } as const;
+  const connection = await connectionTo(room, name);
+  const options = { ...connection.options, clientId: 'archive.room', reconnectPeriod: 0 };
   let admitted = 0;
   const beganMs = performance.now();
   for (let i = 0; !signal.aborted; i++) {
     await sleep(Math.max(0, beganMs + (i * 1000) / perS - performance.now()));
-    const client = mqtt.connect(url, options);
+    const client = mqtt.connect(connection.url, options);
     client.on('connect', () => {
       admitted += 1;
     });

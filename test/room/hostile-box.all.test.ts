@@ -4,7 +4,6 @@
  * After each attack the honest box is still connected, and its alerts are in the operators' queue. What the broker's
  * rules alone deny is in broker.test.ts.
  */
-
 import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
 import { join } from 'node:path';

@@ -2,8 +2,6 @@
  * Tests the lease of the active archive: no clock decides, and a program that froze, lost its database or lost its client
  * id to another client goes on. What it promises on both databases is in archive-contract.test.ts.
  */
-
-import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import mqtt, { type MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';
@@ -11,7 +9,7 @@ import { Duty } from '../../scripts/products/room/archive/duty.ts';
 import { ARCHIVE } from '../../scripts/products/room/contract/terms.ts';
 import { WatchedLease } from '../../scripts/products/room/database/watched-lease.ts';
 import { DATABASES } from '../lib/databases.ts';
-import { makeRoom, pairOf, type Room, waitUntil } from '../lib/room.ts';
+import { connectionTo, makeRoom, type Room, waitUntil } from '../lib/room.ts';
 import { eventArrival } from '../lib/room-alerts.ts';
 import { RoomProgram } from '../lib/room-program.ts';
 import { FULL } from '../lib/run.ts';
@@ -138,20 +136,13 @@ void t.test('an archive whose stolen key is used twice a second goes on storing'
 
 /** Connects repeatedly as `name` under the archive's id and subscribes to nothing; returns how often. */
 async function stealClientId(t: Test, room: Room, name: string, forMs: number): Promise<number> {
-  const { url, ...files } = await pairOf(room, name);
-  const options = {
-    protocolVersion: 5,
-    ca: readFileSync(room.authority.ca),
-    cert: readFileSync(files.cert),
-    key: readFileSync(files.key),
-    clientId: ARCHIVE,
-    reconnectPeriod: 0,
-  } as const;
+  const connection = await connectionTo(room, name);
+  const options = { ...connection.options, clientId: ARCHIVE, reconnectPeriod: 0 };
   let thefts = 0;
   let last: MqttClient | undefined;
   for (const untilMs = performance.now() + forMs; performance.now() < untilMs; await sleep(THEFT_EVERY_MS)) {
     last?.end(true);
-    last = await mqtt.connectAsync(url, options);
+    last = await mqtt.connectAsync(connection.url, options);
     // The archive takes its id back.
     last.on('error', (error) => t.comment(error.message));
     thefts += 1;

@@ -106,7 +106,10 @@ export interface TrialStartOptions {
   say(line: string): void;
 }
 
-/** Reads the state before a switch, for comparison during probation. Returns null if the agent does not answer, or if its answer is invalid. */
+/**
+ * Reads the state before a switch, for comparison during probation. Returns null if the agent does not answer, or if its
+ * answer is invalid.
+ */
 export async function trialStart({ own, health, say }: TrialStartOptions): Promise<TrialStart | null> {
   try {
     const report = await health();

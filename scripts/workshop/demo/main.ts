@@ -3,7 +3,6 @@
  * console. Called by scripts/demo, which has set the checkout up and removes the folder. Everything it starts ends with
  * it.
  */
-
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -5,7 +5,6 @@
  * The agent analyses the street clip once, at its own speed, with the demo's rules, which fire more often than a
  * street's would. Counted are whole MQTT packets as the room's subscriber receives them.
  */
-
 import { execFile } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';

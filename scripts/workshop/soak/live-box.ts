@@ -1,7 +1,6 @@
 /**
  * Runs a box on this machine: a private broker, the room's archive, and the agent with its vision on an endless source.
  */
-
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -8,7 +8,6 @@
  * LIMITS: one attempt each RECONNECT_MS. After a takeover the delay is TAKEN_BACK_MS, doubling, until a connection has
  * lasted STEADY_MS.
  */
-
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import mqtt, { type IPublishPacket, type MqttClient } from 'mqtt';

@@ -39,7 +39,8 @@ export function advance(
  * or the broker has lost them. It is 0 for a lane that is new to the room, whose earlier messages may be in another one.
  */
 export function missingOf(before: Progress, first: number, stored: readonly Range[]): number {
-  if (before.contiguousSeq === 0) return 0;
+  // Nearly always the box still has what follows the last stored number.
+  if (before.contiguousSeq === 0 || first <= before.contiguousSeq + 1) return 0;
   const { contiguousSeq, laterRanges } = advance(before, 1, stored);
   const storedCount = laterRanges
     .map(([from, to]) => Math.min(to, first - 1) - from + 1)

@@ -56,14 +56,8 @@ export class CallError extends Error {
 export const LIMITED = ['calls', 'exports', 'notes', 'claims', 'suppressions', 'closings'] as const;
 export type Limited = (typeof LIMITED)[number];
 
-export const noneLimited = (): Record<Limited, number> => ({
-  calls: 0,
-  exports: 0,
-  notes: 0,
-  claims: 0,
-  suppressions: 0,
-  closings: 0,
-});
+export const noneLimited = (): Record<Limited, number> =>
+  Object.fromEntries(LIMITED.map((limit) => [limit, 0])) as Record<Limited, number>;
 
 /** Error for a caller that has reached a limit of its account: 429 if a new try can succeed after `retryS`, else 409. */
 export class LimitError extends CallError {

@@ -4,7 +4,6 @@
  *
  * LIMITS: WEBHOOK_REFUSED_MAX of a webhook.
  */
-
 import { WEBHOOK_REFUSED_MAX } from '../contract/terms.ts';
 import type { RefusedMessages } from '../contract/webhook-routes.ts';
 import { record } from '../database/audit.ts';

@@ -15,6 +15,8 @@ import { type WebhookCounts, WebhookSender, type WebhookSettings } from './webho
 /** Standard Webhooks: 24 to 64 bytes. */
 const SECRET = /^whsec_([A-Za-z0-9+/]{32,88}={0,2})$/;
 
+const noCounts = (): WebhookCounts => ({ deliveries: 0, failures: 0, setAside: 0 });
+
 export class Webhooks {
   readonly #db: Sql;
   readonly #settings: readonly WebhookSettings[];
@@ -28,9 +30,7 @@ export class Webhooks {
     this.#db = db;
     this.#settings = settings;
     this.#log = log;
-    this.counts = Object.fromEntries(
-      settings.map(({ name }) => [name, { deliveries: 0, failures: 0, setAside: 0 }]),
-    );
+    this.counts = Object.fromEntries(settings.map(({ name }) => [name, noCounts()]));
   }
 
   /**
@@ -53,7 +53,7 @@ export class Webhooks {
       for (const sender of this.#senders) sender.wake();
     });
     this.#senders = this.#settings.map((settings) => {
-      const counts = this.counts[settings.name] ?? { deliveries: 0, failures: 0, setAside: 0 };
+      const counts = this.counts[settings.name] ?? noCounts();
       return new WebhookSender(this.#db, settings, this.#log, counts);
     });
     for (const sender of this.#senders) sender.start();

@@ -12,7 +12,6 @@
  * - MESSAGE_BYTES_MAX for each topic of a box.
  * - Each refusal is counted.
  */
-
 import { ALL_BOXES } from '../../../../agent/contract/command.ts';
 import { RELEASE_KINDS, type ReleaseKind } from '../../../../agent/contract/release.ts';
 import {

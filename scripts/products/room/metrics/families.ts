@@ -2,7 +2,8 @@
  * Renders the metrics of all boxes in the Prometheus text format 0.0.4.
  *
  * INVARIANTS:
- * - The labels `site`, `box` and `client` are names. All others come from fixed lists or match WORD; other values become `other`.
+ * - The labels `site`, `box` and `client` are names. All others come from fixed lists or match WORD; other values
+ *   become `other`.
  * - No label contains an address, a reason or information about the street.
  * - Of mutually exclusive states, only the current one is exported, with value 1.
  */
