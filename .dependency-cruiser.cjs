@@ -155,11 +155,14 @@ module.exports = {
       to: { path: '^(agent/(kit|page/app)|scripts/products/room/app)/' },
     },
     {
-      // The addon itself is loaded in vision/native by createRequire, which no rule sees.
+      // The addons themselves are loaded in vision/native by createRequire, which no rule sees.
       name: 'gstreamer-only-at-home',
       severity: 'error',
       from: { path: '^(agent|scripts)/', pathNot: '^agent/vision/(camera|detect|native)/' },
-      to: { path: '^agent/vision/native/|node_modules/node-gstreamer-superficial(/|$)' },
+      to: {
+        path: '^agent/vision/native/|node_modules/(node-gstreamer-superficial|vigie-native)(/|$)',
+        pathNot: '^agent/vision/native/process\\.ts$',
+      },
     },
     owned('onnxruntime', 'onnxruntime-node', '^agent/vision/detect/'),
     owned('sharp', 'sharp', '^agent/vision/(redact|camera)/'),
@@ -177,8 +180,8 @@ module.exports = {
       name: 'resolvable',
       severity: 'error',
       from: {},
-      // The addon ships no types and is loaded through createRequire.
-      to: { couldNotResolve: true, pathNot: '^node-gstreamer-superficial$' },
+      // The addons ship no types and are loaded through createRequire.
+      to: { couldNotResolve: true, pathNot: '^(node-gstreamer-superficial|vigie-native(/onnxruntime)?)$' },
     },
   ],
   options: {

@@ -28,7 +28,7 @@ import {
 import type { Detection, Features, Frame, FrameAnalysis, Glimpse } from '../contract/picture.ts';
 import { makeParts, type Parts, type VisionFlowOptions } from './parts.ts';
 import { StageClock } from './schedule/stage-clock.ts';
-import { threadCpuMs } from './schedule/thread-cpu.ts';
+import { threadCpuMs } from './native/process.ts';
 
 const UNACKNOWLEDGED_MAX = 32;
 /** Interval of the counters sent to the agent, in ms. The agent's own report goes out every 30 s. */

@@ -17,6 +17,7 @@ import { encodeMessage, type PlainFromVision, ToVision } from '../contract/link.
 import { RestraintFolder } from '../orders/restraint-folder.ts';
 import { allowed } from './authorisation/authorisation.ts';
 import { VisionFlow } from './flow.ts';
+import { forbidDumps } from './native/process.ts';
 
 const LINK_FD = 3;
 /** Interval between checks of the authorisation's dates and of the suspension record, in ms. */
@@ -56,6 +57,8 @@ async function linkSocket(): Promise<Socket> {
 }
 
 async function main(): Promise<void> {
+  // Pixels will lie in this memory: nobody may dump or trace it, whoever owns the process.
+  forbidDumps();
   const log = makeLogger('vision', (process.env['VIGIE_LOG'] ?? 'warn') as LogLevel);
   let flow: VisionFlow | undefined;
   let ending = false;

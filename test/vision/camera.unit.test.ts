@@ -1,6 +1,7 @@
 /** Tests the camera's parts that need no GStreamer. */
 import t from 'tap';
 import type { Clock } from '../../agent/base/clock.ts';
+import { AgentError } from '../../agent/base/errors.ts';
 import { fineSize } from '../../agent/vision/camera/fine-size.ts';
 import { FrameReader, type FrameReaderOptions } from '../../agent/vision/camera/frame-reader.ts';
 import { PrivacyMasks } from '../../agent/vision/camera/mask.ts';
@@ -12,6 +13,7 @@ import { sourceOf } from '../../agent/vision/camera/source.ts';
 import type { StoredStill } from '../../agent/vision/camera/still.ts';
 import { StillRing } from '../../agent/vision/camera/still-ring.ts';
 import { Timeline } from '../../agent/vision/camera/timeline.ts';
+import type { Picture } from '../../agent/vision/native/gstreamer.ts';
 
 const SMALL = { widthPx: 1, heightPx: 1 };
 
@@ -127,30 +129,33 @@ void t.test('a camera with several addresses is tried at each in turn, below its
 
 /** A sink that holds pictures of these time stamps and numbers in sequence; it discards writes. */
 function sinkOf(
-  pictures: readonly (readonly [bigint | null, number | undefined])[],
+  pictures: readonly (readonly [bigint | null, number | null])[],
   counts: number[] = [],
   size = { widthPx: 64, heightPx: 48 },
+  still = async (): Promise<Buffer> => Buffer.from('jpeg'),
 ) {
   const remainingPictures = [...pictures];
   const calls: string[] = [];
   const failures: string[] = [];
+  const output = {
+    letterbox: () => void calls.push('letterbox'),
+    planes: () => void calls.push('planes'),
+    luma: () => void calls.push('luma'),
+    release: () => undefined,
+    still: () => {
+      calls.push('still');
+      return still();
+    },
+  };
   const pipeline: FrameReaderOptions['pipeline'] = {
     fail: ({ message }) => void failures.push(message),
     pull: async () => {
       const next = remainingPictures.shift();
-      return next === undefined ? null : { ptsNs: next[0], order: next[1], source: size, coded: size };
+      if (next === undefined) return null;
+      const [ptsNs, order] = next;
+      return { ptsNs, order, source: size, coded: size, ...output } as unknown as Picture;
     },
     get: () => counts.shift() ?? 0,
-    pictures: {
-      letterbox: () => void calls.push('letterbox'),
-      planes: () => void calls.push('planes'),
-      luma: () => void calls.push('luma'),
-      release: () => undefined,
-      still: async () => {
-        calls.push('still');
-        return Buffer.from('jpeg');
-      },
-    } as unknown as FrameReaderOptions['pipeline']['pictures'],
   };
   return { pipeline, calls, faults: failures };
 }
@@ -242,9 +247,8 @@ void t.test('only the newest picture becomes a frame, and a failed still is repo
   await reader.next();
   if (first === undefined) throw new Error('no picture');
   await t.rejects(reader.frame(first), { kind: 'bug', message: /newest/ });
-  const broken = sinkOf([[0n, 0]]).pipeline;
-  Object.assign(broken.pictures, { still: async () => null });
-  const second = readerOf(broken);
+  const noStill = () => Promise.reject(new AgentError('unavailable', 'no JPEG'));
+  const second = readerOf(sinkOf([[0n, 0]], [], undefined, noStill).pipeline);
   const glimpse = await second.next();
   if (glimpse === undefined) throw new Error('no picture');
   await t.rejects(second.frame(glimpse), { kind: 'unavailable', message: /no JPEG/ });

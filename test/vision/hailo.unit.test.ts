@@ -1,5 +1,5 @@
 /** Tests the decoder of HailoRT's output: both orders, every refusal, and random bytes. */
-import type { HailoTensor } from 'node-gstreamer-superficial';
+import type { HailoTensor } from 'vigie-native';
 import t from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
 import { parseCard } from '../../agent/vision/detect/card.ts';

@@ -11,7 +11,8 @@ import type { SizePx } from '../../agent/contract/geometry.ts';
 import { placementOf } from '../../agent/contract/letterbox.ts';
 import { PrivacyMasks } from '../../agent/vision/camera/mask.ts';
 import { planesBytes, planesOf } from '../../agent/vision/camera/planes.ts';
-import { NativePipeline, type SinkPicture } from '../../agent/vision/native/gstreamer.ts';
+import { addon } from '../../agent/vision/native/addon.ts';
+import { NativePipeline, type Picture } from '../../agent/vision/native/gstreamer.ts';
 import { ALL, unlessAll } from '../lib/run.ts';
 import { rectangle } from '../lib/shapes.ts';
 
@@ -55,32 +56,27 @@ function stripText(shape: Shape, columns: number, fill: string): string {
   return `${rest} ! videobox left=-${columns} fill=${fill}`;
 }
 
-/** The second picture, held by a sink that is at rest, so that its content stays. */
-function pictureOfShape(shape: Shape): Promise<PictureAtRest> {
+/** The second picture. */
+function pictureOfShape(shape: Shape): Promise<Picture> {
   return pictureOfText(sourceText(shape));
 }
 
-interface PictureAtRest {
-  readonly pipeline: NativePipeline;
-  readonly picture: SinkPicture;
-}
-
-async function pictureOfText(picturesText: string): Promise<PictureAtRest> {
-  const text = `${picturesText} ! appsink name=sink sync=false max-buffers=2`;
+async function pictureOfText(picturesText: string): Promise<Picture> {
+  const text = `${picturesText} ! picturesink name=sink sync=false max-buffers=2`;
   const pipeline = new NativePipeline(text, systemClock);
   pipeline.open();
-  await pipeline.pull();
+  (await pipeline.pull())?.release();
   const picture = await pipeline.pull();
   if (picture === null) throw new Error('no picture');
-  // Each open pipeline holds a worker of libuv.
+  // Each open pipeline holds a worker of libuv. A picture outlives its pipeline.
   await pipeline.dispose();
-  return { pipeline, picture };
+  return picture;
 }
 
-function letterboxed({ pipeline, picture }: PictureAtRest, input: SizePx, masks = NO_MASK): Buffer {
+function letterboxed(picture: Picture, input: SizePx, masks = NO_MASK): Buffer {
   const rgb = Buffer.alloc(input.widthPx * input.heightPx * 3);
   const { ranges } = masks.inPixels(picture, input);
-  pipeline.pictures.letterbox(rgb, input, placementOf(picture.source, input), ranges);
+  picture.letterbox(rgb, input, placementOf(picture.source, input), ranges);
   return rgb;
 }
 
@@ -108,7 +104,7 @@ void t.test('the addon scales, letterboxes and colours as GStreamer does, byte b
   for (const { input = INPUT, ...shape } of ALL ? SHAPES : SHAPES.slice(0, 1)) {
     const name = JSON.stringify({ ...shape, input: input.widthPx });
     const own = await pictureOfShape(shape);
-    const { source } = own.picture;
+    const { source } = own;
     const size = `width=${input.widthPx},height=${input.heightPx},pixel-aspect-ratio=1/1`;
     const rgb = gstreamerFrames(
       `${sourceText(shape)} ! videoscale add-borders=true ! video/x-raw,${size} ! videoconvert ! video/x-raw,format=RGB`,
@@ -117,13 +113,13 @@ void t.test('the addon scales, letterboxes and colours as GStreamer does, byte b
     t.ok(rgb.subarray(rgb.length / 2).equals(box), `${name}: the frame`);
     const planeSize = fitted(source, 1280);
     const i420 = Buffer.alloc(planesBytes(planeSize));
-    own.pipeline.pictures.planes(i420, planeSize, NO_MASK.inPlanes(own.picture, planeSize));
+    own.planes(i420, planeSize, NO_MASK.inPlanes(own, planeSize));
     const reference = gstreamerFrames(
       `${sourceText(shape)} ! videoscale ! video/x-raw,width=${planeSize.widthPx},height=${planeSize.heightPx},pixel-aspect-ratio=1/1 ! videoconvert ! video/x-raw,format=I420`,
     );
     t.ok(samePlanes(reference.subarray(reference.length / 2), i420, planeSize), `${name}: the planes`);
     const grey = Buffer.alloc(planeSize.widthPx * planeSize.heightPx);
-    own.pipeline.pictures.luma(grey, planeSize, new Int32Array());
+    own.luma(grey, planeSize, new Int32Array());
     const { y, strideY } = planesOf(i420, planeSize);
     const row = Math.floor(planeSize.heightPx / 3);
     t.ok(
@@ -139,9 +135,9 @@ void t.test('the addon scales, letterboxes and colours as GStreamer does, byte b
       const { widthPx, heightPx } = stillSize;
       const scaled = `videoscale ! video/x-raw,width=${widthPx},height=${heightPx},pixel-aspect-ratio=1/1`;
       const jpegs = gstreamerFrames(`${sourceText(shape)} ! ${scaled} ! jpegenc`);
-      const still = await own.pipeline.pictures.still(stillSize, NO_MASK.inPlanes(own.picture, stillSize));
+      const still = await own.still(stillSize, NO_MASK.inPlanes(own, stillSize));
       const second = jpegs.subarray(jpegs.lastIndexOf(JPEG_START));
-      t.ok(still !== null && (await samePixels(second, still)), `${name}: the ${stillName}`);
+      t.ok(await samePixels(second, still), `${name}: the ${stillName}`);
     }
   }
 });
@@ -188,7 +184,7 @@ void t.test('masked areas are black in the frame, the grey picture, the planes a
   const masks = new PrivacyMasks([{ id: 'house', polygon }]);
   for (const format of ['I420', 'NV12']) {
     const own = await pictureOfShape({ width: 640, height: 480, pattern: 'white', format });
-    const { source } = own.picture;
+    const { source } = own;
     const at = (px: number, ratio: number): number => Math.floor(px * ratio);
     const rgb = letterboxed(own, INPUT, masks);
     t.equal(rgb.readUIntBE((128 * 416 + 208) * 3, 3), 0);
@@ -196,14 +192,14 @@ void t.test('masked areas are black in the frame, the grey picture, the planes a
     const size = { widthPx: 160, heightPx: 120 };
     const grey = Buffer.alloc(160 * 120);
     const area = { leftPx: 0, topPx: 0, ...size };
-    own.pipeline.pictures.luma(grey, size, masks.inPixels(own.picture, size, area).ranges);
+    own.luma(grey, size, masks.inPixels(own, size, area).ranges);
     t.same([grey[60 * 160 + 80], (grey[5 * 160 + 80] ?? 0) > 200], [0, true]);
     const i420 = Buffer.alloc(planesBytes(size));
-    own.pipeline.pictures.planes(i420, size, masks.inPlanes(own.picture, size));
+    own.planes(i420, size, masks.inPlanes(own, size));
     const { y, u, v, strideY, strideUv } = planesOf(i420, size);
     t.same([y[60 * strideY + 80], u[30 * strideUv + 40], v[30 * strideUv + 40]], [0, 128, 128]);
-    const jpeg = await own.pipeline.pictures.still(source, masks.inPlanes(own.picture, source));
-    const { data } = await sharp(jpeg ?? Buffer.alloc(0))
+    const jpeg = await own.still(source, masks.inPlanes(own, source));
+    const { data } = await sharp(jpeg)
       .raw()
       .toBuffer({ resolveWithObject: true });
     let brightest = 0;
@@ -229,15 +225,14 @@ void t.test('a mask reaches as far as non-square pixels are spread', async (t) =
     const strip = rectangle(0, 0, edgeX, 1);
     const picturesOf = async (fill: string, masks: PrivacyMasks) => {
       const own = await pictureOfText(stripText(shape, columns, fill));
-      const { pipeline, picture } = own;
-      const size = fitted(picture.source, 1280);
+      const size = fitted(own.source, 1280);
       const i420 = Buffer.alloc(planesBytes(size));
-      pipeline.pictures.planes(i420, size, masks.inPlanes(picture, size));
+      own.planes(i420, size, masks.inPlanes(own, size));
       const grey = Buffer.alloc(size.widthPx * size.heightPx);
       const area = { leftPx: 0, topPx: 0, ...size };
-      pipeline.pictures.luma(grey, size, masks.inPixels(picture, size, area).ranges);
-      const still = await pipeline.pictures.still(size, masks.inPlanes(picture, size));
-      return { planes: i420, grey, still: still ?? '', frame: letterboxed(own, FINE, masks) };
+      own.luma(grey, size, masks.inPixels(own, size, area).ranges);
+      const still = await own.still(size, masks.inPlanes(own, size));
+      return { planes: i420, grey, still, frame: letterboxed(own, FINE, masks) };
     };
     const masks = new PrivacyMasks([{ id: 'strip', polygon: strip }]);
     const [red, blue] = [await picturesOf('red', masks), await picturesOf('blue', masks)];
@@ -256,23 +251,107 @@ void t.test('a mask reaches as far as non-square pixels are spread', async (t) =
   }
 });
 
-void t.test('a buffer of the wrong length and an invalid picture are refused', async (t) => {
+void t.test('sizes and lengths that do not fit are refused, and so is a released picture', async (t) => {
   const own = await pictureOfShape({ width: 640, height: 480 });
-  const { pictures } = own.pipeline;
   const at = { leftPx: 0, topPx: 0, widthPx: 32, heightPx: 32 };
   const nothing = new Int32Array();
-  t.throws(
-    () => pictures.letterbox(Buffer.alloc(10), { widthPx: 32, heightPx: 32 }, at, nothing),
-    /not as long/,
-  );
+  const box = (size: SizePx, place = at): Buffer => {
+    const rgb = Buffer.alloc(size.widthPx * size.heightPx * 3);
+    own.letterbox(rgb, size, place, nothing);
+    return rgb;
+  };
+  const square = { widthPx: 32, heightPx: 32 };
   const small = { widthPx: 16, heightPx: 16 };
-  t.throws(() => pictures.letterbox(Buffer.alloc(768), small, at, nothing), /does not lie within/);
-  t.throws(() => pictures.luma(Buffer.alloc(10), small, nothing), /not as long/);
-  t.throws(() => pictures.planes(Buffer.alloc(10), small, { y: nothing, uv: nothing }), /not as long/);
+  t.throws(() => own.letterbox(Buffer.alloc(10), square, at, nothing), /10 bytes, and the picture 3072/);
+  t.throws(() => box(small), /does not lie within/);
+  for (const place of [{ leftPx: 2 ** 31 - 1 }, { topPx: 2 ** 31 - 1 }, { leftPx: -1 }, { leftPx: 1 }])
+    t.throws(() => box(square, { ...at, ...place }), /does not lie within/, JSON.stringify(place));
+  t.throws(() => box(square, { ...at, leftPx: 2 ** 31 }), /32 bits/);
+  t.throws(() => box(square, { ...at, widthPx: 0.5 }), /32 bits/);
+  t.throws(() => own.luma(Buffer.alloc(10), small, nothing), /10 bytes, and the picture 256/);
+  t.throws(() => own.planes(Buffer.alloc(10), small, { y: nothing, uv: nothing }), /10 bytes/);
+  t.throws(() => own.luma(Buffer.alloc(0), { widthPx: 0, heightPx: 0 }, nothing), /0x0/);
+  t.throws(() => own.luma(Buffer.alloc(0), { widthPx: 2 ** 30, heightPx: 4 }, nothing), /1 to 16384 pixels/);
+  await t.rejects(own.still({ widthPx: 1, heightPx: 2 }, { y: nothing, uv: nothing }), /2 to 16384 pixels/);
   // Ranges beyond the picture are cut.
   const grey = Buffer.alloc(256, 7);
-  pictures.luma(grey, small, Int32Array.of(-5, 4, 250, 100_000, 9, 3));
+  own.luma(grey, small, Int32Array.of(-5, 4, 250, 100_000, 9, 3));
   t.same([grey[3], grey[255]], [0, 0]);
-  t.equal(await own.pipeline.pull(), null, 'it is over');
-  t.throws(() => pictures.luma(Buffer.alloc(256), small, nothing), /no picture/);
+  own.release();
+  own.release();
+  t.throws(() => own.luma(Buffer.alloc(256), small, nothing), /the picture was released/);
+});
+
+void t.test('the width of a letterbox need not be a multiple of four', async (t) => {
+  const own = await pictureOfShape({ width: 640, height: 480 });
+  const rows = (widthPx: number): Buffer[] => {
+    const rgb = Buffer.alloc(widthPx * 32 * 3);
+    own.letterbox(rgb, { widthPx, heightPx: 32 }, { leftPx: 0, topPx: 0, widthPx: 30, heightPx: 32 }, new Int32Array());
+    return Array.from({ length: 32 }, (_, y) => rgb.subarray(y * widthPx * 3, y * widthPx * 3 + 90));
+  };
+  t.same(rows(30), rows(32));
+});
+
+void t.test('each of many stills at once shows its own picture', async (t) => {
+  const text =
+    'videotestsrc pattern=ball num-buffers=12 ! video/x-raw,format=I420,width=320,height=240 ! ' +
+    'picturesink name=sink sync=false';
+  const pipeline = new NativePipeline(text, systemClock);
+  pipeline.open();
+  const pictures: Picture[] = [];
+  for (let next = await pipeline.pull(); next !== null; next = await pipeline.pull()) pictures.push(next);
+  const none = { y: new Int32Array(), uv: new Int32Array() };
+  const one = async (picture: Picture): Promise<string> =>
+    (await picture.still(picture.source, none)).toString('base64');
+  const alone: string[] = [];
+  for (const picture of pictures) alone.push(await one(picture));
+  t.equal(new Set(alone).size, 12, 'they differ');
+  for (let round = 0; round < 5; round += 1) t.same(await Promise.all(pictures.map(one)), alone);
+  // A picture that is released meanwhile is kept until its still is made.
+  const last = pictures.map((picture) => {
+    const still = one(picture);
+    picture.release();
+    return still;
+  });
+  t.same(await Promise.all(last), alone);
+  await pipeline.dispose();
+});
+
+void t.test('a picture may be taken while another is awaited', async (t) => {
+  const text =
+    'videotestsrc is-live=true num-buffers=6 ! video/x-raw,format=I420,width=64,height=48,framerate=10/1 ! ' +
+    'picturesink name=sink sync=false async=false';
+  const pipeline = new NativePipeline(text, systemClock);
+  pipeline.open();
+  const id = Number(pipeline.get('sink', 'id'));
+  const times: bigint[] = [];
+  const take = (picture: { ptsNs: bigint | null } | null): boolean => {
+    if (picture !== null) times.push(picture.ptsNs ?? -1n);
+    return picture !== null;
+  };
+  const pulls = Array.from({ length: 3 }, async () => {
+    while (take(await addon.pullPicture(id)));
+  });
+  const taking = setInterval(() => take(addon.takePicture(id)), 5);
+  await Promise.all(pulls);
+  clearInterval(taking);
+  t.equal(new Set(times).size, 6, 'each once, to one of them');
+  t.equal(times.length, 6);
+  await pipeline.dispose();
+});
+
+void t.test('pictures of another format end the opening with a reason', async (t) => {
+  for (const [format, message] of [
+    ['I420_10LE', /pictures of I420_10LE: complete ones of 8 bits in 4:2:0 are possible/],
+    ['RGB', /pictures of RGB/],
+    ['Y444', /pictures of Y444/],
+  ] as const) {
+    const text = `videotestsrc num-buffers=1 ! video/x-raw,format=${format},width=64,height=48 ! picturesink name=sink`;
+    const pipeline = new NativePipeline(text, systemClock);
+    pipeline.open();
+    t.equal(await pipeline.pull(), null);
+    t.match(pipeline.error?.message, message);
+    await pipeline.dispose();
+  }
+  t.throws(() => addon.takePicture(2 ** 31 - 1), /no such picturesink/);
 });

@@ -93,7 +93,7 @@ async function read(
     `video/x-${codec},stream-format=byte-stream,alignment=au ! packetgate name=gate ! ` +
     // A queue of one buffer, so that a change takes effect in time.
     `queue max-size-buffers=1 max-size-time=0 ! avdec_${codec} max-threads=1 ! ` +
-    'appsink name=sink sync=false max-buffers=1';
+    'picturesink name=sink sync=false max-buffers=1';
   const pipeline = new NativePipeline(text, systemClock);
   pipeline.open();
   const pictures = new Map<bigint, string>();
@@ -103,7 +103,8 @@ async function read(
     if (ptsNs <= last) t.fail(`the time decreases from ${last} to ${ptsNs}`);
     last = ptsNs;
     const luma = Buffer.alloc(SIZE.widthPx * SIZE.heightPx);
-    pipeline.pictures.luma(luma, SIZE, new Int32Array());
+    picture.luma(luma, SIZE, new Int32Array());
+    picture.release();
     pictures.set(ptsNs, createHash('sha256').update(luma).digest('hex'));
     rested ||= pipeline.get('gate', 'resting') === true;
     reason = String(pipeline.get('gate', 'reason'));
@@ -156,7 +157,7 @@ void t.test(
     const text =
       `filesrc location="${file}" ! matroskademux : capsfilter caps=video/x-h264 ! h264parse ! ` +
       'video/x-h264,stream-format=byte-stream,alignment=au ! packetgate name=gate quiet=true ! ' +
-      'queue max-size-buffers=1 ! avdec_h264 max-threads=1 ! appsink name=sink sync=false max-buffers=1';
+      'queue max-size-buffers=1 ! avdec_h264 max-threads=1 ! picturesink name=sink sync=false max-buffers=1';
     const pipeline = new NativePipeline(text, systemClock);
     pipeline.open();
     for (let picture = await pipeline.pull(); picture !== null; picture = await pipeline.pull())
@@ -189,7 +190,7 @@ void t.test('damaged packets crash nothing and are never counted twice', { skip:
         `filesrc location="${file}" ! matroskademux ! ${codec}parse ! ` +
         `video/x-${codec},stream-format=byte-stream,alignment=au ! breakmydata seed=7 probability=${probability} ! ` +
         'packetgate name=gate quiet=true ! queue max-size-buffers=1 ! ' +
-        `avdec_${codec} max-threads=1 ! appsink name=sink sync=false max-buffers=1`;
+        `avdec_${codec} max-threads=1 ! picturesink name=sink sync=false max-buffers=1`;
       const pipeline = new NativePipeline(text, systemClock);
       pipeline.open();
       let pictures = 0;

@@ -9,15 +9,15 @@
  *   made from a frame stays valid until data of the next one is made.
  */
 
-import { AgentError, assert } from '../../base/errors.ts';
+import { assert } from '../../base/errors.ts';
 import { fitted } from '../../contract/fitted-size.ts';
 import type { SizePx } from '../../contract/geometry.ts';
 import { placementOf } from '../../contract/letterbox.ts';
 import type { Frame, Glimpse, SmallPicture, YuvPlanes } from '../../contract/picture.ts';
 import { SNAPSHOT_LONG_SIDE_PX_MAX } from '../../contract/redacted-jpeg.ts';
-import type { NativePipeline, SinkPicture } from '../native/gstreamer.ts';
+import type { NativePipeline, Picture } from '../native/gstreamer.ts';
 import { fineSize } from './fine-size.ts';
-import { type DecodedSize, type PrivacyMasks, spreadPx } from './mask.ts';
+import { type PrivacyMasks, spreadPx } from './mask.ts';
 import { type PictureKinds, PictureTimes } from './picture-times.ts';
 import { planesBytes, planesOf } from './planes.ts';
 import type { StillRing } from './still-ring.ts';
@@ -37,7 +37,7 @@ const SIDE_PX_MIN = 16;
 const SIDE_PX_MAX = 16_384;
 
 export interface FrameReaderOptions {
-  readonly pipeline: Pick<NativePipeline, 'pull' | 'pictures' | 'get' | 'fail'>;
+  readonly pipeline: Pick<NativePipeline, 'pull' | 'get' | 'fail'>;
   readonly timeline: Timeline;
   readonly ring: StillRing;
   readonly masks: PrivacyMasks;
@@ -59,11 +59,11 @@ export class FrameReader {
   #fine: Buffer = Buffer.alloc(0);
   #fineWidthMaxPx = 0;
   #streetStill = false;
-  #picture: SinkPicture | undefined;
+  #picture: Picture | undefined;
   #due: PictureKinds | undefined;
   #lastPtsNs: bigint | undefined;
-  /** Undefined after a frame without a number. */
-  #lastOrder: number | undefined = -1;
+  /** Null after a frame without a number. */
+  #lastOrder: number | null = -1;
   #index = 0;
   #indexAtOpening = 0;
   #readBefore = 0;
@@ -106,7 +106,7 @@ export class FrameReader {
   reopen(): void {
     this.#options.timeline.reopen();
     this.#times.reopen();
-    this.#picture = undefined;
+    this.#release();
     this.#due = undefined;
     this.#lastPtsNs = undefined;
     this.#lastOrder = -1;
@@ -118,7 +118,7 @@ export class FrameReader {
   /** Returns the next frame; undefined when the opening has ended. */
   async next(): Promise<Glimpse | undefined> {
     for (;;) {
-      this.#picture = undefined;
+      this.#release();
       const picture = await this.#options.pipeline.pull();
       if (picture === null) return undefined;
       const { ptsNs, order } = picture;
@@ -148,28 +148,32 @@ export class FrameReader {
       due !== undefined && picture !== undefined && index === this.#index,
       'only the newest frame is held',
     );
-    const { input, masks, pipeline } = this.#options;
+    const { input, masks } = this.#options;
     if (due.still) await this.#keepStill(glimpse, picture);
     const { ranges, masked } = masks.inPixels(picture, input);
-    pipeline.pictures.letterbox(this.#rgb, input, placementOf(source, input), ranges);
+    picture.letterbox(this.#rgb, input, placementOf(source, input), ranges);
     const planes = due.planes ? this.#planesOf(picture) : undefined;
     const fine = due.fine && this.#fineWidthMaxPx > 0 ? this.#fineOf(picture) : undefined;
     this.#times.noteMade(due, ptsNs);
     // Releases the decoder's picture, so that the decoder holds one less during the analysis.
-    this.#picture = undefined;
-    pipeline.pictures.release();
+    this.#release();
     const { still } = due;
     return { index, ptsNs, atMs, wallMs, source, input, rgb: this.#rgb, masked, planes, still, fine };
   }
 
+  #release(): void {
+    this.#picture?.release();
+    this.#picture = undefined;
+  }
+
   /** Counts replaced frames. In key-frame mode frames have no number and none is replaced. */
-  #countDropped(order: number | undefined): void {
-    if (order !== undefined && this.#lastOrder !== undefined)
+  #countDropped(order: number | null): void {
+    if (order !== null && this.#lastOrder !== null)
       this.#droppedFrames += Math.max(0, order - this.#lastOrder - 1);
     this.#lastOrder = order;
   }
 
-  #glimpse(ptsNs: bigint, picture: SinkPicture): Glimpse {
+  #glimpse(ptsNs: bigint, picture: Picture): Glimpse {
     const { timeline, pipeline, small } = this.#options;
     const atMs = timeline.atMs(ptsNs);
     // A pipeline that is being stopped resets its count; the number of frames read must not fall.
@@ -188,44 +192,39 @@ export class FrameReader {
     };
   }
 
-  async #keepStill({ ptsNs, atMs, source }: Glimpse, { coded }: DecodedSize): Promise<void> {
-    const { pipeline, masks, ring, stillLongSidePx } = this.#options;
+  async #keepStill({ ptsNs, atMs, source }: Glimpse, picture: Picture): Promise<void> {
+    const { masks, ring, stillLongSidePx } = this.#options;
+    const { coded } = picture;
     const size = fitted(source, stillLongSidePx);
-    const jpeg = await pipeline.pictures.still(size, masks.inPlanes({ coded }, size));
-    if (jpeg === null) throw new AgentError('unavailable', 'GStreamer makes no JPEG of the picture');
+    const jpeg = await picture.still(size, masks.inPlanes(picture, size));
     ring.add({ ptsNs, atMs, source, size, spreadPx: spreadPx(coded, size), jpeg });
   }
 
-  #smallOf(decoded: DecodedSize): SmallPicture {
-    const { input, masks, pipeline } = this.#options;
-    const { widthPx, heightPx } = placementOf(decoded.source, input);
+  #smallOf(picture: Picture): SmallPicture {
+    const { input, masks } = this.#options;
+    const { widthPx, heightPx } = placementOf(picture.source, input);
     const size = { widthPx: widthPx >> 1, heightPx: heightPx >> 1 };
     this.#small = placeOf(this.#small, size.widthPx * size.heightPx);
-    const { ranges, masked } = masks.inPixels(decoded, size, { leftPx: 0, topPx: 0, ...size });
-    pipeline.pictures.luma(this.#small, size, ranges);
+    const { ranges, masked } = masks.inPixels(picture, size, { leftPx: 0, topPx: 0, ...size });
+    picture.luma(this.#small, size, ranges);
     return { size, luma: this.#small, masked };
   }
 
-  #planesOf(decoded: DecodedSize): YuvPlanes {
-    const { masks, pipeline } = this.#options;
-    const size = fitted(decoded.source, SNAPSHOT_LONG_SIDE_PX_MAX);
+  #planesOf(picture: Picture): YuvPlanes {
+    const { masks } = this.#options;
+    const size = fitted(picture.source, SNAPSHOT_LONG_SIDE_PX_MAX);
     this.#planes = placeOf(this.#planes, planesBytes(size));
-    pipeline.pictures.planes(this.#planes, size, masks.inPlanes(decoded, size));
+    picture.planes(this.#planes, size, masks.inPlanes(picture, size));
     return planesOf(this.#planes, size);
   }
 
-  #fineOf(decoded: DecodedSize): Frame['fine'] {
-    const { input, masks, pipeline } = this.#options;
-    const { source } = decoded;
+  #fineOf(picture: Picture): Frame['fine'] {
+    const { input, masks } = this.#options;
+    const { source } = picture;
     const size = fineSize(source, input, this.#fineWidthMaxPx);
     if (size === undefined) return undefined;
     this.#fine = placeOf(this.#fine, size.widthPx * size.heightPx * 3);
-    pipeline.pictures.letterbox(
-      this.#fine,
-      size,
-      placementOf(source, size),
-      masks.inPixels(decoded, size).ranges,
-    );
+    picture.letterbox(this.#fine, size, placementOf(source, size), masks.inPixels(picture, size).ranges);
     return { size, rgb: this.#fine };
   }
 }

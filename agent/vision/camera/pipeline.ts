@@ -23,13 +23,12 @@ const SINK = {
   replay: 'max-buffers=3',
 } as const;
 
-/** Elements of every pipeline, whatever the source; the last two make stills (patches/). */
+/** Elements of every pipeline, whatever the source; inference uses appsrc, and stills jpegenc. */
 export const COMMON_ELEMENTS = [
   'typefind',
   'capssetter',
   'videorate',
   'videoconvert',
-  'appsink',
   'capsfilter',
   'appsrc',
   'jpegenc',
@@ -59,6 +58,6 @@ export function pipelineText({ sourceText, fps, live, paced }: PipelineOptions):
     `video/x-raw,framerate=${rate}`,
     'videoconvert',
     `video/x-raw,format={${FORMATS_420}}`,
-    `appsink name=sink sync=false enable-last-sample=false ${SINK[live ? 'live' : 'replay']}`,
+    `picturesink name=sink sync=false enable-last-sample=false ${SINK[live ? 'live' : 'replay']}`,
   ].join(' ! ');
 }

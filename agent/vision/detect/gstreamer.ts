@@ -1,7 +1,7 @@
 /**
  * The backend `gstreamer`: a GStreamer element runs the model, for instance on an accelerator.
  *
- *   appsrc (the masked frame) ! element [! decoder] ! appsink (its results)
+ *   appsrc (the masked frame) ! element [! decoder] ! picturesink (its results)
  *
  * Every backend gets the same frame, so the privacy masks are black for the element too.
  *
@@ -18,7 +18,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Inferred, Tensor } from 'node-gstreamer-superficial';
+import type { Inferred, Tensor } from 'vigie-native';
 import type { Clock } from '../../base/clock.ts';
 import { AgentError, assert, messageOf } from '../../base/errors.ts';
 import { printable } from '../../base/printable.ts';
@@ -68,7 +68,7 @@ const ANSWER_WITHIN_MS = 5000;
 /** Maximum number of rows. TopK gives at most 512 per class group (model contract); more rows are invalid. */
 const ROWS_MAX = 4096;
 /** Nominal frame interval in ns. An element needs increasing time stamps; their difference has no effect. */
-const FRAME_NS = 200_000_000;
+const FRAME_NS = 200_000_000n;
 /** GstTensorDataType (gst/analytics/gsttensor.h). */
 const INT32 = 3;
 const FLOAT32 = 11;
@@ -81,7 +81,7 @@ export class InferenceElementBackend implements Backend {
   readonly #labels: ReadonlyMap<string, number> = new Map(
     Object.entries(LABELS).map(([index, name]) => [name, Number(index)]),
   );
-  #frames = 0;
+  #frames = 0n;
   #running: Promise<unknown> = Promise.resolve();
   #endError: AgentError | undefined;
   #released = false;
@@ -156,7 +156,7 @@ export class InferenceElementBackend implements Backend {
     if (this.#endError !== undefined) throw this.#endError;
     try {
       const ptsNs = this.#frames * FRAME_NS;
-      this.#frames += 1;
+      this.#frames += 1n;
       const wasTaken = this.#pipeline.push(rgb, ptsNs);
       const inferred = wasTaken ? await this.#pipeline.infer(limitMs) : null;
       if (inferred === null) throw await this.#noAnswer(limitMs);
@@ -297,7 +297,7 @@ function pipelineOf({
         `appsrc name=source format=time is-live=false max-buffers=1 caps=${quoted(caps)}`,
         `${element.name} name=element ${set.join(' ')}`,
         ...(dir === undefined ? [] : [decoding(labelFile(dir), scoreMin)]),
-        'appsink name=sink sync=false async=false max-buffers=2 enable-last-sample=false',
+        'picturesink name=sink sync=false async=false max-buffers=2 enable-last-sample=false',
       ].join(' ! '),
       clock,
       false,

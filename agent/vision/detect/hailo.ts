@@ -12,7 +12,7 @@
  * - A box of a class that the card does not list never leaves this file.
  * - Every count is compared with the card before a box is read.
  */
-import type { HailoTensor } from 'node-gstreamer-superficial';
+import type { HailoTensor } from 'vigie-native';
 import { AgentError } from '../../base/errors.ts';
 import { printable } from '../../base/printable.ts';
 import type { SizePx } from '../../contract/geometry.ts';

@@ -1,16 +1,16 @@
 /**
- * An installed ONNX Runtime, of any vendor, through its C API (patches/, OnnxRuntime.cpp).
+ * An installed ONNX Runtime, of any vendor, through its C API (vision/native).
  *
  * INVARIANTS:
  * - The library is not loaded unless its telemetry is off.
  * - It never shares a process with onnxruntime-node: two of them abort.
  */
-import type { OnnxOutput, OnnxTensor } from 'node-gstreamer-superficial';
+import type { OnnxOutput, OnnxTensor } from 'vigie-native/onnxruntime';
 import { messageOf } from '../../base/errors.ts';
 import { printable } from '../../base/printable.ts';
 import type { SizePx } from '../../contract/geometry.ts';
 import { isLibraryProvider, LIBRARY_PROVIDERS } from '../../contract/onnxruntime-library.ts';
-import { closeModel, loadLibrary, openModel, runModel } from '../native/onnxruntime.ts';
+import { onnxRuntime } from '../native/onnxruntime.ts';
 import type { NativeModel, OutputTensor, Runtime, TensorInfo } from './session.ts';
 import { checkTelemetry } from './telemetry.ts';
 
@@ -41,7 +41,7 @@ export class LibraryRuntime implements Runtime {
    */
   static async load(path: string, cacheDir: string): Promise<LibraryRuntime> {
     checkTelemetry();
-    const { version, providers } = await loadLibrary(path);
+    const { version, providers } = await onnxRuntime.loadLibrary(path);
     return new LibraryRuntime(path, version, providers, cacheDir);
   }
 
@@ -52,7 +52,7 @@ export class LibraryRuntime implements Runtime {
 
   async open(bytes: Uint8Array, provider: string): Promise<NativeModel> {
     try {
-      const { model, inputs, outputs } = await openModel(bytes, provider, this.#cacheDir);
+      const { model, inputs, outputs } = await onnxRuntime.openModel(bytes, provider, this.#cacheDir);
       return new LibraryModel(model, inputs.map(infoOf), outputs.map(infoOf));
     } catch (error) {
       throw new Error(printable(messageOf(error), 300), { cause: error });
@@ -77,12 +77,19 @@ class LibraryModel implements NativeModel {
     size: SizePx,
     outputs: readonly string[],
   ): Promise<Record<string, OutputTensor>> {
-    const results = await runModel(this.#model, input, rgb, size, outputs);
+    const results = await onnxRuntime.runModel(
+      this.#model,
+      input,
+      rgb,
+      size.widthPx,
+      size.heightPx,
+      outputs,
+    );
     return Object.fromEntries(results.map((one) => [one.name, { data: dataOf(one), dims: one.dims }]));
   }
 
   release(): Promise<void> {
-    return closeModel(this.#model);
+    return onnxRuntime.closeModel(this.#model);
   }
 }
 

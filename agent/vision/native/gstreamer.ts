@@ -3,29 +3,19 @@
  * Pipeline object (two file descriptors each).
  *
  * INVARIANTS
- * - At most one `pullPicture` and one `pollBus` wait in the binding (a libuv worker each).
+ * - A `pull` and a `pollBus` wait in a libuv worker each.
  * - After `close()` the bus is empty, so messages of one opening cannot count as faults of the next.
  * - The binding polls again after a message unless the pipeline is in the NULL state. `#up` is that state, as far as it
  *   can be known, and decides who requests the next message.
  * LIMITS: closing waits at most 300 ms for the bus (a pipeline that could not start sends no final message).
  */
 import { createRequire } from 'node:module';
-import type {
-  AppSink,
-  AppSrc,
-  BusMessage,
-  Element,
-  Inferred,
-  Pipeline,
-  RtspSrc,
-} from 'node-gstreamer-superficial';
+import type { AppSrc, BusMessage, Element, Pipeline } from 'node-gstreamer-superficial';
+import type { Inferred, Picture as NativePicture } from 'vigie-native';
 import type { Clock } from '../../base/clock.ts';
-import { AgentError, messageOf } from '../../base/errors.ts';
-
-/** Value for a missing time stamp: GST_CLOCK_TIME_NONE, read as signed. */
-const NO_TIME = -1n;
-/** Value for a missing number: GST_BUFFER_OFFSET_NONE, read as signed. */
-const NO_ORDER = -1n;
+import { AgentError, assert, messageOf } from '../../base/errors.ts';
+import type { SizePx } from '../../contract/geometry.ts';
+import { addon } from './addon.ts';
 
 /** Wait for the final message, in ms. Going to NULL is synchronous: its messages are on the bus when `stop` returns. */
 const GOODBYE_MS = 300;
@@ -46,65 +36,71 @@ export interface PipelineError {
   readonly debug: string;
 }
 
-interface Size {
-  readonly widthPx: number;
-  readonly heightPx: number;
+interface PlaneRanges {
+  readonly y: Int32Array;
+  readonly uv: Int32Array;
 }
 
-/** Picture that the sink holds. */
-export interface SinkPicture {
+/** Picture of a sink. It holds the decoder's memory until `release`. Black parts are ranges (vigie-native.d.ts). */
+export class Picture {
   /** Null if it has none. */
   readonly ptsNs: bigint | null;
-  /** Number of the pictures before it; undefined if no element has numbered it. */
-  readonly order: number | undefined;
+  /** Number of the pictures before it; null if no element has numbered it. */
+  readonly order: number | null;
   /** Size as coded; its pixels need not be square. */
-  readonly coded: Size;
+  readonly coded: SizePx;
   /** Size in square pixels. */
-  readonly source: Size;
-}
+  readonly source: SizePx;
+  readonly #native: NativePicture;
 
-/**
- * Makes other formats from the picture that the sink holds. Black parts are given in ranges
- * (node-gstreamer-superficial.d.ts).
- */
-export class SinkPictures {
-  readonly #sink: AppSink;
-
-  constructor(sink: AppSink) {
-    this.#sink = sink;
+  constructor(native: NativePicture) {
+    const [widthPx, heightPx, over, under] = native.shape;
+    this.#native = native;
+    this.ptsNs = native.ptsNs;
+    this.order = native.order;
+    this.coded = { widthPx, heightPx };
+    this.source = { widthPx: Math.round((widthPx * over) / under), heightPx };
   }
 
   /** Writes RGB of `size`, in which the picture lies at `at`. */
   letterbox(
     rgb: Uint8Array,
-    size: Size,
-    at: Size & { leftPx: number; topPx: number },
+    size: SizePx,
+    at: SizePx & { leftPx: number; topPx: number },
     black: Int32Array,
   ): void {
     const { widthPx, heightPx } = size;
-    this.#sink.letterbox(rgb, widthPx, heightPx, at.leftPx, at.topPx, at.widthPx, at.heightPx, black);
+    this.#native.rgb(rgb, widthPx, heightPx, at.leftPx, at.topPx, at.widthPx, at.heightPx, black);
   }
 
   /** Writes I420 of `size`. */
-  planes(i420: Uint8Array, { widthPx, heightPx }: Size, { y, uv }: { y: Int32Array; uv: Int32Array }): void {
-    this.#sink.planes(i420, widthPx, heightPx, y, uv);
+  planes(i420: Uint8Array, { widthPx, heightPx }: SizePx, { y, uv }: PlaneRanges): void {
+    this.#native.planes(i420, widthPx, heightPx, y, uv);
   }
 
   /** Writes grey of `size`. */
-  luma(grey: Uint8Array, { widthPx, heightPx }: Size, black: Int32Array): void {
-    this.#sink.luma(grey, widthPx, heightPx, black);
+  luma(grey: Uint8Array, { widthPx, heightPx }: SizePx, black: Int32Array): void {
+    this.#native.grey(grey, widthPx, heightPx, black);
   }
 
-  /** Releases the picture, so that the decoder may write there. */
+  /**
+   * Makes a JPEG of `size`.
+   * @throws `unavailable` with the encoder's message
+   */
+  async still({ widthPx, heightPx }: SizePx, { y, uv }: PlaneRanges): Promise<Buffer> {
+    const { jpeg, ptsNs } = await this.#native
+      .still(widthPx, heightPx, y, uv)
+      .catch((error: unknown) => {
+        const message = `GStreamer makes no JPEG of the picture: ${messageOf(error)}`;
+        throw new AgentError('unavailable', message, error);
+      });
+    assert(ptsNs === this.ptsNs, 'a still shows the picture that it was made of');
+    return jpeg;
+  }
+
+  /** Releases the picture, so that the decoder may write there. Nothing can be made of it any more. */
   release(): void {
-    this.#sink.releasePicture();
-  }
-
-  /** Makes a JPEG of `size`; null if that fails. */
-  still({ widthPx, heightPx }: Size, { y, uv }: { y: Int32Array; uv: Int32Array }): Promise<Buffer | null> {
-    return new Promise((resolve) => {
-      this.#sink.still(widthPx, heightPx, y, uv, resolve);
-    });
+    this.#native.release();
   }
 }
 
@@ -140,8 +136,6 @@ export class NativePipeline {
   readonly #stopsAtError: boolean;
   readonly #pipeline: Pipeline;
   readonly #elements = new Map<string, Element>();
-  readonly #pictureData = new BigInt64Array(6);
-  #pictures: SinkPictures | undefined;
   readonly #stopAtExit = (): void => this.#nudge();
   #up = false;
   #polling = false;
@@ -199,7 +193,7 @@ export class NativePipeline {
     for (const [name, value] of Object.entries(properties)) this.set('source', name, value);
     if (requests !== undefined) {
       const { urls, track, base } = requests;
-      (this.#element('source') as RtspSrc).restrictRequests(urls, track, base);
+      addon.restrictRequests(this.#sinkId, urls, track, base);
     }
     this.#pipeline.play();
     this.#noteOpened();
@@ -212,30 +206,22 @@ export class NativePipeline {
     if (!this.#disposed) this.#noteOpened();
   }
 
-  /**
-   * Returns the next picture, held by the sink until the next call; null at the end of the opening. One call at a time.
-   */
-  async pull(): Promise<SinkPicture | null> {
-    const sink = this.#element('sink') as AppSink;
-    // A picture that is already there needs no worker.
-    if (sink.takePicture(this.#pictureData)) return sinkPicture(this.#pictureData);
-    return new Promise((resolve) => {
-      sink.pullPicture(this.#pictureData, (isThere) => {
-        resolve(isThere ? sinkPicture(this.#pictureData) : null);
-      });
-    });
-  }
-
-  /** Access to the last pulled picture. */
-  get pictures(): SinkPictures {
-    this.#pictures ??= new SinkPictures(this.#element('sink') as AppSink);
-    return this.#pictures;
+  /** Returns the next picture, to be released; null at the end of the opening. */
+  async pull(): Promise<Picture | null> {
+    try {
+      // A picture that is already there needs no worker.
+      const picture = addon.takePicture(this.#sinkId) ?? (await addon.pullPicture(this.#sinkId));
+      return picture && new Picture(picture);
+    } catch (error) {
+      this.fail({ message: messageOf(error), debug: '' });
+      return null;
+    }
   }
 
   /** Gives a frame to the appsrc `source`, which copies it. Returns false if the pipeline has failed or was stopped. */
-  push(frame: Uint8Array, ptsNs: number): boolean {
+  push(frame: Uint8Array, ptsNs: bigint): boolean {
     const time = Buffer.alloc(8);
-    time.writeBigUInt64BE(BigInt(ptsNs));
+    time.writeBigUInt64BE(ptsNs);
     return (this.#element('source') as AppSrc).push(frame, time) === 0;
   }
 
@@ -244,11 +230,11 @@ export class NativePipeline {
    * Also null after a fault, since an element that could not start ends no wait in the binding. One call at a time.
    */
   infer(limitMs: number): Promise<Inferred | null> {
-    return new Promise((resolve) => {
+    if (this.#error !== undefined) return Promise.resolve(null);
+    const ended = new Promise<null>((resolve) => {
       this.#endInfer = () => resolve(null);
-      if (this.#error !== undefined) resolve(null);
-      else (this.#element('sink') as AppSink).pullTensors(limitMs, resolve);
     });
+    return Promise.race([addon.pullInferred(this.#sinkId, limitMs), ended]);
   }
 
   /** Abandons a hanging pipeline. Each further call to it, also a change of state, would hang too. */
@@ -321,6 +307,10 @@ export class NativePipeline {
     passed.abort();
   }
 
+  get #sinkId(): number {
+    return Number(this.get('sink', 'id'));
+  }
+
   #element(name: string): Element {
     let element = this.#elements.get(name);
     if (element === undefined) {
@@ -368,18 +358,6 @@ export class NativePipeline {
     if (state === 'GST_STATE_PLAYING' && TOPLEVEL.test(from)) this.#playing.resolve();
     if (state === 'GST_STATE_PAUSED' && DECODER.test(from)) this.#decoder = factoryOf(from);
   }
-}
-
-function sinkPicture(pictureData: BigInt64Array): SinkPicture {
-  const [ptsNs = NO_TIME, order = 0n, ...rest] = pictureData;
-  const [width = 0, height = 0, over = 1, under = 1] = rest.map(Number);
-  const widthPx = Math.round((width * over) / under);
-  return {
-    ptsNs: ptsNs === NO_TIME ? null : ptsNs,
-    order: order === NO_ORDER ? undefined : Number(order),
-    coded: { widthPx: width, heightPx: height },
-    source: { widthPx, heightPx: height },
-  };
 }
 
 /** Reports whether this is the last message of an opening: the complete pipeline has stopped. */

@@ -4,7 +4,7 @@
  */
 import { Latency, type LatencyCounts } from '../../contract/latency.ts';
 import type { Stage } from '../../contract/picture.ts';
-import { threadCpuMs } from './thread-cpu.ts';
+import { threadCpuMs } from '../native/process.ts';
 
 export interface Spent {
   cpuMs: number;

@@ -34,25 +34,30 @@ cross_compile_addons() { # ARCH SYSROOT
     compile_addons
 }
 
-# node_modules as they run on the target: prebuilt parts as npm has them, the two addons compiled.
+# node_modules as they run on the target: prebuilt parts as npm has them, the addons compiled.
 make_modules() { # ARCH DIR SYSROOT
   local arch=$1 dir=$2 sysroot=$3 cpu
   cpu=$(npm_cpu_of "$arch")
   rm -rf -- "$dir"
-  mkdir -p "$dir"
+  mkdir -p "$dir/agent/vision"
   cp -r -- "$root/package.json" "$root/package-lock.json" "$root/.npmrc" "$root/patches" "$dir/"
+  cp -r -- "$root/agent/vision/native" "$dir/agent/vision/"
   cd -- "$dir"
   npm ci --omit=dev --ignore-scripts --cpu="$cpu" --os=linux --libc=glibc
   "$root/node_modules/.bin/patch-package" --error-on-fail
   if is_target "$arch"; then
     local addon
-    for addon in better-sqlite3 node-gstreamer-superficial; do
+    for addon in better-sqlite3 node-gstreamer-superficial vigie-native; do
       mkdir -p "node_modules/$addon/build/Release"
       cp -- "$root/node_modules/$addon"/build/Release/*.node "node_modules/$addon/build/Release/"
     done
   else
     cross_compile_addons "$arch" "$sysroot"
   fi
+  # Our own addons as files: npm has linked their folder.
+  rm -- node_modules/vigie-native
+  mv -- agent/vision/native node_modules/vigie-native
+  rm -r -- agent
   node "$root/dist/scripts/workshop/package/modules.js" "$dir" "$cpu"
   local machine
   machine=$(case $arch in amd64) echo X86-64 ;; arm64) echo AArch64 ;; esac)
@@ -75,10 +80,11 @@ need_modules() { # ARCH
     'check the network, then run the same command again' make_sysroot "$arch" "$sysroot"
   wanted=$({
     cat "$root/package-lock.json" "$root"/patches/* "$root"/scripts/workshop/package/{modules,npm-package}.ts
+    find "$root"/agent/vision/native/{binding.gyp,package.json,gst,addon,onnxruntime} -type f | sort | xargs cat
     declare -f make_modules cross_compile_addons compile_addons
   } | sha256sum)
   if ! stamp_is "$modules/.stamp" "$wanted"; then
-    step "node modules for $arch (about 3 minutes, two addons are compiled)" \
+    step "node modules for $arch (about 3 minutes, addons are compiled)" \
       'check that the npm registry can be reached (npm ping)' make_modules "$arch" "$modules" "$sysroot"
     printf '%s' "$wanted" >"$modules/.stamp"
   fi

@@ -12,6 +12,7 @@ const INSTALL_ONLY: Readonly<Record<string, readonly string[]>> = {
   'better-sqlite3': ['prebuild-install'],
   'gstreamer-superficial': ['nan'],
   'onnxruntime-node': ['adm-zip', 'global-agent'],
+  vigie: ['node-addon-api'],
 };
 
 /** Leftovers of compiling, and files for other platforms, by package; paths are below the package. */
@@ -22,6 +23,7 @@ const LEFT_OVERS: Readonly<Record<string, readonly string[]>> = {
   'onnxruntime-node': ['script', '__commit.txt'],
   pdfkit: ['js/pdfkit.standalone.js', 'js/pdfkit.es.js', 'js/pdfkit.es5.js', 'js/pdfkit.esnext.js'],
   sharp: ['src', 'install'],
+  'vigie-native': ['gst', 'addon', 'onnxruntime', 'test', 'binding.gyp', 'build/.built', 'build/Release/obj.target'],
 };
 
 /** Types, sources, maps and pages: for readers and compilers, not for node. Licences stay. */
