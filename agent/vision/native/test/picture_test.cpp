@@ -345,7 +345,7 @@ void RequestsOfAPipeline() {
   const ElementOwner sink(gst_bin_get_by_name(GST_BIN(pipeline.get()), "sink"));
   ASSERT_ERROR(RestrictRequests(sink.get(), {"(", "b", "c"}), "not a regular expression: (");
   for (int round = 0; round < 3; round++)
-    g_assert_cmpstr(ErrorOf([&] { RestrictRequests(sink.get(), {"rtsp://a/.*", "t", "b"}); }).c_str(), ==, "");
+    g_assert_true(ErrorOf([&] { RestrictRequests(sink.get(), {"rtsp://a/.*", "t", "b"}); }).empty());
   const ElementOwner other(gst_parse_launch("videotestsrc name=source ! picturesink name=sink", nullptr));
   const ElementOwner bare(gst_bin_get_by_name(GST_BIN(other.get()), "sink"));
   ASSERT_ERROR(RestrictRequests(bare.get(), {"a", "b", "c"}), "no rtspsrc");
