@@ -57,7 +57,11 @@ class Encoder {
   }
 
   ~Encoder() {
-    if (element_) gst_element_set_state(element_.get(), GST_STATE_NULL);
+    if (element_) {
+      gst_element_set_state(element_.get(), GST_STATE_NULL);
+      // Messages on the bus own the element, which owns the bus.
+      gst_element_set_bus(element_.get(), nullptr);
+    }
     gst_pad_set_active(in_.get(), FALSE);
     gst_pad_set_active(out_.get(), FALSE);
   }
