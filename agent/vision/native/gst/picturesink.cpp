@@ -2,6 +2,8 @@
 
 #include <gst/app/gstappsink.h>
 
+#include <algorithm>
+#include <chrono>
 #include <map>
 #include <mutex>
 
@@ -11,6 +13,8 @@ namespace {
 /** State of a sink besides appsink's. Several threads may take samples. */
 struct State {
   guint id = 0;
+  /** Turn of the one that waits in appsink, which wakes one thread alone at the end of a stream. */
+  std::timed_mutex turn;
   std::mutex mutex;
   /** Those of the last caps. */
   CapsOwner caps;
@@ -94,7 +98,18 @@ void picture_sink_class_init(PictureSinkClass* type) {
                                         "Gives pictures and results of inference to the application", "Vigie");
 }
 
+/** Who has no turn within the limit gets nothing: where another one waits, no sample does. */
+std::unique_lock<std::timed_mutex> TurnAt(GstElement* sink, GstClockTime limit) {
+  std::timed_mutex& turn = StateOf(sink).turn;
+  if (limit == GST_CLOCK_TIME_NONE) return std::unique_lock(turn);
+  return std::unique_lock(turn, std::chrono::nanoseconds(limit));
+}
+
 SampleOwner TakeSample(GstElement* sink, GstClockTime limit) {
+  const GstClockTime began = gst_util_get_timestamp();
+  const auto turn = TurnAt(sink, limit);
+  if (!turn) return nullptr;
+  if (limit != GST_CLOCK_TIME_NONE) limit -= std::min(limit, gst_util_get_timestamp() - began);
   SampleOwner sample(gst_app_sink_try_pull_sample(GST_APP_SINK(sink), limit));
   return sample && gst_sample_get_buffer(sample.get()) ? std::move(sample) : nullptr;
 }
