@@ -33,6 +33,6 @@ void t.test('GStreamer’s own tools know the elements', async (t) => {
   const gate = await inspect('packetgate');
   t.match(gate, /Only key frames are wanted/);
   t.match(gate, /SINK template: 'sink'[\s\S]*video\/x-h265/);
-  const text = 'videotestsrc num-buffers=5 ! video/x-raw,format=I420 ! picturesink sync=false';
+  const text = 'videotestsrc num-buffers=5 ! video/x-raw,format=I420 ! picturesink sync=false wait-on-eos=false';
   await run('gst-launch-1.0', ['-q', ...text.split(' ')], { env });
 });
