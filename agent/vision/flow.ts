@@ -26,9 +26,9 @@ import {
   type VisionStats,
 } from '../contract/link.ts';
 import type { Detection, Features, Frame, FrameAnalysis, Glimpse } from '../contract/picture.ts';
+import { threadCpuMs } from './native/process.ts';
 import { makeParts, type Parts, type VisionFlowOptions } from './parts.ts';
 import { StageClock } from './schedule/stage-clock.ts';
-import { threadCpuMs } from './native/process.ts';
 
 const UNACKNOWLEDGED_MAX = 32;
 /** Interval of the counters sent to the agent, in ms. The agent's own report goes out every 30 s. */

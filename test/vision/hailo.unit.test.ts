@@ -1,6 +1,7 @@
 /** Tests the decoder of HailoRT's output: both orders, every refusal, and random bytes. */
-import type { HailoTensor } from 'vigie-native';
+
 import t from 'tap';
+import type { HailoTensor } from 'vigie-native';
 import { AgentError } from '../../agent/base/errors.ts';
 import { parseCard } from '../../agent/vision/detect/card.ts';
 import { decodeHailo, type HailoOptions } from '../../agent/vision/detect/hailo.ts';

@@ -16,7 +16,9 @@ const OUT = join(ROOT, '.cache', 'native-tests');
 void t.test('the elements pass their own tests', { timeout: 300_000 }, async (t) => {
   mkdirSync(OUT, { recursive: true });
   const tests = join(ROOT, 'agent/vision/native/test');
-  const { stdout } = await run('make', ['-s', '-j2', '-C', tests, `OUT=${OUT}`, 'check'], { timeout: 280_000 });
+  const { stdout } = await run('make', ['-s', '-j2', '-C', tests, `OUT=${OUT}`, 'check'], {
+    timeout: 280_000,
+  });
   const names = [...stdout.matchAll(/^ok \d+ (.+)$/gm)].map(([, name]) => name);
   t.notMatch(stdout, /^not ok/m);
   t.equal(names.length, 19, names.join(', '));
@@ -33,6 +35,7 @@ void t.test('GStreamer’s own tools know the elements', async (t) => {
   const gate = await inspect('packetgate');
   t.match(gate, /Only key frames are wanted/);
   t.match(gate, /SINK template: 'sink'[\s\S]*video\/x-h265/);
-  const text = 'videotestsrc num-buffers=5 ! video/x-raw,format=I420 ! picturesink sync=false wait-on-eos=false';
+  const text =
+    'videotestsrc num-buffers=5 ! video/x-raw,format=I420 ! picturesink sync=false wait-on-eos=false';
   await run('gst-launch-1.0', ['-q', ...text.split(' ')], { env });
 });

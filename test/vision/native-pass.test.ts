@@ -199,9 +199,7 @@ void t.test('masked areas are black in the frame, the grey picture, the planes a
     const { y, u, v, strideY, strideUv } = planesOf(i420, size);
     t.same([y[60 * strideY + 80], u[30 * strideUv + 40], v[30 * strideUv + 40]], [0, 128, 128]);
     const jpeg = await own.still(source, masks.inPlanes(own, source));
-    const { data } = await sharp(jpeg)
-      .raw()
-      .toBuffer({ resolveWithObject: true });
+    const { data } = await sharp(jpeg).raw().toBuffer({ resolveWithObject: true });
     let brightest = 0;
     for (let row = at(480, 0.25) + 8; row < at(480, 0.75) - 8; row += 1)
       for (let x = (row * 640 + at(640, 0.25) + 8) * 3; x < (row * 640 + at(640, 0.75) - 8) * 3; x += 1)
@@ -286,7 +284,12 @@ void t.test('the width of a letterbox need not be a multiple of four', async (t)
   const own = await pictureOfShape({ width: 640, height: 480 });
   const rows = (widthPx: number): Buffer[] => {
     const rgb = Buffer.alloc(widthPx * 32 * 3);
-    own.letterbox(rgb, { widthPx, heightPx: 32 }, { leftPx: 0, topPx: 0, widthPx: 30, heightPx: 32 }, new Int32Array());
+    own.letterbox(
+      rgb,
+      { widthPx, heightPx: 32 },
+      { leftPx: 0, topPx: 0, widthPx: 30, heightPx: 32 },
+      new Int32Array(),
+    );
     return Array.from({ length: 32 }, (_, y) => rgb.subarray(y * widthPx * 3, y * widthPx * 3 + 90));
   };
   t.same(rows(30), rows(32));

@@ -41,7 +41,7 @@ export class LibraryRuntime implements Runtime {
    */
   static async load(path: string, cacheDir: string): Promise<LibraryRuntime> {
     checkTelemetry();
-    const { version, providers } = await onnxRuntime.loadLibrary(path);
+    const { version, providers } = await onnxRuntime().loadLibrary(path);
     return new LibraryRuntime(path, version, providers, cacheDir);
   }
 
@@ -52,7 +52,7 @@ export class LibraryRuntime implements Runtime {
 
   async open(bytes: Uint8Array, provider: string): Promise<NativeModel> {
     try {
-      const { model, inputs, outputs } = await onnxRuntime.openModel(bytes, provider, this.#cacheDir);
+      const { model, inputs, outputs } = await onnxRuntime().openModel(bytes, provider, this.#cacheDir);
       return new LibraryModel(model, inputs.map(infoOf), outputs.map(infoOf));
     } catch (error) {
       throw new Error(printable(messageOf(error), 300), { cause: error });
@@ -77,7 +77,7 @@ class LibraryModel implements NativeModel {
     size: SizePx,
     outputs: readonly string[],
   ): Promise<Record<string, OutputTensor>> {
-    const results = await onnxRuntime.runModel(
+    const results = await onnxRuntime().runModel(
       this.#model,
       input,
       rgb,
@@ -89,7 +89,7 @@ class LibraryModel implements NativeModel {
   }
 
   release(): Promise<void> {
-    return onnxRuntime.closeModel(this.#model);
+    return onnxRuntime().closeModel(this.#model);
   }
 }
 

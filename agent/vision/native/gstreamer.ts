@@ -88,12 +88,10 @@ export class Picture {
    * @throws `unavailable` with the encoder's message
    */
   async still({ widthPx, heightPx }: SizePx, { y, uv }: PlaneRanges): Promise<Buffer> {
-    const { jpeg, ptsNs } = await this.#native
-      .still(widthPx, heightPx, y, uv)
-      .catch((error: unknown) => {
-        const message = `GStreamer makes no JPEG of the picture: ${messageOf(error)}`;
-        throw new AgentError('unavailable', message, error);
-      });
+    const { jpeg, ptsNs } = await this.#native.still(widthPx, heightPx, y, uv).catch((error: unknown) => {
+      const message = `GStreamer makes no JPEG of the picture: ${messageOf(error)}`;
+      throw new AgentError('unavailable', message, error);
+    });
     assert(ptsNs === this.ptsNs, 'a still shows the picture that it was made of');
     return jpeg;
   }

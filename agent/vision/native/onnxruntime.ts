@@ -2,4 +2,5 @@
 import { createRequire } from 'node:module';
 import type { Addon } from 'vigie-native/onnxruntime';
 
-export const onnxRuntime = createRequire(import.meta.url)('vigie-native/onnxruntime') as Addon;
+/** Returns the addon. It is loaded at the first call: few boxes have an ONNX Runtime of their own. */
+export const onnxRuntime = (): Addon => createRequire(import.meta.url)('vigie-native/onnxruntime') as Addon;
