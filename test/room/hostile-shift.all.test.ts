@@ -25,6 +25,11 @@ const HOSTILE_MS = FULL ? 3_600_000 : 40_000;
 const ALERTS_EVERY_MS = 250;
 /** More than one account may suppress, so that alerts are left for the honest operator. */
 const STREET_BOXES = 3 * SUPPRESSIONS_OF_ONE_MAX;
+/**
+ * Least closings of the honest operator. In an hour the hostile account has used up what it may close; in 40 s it has
+ * not, and who is first is chance.
+ */
+const CLOSED_MIN = FULL ? HOSTILE_MS / 20_000 : 1;
 /** Greatest 95th percentile of a call of the honest operator: a person sees it as at once. */
 const P95_MS_MAX = 1000;
 
@@ -126,7 +131,7 @@ onEachDatabase(
         `${name}: ${waits.length} calls, p95 ${p95Of(waits).toFixed(0)} ms, longest ${Math.max(...waits).toFixed(0)} ms, ${closed.length} closed, refused ${JSON.stringify(refusals)}`,
       );
     t.ok(p95Of(busy.waits) <= P95_MS_MAX, `p95 ${p95Of(busy.waits).toFixed(0)} ms`);
-    t.ok(busy.closed.length >= HOSTILE_MS / 20_000, `${busy.closed.length} closed beside them`);
+    t.ok(busy.closed.length >= CLOSED_MIN, `${busy.closed.length} closed beside them`);
     const unexpectedStatuses = Object.keys(busy.refusals).filter((status) => status !== '409');
     t.same(unexpectedStatuses, [], 'no limit stops the honest operator; another may have been first (409)');
     const [stored] = await database.read("SELECT count(*) AS n FROM incident WHERE episode LIKE 'shift-%'");
