@@ -122,10 +122,7 @@ export async function clientOf(
   options: IClientOptions = {},
 ): Promise<MqttClient> {
   const { url, options: own } = await connectionTo(room, name);
-  const client = await mqtt.connectAsync(url, {
-    ...own,
-    ...options,
-  });
+  const client = await mqtt.connectAsync(url, { ...own, ...options });
   t.teardown(() => client.endAsync(true));
   return client;
 }

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import { freePort } from '../../scripts/lib/mosquitto.ts';
+import { SUPPRESSIONS_OF_ONE_MAX } from '../../scripts/products/room/contract/terms.ts';
 import { bundled } from '../lib/bundled.ts';
 import { ask, enter, from } from '../lib/console.ts';
 import { onEachDatabase } from '../lib/databases.ts';
@@ -22,6 +23,13 @@ import { startStreet } from '../lib/street-boxes.ts';
 const CALM_MS = 20_000;
 const HOSTILE_MS = FULL ? 3_600_000 : 40_000;
 const ALERTS_EVERY_MS = 250;
+/** More than one account may suppress, so that alerts are left for the honest operator. */
+const STREET_BOXES = 3 * SUPPRESSIONS_OF_ONE_MAX;
+/**
+ * Least closings of the honest operator. In an hour the hostile account has used up what it may close; in 40 s it has
+ * not, and who is first is chance.
+ */
+const CLOSED_MIN = FULL ? HOSTILE_MS / 20_000 : 1;
 /** Greatest 95th percentile of a call of the honest operator: a person sees it as at once. */
 const P95_MS_MAX = 1000;
 
@@ -95,7 +103,7 @@ onEachDatabase(
   async (t, database) => {
     const room = await makeRoom(t);
     const archive = await RoomProgram.start(t, room, '--database', database.address, '--quiet');
-    const street = await startStreet(t, room, 5);
+    const street = await startStreet(t, room, STREET_BOXES);
     const { url, link } = await consoleOf(t, database.address);
     const headersOf = async (name: string): Promise<Headers> => ({
       cookie: await enter(url, name, link),
@@ -123,7 +131,7 @@ onEachDatabase(
         `${name}: ${waits.length} calls, p95 ${p95Of(waits).toFixed(0)} ms, longest ${Math.max(...waits).toFixed(0)} ms, ${closed.length} closed, refused ${JSON.stringify(refusals)}`,
       );
     t.ok(p95Of(busy.waits) <= P95_MS_MAX, `p95 ${p95Of(busy.waits).toFixed(0)} ms`);
-    t.ok(busy.closed.length > 0);
+    t.ok(busy.closed.length >= CLOSED_MIN, `${busy.closed.length} closed beside them`);
     const unexpectedStatuses = Object.keys(busy.refusals).filter((status) => status !== '409');
     t.same(unexpectedStatuses, [], 'no limit stops the honest operator; another may have been first (409)');
     const [stored] = await database.read("SELECT count(*) AS n FROM incident WHERE episode LIKE 'shift-%'");
