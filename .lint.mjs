@@ -1,9 +1,10 @@
 // Project rules that no linter knows (docs/design/016-project-rules.md): how long a file is, how much of a stage main and flow use,
-// syntax that hides mistakes, and that every member of a class is read by other code than its test. The language rules follow
-// (.wording.mjs). One line for each breach; exit 1.
+// syntax that hides mistakes, that every member of a class is read by other code than its test, and the format of C++. The
+// language rules follow (.wording.mjs). One line for each breach; exit 1.
+import { spawnSync } from 'node:child_process';
 import { dirname, join, relative } from 'node:path';
 import ts from 'typescript';
-import { sources as files } from './.listed-files.mjs';
+import { sources as files, listedFiles } from './.listed-files.mjs';
 
 const LINES_MAX = 400;
 /** Every file costs the runner more than a second. */
@@ -15,7 +16,8 @@ const ROOTS = ['agent', 'agent/vision'].flatMap((home) =>
 );
 const breaches = [];
 
-for (const { file, text } of files) {
+const native = listedFiles('*.cpp', '*.h');
+for (const { file, text } of [...files, ...native]) {
   const lines = text.split('\n').length - 1;
   const linesMax = file.startsWith('test/') ? TEST_LINES_MAX : LINES_MAX;
   if (lines > linesMax)
@@ -95,6 +97,19 @@ function placeOf(file, node) {
 
 for (const { name, where, of } of members) {
   if (!read.has(name)) breaches.push(`${where}: nobody but tests reads ${of}.${name}`);
+}
+
+// One version, named: each formats in its own way. It is a package of Debian's (./scripts/setup --for test).
+const FORMATTER = 'clang-format-19';
+if (native.length > 0) {
+  const { error, stderr } = spawnSync(
+    FORMATTER,
+    ['--dry-run', '--Werror', ...native.map(({ file }) => file)],
+    { encoding: 'utf8' },
+  );
+  if (error !== undefined)
+    breaches.push(`${FORMATTER}: ${error.message}; ./scripts/setup --for test installs it`);
+  breaches.push(...stderr.split('\n').filter((line) => /: error:/.test(line)));
 }
 
 for (const breach of breaches) console.error(breach);

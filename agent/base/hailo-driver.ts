@@ -18,7 +18,7 @@ const CHIPS: Readonly<Record<string, HailoChip>> = {
 const PCI = 'sys/bus/pci/devices';
 const NODE = /^(hailo|h1x-)\d+$/;
 const LIBRARY = /^libhailort\.so\.(\d+)\.(\d+)\.(\d+)$/;
-/** Oldest HailoRT whose metadata has the layout that the addon reads (patches/, Tensors.cpp). */
+/** Oldest HailoRT whose metadata has the layout that the addon reads (vision/native/gst/metadata.cpp). */
 const OLDEST = { major: 4, minor: 22 } as const;
 
 interface HailoChip {

@@ -57,7 +57,7 @@ async function linkSocket(): Promise<Socket> {
 }
 
 async function main(): Promise<void> {
-  // Pixels will lie in this memory: nobody may dump or trace it, whoever owns the process.
+  // Pixels will lie in this memory: no process but of root may dump or trace it.
   forbidDumps();
   const log = makeLogger('vision', (process.env['VIGIE_LOG'] ?? 'warn') as LogLevel);
   let flow: VisionFlow | undefined;

@@ -14,11 +14,10 @@ const GUIDE = textOf('docs/guide/accelerators.md');
 /** The guide, each paragraph on one line. */
 const PROSE = GUIDE.replaceAll(/\n(?![\n|\d-])/g, ' ');
 const AGENT_FILES = readdirSync(join(ROOT, 'agent'), { recursive: true, encoding: 'utf8' })
-  .filter((file) => file.endsWith('.ts'))
+  .filter((file) => /\.(ts|cpp)$/.test(file))
   .map((file) => join('agent', file));
 /** Sources of the box and of its native code, without the values in their texts. */
-const SOURCES = [...AGENT_FILES, 'patches/node-gstreamer-superficial+1.7.4.patch']
-  .map(textOf)
+const SOURCES = AGENT_FILES.map(textOf)
   .join('\n')
   .replaceAll(/\$\{[^}]*\}/g, '…');
 

@@ -93,7 +93,7 @@ void t.test('the room’s package has the room’s files and no others', { skip 
   const files = filesOf(roomDeb);
   const needed = ['pg', 'mqtt', 'better-sqlite3', 'commander', 'fastify', 'openid-client', 'canonicalize'];
   t.strictSame(modulesIn(files, needed), needed);
-  const ofBox = ['sharp', 'onnxruntime-node', 'node-gstreamer-superficial'];
+  const ofBox = ['sharp', 'onnxruntime-node', 'node-gstreamer-superficial', 'vigie-native'];
   t.strictSame(modulesIn(files, [...ofBox, ...TOOLS]), []);
   const lib = '/usr/lib/vigie-room/dist';
   t.strictSame(

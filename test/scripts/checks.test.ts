@@ -115,10 +115,12 @@ void t.test('the project rules name what breaks them', (t) => {
   write('test/a.test.ts', 'console.log(new A().unusedCount);\n');
   write('agent/base/b.ts', '\n'.repeat(400));
   write('agent/flow.ts', ['a', 'b', 'c', 'd'].map((name) => `import './rules/${name}.ts';\n`).join(''));
-  const [unused, long, imports, ...otherLines] = project.lint().trimEnd().split('\n').sort();
+  write('agent/vision/a.cpp', 'int  count;\n');
+  const [unused, long, imports, form, ...otherLines] = project.lint().trimEnd().split('\n').sort();
   t.equal(unused, 'agent/base/a.ts:4: nobody but tests reads A.unusedCount');
   t.match(long, /^agent\/base\/b\.ts: 401 lines, at most 400/);
   t.equal(imports, 'agent/flow.ts: imports 4 files of rules, at most 3');
+  t.match(form, /^agent\/vision\/a\.cpp:2:4: error: code should be clang-formatted/);
   t.strictSame(otherLines, []);
   t.end();
 });

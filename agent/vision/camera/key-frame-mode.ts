@@ -1,7 +1,6 @@
 /**
  * Controls key-frame mode. While a street is quiet, only key frames are decoded, one second late. Later packets stay
- * compressed in memory and are decoded when something moves (element `packetgate` of the addon: patches/,
- * PacketGate.cpp).
+ * compressed in memory and are decoded when something moves (element `packetgate`, vision/native/gst).
  *
  * INVARIANTS:
  * - Each opening starts in full decoding with no stored packets.

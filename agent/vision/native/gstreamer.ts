@@ -229,10 +229,10 @@ export class NativePipeline {
    */
   infer(limitMs: number): Promise<Inferred | null> {
     if (this.#error !== undefined) return Promise.resolve(null);
-    const ended = new Promise<null>((resolve) => {
+    const openingEnd = new Promise<null>((resolve) => {
       this.#endInfer = () => resolve(null);
     });
-    return Promise.race([addon.pullInferred(this.#sinkId, limitMs), ended]);
+    return Promise.race([addon.pullInferred(this.#sinkId, limitMs), openingEnd]);
   }
 
   /** Abandons a hanging pipeline. Each further call to it, also a change of state, would hang too. */

@@ -23,7 +23,15 @@ const LEFT_OVERS: Readonly<Record<string, readonly string[]>> = {
   'onnxruntime-node': ['script', '__commit.txt'],
   pdfkit: ['js/pdfkit.standalone.js', 'js/pdfkit.es.js', 'js/pdfkit.es5.js', 'js/pdfkit.esnext.js'],
   sharp: ['src', 'install'],
-  'vigie-native': ['gst', 'addon', 'onnxruntime', 'test', 'binding.gyp', 'build/.built', 'build/Release/obj.target'],
+  'vigie-native': [
+    'gst',
+    'addon',
+    'onnxruntime',
+    'test',
+    'binding.gyp',
+    'build/.built',
+    'build/Release/obj.target',
+  ],
 };
 
 /** Types, sources, maps and pages: for readers and compilers, not for node. Licences stay. */

@@ -1,4 +1,5 @@
-/** The addon `vigie.node`: pictures and results of inference for JavaScript. index.d.ts states its functions. */
+/** The addon `vigie.node`: pictures and results of inference for JavaScript. vigie-native.d.ts states its
+ * functions. */
 #include <gst/gst.h>
 #include <napi.h>
 #include <sys/prctl.h>
@@ -41,15 +42,14 @@ Napi::Value CopyOf(Napi::Env env, GstBuffer* buffer) {
 class PictureObject : public Napi::ObjectWrap<PictureObject> {
  public:
   static Napi::Function Define(Napi::Env env) {
-    return DefineClass(env, "Picture",
-                       {InstanceAccessor<&PictureObject::PtsNs>("ptsNs"),
-                        InstanceAccessor<&PictureObject::Order>("order"),
-                        InstanceAccessor<&PictureObject::Shape>("shape"),
-                        InstanceMethod<&PictureObject::WriteRgb>("rgb"),
-                        InstanceMethod<&PictureObject::WritePlanes>("planes"),
-                        InstanceMethod<&PictureObject::WriteGrey>("grey"),
-                        InstanceMethod<&PictureObject::MakeStill>("still"),
-                        InstanceMethod<&PictureObject::Release>("release")});
+    return DefineClass(
+        env, "Picture",
+        {InstanceAccessor<&PictureObject::PtsNs>("ptsNs"), InstanceAccessor<&PictureObject::Order>("order"),
+         InstanceAccessor<&PictureObject::Shape>("shape"), InstanceMethod<&PictureObject::WriteRgb>("rgb"),
+         InstanceMethod<&PictureObject::WritePlanes>("planes"),
+         InstanceMethod<&PictureObject::WriteGrey>("grey"),
+         InstanceMethod<&PictureObject::MakeStill>("still"),
+         InstanceMethod<&PictureObject::Release>("release")});
   }
 
   /** Null stays null. */
@@ -114,7 +114,8 @@ class PictureObject : public Napi::ObjectWrap<PictureObject> {
       };
       const auto work = [picture = held(), size, y = copy(RangesOf(info[2])), uv = copy(RangesOf(info[3]))] {
         // Shared, because a function of the standard library must be possible to copy.
-        return std::make_shared<Still>(picture->MakeStill(size, {y.data(), y.size()}, {uv.data(), uv.size()}));
+        return std::make_shared<Still>(
+            picture->MakeStill(size, {y.data(), y.size()}, {uv.data(), uv.size()}));
       };
       return Later<std::shared_ptr<Still>>::Run(info.Env(), work, [](Napi::Env env, auto& still) {
         Napi::Object object = Napi::Object::New(env);
@@ -218,8 +219,8 @@ void RestrictRequestsOf(const Napi::CallbackInfo& info) {
 Napi::Value ThreadCpuMs(const Napi::CallbackInfo& info) {
   timespec spent = {};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
-  return Napi::Number::New(info.Env(),
-                           static_cast<double>(spent.tv_sec) * 1e3 + static_cast<double>(spent.tv_nsec) / 1e6);
+  return Napi::Number::New(
+      info.Env(), static_cast<double>(spent.tv_sec) * 1e3 + static_cast<double>(spent.tv_nsec) / 1e6);
 }
 
 void ForbidDumps(const Napi::CallbackInfo& info) {

@@ -1,4 +1,5 @@
-/** What both addons share: arguments of JavaScript, C++ errors as JavaScript's, and work in a libuv worker. */
+/** What both addons share: arguments of JavaScript, C++ errors as JavaScript's, and work in a libuv worker.
+ */
 #pragma once
 
 #include <napi.h>

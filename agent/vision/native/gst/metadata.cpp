@@ -22,8 +22,9 @@ std::vector<Tensor> TensorsOf(GstBuffer* buffer) {
   GstTensorMeta* meta = gst_buffer_get_tensor_meta(buffer);
   for (gsize i = 0; meta && i < meta->num_tensors; i++) {
     const GstTensor* tensor = gst_tensor_meta_get(meta, i);
-    tensors.push_back({TextOf(tensor->id), tensor->data_type, tensor->dims_order == GST_TENSOR_DIM_ORDER_ROW_MAJOR,
-                       std::vector<size_t>(tensor->dims, tensor->dims + tensor->num_dims), ShortOrNull(tensor->data)});
+    tensors.push_back(
+        {TextOf(tensor->id), tensor->data_type, tensor->dims_order == GST_TENSOR_DIM_ORDER_ROW_MAJOR,
+         std::vector<size_t>(tensor->dims, tensor->dims + tensor->num_dims), ShortOrNull(tensor->data)});
   }
   return tensors;
 }
@@ -33,7 +34,8 @@ std::vector<Detection> DetectionsOf(GstBuffer* buffer) {
   GstAnalyticsRelationMeta* meta = gst_buffer_get_analytics_relation_meta(buffer);
   gpointer state = nullptr;
   GstAnalyticsODMtd found;
-  while (meta && gst_analytics_relation_meta_iterate(meta, &state, gst_analytics_od_mtd_get_mtd_type(), &found)) {
+  while (meta &&
+         gst_analytics_relation_meta_iterate(meta, &state, gst_analytics_od_mtd_get_mtd_type(), &found)) {
     Detection detection = {};
     auto& [left, top, width, height] = detection.xywh;
     if (!gst_analytics_od_mtd_get_location(&found, &left, &top, &width, &height, &detection.score)) continue;
@@ -44,10 +46,10 @@ std::vector<Detection> DetectionsOf(GstBuffer* buffer) {
 }
 
 /**
- * Metadata that HailoRT's element hailonet attaches to each of its outputs. Each output is a buffer of its own, which
- * hangs on the frame by GstParentBufferMeta. Nothing of HailoRT is linked or included: the metadata is found by the name
- * of its type and accepted by its size. This is the layout of HailoRT 4.22 to 5.2. Versions 4.17 to 4.19 have 448 bytes,
- * 4.20 and 4.21 have 456.
+ * Metadata that HailoRT's element hailonet attaches to each of its outputs. Each output is a buffer of its
+ * own, which hangs on the frame by GstParentBufferMeta. Nothing of HailoRT is linked or included: the
+ * metadata is found by the name of its type and accepted by its size. This is the layout of HailoRT 4.22
+ * to 5.2. Versions 4.17 to 4.19 have 448 bytes, 4.20 and 4.21 have 456.
  */
 struct HailoTensorMeta {
   GstMeta meta;

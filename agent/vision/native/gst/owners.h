@@ -1,6 +1,6 @@
 /**
- * Owners of GStreamer's and GLib's objects. Each releases its object when it goes out of scope, also when an exception
- * passes.
+ * Owners of GStreamer's and GLib's objects. Each releases its object when it goes out of scope, also when an
+ * exception passes.
  */
 #pragma once
 
@@ -11,7 +11,8 @@
 
 namespace vigie {
 
-/** Releases an object of any of these types. Most of the functions are inline in a header, so none is a parameter. */
+/** Releases an object of any of these types. Most of the functions are inline in a header, so none is a
+ * parameter. */
 struct Release {
   void operator()(GstElement* element) const { gst_object_unref(element); }
   void operator()(GstPad* pad) const { gst_object_unref(pad); }

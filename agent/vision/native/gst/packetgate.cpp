@@ -23,8 +23,9 @@ constexpr guint64 kOrderedPackets = 500;
 class KeyFinder {
  public:
   /**
-   * Reports whether the first slice of a packet is of an IDR (H.264) or IRAP (H.265) picture. The flags of the buffer do
-   * not tell: depayloaders take parameter sets for key frames as well. A damaged packet is none.
+   * Reports whether the first slice of a packet is of an IDR (H.264) or IRAP (H.265) picture. The flags of
+   * the buffer do not tell: depayloaders take parameter sets for key frames as well. A damaged packet is
+   * none.
    */
   bool IsKey(GstBuffer* packet, bool is_h265) const {
     const MappedBuffer map(packet, GST_MAP_READ);
@@ -57,8 +58,8 @@ class KeyFinder {
     return false;
   }
 
-  const std::unique_ptr<GstH264NalParser, decltype(&gst_h264_nal_parser_free)> h264_{gst_h264_nal_parser_new(),
-                                                                                    gst_h264_nal_parser_free};
+  const std::unique_ptr<GstH264NalParser, decltype(&gst_h264_nal_parser_free)> h264_{
+      gst_h264_nal_parser_new(), gst_h264_nal_parser_free};
   const std::unique_ptr<GstH265Parser, decltype(&gst_h265_parser_free)> h265_{gst_h265_parser_new(),
                                                                               gst_h265_parser_free};
 };
@@ -128,7 +129,8 @@ class Gate {
     if (disordered_at_ && packets_ - disordered_at_ < kOrderedPackets) return "B-frames";
     if (interval_count_ < kIntervals) return "too few key frames yet";
     const auto is_far = [](GstClockTime interval) { return interval > kIntervalMax; };
-    const bool far = pts > key_pts_ + kIntervalMax || std::any_of(intervals_.begin(), intervals_.end(), is_far);
+    const bool far =
+        pts > key_pts_ + kIntervalMax || std::any_of(intervals_.begin(), intervals_.end(), is_far);
     return far ? "key frames more than 2 s apart" : nullptr;
   }
 
@@ -286,7 +288,7 @@ void Finalize(GObject* object) {
   G_OBJECT_CLASS(packet_gate_parent_class)->finalize(object);
 }
 
-#define PACKETS                                             \
+#define PACKETS                                          \
   "video/x-h264,stream-format=byte-stream,alignment=au;" \
   "video/x-h265,stream-format=byte-stream,alignment=au"
 GstStaticPadTemplate sink_template =
@@ -303,7 +305,9 @@ void packet_gate_class_init(PacketGateClass* type) {
   element->change_state = ChangeState;
   const auto readable = static_cast<GParamFlags>(G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
   const auto writable = static_cast<GParamFlags>(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS);
-  const auto install = [object](guint id, GParamSpec* spec) { g_object_class_install_property(object, id, spec); };
+  const auto install = [object](guint id, GParamSpec* spec) {
+    g_object_class_install_property(object, id, spec);
+  };
   install(kQuiet, g_param_spec_boolean("quiet", "Quiet", "Only key frames are wanted", FALSE, writable));
   install(kResting, g_param_spec_boolean("resting", "Resting", "Only key frames pass", FALSE, readable));
   install(kReason, g_param_spec_string("reason", "Reason", "Why it cannot rest, or empty", "", readable));

@@ -16,7 +16,9 @@ constexpr int kPlanes = 3;
 
 /** Sets `scale` bytes for each unit of the ranges. */
 void FillRanges(Ranges ranges, uint8_t* bytes, size_t length, size_t scale, uint8_t level) {
-  const auto byte_of = [&](int32_t at) { return std::min(static_cast<size_t>(std::max(at, 0)) * scale, length); };
+  const auto byte_of = [&](int32_t at) {
+    return std::min(static_cast<size_t>(std::max(at, 0)) * scale, length);
+  };
   for (size_t i = 0; i + 1 < ranges.length; i += 2) {
     const size_t from = byte_of(ranges.data[i]);
     const size_t to = byte_of(ranges.data[i + 1]);
@@ -27,9 +29,9 @@ void FillRanges(Ranges ranges, uint8_t* bytes, size_t length, size_t scale, uint
 void CheckSize(Size size, int side_min) {
   const auto fits = [&](int side) { return side >= side_min && side <= kSideMax; };
   if (!fits(size.width) || !fits(size.height))
-    throw std::invalid_argument("a size of " + std::to_string(size.width) + "x" + std::to_string(size.height) +
-                                ": " + std::to_string(side_min) + " to " + std::to_string(kSideMax) +
-                                " pixels a side are possible");
+    throw std::invalid_argument("a size of " + std::to_string(size.width) + "x" +
+                                std::to_string(size.height) + ": " + std::to_string(side_min) + " to " +
+                                std::to_string(kSideMax) + " pixels a side are possible");
 }
 
 void CheckLength(size_t length, size_t wanted) {
@@ -38,7 +40,8 @@ void CheckLength(size_t length, size_t wanted) {
                                 std::to_string(wanted));
 }
 
-/** Layout of I420 in a plain buffer (gst-plugins-base, video-info.c): rows of 4 bytes, an even number of them. */
+/** Layout of I420 in a plain buffer (gst-plugins-base, video-info.c): rows of 4 bytes, an even number of
+ * them. */
 struct PlanesLayout {
   int stride_y, stride_uv;
   size_t bytes_y, bytes_uv;
@@ -125,7 +128,8 @@ Converters::Converters(GstCaps* caps) : caps_(gst_caps_ref(caps)), tables_(std::
   const GstVideoFormatInfo* format = info_.finfo;
   const bool is_420 = GST_VIDEO_FORMAT_INFO_N_COMPONENTS(format) == kPlanes &&
                       GST_VIDEO_FORMAT_INFO_IS_YUV(format) && GST_VIDEO_FORMAT_INFO_DEPTH(format, 0) == 8 &&
-                      GST_VIDEO_FORMAT_INFO_W_SUB(format, 1) == 1 && GST_VIDEO_FORMAT_INFO_H_SUB(format, 1) == 1;
+                      GST_VIDEO_FORMAT_INFO_W_SUB(format, 1) == 1 &&
+                      GST_VIDEO_FORMAT_INFO_H_SUB(format, 1) == 1;
   if (!is_420 || GST_VIDEO_INFO_INTERLACE_MODE(&info_) == GST_VIDEO_INTERLACE_MODE_ALTERNATE)
     throw std::runtime_error(std::string("pictures of ") + GST_VIDEO_FORMAT_INFO_NAME(format) +
                              ": complete ones of 8 bits in 4:2:0 are possible");
@@ -135,9 +139,10 @@ Converters::Converters(GstCaps* caps) : caps_(gst_caps_ref(caps)), tables_(std::
 Converters::~Converters() = default;
 
 void Converters::Scale(const GstVideoFrame& frame, int component, Size size, uint8_t* to, int stride) {
-  const Plane from = {static_cast<const uint8_t*>(GST_VIDEO_FRAME_COMP_DATA(&frame, component)),
-                      GST_VIDEO_FRAME_COMP_STRIDE(&frame, component), GST_VIDEO_FRAME_COMP_PSTRIDE(&frame, component),
-                      GST_VIDEO_FRAME_COMP_WIDTH(&frame, component), GST_VIDEO_FRAME_COMP_HEIGHT(&frame, component)};
+  const Plane from = {
+      static_cast<const uint8_t*>(GST_VIDEO_FRAME_COMP_DATA(&frame, component)),
+      GST_VIDEO_FRAME_COMP_STRIDE(&frame, component), GST_VIDEO_FRAME_COMP_PSTRIDE(&frame, component),
+      GST_VIDEO_FRAME_COMP_WIDTH(&frame, component), GST_VIDEO_FRAME_COMP_HEIGHT(&frame, component)};
   auto& scalers = tables_->scalers;
   const std::array<int, 3> key = {component > 0, size.width, size.height};
   auto found = scalers.find(key);

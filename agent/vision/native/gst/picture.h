@@ -12,10 +12,12 @@ namespace vigie {
 
 /** Greatest side of a picture and of what is made of it, in pixels. */
 constexpr int kSideMax = 16384;
-/** Greatest number of sizes, and of letterboxes, for which tables and planes are kept. Beyond it all are dropped. */
+/** Greatest number of sizes, and of letterboxes, for which tables and planes are kept. Beyond it all are
+ * dropped. */
 constexpr size_t kSizesMax = 16;
 
-/** Half-open ranges [from, to) of pixels or bytes that are to be black, in pairs. What lies outside is ignored. */
+/** Half-open ranges [from, to) of pixels or bytes that are to be black, in pairs. What lies outside is
+ * ignored. */
 using Ranges = View<const int32_t>;
 
 struct Size {
@@ -39,12 +41,13 @@ struct Still {
 class Letterbox;
 
 /**
- * What is kept from one picture to the next of the same caps: tables of scalers, and planes of letterboxes. One at a
- * time uses it.
+ * What is kept from one picture to the next of the same caps: tables of scalers, and planes of letterboxes.
+ * One at a time uses it.
  */
 class Converters {
  public:
-  /** @throws std::runtime_error if the caps are not of 8 bits in 4:2:0, or if a side is below 4 or above kSideMax */
+  /** @throws std::runtime_error if the caps are not of 8 bits in 4:2:0, or if a side is below 4 or above
+   * kSideMax */
   explicit Converters(GstCaps* caps);
   ~Converters();
   Converters(const Converters&) = delete;
@@ -64,11 +67,11 @@ class Converters {
 };
 
 /**
- * Picture that never changes. It holds the decoder's memory until the last owner releases it. All methods may run in
- * several threads at once.
+ * Picture that never changes. It holds the decoder's memory until the last owner releases it. All methods may
+ * run in several threads at once.
  *
- * The methods throw std::invalid_argument for a size or length that does not fit, and std::runtime_error for a failure
- * of GStreamer.
+ * The methods throw std::invalid_argument for a size or length that does not fit, and std::runtime_error for
+ * a failure of GStreamer.
  */
 class Picture {
  public:

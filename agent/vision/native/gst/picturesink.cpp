@@ -33,7 +33,8 @@ G_DEFINE_TYPE(PictureSink, picture_sink, GST_TYPE_APP_SINK)
 
 enum { kId = 1 };
 
-/** Sinks of the process by number. A weak reference tells whether one is being finalised in another thread. */
+/** Sinks of the process by number. A weak reference tells whether one is being finalised in another thread.
+ */
 class Table {
  public:
   guint Add(gpointer sink) {
@@ -93,9 +94,11 @@ void picture_sink_class_init(PictureSinkClass* type) {
   object->finalize = Finalize;
   const auto flags = static_cast<GParamFlags>(G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
   g_object_class_install_property(
-      object, kId, g_param_spec_uint("id", "Id", "Number of this sink in the process", 0, G_MAXUINT, 0, flags));
+      object, kId,
+      g_param_spec_uint("id", "Id", "Number of this sink in the process", 0, G_MAXUINT, 0, flags));
   gst_element_class_set_static_metadata(GST_ELEMENT_CLASS(type), "Picture sink", "Sink/Video",
-                                        "Gives pictures and results of inference to the application", "Vigie");
+                                        "Gives pictures and results of inference to the application",
+                                        "Vigie");
 }
 
 /** Who has no turn within the limit gets nothing: where another one waits, no sample does. */

@@ -1,6 +1,6 @@
 /**
- * The element `picturesink`: an appsink whose samples are read as pictures or as results of inference. It has all
- * properties of appsink.
+ * The element `picturesink`: an appsink whose samples are read as pictures or as results of inference. It has
+ * all properties of appsink.
  */
 #pragma once
 
@@ -17,14 +17,14 @@ namespace vigie {
 gboolean RegisterPictureSink(GstPlugin* plugin);
 
 /**
- * Returns the picturesink with that value of the property `id`, or null if there is none any more. Each one gets a
- * number that no other one of the process has or had.
+ * Returns the picturesink with that value of the property `id`, or null if there is none any more. Each one
+ * gets a number that no other one of the process has or had.
  */
 ElementOwner FindPictureSink(guint id);
 
 /**
- * Takes the oldest waiting picture. Waits for it up to `limit`, GST_CLOCK_TIME_NONE for ever. Returns null if none
- * came, at the end of the stream, and when the sink goes to the NULL state.
+ * Takes the oldest waiting picture. Waits for it up to `limit`, GST_CLOCK_TIME_NONE for ever. Returns null if
+ * none came, at the end of the stream, and when the sink goes to the NULL state.
  *
  * @throws std::runtime_error for a sample that is no picture of 8 bits in 4:2:0 (Converters)
  */

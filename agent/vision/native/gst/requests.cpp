@@ -34,8 +34,8 @@ bool Matches(const RegexOwner& regex, const char* text) {
 }
 
 /**
- * A request that is not sent is taken for one that was answered with 200 and nothing else; the error ends the opening.
- * A redirect's connection has been made by now, and nothing was said on it.
+ * A request that is not sent is taken for one that was answered with 200 and nothing else; the error ends the
+ * opening. A redirect's connection has been made by now, and nothing was said on it.
  */
 gboolean OnBeforeSend(GstElement* source, GstRTSPMessage* request, gpointer) {
   GstRTSPMethod method = GST_RTSP_INVALID;
@@ -66,7 +66,8 @@ void OnSdp(GstElement* source, GstSDPMessage* sdp, gpointer) {
   }
 }
 
-/** A server may answer that the stream comes by multicast, whatever was asked for: then nothing is there to take it. */
+/** A server may answer that the stream comes by multicast, whatever was asked for: then nothing is there to
+ * take it. */
 void ForgetUdp() {
   GstPlugin* udp = gst_registry_find_plugin(gst_registry_get(), "udp");
   if (!udp) return;

@@ -14,12 +14,12 @@ struct Requests {
 };
 
 /**
- * Lets the element `source` of the sink's pipeline, an rtspsrc, ask for nothing but these. The first other URL is an
- * error of the pipeline, "led elsewhere", with the URL as the last line of its debug text. No element of this process
- * takes anything by UDP any more.
+ * Lets the element `source` of the sink's pipeline, an rtspsrc, ask for nothing but these. The first other
+ * URL is an error of the pipeline, "led elsewhere", with the URL as the last line of its debug text. No
+ * element of this process takes anything by UDP any more.
  *
- * @throws std::invalid_argument if the pipeline is not in the NULL state, has no such rtspsrc, or if an expression is
- * invalid
+ * @throws std::invalid_argument if the pipeline is not in the NULL state, has no such rtspsrc, or if an
+ * expression is invalid
  */
 void RestrictRequests(GstElement* sink, const Requests& requests);
 

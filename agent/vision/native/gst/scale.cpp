@@ -31,7 +31,8 @@ void Gather(const uint8_t* from, int step, const int* column, int width, uint16_
   }
 }
 
-// Products of a level and a weight of 256 fit into 16 bits: eight at a time in the registers of any processor.
+// Products of a level and a weight of 256 fit into 16 bits: eight at a time in the registers of any
+// processor.
 inline uint16_t Across(uint16_t left, uint16_t right, uint16_t weight) {
   return static_cast<uint16_t>(static_cast<uint16_t>(left * static_cast<uint16_t>(256 - weight)) +
                                static_cast<uint16_t>(right * weight)) >>
@@ -69,7 +70,8 @@ void AllDown(const uint8_t* __restrict above, const uint8_t* __restrict below, u
 
 void AllAcross(const uint16_t* __restrict pairs, const uint16_t* __restrict right, int width,
                uint8_t* __restrict out) {
-  for (int x = 0; x < width; x++) out[x] = static_cast<uint8_t>(Across(pairs[x] & 255, pairs[x] >> 8, right[x]));
+  for (int x = 0; x < width; x++)
+    out[x] = static_cast<uint8_t>(Across(pairs[x] & 255, pairs[x] >> 8, right[x]));
 }
 
 inline int Mean(int a, int b) {
@@ -96,7 +98,8 @@ Scaler::Scaler(int from_width, int from_height, int width, int height)
       PlaceRow(y, from_height, height, &row_[y], &row_weight_[y]);
     }
   }
-  // By a step in 16.16 bits that is a little short: the last column falls just before the last one of the source.
+  // By a step in 16.16 bits that is a little short: the last column falls just before the last one of the
+  // source.
   const int64_t step = width > 1 ? (static_cast<int64_t>(from_width - 1) << 16) / (width - 1) - 1 : 0;
   for (int x = 0; x < width; x++) {
     const int64_t at = from_width == width ? static_cast<int64_t>(x) << 16 : std::max<int64_t>(x * step, 0);
@@ -126,11 +129,13 @@ void Scaler::Run(const Plane& from, uint8_t* to, int stride) {
   const bool same_width = from_width_ == width_;
   const bool same_height = from_height_ == height_;
   const bool same = same_width && same_height;
-  const bool is_half = (same_width || from_width_ == 2 * width_) && (same_height || from_height_ == 2 * height_);
+  const bool is_half =
+      (same_width || from_width_ == 2 * width_) && (same_height || from_height_ == 2 * height_);
   if (!same && is_half) return Halve(from, to, stride);
   // The order of the two directions decides how it is rounded: the one that leaves less to do comes first.
   const bool across_first = !same_height && row_[height_ - 1] <= height_;
-  // Rows are read eight samples at a time, columns one by one: where many are needed the whole row is blended.
+  // Rows are read eight samples at a time, columns one by one: where many are needed the whole row is
+  // blended.
   const bool whole_rows = !across_first && from_width_ <= 4 * width_;
   for (int y = 0; y < height_; y++) {
     const uint8_t* above = from.data + static_cast<ptrdiff_t>(row_[y]) * from.stride;
@@ -150,7 +155,8 @@ void Scaler::Run(const Plane& from, uint8_t* to, int stride) {
     Gather(above, from.step, column_.data(), width_, upper_.data());
     if (weight) Gather(below, from.step, column_.data(), width_, lower_.data());
     const uint16_t* under = weight ? lower_.data() : upper_.data();
-    (across_first ? AcrossThenDown : DownThenAcross)(upper_.data(), under, column_weight_.data(), weight, width_, out);
+    (across_first ? AcrossThenDown : DownThenAcross)(upper_.data(), under, column_weight_.data(), weight,
+                                                     width_, out);
   }
 }
 

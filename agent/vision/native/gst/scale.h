@@ -19,9 +19,9 @@ struct Plane {
 };
 
 /**
- * Gives the bytes of videoscale's default method (GStreamer 1.26): two taps in each direction, or the mean of four
- * where both sides are halved. test/vision/native-pass.test.ts compares them. Only the samples that are needed are
- * read. A source has two rows and two columns at least, a result one.
+ * Gives the bytes of videoscale's default method (GStreamer 1.26): two taps in each direction, or the mean of
+ * four where both sides are halved. test/vision/native-pass.test.ts compares them. Only the samples that are
+ * needed are read. A source has two rows and two columns at least, a result one.
  */
 class Scaler {
  public:

@@ -1,6 +1,6 @@
 /**
- * The addon `onnxruntime.node`: runs models in an ONNX Runtime that is found at run time. Nothing of it is linked. The
- * caller has checked whose the file is. index.d.ts states the functions.
+ * The addon `onnxruntime.node`: runs models in an ONNX Runtime that is found at run time. Nothing of it is
+ * linked. The caller has checked whose the file is. index.d.ts states the functions.
  *
  * INVARIANTS: one library for the life of the process. All work is done in libuv workers: a driver may hang.
  */
@@ -144,8 +144,8 @@ std::vector<Ort::Value> Run(Ort::Session& session, const std::string& input, con
                             const std::vector<std::string>& outputs) {
   const int64_t shape[] = {1, frame.height, frame.width, 3};
   const auto memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
-  const Ort::Value value = Ort::Value::CreateTensor(memory, frame.rgb.data, frame.rgb.length, shape, std::size(shape),
-                                                    ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8);
+  const Ort::Value value = Ort::Value::CreateTensor(memory, frame.rgb.data, frame.rgb.length, shape,
+                                                    std::size(shape), ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8);
   const char* in = input.c_str();
   std::vector<const char*> out;
   for (const std::string& name : outputs) out.push_back(name.c_str());
@@ -187,7 +187,8 @@ Napi::Object ObjectOf(Napi::Env env, const std::string& name, const Ort::Value& 
   const auto tensor = value.GetTensorTypeAndShapeInfo();
   const size_t count = tensor.GetElementCount();
   const size_t bytes_each = BytesOfType(tensor.GetElementType());
-  Napi::Object object = ObjectOf(env, Description{name, true, tensor.GetElementType(), tensor.GetShape(), {}});
+  Napi::Object object =
+      ObjectOf(env, Description{name, true, tensor.GetElementType(), tensor.GetShape(), {}});
   const bool fits = bytes_each > 0 && count <= kOutputBytesMax / bytes_each;
   object.Set("data", fits ? Napi::Value(Napi::Buffer<char>::Copy(
                                 env, static_cast<const char*>(count == 0 ? "" : value.GetTensorRawData()),
@@ -218,8 +219,9 @@ Napi::Value LoadLibrary(const Napi::CallbackInfo& info) {
       [](Napi::Env env, Library& library) {
         Napi::Object object = Napi::Object::New(env);
         object.Set("version", library.version);
-        object.Set("providers", ArrayOf(env, library.providers,
-                                        [&](const std::string& name) { return Napi::String::New(env, name); }));
+        object.Set("providers", ArrayOf(env, library.providers, [&](const std::string& name) {
+                     return Napi::String::New(env, name);
+                   }));
         return object;
       });
 }
@@ -228,9 +230,8 @@ Napi::Value OpenModel(const Napi::CallbackInfo& info) {
   if (!environment) throw Napi::Error::New(info.Env(), "no ONNX Runtime is loaded");
   return Later<Opened>::Run(
       info.Env(),
-      [held = Hold(info[0]), bytes = ViewOf(info[0]), provider = StringOf(info[1]), cache = StringOf(info[2])] {
-        return Open(bytes, provider, cache);
-      },
+      [held = Hold(info[0]), bytes = ViewOf(info[0]), provider = StringOf(info[1]),
+       cache = StringOf(info[2])] { return Open(bytes, provider, cache); },
       [](Napi::Env env, Opened& opened) {
         const auto convert = [&](const Description& description) { return ObjectOf(env, description); };
         models[++last_model] = opened.model;

@@ -1,9 +1,10 @@
 /** Tests the element packetgate with streams that are drawn at random, whole and damaged. */
+#include "../gst/packetgate.h"
+
 #include <algorithm>
 #include <cstdlib>
 #include <random>
 
-#include "../gst/packetgate.h"
 #include "../gst/plugin.h"
 #include "harness.h"
 
@@ -187,8 +188,8 @@ std::vector<uint8_t> Drawn(std::mt19937& random, size_t length) {
 }
 
 /**
- * Streams with damaged packets, gaps, times that jump, and changes of `quiet` at any moment. Each packet passes once or
- * is counted, and the times that pass are in the order in which they came.
+ * Streams with damaged packets, gaps, times that jump, and changes of `quiet` at any moment. Each packet
+ * passes once or is counted, and the times that pass are in the order in which they came.
  */
 void DrawnStream(unsigned seed) {
   std::mt19937 random(seed);

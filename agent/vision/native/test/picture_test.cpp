@@ -39,7 +39,8 @@ Bytes RgbOf(const PictureRef& picture, Size size, const Placement& at, Ranges bl
   return rgb;
 }
 
-Bytes PlanesOf(const PictureRef& picture, Size size, Ranges black_y = kNoRanges, Ranges black_uv = kNoRanges) {
+Bytes PlanesOf(const PictureRef& picture, Size size, Ranges black_y = kNoRanges,
+               Ranges black_uv = kNoRanges) {
   GstVideoInfo info;
   gst_video_info_set_format(&info, GST_VIDEO_FORMAT_I420, size.width, size.height);
   // What no picture fills is the same in all.
@@ -118,8 +119,9 @@ void EachSizeToEachSize() {
 }
 
 void RefusedFormats() {
-  for (const GstVideoFormat format : {GST_VIDEO_FORMAT_I420_10LE, GST_VIDEO_FORMAT_P010_10LE, GST_VIDEO_FORMAT_Y444,
-                                      GST_VIDEO_FORMAT_RGB, GST_VIDEO_FORMAT_GRAY8, GST_VIDEO_FORMAT_A420}) {
+  for (const GstVideoFormat format :
+       {GST_VIDEO_FORMAT_I420_10LE, GST_VIDEO_FORMAT_P010_10LE, GST_VIDEO_FORMAT_Y444, GST_VIDEO_FORMAT_RGB,
+        GST_VIDEO_FORMAT_GRAY8, GST_VIDEO_FORMAT_A420}) {
     Sink sink;
     const GstVideoInfo info = InfoOf({format, 64, 48});
     sink.SetCaps(info);
@@ -171,8 +173,10 @@ void InterlacedAndWide() {
 void CapsThatChange() {
   Sink sink;
   std::vector<PictureRef> pictures;
-  const Format formats[] = {{GST_VIDEO_FORMAT_I420, 64, 48}, {GST_VIDEO_FORMAT_NV12, 33, 21},
-                            {GST_VIDEO_FORMAT_NV21, 640, 480}, {GST_VIDEO_FORMAT_I420, 64, 48}};
+  const Format formats[] = {{GST_VIDEO_FORMAT_I420, 64, 48},
+                            {GST_VIDEO_FORMAT_NV12, 33, 21},
+                            {GST_VIDEO_FORMAT_NV21, 640, 480},
+                            {GST_VIDEO_FORMAT_I420, 64, 48}};
   for (int seed = 0; seed < 40; seed++) pictures.push_back(sink.PictureFor(formats[seed / 3 % 4], seed));
   for (int seed = 0; seed < 40; seed++) {
     // Made long after the caps were others: it is of its own size.
@@ -187,8 +191,8 @@ void BlackRanges() {
   const PictureRef picture = sink.PictureFor({GST_VIDEO_FORMAT_I420, 64, 48}, 1);
   const Bytes bare = GreyOf(picture, {64, 48});
   // First and last sample, all, nothing, the wrong way round, beyond both ends, half a pair.
-  const std::vector<int32_t> edges[] = {{0, 1},   {64 * 48 - 1, 64 * 48},    {0, 64 * 48},     {5, 5}, {9, 3},
-                                        {-7, 2}, {64 * 48 - 2, 1 << 30},    {G_MININT, G_MAXINT}, {3}};
+  const std::vector<int32_t> edges[] = {{0, 1},  {64 * 48 - 1, 64 * 48}, {0, 64 * 48},         {5, 5}, {9, 3},
+                                        {-7, 2}, {64 * 48 - 2, 1 << 30}, {G_MININT, G_MAXINT}, {3}};
   for (const auto& edge : edges) {
     Bytes expected = bare;
     if (edge.size() == 2)
@@ -201,7 +205,8 @@ void BlackRanges() {
   const std::vector<int32_t> all = {0, G_MAXINT};
   const Bytes black = PlanesOf(picture, {64, 48}, RangesOf(all), RangesOf(all));
   g_assert_cmpint(*std::max_element(black.begin(), black.begin() + 64 * 48), ==, 0);
-  g_assert_true(std::all_of(black.begin() + 64 * 48, black.end(), [](uint8_t level) { return level == 128; }));
+  g_assert_true(
+      std::all_of(black.begin() + 64 * 48, black.end(), [](uint8_t level) { return level == 128; }));
 }
 
 void WrongSizes() {
@@ -233,7 +238,8 @@ void OddLetterboxes() {
     const Bytes rgb = RgbOf(picture, {width, 20}, {0, 0, {24, 20}});
     const Bytes reference = RgbOf(picture, {32, 20}, {0, 0, {24, 20}});
     for (int y = 0; y < 20; y++)
-      g_assert_cmpint(std::memcmp(&rgb[static_cast<size_t>(y) * width * 3], &reference[y * 32 * 3], 22 * 3), ==, 0);
+      g_assert_cmpint(std::memcmp(&rgb[static_cast<size_t>(y) * width * 3], &reference[y * 32 * 3], 22 * 3),
+                      ==, 0);
   }
 }
 
@@ -340,8 +346,8 @@ void FoundByNumber() {
 }
 
 void RequestsOfAPipeline() {
-  const ElementOwner pipeline(
-      gst_parse_launch("rtspsrc name=source location=rtsp://127.0.0.1:1/a ! fakesink picturesink name=sink", nullptr));
+  const ElementOwner pipeline(gst_parse_launch(
+      "rtspsrc name=source location=rtsp://127.0.0.1:1/a ! fakesink picturesink name=sink", nullptr));
   const ElementOwner sink(gst_bin_get_by_name(GST_BIN(pipeline.get()), "sink"));
   ASSERT_ERROR(RestrictRequests(sink.get(), {"(", "b", "c"}), "not a regular expression: (");
   for (int round = 0; round < 3; round++)
