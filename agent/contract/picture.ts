@@ -22,24 +22,33 @@ export interface Glimpse {
   readonly source: SizePx;
   /** A still or planes will be made of it. It will be analysed unless the board is too slow or too hot. */
   readonly pictured: boolean;
+  /** True if a frame can be made of it. The camera passes over those that its caller's terms do not want. */
+  readonly held: boolean;
   /** Present if it was requested from the camera. */
-  readonly small?: SmallPicture | undefined;
+  readonly motion?: GlimpseMotion | undefined;
 }
 
-/**
- * Complete source picture in grey at half the size of the detector's input, black under the privacy masks. The camera's
- * next frame overwrites it.
- */
-export interface SmallPicture {
+/** Motion since the picture before, in a grey picture at half the size of the detector's input. */
+export interface GlimpseMotion {
+  readonly any: boolean;
+  /** In a cell at or near a watched place that was still for a second, outside of all known boxes. */
+  readonly unknown: boolean;
+  /** Size of the grey picture. */
   readonly size: SizePx;
-  /** Brightness, 8 bits, row-major. */
-  readonly luma: Uint8Array;
-  /** Like `Frame.masked`, for these pixels. */
-  readonly masked?: Uint8Array | undefined;
+}
+
+/** Glimpses that a caller wants to see in time. The others come with the next one of these. */
+export interface LookTerms {
+  /** Media time from which each is wanted. */
+  readonly fromMs: number;
+  /** True if any motion is a reason. Unknown motion is always one. */
+  readonly onMotion: boolean;
+  /** Boxes of known objects: left, top, right and bottom of each, normalised. */
+  readonly known: Float64Array;
 }
 
 /** Analysed frame. Its pixels exist only in vision's memory, until the next frame. */
-export interface Frame extends Omit<Glimpse, 'pictured' | 'small'> {
+export interface Frame extends Omit<Glimpse, 'pictured' | 'held' | 'motion'> {
   /** Size of `rgb`: the detector's input. */
   readonly input: SizePx;
   /**

@@ -25,7 +25,7 @@ import {
   type ToVision,
   type VisionStats,
 } from '../contract/link.ts';
-import type { Detection, Features, Frame, FrameAnalysis, Glimpse } from '../contract/picture.ts';
+import type { Detection, Features, Frame, FrameAnalysis, Glimpse, LookTerms } from '../contract/picture.ts';
 import { threadCpuMs } from './native/process.ts';
 import { makeParts, type Parts, type VisionFlowOptions } from './parts.ts';
 import { StageClock } from './schedule/stage-clock.ts';
@@ -85,9 +85,12 @@ export class VisionFlow {
     this.#startedMs = this.#options.clock.nowMs();
     await this.#begin();
     void this.#parts.schedule.run();
+    let atMs = Number.NEGATIVE_INFINITY;
+    const termsNow = (): LookTerms => this.#parts.schedule.termsAfter(atMs, this.#isAwaited(atMs));
     for (;;) {
-      const glimpse = await this.#parts.camera.nextGlimpse();
+      const glimpse = await this.#parts.camera.nextGlimpse(termsNow);
       if (glimpse === null) break;
+      atMs = glimpse.atMs;
       const frame = this.#isDue(glimpse) ? await this.#parts.camera.frame(glimpse) : undefined;
       this.#stageClock.book('capture');
       if (frame !== undefined) await this.#pacedAnalyse(frame);

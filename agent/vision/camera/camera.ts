@@ -19,7 +19,7 @@ import { AgentError, assert, rethrowBug } from '../../base/errors.ts';
 import { CONNECTED_MAX } from '../../contract/camera-connection.ts';
 import type { MaskConfig } from '../../contract/config.ts';
 import { type SizePx, sameSize } from '../../contract/geometry.ts';
-import type { Frame, Glimpse, Still } from '../../contract/picture.ts';
+import type { Frame, Glimpse, LookTerms, Still } from '../../contract/picture.ts';
 import type { PipelineError } from '../native/gstreamer.ts';
 import { frameRateOf } from './caps.ts';
 import type { KeyFrameMode } from './key-frame-mode.ts';
@@ -151,9 +151,10 @@ export class Camera {
   /**
    * Returns the next frame, or null when the clip has ended (replay) or the camera was stopped. Live, frames that are
    * not read in time are dropped and counted. One call at a time.
+   * @param termsNow the frames that are wanted in time, asked for when the camera waits; all of them by default
    * @throws `corrupt` if a clip cannot be read to its end
    */
-  async nextGlimpse(): Promise<Glimpse | null> {
+  async nextGlimpse(termsNow?: () => LookTerms): Promise<Glimpse | null> {
     const parts = this.#parts;
     assert(
       parts !== undefined && !this.#reading,
@@ -162,7 +163,7 @@ export class Camera {
     this.#reading = true;
     try {
       while (!this.#stopping.signal.aborted && !this.#over) {
-        const frame = this.#takeFirst() ?? (await this.#read(parts));
+        const frame = this.#takeFirst() ?? (await this.#read(parts, termsNow));
         if (frame !== undefined) return frame;
         await this.#afterEnd(parts);
       }
@@ -245,13 +246,14 @@ export class Camera {
   }
 
   /** Returns the next frame of this opening; undefined when the opening has ended. */
-  async #read(parts: Parts): Promise<Glimpse | undefined> {
+  async #read(parts: Parts, termsNow?: () => LookTerms): Promise<Glimpse | undefined> {
     this.#askedMs = this.#options.clock.nowMs();
-    const frame = await parts.reader.next();
+    const frame = await parts.reader.next(termsNow);
     this.#askedMs = undefined;
     if (frame !== undefined) {
       this.#frameMs = this.#options.clock.nowMs();
-      parts.keyFrames?.follow(frame.atMs);
+      // One that was passed over comes too late to tell how late the decoder is.
+      if (frame.held) parts.keyFrames?.follow(frame.atMs);
     }
     const announcedSize = this.#announced;
     if (frame !== undefined && !sameSize(announcedSize, frame.source)) {

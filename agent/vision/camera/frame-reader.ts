@@ -1,6 +1,6 @@
 /**
- * Makes frames and stills from the pictures of the sink. The sink holds the decoder's output. On request, the addon
- * makes the detector's input, a small grey picture, planes, a larger input or a JPEG from it.
+ * Makes frames and stills from the pictures of the sink. The sink holds the decoder's output, and sees motion in each
+ * (native/gst/watch.h). On request, the addon makes the detector's input, planes, a larger input or a JPEG from it.
  *
  * INVARIANTS
  * - The size of a frame, and of everything made from it, is the one that came with its own buffer.
@@ -9,13 +9,17 @@
  *   made from a frame stays valid until data of the next one is made.
  */
 
+import type { Motion } from 'vigie-native';
 import { assert } from '../../base/errors.ts';
 import { fitted } from '../../contract/fitted-size.ts';
 import type { SizePx } from '../../contract/geometry.ts';
 import { placementOf } from '../../contract/letterbox.ts';
-import type { Frame, Glimpse, SmallPicture, YuvPlanes } from '../../contract/picture.ts';
+import { isMasked } from '../../contract/masked.ts';
+import type { Frame, Glimpse, LookTerms, YuvPlanes } from '../../contract/picture.ts';
+import type { Point } from '../../contract/plane.ts';
 import { SNAPSHOT_LONG_SIDE_PX_MAX } from '../../contract/redacted-jpeg.ts';
-import type { NativePipeline, Picture } from '../native/gstreamer.ts';
+import { EVERY_PICTURE, type NativePipeline, type Picture } from '../native/gstreamer.ts';
+import { gridOf } from '../native/motion.ts';
 import { fineSize } from './fine-size.ts';
 import { type PrivacyMasks, spreadPx } from './mask.ts';
 import { type PictureKinds, PictureTimes } from './picture-times.ts';
@@ -33,18 +37,34 @@ import type { Timeline } from './timeline.ts';
 const INTERVAL_PART_MIN = 0.5;
 /** Minimum side of the picture, and of its part of the detector's input, in px. */
 const SIDE_PX_MIN = 16;
+/** Maximum number of cells in which motion is seen. */
+const CELLS_MAX = 2000;
 /** Maximum side in px, as in `SizePx`. */
 const SIDE_PX_MAX = 16_384;
 
+/** Motion that is looked for in each picture. */
+export interface MotionOptions {
+  /** Reports whether a normalised place is at or near one that a rule watches. */
+  isWatched(place: Point): boolean;
+  /** Interval in ms at which a picture is also compared with the one before that; 0 for never. */
+  readonly slowEveryMs: number;
+}
+
+interface SeenPicture {
+  readonly ptsNs: bigint;
+  readonly source: SizePx;
+  readonly motion: Glimpse['motion'];
+}
+
 export interface FrameReaderOptions {
-  readonly pipeline: Pick<NativePipeline, 'pull' | 'get' | 'fail'>;
+  readonly pipeline: Pick<NativePipeline, 'look' | 'beginScene' | 'get' | 'fail'>;
   readonly timeline: Timeline;
   readonly ring: StillRing;
   readonly masks: PrivacyMasks;
   readonly input: SizePx;
   readonly fps: number | null;
-  /** True if each glimpse has a small picture. */
-  readonly small: boolean;
+  /** Absent if glimpses need no motion. Then none is passed over. */
+  readonly motion?: MotionOptions | undefined;
   readonly stillLongSidePx: number;
 }
 
@@ -54,21 +74,20 @@ export class FrameReader {
   readonly #times = new PictureTimes();
   readonly #rgb: Buffer;
   /** Buffers, each of the length that was needed last. */
-  #small: Buffer = Buffer.alloc(0);
   #planes: Buffer = Buffer.alloc(0);
   #fine: Buffer = Buffer.alloc(0);
   #fineWidthMaxPx = 0;
   #streetStill = false;
   #picture: Picture | undefined;
+  /** Pictures that were looked at, to be returned; the last one is held. */
+  #seen: SeenPicture[] = [];
+  /** Size of the pictures of the scene, and of the grey picture. */
+  #sizes: { readonly source: SizePx; readonly small: SizePx } | undefined;
   #due: PictureKinds | undefined;
-  #lastPtsNs: bigint | undefined;
-  /** Null after a frame without a number. */
-  #lastOrder: number | null = -1;
   #index = 0;
   #indexAtOpening = 0;
   #readBefore = 0;
   #readNow = 0;
-  #droppedFrames = 0;
 
   constructor(options: FrameReaderOptions) {
     this.#options = options;
@@ -84,7 +103,7 @@ export class FrameReader {
 
   /** Frames due for analysis that a newer one replaced. */
   get droppedFrames(): number {
-    return this.#droppedFrames;
+    return Number(this.#options.pipeline.get('sink', 'replaced'));
   }
 
   /** True once this opening has given a frame. */
@@ -108,32 +127,74 @@ export class FrameReader {
     this.#times.reopen();
     this.#release();
     this.#due = undefined;
-    this.#lastPtsNs = undefined;
-    this.#lastOrder = -1;
+    this.#seen = [];
+    this.#sizes = undefined;
     this.#indexAtOpening = this.#index;
     this.#readBefore += this.#readNow;
     this.#readNow = 0;
   }
 
-  /** Returns the next frame; undefined when the opening has ended. */
-  async next(): Promise<Glimpse | undefined> {
-    for (;;) {
+  /**
+   * Returns the next glimpse; undefined when the opening has ended. Waits until a picture fits the terms; those before
+   * it are returned first, one by one, and are not held.
+   */
+  async next(termsNow?: () => LookTerms): Promise<Glimpse | undefined> {
+    while (this.#seen.length === 0) {
       this.#release();
-      const picture = await this.#options.pipeline.pull();
-      if (picture === null) return undefined;
-      const { ptsNs, order } = picture;
-      this.#countDropped(order);
-      if (ptsNs === null) continue;
-      const problem = sizeProblem(picture.source, this.#options.input);
-      if (problem !== undefined) {
-        this.#options.pipeline.fail({ message: problem, debug: '' });
-        continue;
-      }
-      if (this.#lastPtsNs !== undefined && ptsNs - this.#lastPtsNs < this.#spacingNs) continue;
-      this.#lastPtsNs = ptsNs;
-      this.#picture = picture;
-      return this.#glimpse(ptsNs, picture);
+      const { pipeline } = this.#options;
+      const { picture, seen } = await pipeline.look({
+        ...EVERY_PICTURE,
+        ...termsNow?.(),
+        spacingNs: this.#spacingNs,
+        markNs: this.#times.nextNs(this.#streetStill),
+      });
+      const { source, small: size } = this.#sizes ?? {};
+      if (source !== undefined && size !== undefined)
+        this.#seen = seen.map(({ ptsNs, motion }) => ({ ptsNs, source, motion: { ...motion, size } }));
+      if (picture === null && seen.length === 0) return undefined;
+      if (picture !== null) this.#hold(picture);
     }
+    const [seen] = this.#seen.splice(0, 1);
+    assert(seen !== undefined, 'a picture was seen');
+    return this.#glimpse(seen, this.#seen.length === 0 && this.#picture !== undefined);
+  }
+
+  /** Holds the wanted picture, and adds it to the seen ones if it begins a scene. */
+  #hold(picture: Picture): void {
+    this.#picture = picture;
+    const { ptsNs, source } = picture;
+    if (ptsNs === null || this.#seen.at(-1)?.ptsNs === ptsNs) return;
+    const problem = sizeProblem(source, this.#options.input);
+    if (problem === undefined) this.#seen.push({ ptsNs, source, motion: this.#beginScene(picture, ptsNs) });
+    else this.#options.pipeline.fail({ message: problem, debug: '' });
+  }
+
+  #beginScene(picture: Picture, ptsNs: bigint): Glimpse['motion'] {
+    const { input, masks, motion: options, pipeline, timeline } = this.#options;
+    if (options === undefined) return undefined;
+    const inner = placementOf(picture.source, input);
+    const size = { widthPx: inner.widthPx >> 1, heightPx: inner.heightPx >> 1 };
+    const { ranges, masked } = masks.inPixels(picture, size, { leftPx: 0, topPx: 0, ...size });
+    const grid = gridOf(size, CELLS_MAX, (leftPx, topPx, sidePx) =>
+      isMasked({ masked, input: size }, leftPx, topPx, sidePx, sidePx),
+    );
+    const { columns, sidePx, isBlack } = grid;
+    const isWatched = isBlack.map((_, cell) => {
+      const leftPx = (cell % columns) * sidePx;
+      const topPx = Math.floor(cell / columns) * sidePx;
+      const place = [(leftPx + sidePx / 2) / size.widthPx, (topPx + sidePx / 2) / size.heightPx] as const;
+      return options.isWatched(place) ? 1 : 0;
+    });
+    this.#sizes = { source: picture.source, small: size };
+    const motion: Motion = pipeline.beginScene(picture, {
+      ...size,
+      ...grid,
+      isWatched,
+      black: ranges,
+      slowEveryMs: options.slowEveryMs,
+      atMs: timeline.atMs(ptsNs),
+    });
+    return { ...motion, size };
   }
 
   /**
@@ -166,30 +227,16 @@ export class FrameReader {
     this.#picture = undefined;
   }
 
-  /** Counts replaced frames. In key-frame mode frames have no number and none is replaced. */
-  #countDropped(order: number | null): void {
-    if (order !== null && this.#lastOrder !== null)
-      this.#droppedFrames += Math.max(0, order - this.#lastOrder - 1);
-    this.#lastOrder = order;
-  }
-
-  #glimpse(ptsNs: bigint, picture: Picture): Glimpse {
-    const { timeline, pipeline, small } = this.#options;
+  #glimpse({ ptsNs, source, motion }: SeenPicture, held: boolean): Glimpse {
+    const { timeline, pipeline } = this.#options;
     const atMs = timeline.atMs(ptsNs);
     // A pipeline that is being stopped resets its count; the number of frames read must not fall.
-    this.#readNow = Math.max(this.#readNow, Number(pipeline.get('rate', 'in')));
+    if (held) this.#readNow = Math.max(this.#readNow, Number(pipeline.get('rate', 'in')));
     this.#index += 1;
     const due = this.#times.due(ptsNs, this.#streetStill);
-    this.#due = due;
-    return {
-      index: this.#index,
-      ptsNs,
-      atMs,
-      wallMs: timeline.wallMs(atMs),
-      source: picture.source,
-      pictured: due.still || due.planes,
-      small: small ? this.#smallOf(picture) : undefined,
-    };
+    this.#due = held ? due : undefined;
+    const pictured = due.still || due.planes;
+    return { index: this.#index, ptsNs, atMs, wallMs: timeline.wallMs(atMs), source, pictured, held, motion };
   }
 
   async #keepStill({ ptsNs, atMs, source }: Glimpse, picture: Picture): Promise<void> {
@@ -198,16 +245,6 @@ export class FrameReader {
     const size = fitted(source, stillLongSidePx);
     const jpeg = await picture.still(size, masks.inPlanes(picture, size));
     ring.add({ ptsNs, atMs, source, size, spreadPx: spreadPx(coded, size), jpeg });
-  }
-
-  #smallOf(picture: Picture): SmallPicture {
-    const { input, masks } = this.#options;
-    const { widthPx, heightPx } = placementOf(picture.source, input);
-    const size = { widthPx: widthPx >> 1, heightPx: heightPx >> 1 };
-    this.#small = placeOf(this.#small, size.widthPx * size.heightPx);
-    const { ranges, masked } = masks.inPixels(picture, size, { leftPx: 0, topPx: 0, ...size });
-    picture.luma(this.#small, size, ranges);
-    return { size, luma: this.#small, masked };
   }
 
   #planesOf(picture: Picture): YuvPlanes {

@@ -21,6 +21,11 @@ class Marks {
     this.#nextNs = 0n;
   }
 
+  /** Time stamp of the next mark; undefined before the first frame. */
+  get nextNs(): bigint | undefined {
+    return this.#firstNs === undefined ? undefined : this.#firstNs + this.#nextNs;
+  }
+
   /** Reports whether the frame at `ptsNs` has a mark. The next frame is expected `gapNs` later. */
   has(ptsNs: bigint, gapNs: bigint): boolean {
     this.#firstNs ??= ptsNs;
@@ -38,6 +43,8 @@ class Marks {
 const STILL_EVERY_NS = 500_000_000n;
 /** Interval of stills while the street is still, in ns; as far back as a preview searches (redact/evidence.ts). */
 const STILL_STREET_EVERY_NS = 2_000_000_000n;
+/** Shortest time between two of these: the next mark is early enough for another. */
+const STILL_REST_NS = STILL_STREET_EVERY_NS - STILL_EVERY_NS / 2n;
 /** Interval of planes, in ns. An empty scene changes no faster than daylight. */
 const PLANES_EVERY_NS = 1_000_000_000n;
 /**
@@ -85,6 +92,16 @@ export class PictureTimes {
     };
   }
 
+  /** Returns the mark of the next still or planes; null before the first frame. */
+  nextNs(isStreetStill: boolean): bigint | null {
+    const planes = this.#planes.nextNs;
+    if (planes === undefined) return null;
+    const earliestNs = this.#stillNs === undefined || !isStreetStill ? 0n : this.#stillNs + STILL_REST_NS;
+    const stills = this.#stills.nextNs ?? 0n;
+    const dueNs = stills > earliestNs ? stills : earliestNs;
+    return dueNs < planes ? dueNs : planes;
+  }
+
   /** Marks the pictures as made from the frame of the last `due` call. */
   noteMade({ still }: PictureKinds, ptsNs: bigint): void {
     if (still) this.#stillNs = ptsNs;
@@ -93,6 +110,6 @@ export class PictureTimes {
 
   /** True if the last still is recent enough that the next mark is early enough for another. */
   #hasRecentStill(ptsNs: bigint): boolean {
-    return this.#stillNs !== undefined && ptsNs - this.#stillNs < STILL_STREET_EVERY_NS - STILL_EVERY_NS / 2n;
+    return this.#stillNs !== undefined && ptsNs - this.#stillNs < STILL_REST_NS;
   }
 }

@@ -3,7 +3,7 @@
  * Pipeline object (two file descriptors each).
  *
  * INVARIANTS
- * - A `pull` and a `pollBus` wait in a libuv worker each.
+ * - A `look` and a `pollBus` wait in a libuv worker each.
  * - After `close()` the bus is empty, so messages of one opening cannot count as faults of the next.
  * - The binding polls again after a message unless the pipeline is in the NULL state. `#up` is that state, as far as it
  *   can be known, and decides who requests the next message.
@@ -11,7 +11,7 @@
  */
 import { createRequire } from 'node:module';
 import type { AppSrc, BusMessage, Element, Pipeline } from 'node-gstreamer-superficial';
-import type { Inferred, Picture as NativePicture } from 'vigie-native';
+import type { Inferred, Motion, Picture as NativePicture, Scene, Terms } from 'vigie-native';
 import type { Clock } from '../../base/clock.ts';
 import { AgentError, assert, messageOf } from '../../base/errors.ts';
 import type { SizePx } from '../../contract/geometry.ts';
@@ -45,19 +45,16 @@ interface PlaneRanges {
 export class Picture {
   /** Null if it has none. */
   readonly ptsNs: bigint | null;
-  /** Number of the pictures before it; null if no element has numbered it. */
-  readonly order: number | null;
   /** Size as coded; its pixels need not be square. */
   readonly coded: SizePx;
   /** Size in square pixels. */
   readonly source: SizePx;
-  readonly #native: NativePicture;
+  readonly native: NativePicture;
 
   constructor(native: NativePicture) {
     const [widthPx, heightPx, over, under] = native.shape;
-    this.#native = native;
+    this.native = native;
     this.ptsNs = native.ptsNs;
-    this.order = native.order;
     this.coded = { widthPx, heightPx };
     this.source = { widthPx: Math.round((widthPx * over) / under), heightPx };
   }
@@ -70,17 +67,17 @@ export class Picture {
     black: Int32Array,
   ): void {
     const { widthPx, heightPx } = size;
-    this.#native.rgb(rgb, widthPx, heightPx, at.leftPx, at.topPx, at.widthPx, at.heightPx, black);
+    this.native.rgb(rgb, widthPx, heightPx, at.leftPx, at.topPx, at.widthPx, at.heightPx, black);
   }
 
   /** Writes I420 of `size`. */
   planes(i420: Uint8Array, { widthPx, heightPx }: SizePx, { y, uv }: PlaneRanges): void {
-    this.#native.planes(i420, widthPx, heightPx, y, uv);
+    this.native.planes(i420, widthPx, heightPx, y, uv);
   }
 
   /** Writes grey of `size`. */
   luma(grey: Uint8Array, { widthPx, heightPx }: SizePx, black: Int32Array): void {
-    this.#native.grey(grey, widthPx, heightPx, black);
+    this.native.grey(grey, widthPx, heightPx, black);
   }
 
   /**
@@ -88,7 +85,7 @@ export class Picture {
    * @throws `unavailable` with the encoder's message
    */
   async still({ widthPx, heightPx }: SizePx, { y, uv }: PlaneRanges): Promise<Buffer> {
-    const { jpeg, ptsNs } = await this.#native.still(widthPx, heightPx, y, uv).catch((error: unknown) => {
+    const { jpeg, ptsNs } = await this.native.still(widthPx, heightPx, y, uv).catch((error: unknown) => {
       const message = `GStreamer makes no JPEG of the picture: ${messageOf(error)}`;
       throw new AgentError('unavailable', message, error);
     });
@@ -98,8 +95,23 @@ export class Picture {
 
   /** Releases the picture, so that the decoder may write there. Nothing can be made of it any more. */
   release(): void {
-    this.#native.release();
+    this.native.release();
   }
+}
+
+/** Wants every picture. */
+export const EVERY_PICTURE: Terms = {
+  spacingNs: null,
+  fromMs: Number.NEGATIVE_INFINITY,
+  markNs: null,
+  onMotion: false,
+  known: new Float64Array(),
+};
+
+/** Wanted picture, to be released, and the ones looked at before it (vigie-native.d.ts). Null at the opening's end. */
+export interface Look {
+  readonly picture: Picture | null;
+  readonly seen: readonly { readonly ptsNs: bigint; readonly motion: Motion }[];
 }
 
 /** URLs that an rtspsrc may request: its stream and the tracks below it. */
@@ -204,16 +216,22 @@ export class NativePipeline {
     if (!this.#disposed) this.#noteOpened();
   }
 
-  /** Returns the next picture, to be released; null at the end of the opening. */
-  async pull(): Promise<Picture | null> {
+  /** Waits for the next picture that is wanted. */
+  async look(terms: Terms = EVERY_PICTURE): Promise<Look> {
     try {
-      // A picture that is already there needs no worker.
-      const picture = addon.takePicture(this.#sinkId) ?? (await addon.pullPicture(this.#sinkId));
-      return picture && new Picture(picture);
+      const id = this.#sinkId;
+      // Pictures that are already there need no worker.
+      const { picture, seen } = addon.takeLook(id, terms) ?? (await addon.pullLook(id, terms));
+      return { picture: picture && new Picture(picture), seen };
     } catch (error) {
       this.fail({ message: messageOf(error), debug: '' });
-      return null;
+      return { picture: null, seen: [] };
     }
+  }
+
+  /** Sets the scene of the picture that came last. Returns its motion: any, for its past is unknown. */
+  beginScene(picture: Picture, scene: Scene): Motion {
+    return addon.beginScene(this.#sinkId, picture.native, scene);
   }
 
   /** Gives a frame to the appsrc `source`, which copies it. Returns false if the pipeline has failed or was stopped. */
@@ -242,7 +260,7 @@ export class NativePipeline {
     process.off('exit', this.#stopAtExit);
   }
 
-  /** Ends the opening: `pull` returns null. The first fault of an opening is kept. */
+  /** Ends the opening: `look` gives no picture. The first fault of an opening is kept. */
   fail(error: PipelineError): void {
     this.#error ??= error;
     this.#endInfer();
@@ -325,7 +343,7 @@ export class NativePipeline {
     this.#playing.resolve();
   }
 
-  /** Ends a wait in pollBus with the messages of a change of state; a wait in pull ends on its own. */
+  /** Ends a wait in pollBus with the messages of a change of state; a wait in look ends on its own. */
   #nudge(): void {
     this.#up = false;
     this.#pipeline.pause();

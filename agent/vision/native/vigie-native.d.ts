@@ -12,8 +12,6 @@ declare module 'vigie-native' {
   export interface Picture {
     /** Null if it has none. */
     readonly ptsNs: bigint | null;
-    /** Number that an element gave it; null if none did. */
-    readonly order: number | null;
     /** Width and height as coded, and the two numbers of the pixel aspect ratio. */
     readonly shape: readonly [number, number, number, number];
     /**
@@ -43,6 +41,65 @@ declare module 'vigie-native' {
     /** Time stamp of the picture that it shows. */
     readonly ptsNs: bigint | null;
     readonly jpeg: Buffer;
+  }
+
+  /** Motion in a picture, in cells of its grey form. */
+  export interface Motion {
+    readonly any: boolean;
+    /** In a watched cell that was still for a second, outside of all known boxes. */
+    readonly unknown: boolean;
+  }
+
+  /** Cells of a picture in rows, one byte each in `isBlack`. Those under a mask are never read. */
+  export interface Grid {
+    readonly columns: number;
+    readonly sidePx: number;
+    readonly isBlack: Uint8Array;
+  }
+
+  /** What is seen of the pictures of one shape. */
+  export interface Scene extends Grid {
+    /** Size of the grey picture in which cells are read, and its black pixels. */
+    readonly widthPx: number;
+    readonly heightPx: number;
+    readonly black: Int32Array;
+    /** 1 for each cell at or near a place that a rule watches. */
+    readonly isWatched: Uint8Array;
+    /** Interval in ms at which a picture is also compared with the one before that; 0 for never. */
+    readonly slowEveryMs: number;
+    /** Media time of its first picture. */
+    readonly atMs: number;
+  }
+
+  /** Conditions under which a picture is wanted. Motion that is `unknown` is one in any case. */
+  export interface Terms {
+    /** Shortest time after the picture before; nearer ones are left out. Null for none. */
+    readonly spacingNs: bigint | null;
+    /** Media time. */
+    readonly fromMs: number;
+    /** Time stamp to which the picture must be nearer than the next one; null for none. */
+    readonly markNs: bigint | null;
+    /** Any motion is a reason. */
+    readonly onMotion: boolean;
+    /** Boxes of known objects: left, top, right and bottom as ratios of width and height. */
+    readonly known: Float64Array;
+  }
+
+  export interface Look {
+    readonly picture: Picture | null;
+    /**
+     * Pictures that were looked at and are not wanted, then the wanted one. That one is absent if its scene is not set,
+     * which makes it wanted: after each opening, and after a change of shape.
+     */
+    readonly seen: readonly { readonly ptsNs: bigint; readonly motion: Motion }[];
+  }
+
+  /** Motion since a frame of the detector's input that was kept. */
+  export interface FrameMotion {
+    /** Takes RGB. Returns true if something has moved since `keep`, or before the first one. */
+    update(rgb: Uint8Array): boolean;
+    /** Keeps the frame of the last `update`. */
+    keep(): void;
   }
 
   /** GstTensorMeta and GstAnalyticsRelationMeta of a sample (gstreamer-analytics-1.0). */
@@ -82,13 +139,17 @@ declare module 'vigie-native' {
   }
 
   export interface Addon {
-    /** Takes the oldest picture that waits in the picturesink of that `id`; null if there is none. */
-    takePicture(sink: number): Picture | null;
+    /** Looks at the pictures that wait in the picturesink of that `id`; null if none of them is wanted. */
+    takeLook(sink: number, terms: Terms): Look | null;
     /**
-     * Waits for a picture in a libuv worker; null at the end of the stream or when the pipeline is stopped. An error on
-     * the bus does not end the wait.
+     * Looks at pictures in a libuv worker until one is wanted. Its picture is null at the end of the stream or when the
+     * pipeline is stopped. An error on the bus does not end the wait.
      */
-    pullPicture(sink: number): Promise<Picture | null>;
+    pullLook(sink: number, terms: Terms): Promise<Look>;
+    /** Sets the scene of the picture that was wanted last, and looks at it: its past is unknown. */
+    beginScene(sink: number, picture: Picture, scene: Scene): Motion;
+    /** `leftPx` and `topPx` are the place of the grid in frames of `widthPx`. */
+    FrameMotion: new (grid: Grid, widthPx: number, leftPx: number, topPx: number) => FrameMotion;
     /**
      * Returns an element's results on the next sample; the sample's own bytes are not read. Waits in a libuv worker;
      * null after `limitMs`, at the end of the stream or when the pipeline is stopped.

@@ -30,24 +30,23 @@ export class InferenceBudget {
     this.#saved = SAVED_S * fps;
   }
 
-  /** Returns the savings as a ratio of their maximum, 0..1. */
-  saved(atMs: number): number {
-    this.#fill(atMs);
-    return Math.max(0, this.#saved) / (SAVED_S * this.#fps);
+  /** Returns the savings at a time from the last payment on, as a ratio of their maximum, 0..1. */
+  savedAt(atMs: number): number {
+    return Math.max(0, this.#filled(atMs)) / (SAVED_S * this.#fps);
   }
 
   /** Pays for an analysed frame. */
   spend(analysis: Analysis, atMs: number): void {
-    this.#fill(atMs);
+    this.#saved = this.#filled(atMs);
+    this.#atMs = atMs;
     const remaining = this.#saved - COSTS[analysis];
     // The usual rate may go into debt by at most one run. A high-resolution pass is paid only from the savings. So a
     // night of them keeps the rate at the usual one and leaves no debt to the morning.
     this.#saved = Math.max(remaining, Math.min(this.#saved, analysis === 'closer look' ? 0 : -1));
   }
 
-  #fill(atMs: number): void {
+  #filled(atMs: number): number {
     const passedS = (atMs - (this.#atMs ?? atMs)) / 1000;
-    this.#atMs = atMs;
-    this.#saved = Math.min(SAVED_S * this.#fps, this.#saved + passedS * this.#fps);
+    return Math.min(SAVED_S * this.#fps, this.#saved + passedS * this.#fps);
   }
 }

@@ -10,14 +10,18 @@ import type { Clock } from '../../base/clock.ts';
 import { AgentError, messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { QuietReport } from '../../contract/health.ts';
-import type { Glimpse } from '../../contract/picture.ts';
+import type { Glimpse, LookTerms } from '../../contract/picture.ts';
 import { SecondView, SILENT_MS } from './second-view.ts';
+
+export { SLOW_MS } from './second-view.ts';
 
 /**
  * Frame rate of the second stream: a start is seen within a tenth of a second. A higher rate costs little more; five a
  * second miss an object that crosses the picture in 0.8 s.
  */
 export const SECOND_FPS = 10;
+
+const NOTHING = new Float64Array();
 
 /** Key-frame mode of the main stream. */
 interface KeyFrames {
@@ -29,7 +33,7 @@ interface KeyFrames {
 export interface QuietStreetOptions {
   readonly second: {
     start(): Promise<void>;
-    nextGlimpse(): Promise<Glimpse | null>;
+    nextGlimpse(termsNow?: () => LookTerms): Promise<Glimpse | null>;
     stop(): Promise<void>;
   };
   /** Undefined if the main stream has none. */
@@ -75,8 +79,15 @@ export class QuietStreet {
     try {
       await second.start();
       void this.#endSilence();
-      for (let glimpse = await second.nextGlimpse(); glimpse !== null; glimpse = await second.nextGlimpse())
+      // Motion is told at once. The others only show that the stream is not silent.
+      const termsNow = (): LookTerms => ({ fromMs: atMs + SILENT_MS / 4, onMotion: true, known: NOTHING });
+      let atMs = Number.NEGATIVE_INFINITY;
+      for (;;) {
+        const glimpse = await second.nextGlimpse(termsNow);
+        if (glimpse === null) break;
+        atMs = glimpse.atMs;
         if (this.#view.watchSecond(glimpse)) this.#decodeAll();
+      }
     } catch (error) {
       this.#failed = messageOf(error);
       if (!(error instanceof AgentError)) log.error({ err: error }, 'the second stream cannot be watched');

@@ -39,6 +39,9 @@ const EARLY = 0.25;
 /** Ratio of savings above which the street gets its rate; below it, the rate depends on the remainder. */
 const AMPLE = 0.25;
 
+/** Margin for sums of times that are rounded in another order, in ms. */
+const ROUNDING_MS = 0.001;
+
 export interface RateControlState {
   readonly step: number;
   /** Analysed frames a second. */
@@ -52,6 +55,8 @@ export interface Demand {
   readonly fps: number;
   /** True if a picture of this frame was stored, which could never be shown without an analysis. */
   readonly pictured: boolean;
+  /** False for a frame that was passed over. None of these is due by notBeforeMs; it counts all the same. */
+  readonly held: boolean;
 }
 
 export class RateControl {
@@ -99,17 +104,35 @@ export class RateControl {
   }
 
   /** Reports whether the frame at `atMs` is to be analysed. */
-  isDue(atMs: number, { fps, pictured }: Demand): boolean {
+  isDue(atMs: number, { fps, pictured, held }: Demand): boolean {
     const step = this.#step;
     const usualMs = this.#intervalMs * this.#factorAt(step);
     const due = this.#budget === undefined && step === 0;
-    if (due || (pictured && step === 0)) return this.#take(atMs, usualMs);
+    if (due || (pictured && step === 0)) return held && this.#take(atMs, usualMs);
     const wantedMs = this.#budget === undefined ? usualMs : 1000 / fps;
     const intervalMs = Math.max(wantedMs, step === 0 ? this.#affordableMs(atMs) : usualMs);
-    if (this.#isTime(atMs, intervalMs)) return this.#take(atMs, intervalMs);
+    if (this.#isTime(atMs, intervalMs)) return held && this.#take(atMs, intervalMs);
     if (step > 0 && wantedMs <= usualMs) this.#shed += 1;
     else if (this.#isTime(atMs, wantedMs)) this.#short += 1;
     return false;
+  }
+
+  /**
+   * Returns a media time before which no frame is due, unless one is pictured. The street must demand at most `fps`
+   * until then.
+   */
+  notBeforeMs(fps: number): number {
+    const step = this.#step;
+    const lastMs = this.#analysedMs;
+    if (lastMs === undefined || (this.#budget === undefined && step === 0)) return Number.NEGATIVE_INFINITY;
+    const usualMs = this.#intervalMs * this.#factorAt(step);
+    const wantedMs = this.#budget === undefined ? usualMs : 1000 / fps;
+    // Savings grow, so the affordable interval shrinks until the frame.
+    const affordable = (atMs: number): number => (step === 0 ? this.#affordableMs(atMs) : usualMs);
+    const longestMs = Math.max(wantedMs, affordable(lastMs));
+    const shortestMs = Math.max(wantedMs, affordable(lastMs + longestMs));
+    const onGridMs = Math.max(lastMs + shortestMs / 2, this.#nextMs - EARLY * longestMs);
+    return Math.min(lastMs + shortestMs, onGridMs) - ROUNDING_MS;
   }
 
   /** Records that the frame at `atMs` was analysed. */
@@ -136,7 +159,7 @@ export class RateControl {
 
   /** Returns the shortest interval that the budget and the board allow. */
   #affordableMs(atMs: number): number {
-    const saved = Math.min(1, (this.#budget?.saved(atMs) ?? 0) / AMPLE);
+    const saved = Math.min(1, (this.#budget?.savedAt(atMs) ?? 0) / AMPLE);
     return Math.max(this.#meanMs / ROOM, this.#intervalMs * (1 - saved));
   }
 

@@ -5,7 +5,7 @@
  * A frame that is not due is never made. A frame that the gate holds is analysed with the last detections.
  */
 import type { QuietReport } from '../../contract/health.ts';
-import type { Frame, Glimpse, Track } from '../../contract/picture.ts';
+import type { Frame, Glimpse, LookTerms, Track } from '../../contract/picture.ts';
 import { HighResolutionPasses } from './high-resolution-passes.ts';
 import { MotionGate } from './motion-gate.ts';
 import type { QuietStreetOptions } from './quiet-street.ts';
@@ -13,8 +13,8 @@ import { RateControl, type RateControlState } from './rate-control.ts';
 import { Street } from './street.ts';
 import type { WantedRateOptions } from './wanted-rate.ts';
 
-export { SECOND_FPS } from './quiet-street.ts';
-export { FPS_MAX } from './wanted-rate.ts';
+export { SECOND_FPS, SLOW_MS } from './quiet-street.ts';
+export { FPS_MAX, isNearWatched } from './wanted-rate.ts';
 
 export interface ScheduleOptions {
   /** Configured rate; null means every frame of a recording. */
@@ -37,6 +37,12 @@ export interface Awaited {
   /** True if no condition of the camera is active or has begun. */
   readonly settled: boolean;
 }
+
+const EVERY_FRAME: LookTerms = {
+  fromMs: Number.NEGATIVE_INFINITY,
+  onMotion: true,
+  known: new Float64Array(),
+};
 
 export class Schedule {
   /** Undefined in a replay at a fixed rate, which analyses every frame. */
@@ -67,10 +73,17 @@ export class Schedule {
    * is awaited; undefined if the rate does not follow the street.
    */
   follow(glimpse: Glimpse, state: Awaited): { readonly due: boolean; readonly isStill: boolean | undefined } {
-    const { atMs, pictured } = glimpse;
+    const { atMs, pictured, held } = glimpse;
     const demand = this.#street?.follow(glimpse, state);
-    const due = this.#rateControl?.isDue(atMs, { fps: demand?.fps ?? 0, pictured }) ?? true;
+    const due = this.#rateControl?.isDue(atMs, { fps: demand?.fps ?? 0, pictured, held }) ?? true;
     return { due, isStill: demand?.isStill };
+  }
+
+  /** Returns which frames after the one at `atMs` can be due. `awaited` states that an object is awaited. */
+  termsAfter(atMs: number, awaited: boolean): LookTerms {
+    const outlook = this.#street?.outlook(atMs, awaited);
+    if (outlook === undefined) return EVERY_FRAME;
+    return { fromMs: this.#rateControl?.notBeforeMs(outlook.fps) ?? EVERY_FRAME.fromMs, ...outlook.reasons };
   }
 
   /** Takes the next analysed frame; returns whether larger pictures are needed from now on. */

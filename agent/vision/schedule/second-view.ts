@@ -1,8 +1,6 @@
 /**
- * Detects motion in the small pictures of the camera's second stream. It also decides whether that stream shows the
- * same as the main one: it must have shown the starts of motion that the main one saw.
- *
- * Each picture is compared with the previous one, and once a second with the one from a second ago (onset.ts).
+ * Follows the motion in the camera's second stream. It also decides whether that stream shows the same as the main one:
+ * it must have shown the starts of motion that the main one saw.
  *
  * INVARIANTS: times are media times, which both streams count on one clock; any doubt counts as motion.
  * LIMITS: the last STARTS starts are compared.
@@ -10,11 +8,10 @@
 import { assert } from '../../base/errors.ts';
 import { type SizePx, sameSize } from '../../contract/geometry.ts';
 import type { Glimpse } from '../../contract/picture.ts';
-import { MotionTrigger } from './onset.ts';
 import { SETTLE_MS } from './wanted-rate.ts';
 
 /** Interval of the slow comparison, in ms. Motion below a cell's noise in a tenth of a second adds up in it. */
-const SLOW_MS = 1000;
+export const SLOW_MS = 1000;
 /** Time without pictures after which the second stream cannot wake, in ms: ten pictures. */
 export const SILENT_MS = 1000;
 /**
@@ -26,12 +23,7 @@ const STARTS_SEEN_MIN = 19;
 /** Tolerance for the same start, in ms: the delay between the streams, and slow motion. */
 const SAME_START_MS = 1000;
 
-const nothingKnown = (): boolean => false;
-
 export class SecondView {
-  readonly #quick = new MotionTrigger(nothingKnown);
-  readonly #slow = new MotionTrigger(nothingKnown);
-  #slowMs = Number.NEGATIVE_INFINITY;
   /** State of the second stream: time of the last picture, start of the present motion, and time of the last motion. */
   #pictureMs = Number.NEGATIVE_INFINITY;
   #beganMs = Number.NEGATIVE_INFINITY;
@@ -49,15 +41,11 @@ export class SecondView {
   }
 
   /** Takes each picture of the second stream; returns true if something moves in it. */
-  watchSecond({ atMs, small }: Pick<Glimpse, 'atMs' | 'small'>): boolean {
-    assert(small !== undefined, 'the second stream gives small pictures');
-    // After a gap or a new size the past is unknown; MotionTrigger reports motion for its first picture.
-    let hasMotion = this.#quick.update(small, atMs, nothingKnown).any || atMs - this.#pictureMs > SILENT_MS;
-    if (atMs - this.#slowMs >= SLOW_MS) {
-      this.#slowMs = atMs;
-      hasMotion = this.#slow.update(small, atMs, nothingKnown).any || hasMotion;
-    }
-    this.#secondSize = small.size;
+  watchSecond({ atMs, motion }: Pick<Glimpse, 'atMs' | 'motion'>): boolean {
+    assert(motion !== undefined, 'the second stream states its motion');
+    // After a gap the past is unknown; the camera reports motion for the first picture of an opening or size.
+    const hasMotion = motion.any || atMs - this.#pictureMs > SILENT_MS;
+    this.#secondSize = motion.size;
     this.#pictureMs = atMs;
     if (!hasMotion) return false;
     if (this.isStill(atMs)) this.#beganMs = atMs;
@@ -67,8 +55,8 @@ export class SecondView {
   }
 
   /** Takes each picture of the main stream, and whether it has been still for a while. */
-  watchMain({ atMs, small }: Pick<Glimpse, 'atMs' | 'small'>, isStill: boolean): void {
-    this.#mainSize = small?.size;
+  watchMain({ atMs, motion }: Pick<Glimpse, 'atMs' | 'motion'>, isStill: boolean): void {
+    this.#mainSize = motion?.size;
     const isStart = this.#mainStill && !isStill;
     this.#mainStill = isStill;
     if (this.#awaitedMs !== undefined && this.#pictureMs - this.#awaitedMs > SAME_START_MS)

@@ -3,7 +3,7 @@
  * suffice (quiet-street.ts).
  */
 import type { QuietReport } from '../../contract/health.ts';
-import type { Frame, Glimpse, Track } from '../../contract/picture.ts';
+import type { Frame, Glimpse, LookTerms, Track } from '../../contract/picture.ts';
 import { QuietStreet, type QuietStreetOptions } from './quiet-street.ts';
 import { WantedRate, type WantedRateOptions } from './wanted-rate.ts';
 
@@ -53,6 +53,11 @@ export class Street {
     const isStill = this.#rate.isStill(atMs);
     this.#quiet?.follow(glimpse, isStill, !awaited && settled);
     return { fps: this.#rate.fps(atMs, awaited), isStill: isStill && !awaited };
+  }
+
+  /** Demand after the last glimpse, and the motion without which it cannot rise. */
+  outlook(atMs: number, awaited: boolean): { readonly fps: number; readonly reasons: Omit<LookTerms, 'fromMs'> } {
+    return { fps: this.#rate.fps(atMs, awaited), reasons: this.#rate.reasons(atMs) };
   }
 
   /** Takes the tracks after an analysed frame. */

@@ -12,7 +12,7 @@
  */
 import { assert } from '../../base/errors.ts';
 import type { LineConfig, ZoneConfig } from '../../contract/config.ts';
-import type { Frame, Glimpse, Track } from '../../contract/picture.ts';
+import type { Frame, Glimpse, LookTerms, Track } from '../../contract/picture.ts';
 import {
   distanceToBoundary,
   distanceToSegment,
@@ -20,7 +20,6 @@ import {
   meetingPoint,
   type Point,
 } from '../../contract/plane.ts';
-import { MotionTrigger } from './onset.ts';
 
 /** Highest rate. A car at 50 km/h, 6 m from the camera, moves by half of its length in a fifteenth of a second. */
 export const FPS_MAX = 15;
@@ -60,19 +59,29 @@ const FIRST_STEPS = 20;
  */
 const EXPLAINED = 0.5;
 
-export interface WantedRateOptions {
+/** Places that rules watch. */
+export interface WatchedPlaces {
   readonly zones: readonly ZoneConfig[];
   readonly lines: readonly LineConfig[];
+}
+
+/** Reports whether a normalised place is at or near one that a rule watches. */
+export function isNearWatched({ zones, lines }: WatchedPlaces, place: Point): boolean {
+  return (
+    zones.some(({ polygon }) => isInside(polygon, place) || distanceToBoundary(polygon, place) < NEAR_NORM) ||
+    lines.some(({ from, to }) => distanceToSegment(from, to, place) < NEAR_NORM)
+  );
+}
+
+export interface WantedRateOptions extends WatchedPlaces {
   /** Analysed frames a second with motion. */
   readonly usualFps: number;
 }
 
-type Box = readonly [number, number, number, number];
-
 export class WantedRate {
   readonly #options: WantedRateOptions;
-  readonly #motionTrigger: MotionTrigger;
-  #boxes: readonly Box[] = [];
+  /** Boxes of the tracks, enlarged by EXPLAINED. */
+  #known = new Float64Array();
   #movedMs = Number.NEGATIVE_INFINITY;
   #unknownMs = Number.NEGATIVE_INFINITY;
   /** Rate demanded by the tracks of the last analysed frame. */
@@ -84,15 +93,18 @@ export class WantedRate {
 
   constructor(options: WantedRateOptions) {
     this.#options = options;
-    this.#motionTrigger = new MotionTrigger((point) => this.#isNear(point));
   }
 
   /** Takes every frame of the camera. */
-  watch({ atMs, small }: Pick<Glimpse, 'atMs' | 'small'>): void {
-    assert(small !== undefined, 'a camera with an adaptive rate must give small pictures');
-    const { any, unknown } = this.#motionTrigger.update(small, atMs, (point) => this.#isKnown(point));
-    if (any) this.#movedMs = atMs;
-    if (unknown) this.#unknownMs = atMs;
+  watch({ atMs, motion }: Pick<Glimpse, 'atMs' | 'motion'>): void {
+    assert(motion !== undefined, 'a camera with an adaptive rate must state the motion');
+    if (motion.any) this.#movedMs = atMs;
+    if (motion.unknown) this.#unknownMs = atMs;
+  }
+
+  /** Motion that raises the rate, as of a frame at `atMs`; otherwise it can only fall. */
+  reasons(atMs: number): Omit<LookTerms, 'fromMs'> {
+    return { onMotion: this.isStill(atMs), known: this.#known };
   }
 
   /** Takes the tracks after an analysed frame. */
@@ -108,10 +120,11 @@ export class WantedRate {
     }
     for (const [id, fps] of this.#demands) if (!demands.has(id) && fps > 0) this.#learn(fps);
     this.#demands = demands;
-    this.#boxes = tracks.map(({ xyxyPx: [x1, y1, x2, y2] }) => {
+    const sides = tracks.flatMap(({ xyxyPx: [x1, y1, x2, y2] }) => {
       const [dx, dy] = [EXPLAINED * (x2 - x1), EXPLAINED * (y2 - y1)];
       return [(x1 - dx) / widthPx, (y1 - dy) / heightPx, (x2 + dx) / widthPx, (y2 + dy) / heightPx];
     });
+    this.#known = Float64Array.from(sides);
   }
 
   /** Reports whether nothing has moved for a while, as of the last frame. */
@@ -156,18 +169,6 @@ export class WantedRate {
     this.#newcomersFps = Math.min(FPS_MAX, Math.max(0, this.#newcomersFps + by));
   }
 
-  #isKnown([x, y]: Point): boolean {
-    return this.#boxes.some(([x1, y1, x2, y2]) => x >= x1 && x <= x2 && y >= y1 && y <= y2);
-  }
-
-  #isNear(point: Point): boolean {
-    const { zones, lines } = this.#options;
-    return (
-      zones.some(
-        ({ polygon }) => isInside(polygon, point) || distanceToBoundary(polygon, point) < NEAR_NORM,
-      ) || lines.some(({ from, to }) => distanceToSegment(from, to, point) < NEAR_NORM)
-    );
-  }
 }
 
 function passes(path: readonly Point[], { from, to }: LineConfig): boolean {

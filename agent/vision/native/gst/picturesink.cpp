@@ -19,6 +19,7 @@ struct State {
   /** Those of the last caps. */
   CapsOwner caps;
   std::shared_ptr<Converters> converters;
+  Watch watch;
 };
 
 struct PictureSink {
@@ -31,7 +32,7 @@ struct PictureSinkClass {
 
 G_DEFINE_TYPE(PictureSink, picture_sink, GST_TYPE_APP_SINK)
 
-enum { kId = 1 };
+enum { kId = 1, kReplaced };
 
 /** Sinks of the process by number. A weak reference tells whether one is being finalised in another thread.
  */
@@ -73,8 +74,15 @@ State& StateOf(gpointer sink) {
   return *static_cast<PictureSink*>(sink)->state;
 }
 
-void GetProperty(GObject* object, guint, GValue* value, GParamSpec*) {
-  g_value_set_uint(value, StateOf(object).id);
+void GetProperty(GObject* object, guint property, GValue* value, GParamSpec*) {
+  if (property == kId) g_value_set_uint(value, StateOf(object).id);
+  if (property == kReplaced) g_value_set_uint64(value, StateOf(object).watch.dropped());
+}
+
+/** Each opening has time stamps of its own. */
+GstStateChangeReturn ChangeState(GstElement* element, GstStateChange change) {
+  if (change == GST_STATE_CHANGE_READY_TO_PAUSED) StateOf(element).watch.Reopen();
+  return GST_ELEMENT_CLASS(picture_sink_parent_class)->change_state(element, change);
 }
 
 void Finalize(GObject* object) {
@@ -96,6 +104,11 @@ void picture_sink_class_init(PictureSinkClass* type) {
   g_object_class_install_property(
       object, kId,
       g_param_spec_uint("id", "Id", "Number of this sink in the process", 0, G_MAXUINT, 0, flags));
+  g_object_class_install_property(
+      object, kReplaced,
+      g_param_spec_uint64("replaced", "Replaced", "Pictures that newer ones replaced before they were taken",
+                          0, G_MAXUINT64, 0, flags));
+  GST_ELEMENT_CLASS(type)->change_state = ChangeState;
   gst_element_class_set_static_metadata(GST_ELEMENT_CLASS(type), "Picture sink", "Sink/Video",
                                         "Gives pictures and results of inference to the application",
                                         "Vigie");
@@ -144,6 +157,21 @@ std::shared_ptr<const Picture> TakePicture(GstElement* sink, GstClockTime limit)
   if (!caps) return nullptr;
   std::shared_ptr<Converters> converters = ConvertersFor(StateOf(sink), caps);
   return std::make_shared<const Picture>(std::move(sample), std::move(converters));
+}
+
+Look TakeWanted(GstElement* sink, const Terms& terms, GstClockTime limit) {
+  Watch& watch = StateOf(sink).watch;
+  for (;;) {
+    Look look = {TakePicture(sink, limit), {}};
+    if (look.picture && !watch.Wants(*look.picture, terms)) continue;
+    // Within a limit, there may be more pictures later.
+    if (look.picture || limit == GST_CLOCK_TIME_NONE) look.seen = watch.TakeSeen();
+    return look;
+  }
+}
+
+Motion BeginScene(GstElement* sink, Scene scene, const Picture& picture) {
+  return StateOf(sink).watch.Begin(std::move(scene), picture);
 }
 
 std::optional<Inferred> TakeInferred(GstElement* sink, GstClockTime limit) {

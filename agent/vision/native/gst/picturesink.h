@@ -10,6 +10,7 @@
 #include "metadata.h"
 #include "owners.h"
 #include "picture.h"
+#include "watch.h"
 
 namespace vigie {
 
@@ -29,6 +30,20 @@ ElementOwner FindPictureSink(guint id);
  * @throws std::runtime_error for a sample that is no picture of 8 bits in 4:2:0 (Converters)
  */
 std::shared_ptr<const Picture> TakePicture(GstElement* sink, GstClockTime limit);
+
+struct Look {
+  /** Null for the same reasons. */
+  std::shared_ptr<const Picture> picture;
+  /** Pictures that were looked at before it and are not wanted, then itself. Its scene may have to be set. */
+  std::vector<Seen> seen;
+};
+
+/** Takes pictures in the same way until one is wanted. Without a limit, what was seen comes at the end too.
+ */
+Look TakeWanted(GstElement* sink, const Terms& terms, GstClockTime limit);
+
+/** Sets the scene of the pictures (Watch::Begin). */
+Motion BeginScene(GstElement* sink, Scene scene, const Picture& picture);
 
 /** Takes the next sample's results in the same way. */
 std::optional<Inferred> TakeInferred(GstElement* sink, GstClockTime limit);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "../addon/later.h"
+#include "../addon/values.h"
 #include "../gst/view.h"
 
 namespace vigie {
@@ -202,11 +203,6 @@ std::shared_ptr<Napi::ObjectReference> Hold(const Napi::Value& value) {
   return std::make_shared<Napi::ObjectReference>(Napi::Persistent(value.As<Napi::Object>()));
 }
 
-View<uint8_t> ViewOf(const Napi::Value& value) {
-  Napi::Uint8Array bytes = BytesOf(value);
-  return {bytes.Data(), bytes.ElementLength()};
-}
-
 const Model& ModelOf(const Napi::Value& value) {
   const auto found = models.find(static_cast<uint32_t>(IntegerOf(value)));
   if (found == models.end()) throw Napi::Error::New(value.Env(), "no such model is open");
@@ -230,7 +226,7 @@ Napi::Value OpenModel(const Napi::CallbackInfo& info) {
   if (!environment) throw Napi::Error::New(info.Env(), "no ONNX Runtime is loaded");
   return Later<Opened>::Run(
       info.Env(),
-      [held = Hold(info[0]), bytes = ViewOf(info[0]), provider = StringOf(info[1]),
+      [held = Hold(info[0]), bytes = BytesOf(info[0]), provider = StringOf(info[1]),
        cache = StringOf(info[2])] { return Open(bytes, provider, cache); },
       [](Napi::Env env, Opened& opened) {
         const auto convert = [&](const Description& description) { return ObjectOf(env, description); };
@@ -245,7 +241,7 @@ Napi::Value OpenModel(const Napi::CallbackInfo& info) {
 
 Napi::Value RunModel(const Napi::CallbackInfo& info) {
   const Model model = ModelOf(info[0]);
-  const Frame frame = {ViewOf(info[2]), IntegerOf(info[3]), IntegerOf(info[4])};
+  const Frame frame = {BytesOf(info[2]), IntegerOf(info[3]), IntegerOf(info[4])};
   std::vector<std::string> outputs;
   const auto list = info[5].As<Napi::Array>();
   for (uint32_t i = 0; i < list.Length(); i++) outputs.push_back(StringOf(list.Get(i)));
