@@ -23,7 +23,7 @@ export interface Glimpse {
   /** A still or planes will be made of it. It will be analysed unless the board is too slow or too hot. */
   readonly pictured: boolean;
   /** True if a frame can be made of it. The camera passes over those that its caller's terms do not want. */
-  readonly held: boolean;
+  readonly isHeld: boolean;
   /** Present if it was requested from the camera. */
   readonly motion?: GlimpseMotion | undefined;
 }
@@ -31,7 +31,7 @@ export interface Glimpse {
 /** Motion since the picture before, in a grey picture at half the size of the detector's input. */
 export interface GlimpseMotion {
   readonly any: boolean;
-  /** In a cell at or near a watched place that was still for a second, outside of all known boxes. */
+  /** Motion in a cell at or near a watched place that was still for a second, outside of all known boxes. */
   readonly unknown: boolean;
   /** Size of the grey picture. */
   readonly size: SizePx;
@@ -43,12 +43,12 @@ export interface LookTerms {
   readonly fromMs: number;
   /** True if any motion is a reason. Unknown motion is always one. */
   readonly onMotion: boolean;
-  /** Boxes of known objects: left, top, right and bottom of each, normalised. */
-  readonly known: Float64Array;
+  /** Boxes of known objects, normalised: left, top, right, bottom. */
+  readonly knownBoxes: Float64Array;
 }
 
 /** Analysed frame. Its pixels exist only in vision's memory, until the next frame. */
-export interface Frame extends Omit<Glimpse, 'pictured' | 'held' | 'motion'> {
+export interface Frame extends Omit<Glimpse, 'pictured' | 'isHeld' | 'motion'> {
   /** Size of `rgb`: the detector's input. */
   readonly input: SizePx;
   /**

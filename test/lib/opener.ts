@@ -13,7 +13,7 @@ const pipeline = new NativePipeline(text, systemClock);
 for (let opening = 0; opening < Number(openings); opening += 1) {
   pipeline.open();
   let pictures = 0;
-  while ((await pipeline.pull()) !== null) pictures += 1;
+  while ((await pipeline.look()).picture !== null) pictures += 1;
   await pipeline.close();
   process.stdout.write(`${pictures}\n`);
 }

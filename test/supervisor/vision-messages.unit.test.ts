@@ -25,7 +25,7 @@ import { observation, track } from '../lib/street.ts';
 function runFrames(rateControl: RateControl, fromMs: number, seconds: number, ms: number): number {
   let analysed = 0;
   for (let atMs = fromMs; atMs < fromMs + seconds * 1000; atMs += 200) {
-    if (!rateControl.isDue(atMs, { fps: 5, pictured: false })) continue;
+    if (!rateControl.isDue(atMs, { fps: 5, pictured: false, isHeld: true })) continue;
     analysed += 1;
     rateControl.noteDuration(ms, atMs);
   }

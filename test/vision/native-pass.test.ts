@@ -12,7 +12,7 @@ import { placementOf } from '../../agent/contract/letterbox.ts';
 import { PrivacyMasks } from '../../agent/vision/camera/mask.ts';
 import { planesBytes, planesOf } from '../../agent/vision/camera/planes.ts';
 import { addon } from '../../agent/vision/native/addon.ts';
-import { NativePipeline, type Picture } from '../../agent/vision/native/gstreamer.ts';
+import { EVERY_PICTURE, NativePipeline, type Picture } from '../../agent/vision/native/gstreamer.ts';
 import { ALL, unlessAll } from '../lib/run.ts';
 import { rectangle } from '../lib/shapes.ts';
 
@@ -65,12 +65,16 @@ async function pictureOfText(picturesText: string): Promise<Picture> {
   const text = `${picturesText} ! picturesink name=sink sync=false max-buffers=2`;
   const pipeline = new NativePipeline(text, systemClock);
   pipeline.open();
-  (await pipeline.pull())?.release();
-  const picture = await pipeline.pull();
+  (await pipeline.look()).picture?.release();
+  const { picture } = await pipeline.look();
   if (picture === null) throw new Error('no picture');
   // Each open pipeline holds a worker of libuv. A picture outlives its pipeline.
   await pipeline.dispose();
   return picture;
+}
+
+function writeGrey(picture: Picture, grey: Uint8Array, size: SizePx, black: Int32Array): void {
+  picture.native.grey(grey, size.widthPx, size.heightPx, black);
 }
 
 function letterboxed(picture: Picture, input: SizePx, masks = NO_MASK): Buffer {
@@ -119,7 +123,7 @@ void t.test('the addon scales, letterboxes and colours as GStreamer does, byte b
     );
     t.ok(samePlanes(reference.subarray(reference.length / 2), i420, planeSize), `${name}: the planes`);
     const grey = Buffer.alloc(planeSize.widthPx * planeSize.heightPx);
-    own.luma(grey, planeSize, new Int32Array());
+    writeGrey(own, grey, planeSize, new Int32Array());
     const { y, strideY } = planesOf(i420, planeSize);
     const row = Math.floor(planeSize.heightPx / 3);
     t.ok(
@@ -192,7 +196,7 @@ void t.test('masked areas are black in the frame, the grey picture, the planes a
     const size = { widthPx: 160, heightPx: 120 };
     const grey = Buffer.alloc(160 * 120);
     const area = { leftPx: 0, topPx: 0, ...size };
-    own.luma(grey, size, masks.inPixels(own, size, area).ranges);
+    writeGrey(own, grey, size, masks.inPixels(own, size, area).ranges);
     t.same([grey[60 * 160 + 80], (grey[5 * 160 + 80] ?? 0) > 200], [0, true]);
     const i420 = Buffer.alloc(planesBytes(size));
     own.planes(i420, size, masks.inPlanes(own, size));
@@ -228,7 +232,7 @@ void t.test('a mask reaches as far as non-square pixels are spread', async (t) =
       own.planes(i420, size, masks.inPlanes(own, size));
       const grey = Buffer.alloc(size.widthPx * size.heightPx);
       const area = { leftPx: 0, topPx: 0, ...size };
-      own.luma(grey, size, masks.inPixels(own, size, area).ranges);
+      writeGrey(own, grey, size, masks.inPixels(own, size, area).ranges);
       const still = await own.still(size, masks.inPlanes(own, size));
       return { planes: i420, grey, still, frame: letterboxed(own, FINE, masks) };
     };
@@ -266,18 +270,21 @@ void t.test('sizes and lengths that do not fit are refused, and so is a released
     t.throws(() => box(square, { ...at, ...place }), /does not lie within/, JSON.stringify(place));
   t.throws(() => box(square, { ...at, leftPx: 2 ** 31 }), /32 bits/);
   t.throws(() => box(square, { ...at, widthPx: 0.5 }), /32 bits/);
-  t.throws(() => own.luma(Buffer.alloc(10), small, nothing), /10 bytes, and the picture 256/);
+  t.throws(() => writeGrey(own, Buffer.alloc(10), small, nothing), /10 bytes, and the picture 256/);
   t.throws(() => own.planes(Buffer.alloc(10), small, { y: nothing, uv: nothing }), /10 bytes/);
-  t.throws(() => own.luma(Buffer.alloc(0), { widthPx: 0, heightPx: 0 }, nothing), /0x0/);
-  t.throws(() => own.luma(Buffer.alloc(0), { widthPx: 2 ** 30, heightPx: 4 }, nothing), /1 to 16384 pixels/);
+  t.throws(() => writeGrey(own, Buffer.alloc(0), { widthPx: 0, heightPx: 0 }, nothing), /0x0/);
+  t.throws(
+    () => writeGrey(own, Buffer.alloc(0), { widthPx: 2 ** 30, heightPx: 4 }, nothing),
+    /1 to 16384 pixels/,
+  );
   await t.rejects(own.still({ widthPx: 1, heightPx: 2 }, { y: nothing, uv: nothing }), /2 to 16384 pixels/);
   // Ranges beyond the picture are cut.
   const grey = Buffer.alloc(256, 7);
-  own.luma(grey, small, Int32Array.of(-5, 4, 250, 100_000, 9, 3));
+  writeGrey(own, grey, small, Int32Array.of(-5, 4, 250, 100_000, 9, 3));
   t.same([grey[3], grey[255]], [0, 0]);
   own.release();
   own.release();
-  t.throws(() => own.luma(Buffer.alloc(256), small, nothing), /the picture was released/);
+  t.throws(() => writeGrey(own, Buffer.alloc(256), small, nothing), /the picture was released/);
 });
 
 void t.test('the width of a letterbox need not be a multiple of four', async (t) => {
@@ -302,7 +309,8 @@ void t.test('each of many stills at once shows its own picture', async (t) => {
   const pipeline = new NativePipeline(text, systemClock);
   pipeline.open();
   const pictures: Picture[] = [];
-  for (let next = await pipeline.pull(); next !== null; next = await pipeline.pull()) pictures.push(next);
+  for (let { picture } = await pipeline.look(); picture !== null; { picture } = await pipeline.look())
+    pictures.push(picture);
   const none = { y: new Int32Array(), uv: new Int32Array() };
   const one = async (picture: Picture): Promise<string> =>
     (await picture.still(picture.source, none)).toString('base64');
@@ -328,14 +336,15 @@ void t.test('a picture may be taken while another is awaited', async (t) => {
   pipeline.open();
   const id = Number(pipeline.get('sink', 'id'));
   const times: bigint[] = [];
-  const take = (picture: { ptsNs: bigint | null } | null): boolean => {
+  const take = (look: { picture: { ptsNs: bigint | null } | null } | null): boolean => {
+    const { picture } = look ?? { picture: null };
     if (picture !== null) times.push(picture.ptsNs ?? -1n);
     return picture !== null;
   };
   const pulls = Array.from({ length: 3 }, async () => {
-    while (take(await addon.pullPicture(id)));
+    while (take(await addon.pullLook(id, EVERY_PICTURE)));
   });
-  const taking = setInterval(() => take(addon.takePicture(id)), 5);
+  const taking = setInterval(() => take(addon.takeLook(id, EVERY_PICTURE)), 5);
   await Promise.all(pulls);
   clearInterval(taking);
   t.equal(new Set(times).size, 6, 'each once, to one of them');
@@ -352,9 +361,9 @@ void t.test('pictures of another format end the opening with a reason', async (t
     const text = `videotestsrc num-buffers=1 ! video/x-raw,format=${format},width=64,height=48 ! picturesink name=sink`;
     const pipeline = new NativePipeline(text, systemClock);
     pipeline.open();
-    t.equal(await pipeline.pull(), null);
+    t.equal((await pipeline.look()).picture, null);
     t.match(pipeline.error?.message, message);
     await pipeline.dispose();
   }
-  t.throws(() => addon.takePicture(2 ** 31 - 1), /no such picturesink/);
+  t.throws(() => addon.takeLook(2 ** 31 - 1, EVERY_PICTURE), /no such picturesink/);
 });

@@ -6,7 +6,7 @@
 import t, { type Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
 import type { Camera, CameraOptions } from '../../agent/vision/camera/camera.ts';
-import { QuietStreet, SECOND_FPS } from '../../agent/vision/schedule/quiet-street.ts';
+import { QuietStreet, SECOND_FPS, SLOW_MS } from '../../agent/vision/schedule/quiet-street.ts';
 import { SecondView } from '../../agent/vision/schedule/second-view.ts';
 import { FPS_MAX, WantedRate } from '../../agent/vision/schedule/wanted-rate.ts';
 import { FilmCamera } from '../../scripts/workshop/bench/film-camera.ts';
@@ -74,13 +74,13 @@ function films({ args, noise }: Encoding): [string, string] {
 /** A second stream that has shown every start of motion in the main one, before the test. */
 function trusted(): SecondView {
   const view = new SecondView();
-  const small = { size: { widthPx: 208, heightPx: 117 }, luma: new Uint8Array(208 * 117) };
+  const motion = { any: false, unknown: false, size: { widthPx: 208, heightPx: 117 } };
   for (let n = 0; n < 20; n += 1) {
     const atMs = -1e6 + n * 10_000;
-    view.watchMain({ atMs, small }, true);
+    view.watchMain({ atMs, motion }, true);
     // After a gap its picture says that something may have moved.
-    view.watchSecond({ atMs: atMs + 5000, small });
-    view.watchMain({ atMs: atMs + 5000, small }, false);
+    view.watchSecond({ atMs: atMs + 5000, motion });
+    view.watchMain({ atMs: atMs + 5000, motion }, false);
   }
   return view;
 }
@@ -96,7 +96,13 @@ interface FrameRecord {
 }
 
 function quietCamera(source: string, options: Partial<CameraOptions>): Camera {
-  return cameraOf({ mode: 'live', small: true, source, fps: FPS_MAX, ...options });
+  return cameraOf({
+    mode: 'live',
+    motion: { isWatched: () => false, slowEveryMs: SLOW_MS },
+    source,
+    fps: FPS_MAX,
+    ...options,
+  });
 }
 
 /** All frames of a camera, as the flow takes them; `each` is called for each. */

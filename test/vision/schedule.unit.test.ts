@@ -1,16 +1,22 @@
 /** Tests when the detector need not run, and how often it does: moving parts, held tracks, and objects in zones and at lines. */
-import t from 'tap';
-import type { Detection, Frame, Glimpse, Track } from '../../agent/contract/picture.ts';
+import t, { type Test } from 'tap';
+import type { Detection, Frame, Track } from '../../agent/contract/picture.ts';
 import { StationaryVehicles } from '../../agent/vision/observe/stationary-vehicles.ts';
 import { Motion } from '../../agent/vision/schedule/motion.ts';
 import { MotionGate } from '../../agent/vision/schedule/motion-gate.ts';
 import { RateControl } from '../../agent/vision/schedule/rate-control.ts';
-import { FPS_MAX, WantedRate } from '../../agent/vision/schedule/wanted-rate.ts';
+import {
+  FPS_MAX,
+  isNearWatched,
+  WantedRate,
+  type WatchedPlaces,
+} from '../../agent/vision/schedule/wanted-rate.ts';
 import { Tracker } from '../../agent/vision/track/tracker.ts';
 import { cpuMsOfRuns } from '../lib/cpu-time.ts';
+import { GreyCamera } from '../lib/grey-camera.ts';
 import { detectionOf, masking } from '../lib/pictures.ts';
 import { randomOf } from '../lib/random.ts';
-import { unlessAll } from '../lib/run.ts';
+import { ALL, unlessAll } from '../lib/run.ts';
 import { rectangle } from '../lib/shapes.ts';
 
 const SOURCE = { widthPx: 832, heightPx: 512 };
@@ -232,18 +238,59 @@ interface Square {
   readonly sidePx: number;
 }
 
-/** A grey frame with things in the middle, in pixels of the detector's input; the small picture has half of them. */
-function glimpse(index: number, things: readonly Square[]): Glimpse {
-  const size = { widthPx: INPUT.widthPx / 2, heightPx: INPUT.heightPx / 2 };
-  const luma = new Uint8Array(size.widthPx * size.heightPx).fill(90);
+/** A grey picture with things in the middle, in pixels of the detector's input. */
+function greyOf(things: readonly Square[]): Uint8Array {
+  const { widthPx, heightPx } = INPUT;
+  const grey = new Uint8Array(widthPx * heightPx).fill(90);
   for (const { leftPx, sidePx } of things) {
-    for (let y = 60; y < 60 + sidePx / 2; y += 1) {
-      const from = y * size.widthPx + Math.round(leftPx / 2);
-      luma.fill(200, from, from + sidePx / 2);
+    for (let y = 120; y < 120 + sidePx; y += 1) {
+      const from = y * widthPx + 2 * Math.round(leftPx / 2);
+      grey.fill(200, from, from + sidePx);
     }
   }
-  const atMs = index * FRAME_MS;
-  return { index, ptsNs: 0n, atMs, wallMs: atMs, source: SOURCE, pictured: false, small: { size, luma } };
+  return grey;
+}
+
+/** A camera, and the rate that its street demands. */
+class WatchedStreet {
+  readonly rate: WantedRate;
+  readonly #camera: GreyCamera;
+  #index = 0;
+
+  constructor(t: Test, places: WatchedPlaces) {
+    this.rate = new WantedRate({ ...places, usualFps: 5 });
+    this.#camera = new GreyCamera(t, INPUT, {
+      isWatched: (place) => isNearWatched(places, place),
+      slowEveryMs: 0,
+    });
+  }
+
+  /** Shows the next picture, 15 a second; returns its media time. */
+  async show(things: readonly Square[]): Promise<number> {
+    this.#camera.show(greyOf(things), this.#index * FRAME_MS);
+    this.#index += 1;
+    const every = { fromMs: Number.NEGATIVE_INFINITY, ...this.rate.reasons(0) };
+    const glimpse = await this.#camera.next(() => every);
+    this.rate.watch(glimpse);
+    return glimpse.atMs;
+  }
+
+  /**
+   * A thing goes through the picture and is tracked from the third frame on; returns the rate wanted at each frame.
+   */
+  async passingRates(sidePx: number, pxPerS: number, id = 1): Promise<number[]> {
+    const rates: number[] = [];
+    let firstMs = 0;
+    for (let i = 0; (i / 15) * pxPerS + sidePx < INPUT.widthPx; i += 1) {
+      const thing = { leftPx: (i / 15) * pxPerS, sidePx };
+      const atMs = await this.show([thing]);
+      if (i === 2) firstMs = atMs;
+      rates.push(this.rate.fps(atMs, false));
+      this.rate.note({ source: SOURCE }, i < 2 ? [] : [track(id, thing, pxPerS, firstMs, atMs)]);
+    }
+    this.rate.note({ source: SOURCE }, []);
+    return rates;
+  }
 }
 
 /** A track in source pixels, which are twice those of the input. */
@@ -260,61 +307,46 @@ function track(
   return { id, ...about, xyxyPx, velocityPxPerS, firstMs, lastMs };
 }
 
-const rateFor = (): WantedRate => new WantedRate({ zones: [], lines: [LINE], usualFps: 5 });
+const AT_LINE = { zones: [], lines: [LINE] };
 
-/** A thing goes through the picture and is tracked from the third frame on; returns the rate wanted at each frame. */
-function passingRates(rate: WantedRate, fromIndex: number, sidePx: number, pxPerS: number, id = 1): number[] {
-  const rates: number[] = [];
-  for (let i = 0; (i / 15) * pxPerS + sidePx < INPUT.widthPx; i += 1) {
-    const thing = { leftPx: (i / 15) * pxPerS, sidePx };
-    const now = glimpse(fromIndex + i, [thing]);
-    rate.watch(now);
-    rates.push(rate.fps(now.atMs, false));
-    const firstMs = (fromIndex + 2) * FRAME_MS;
-    rate.note(now, i < 2 ? [] : [track(id, thing, pxPerS, firstMs, now.atMs)]);
-  }
-  rate.note(glimpse(0, []), []);
-  return rates;
-}
-
-t.test('a still street is analysedCount once a second, and motion at the usual rate at least', async (t) => {
-  const rate = rateFor();
-  for (let i = 0; i < 60; i += 1) rate.watch(glimpse(i, []));
-  t.equal(rate.fps(59 * FRAME_MS, false), 1);
-  t.equal(rate.fps(59 * FRAME_MS, true), 5, 'an object is expected');
-  rate.watch(glimpse(60, [{ leftPx: 10, sidePx: 20 }]));
-  t.equal(rate.fps(60 * FRAME_MS, false), 5, 'in the very frame, far from the line');
-  rate.watch(glimpse(61, [{ leftPx: 190, sidePx: 20 }]));
-  t.equal(rate.fps(61 * FRAME_MS, false), FPS_MAX, 'near the line, at an unknown speed');
+t.test('a still street is analysed once a second, and motion at the usual rate at least', async (t) => {
+  const street = new WatchedStreet(t, AT_LINE);
+  for (let i = 0; i < 60; i += 1) await street.show([]);
+  t.equal(street.rate.fps(59 * FRAME_MS, false), 1);
+  t.equal(street.rate.fps(59 * FRAME_MS, true), 5, 'an object is expected');
+  t.equal(
+    street.rate.fps(await street.show([{ leftPx: 10, sidePx: 20 }]), false),
+    5,
+    'in the very frame, far from the line',
+  );
+  t.equal(
+    street.rate.fps(await street.show([{ leftPx: 190, sidePx: 20 }]), false),
+    FPS_MAX,
+    'near the line, at an unknown speed',
+  );
 });
 
 t.test('fast objects at a line raise the rate; walkers and objects off the line do not', async (t) => {
-  const fast = passingRates(rateFor(), 0, 20, 90);
+  const fast = await new WatchedStreet(t, AT_LINE).passingRates(20, 90);
   t.equal(
     Math.round(10 * Math.max(...fast.slice(15, 40))) / 10,
     12.9,
     'four and a half sizes a second, 0.35 of its size between two looks',
   );
-  const rate = rateFor();
-  for (let n = 0; n < 30; n += 1) passingRates(rate, n * 300, 40, 30, n + 1);
+  const street = new WatchedStreet(t, AT_LINE);
+  for (let n = 0; n < 30; n += 1) await street.passingRates(40, 30, n + 1);
+  for (let n = 0; n < 30; n += 1) await street.show([]);
   t.ok(
-    Math.max(...passingRates(rate, 9000, 40, 30, 99)) <= 6,
+    Math.max(...(await street.passingRates(40, 30, 99))) <= 6,
     'nine of ten here walked, so the next one is not expected to be fast',
   );
-  const off = new WantedRate({
-    zones: [],
-    lines: [{ ...LINE, from: [0.5, 0], to: [0.5, 0.1] }],
-    usualFps: 5,
-  });
-  t.equal(Math.max(...passingRates(off, 0, 20, 90)), 5);
+  const off = new WatchedStreet(t, { zones: [], lines: [{ ...LINE, from: [0.5, 0], to: [0.5, 0.1] }] });
+  t.equal(Math.max(...(await off.passingRates(20, 90))), 5);
 });
 
 t.test('a fast object in a zone gets three detector runs where the rate allows it', async (t) => {
-  const zoneOf = (width: number): WantedRate => {
-    const polygon = rectangle(0.5, 0, 0.5 + width, 1);
-    return new WantedRate({ zones: [{ id: 'zone', polygon }], lines: [], usualFps: 5 });
-  };
-  const wide = passingRates(zoneOf(0.12), 0, 120, 130);
+  const zones = [{ id: 'zone', polygon: rectangle(0.5, 0, 0.62, 1) }];
+  const wide = await new WatchedStreet(t, { zones, lines: [] }).passingRates(120, 130);
   t.ok(Math.max(...wide.slice(20)) >= 7 && Math.max(...wide.slice(20)) <= 10, 'through it in .4 s');
 });
 
@@ -323,7 +355,7 @@ function analysedCount(rateControl: RateControl, fromS: number, seconds: number,
   let count = 0;
   for (let i = 0; i < seconds * 15; i += 1) {
     const atMs = fromS * 1000 + i * FRAME_MS;
-    if (!rateControl.isDue(atMs, { fps, pictured: false })) continue;
+    if (!rateControl.isDue(atMs, { fps, pictured: false, isHeld: true })) continue;
     rateControl.noteAnalysed('look', atMs);
     count += 1;
   }
@@ -354,7 +386,7 @@ t.test('any rate is kept on average with frames that come at another', async (t)
     const rateControl = new RateControl(5, true);
     let count = 0;
     for (let i = 0; i < 10 * comes; i += 1) {
-      if (rateControl.isDue((i * 1000) / comes, { fps, pictured: false })) count += 1;
+      if (rateControl.isDue((i * 1000) / comes, { fps, pictured: false, isHeld: true })) count += 1;
     }
     t.ok(Math.abs(count / 10 - Math.min(fps, comes)) <= 0.06 * fps, `${fps} of ${comes}: ${count / 10}`);
   }
@@ -362,13 +394,13 @@ t.test('any rate is kept on average with frames that come at another', async (t)
 
 t.test('a frame with a picture is analysed, unless the board is hot', async (t) => {
   const rateControl = new RateControl(5, true);
-  rateControl.isDue(0, { fps: 1, pictured: false });
-  t.equal(rateControl.isDue(67, { fps: 1, pictured: false }), false);
-  t.equal(rateControl.isDue(133, { fps: 1, pictured: true }), true);
+  rateControl.isDue(0, { fps: 1, pictured: false, isHeld: true });
+  t.equal(rateControl.isDue(67, { fps: 1, pictured: false, isHeld: true }), false);
+  t.equal(rateControl.isDue(133, { fps: 1, pictured: true, isHeld: true }), true);
   rateControl.heat(2);
-  t.equal(rateControl.isDue(200, { fps: 15, pictured: true }), false);
+  t.equal(rateControl.isDue(200, { fps: 15, pictured: true, isHeld: true }), false);
   t.equal(rateControl.shed, 1);
-  t.equal(rateControl.isDue(533, { fps: 15, pictured: false }), true);
+  t.equal(rateControl.isDue(533, { fps: 15, pictured: false, isHeld: true }), true);
 });
 
 t.test('a board with slow detector runs gets no higher rate than it can do', async (t) => {
@@ -376,4 +408,42 @@ t.test('a board with slow detector runs gets no higher rate than it can do', asy
   for (let i = 0; i < 50; i += 1) rateControl.noteDuration(100, i * 200);
   const rate = analysedCount(rateControl, 10, 10, 15) / 10;
   t.ok(rate > 6 && rate <= 7.5, `looks of 100 ms, 0.7 of the time: ${rate}`);
+});
+
+t.test('no frame that the terms pass over is due, whatever moves and is tracked', async (t) => {
+  let passed = 0;
+  let waits = 0;
+  for (let seed = 1; seed <= (ALL ? 2000 : 200); seed += 1) {
+    const random = randomOf(seed);
+    const usualFps = [2, 5, 8][seed % 3] as number;
+    const rate = new WantedRate({ ...AT_LINE, usualFps });
+    const rateControl = new RateControl(usualFps, seed % 11 !== 0);
+    if (seed % 7 === 0) rateControl.heat(1 + (seed % 3));
+    let [atMs, moves, isAwaited, speed] = [0, false, false, 0];
+    let terms = { fromMs: Number.NEGATIVE_INFINITY, onMotion: true };
+    for (let n = 0; n < 600; n += 1) {
+      atMs += FRAME_MS * (0.6 + 0.8 * random()) * (random() < 0.02 ? 5 : 1);
+      if (random() < 0.02) moves = !moves;
+      const any = moves && random() < 0.8;
+      const unknown = any && random() < 0.1;
+      rate.watch({ atMs, motion: { any, unknown, size: INPUT } });
+      const due = rateControl.isDue(atMs, { fps: rate.fps(atMs, isAwaited), pictured: false, isHeld: true });
+      const isWanted = atMs >= terms.fromMs || unknown || (any && terms.onMotion);
+      if (!isWanted) passed += 1;
+      if (due && !isWanted) t.fail(`seed ${seed}, ${atMs} ms: due before ${terms.fromMs} ms`);
+      if (!isWanted) continue;
+      waits += 1;
+      if (due) {
+        if (random() < 0.1) speed = 300 * random();
+        if (random() < 0.1) isAwaited = !isAwaited;
+        rateControl.noteAnalysed(random() < 0.2 ? 'closer look' : random() < 0.3 ? 'held' : 'look', atMs);
+        rateControl.noteDuration(150 * random(), atMs);
+        const thing = { leftPx: 200, sidePx: 20 };
+        rate.note({ source: SOURCE }, speed < 50 ? [] : [track(1, thing, speed, atMs - 2000, atMs)]);
+      }
+      const outlook = [rate.fps(atMs, isAwaited), rate.leastFps(atMs)] as const;
+      terms = { fromMs: rateControl.notBeforeMs(...outlook), onMotion: rate.reasons(atMs).onMotion };
+    }
+  }
+  t.ok(passed > waits, `${passed} are passed over, ${waits} not`);
 });

@@ -151,7 +151,7 @@ export class Camera {
   /**
    * Returns the next frame, or null when the clip has ended (replay) or the camera was stopped. Live, frames that are
    * not read in time are dropped and counted. One call at a time.
-   * @param termsNow the frames that are wanted in time, asked for when the camera waits; all of them by default
+   * All frames are wanted in time, unless `termsNow` says otherwise when the camera waits.
    * @throws `corrupt` if a clip cannot be read to its end
    */
   async nextGlimpse(termsNow?: () => LookTerms): Promise<Glimpse | null> {
@@ -253,7 +253,7 @@ export class Camera {
     if (frame !== undefined) {
       this.#frameMs = this.#options.clock.nowMs();
       // One that was passed over comes too late to tell how late the decoder is.
-      if (frame.held) parts.keyFrames?.follow(frame.atMs);
+      if (frame.isHeld) parts.keyFrames?.follow(frame.atMs);
     }
     const announcedSize = this.#announced;
     if (frame !== undefined && !sameSize(announcedSize, frame.source)) {

@@ -50,7 +50,7 @@ export interface MotionOptions {
   readonly slowEveryMs: number;
 }
 
-interface SeenPicture {
+interface LookRecord {
   readonly ptsNs: bigint;
   readonly source: SizePx;
   readonly motion: Glimpse['motion'];
@@ -80,7 +80,7 @@ export class FrameReader {
   #streetStill = false;
   #picture: Picture | undefined;
   /** Pictures that were looked at, to be returned; the last one is held. */
-  #seen: SeenPicture[] = [];
+  #records: LookRecord[] = [];
   /** Size of the pictures of the scene, and of the grey picture. */
   #sizes: { readonly source: SizePx; readonly small: SizePx } | undefined;
   #due: PictureKinds | undefined;
@@ -127,7 +127,7 @@ export class FrameReader {
     this.#times.reopen();
     this.#release();
     this.#due = undefined;
-    this.#seen = [];
+    this.#records = [];
     this.#sizes = undefined;
     this.#indexAtOpening = this.#index;
     this.#readBefore += this.#readNow;
@@ -139,10 +139,10 @@ export class FrameReader {
    * it are returned first, one by one, and are not held.
    */
   async next(termsNow?: () => LookTerms): Promise<Glimpse | undefined> {
-    while (this.#seen.length === 0) {
+    while (this.#records.length === 0) {
       this.#release();
       const { pipeline } = this.#options;
-      const { picture, seen } = await pipeline.look({
+      const { picture, records } = await pipeline.look({
         ...EVERY_PICTURE,
         ...termsNow?.(),
         spacingNs: this.#spacingNs,
@@ -150,22 +150,23 @@ export class FrameReader {
       });
       const { source, small: size } = this.#sizes ?? {};
       if (source !== undefined && size !== undefined)
-        this.#seen = seen.map(({ ptsNs, motion }) => ({ ptsNs, source, motion: { ...motion, size } }));
-      if (picture === null && seen.length === 0) return undefined;
+        this.#records = records.map(({ ptsNs, motion }) => ({ ptsNs, source, motion: { ...motion, size } }));
+      if (picture === null && records.length === 0) return undefined;
       if (picture !== null) this.#hold(picture);
     }
-    const [seen] = this.#seen.splice(0, 1);
-    assert(seen !== undefined, 'a picture was seen');
-    return this.#glimpse(seen, this.#seen.length === 0 && this.#picture !== undefined);
+    const [record] = this.#records.splice(0, 1);
+    assert(record !== undefined, 'a picture was seen');
+    return this.#glimpse(record, this.#records.length === 0 && this.#picture !== undefined);
   }
 
   /** Holds the wanted picture, and adds it to the seen ones if it begins a scene. */
   #hold(picture: Picture): void {
     this.#picture = picture;
     const { ptsNs, source } = picture;
-    if (ptsNs === null || this.#seen.at(-1)?.ptsNs === ptsNs) return;
+    if (ptsNs === null || this.#records.at(-1)?.ptsNs === ptsNs) return;
     const problem = sizeProblem(source, this.#options.input);
-    if (problem === undefined) this.#seen.push({ ptsNs, source, motion: this.#beginScene(picture, ptsNs) });
+    if (problem === undefined)
+      this.#records.push({ ptsNs, source, motion: this.#beginScene(picture, ptsNs) });
     else this.#options.pipeline.fail({ message: problem, debug: '' });
   }
 
@@ -227,16 +228,25 @@ export class FrameReader {
     this.#picture = undefined;
   }
 
-  #glimpse({ ptsNs, source, motion }: SeenPicture, held: boolean): Glimpse {
+  #glimpse({ ptsNs, source, motion }: LookRecord, isHeld: boolean): Glimpse {
     const { timeline, pipeline } = this.#options;
     const atMs = timeline.atMs(ptsNs);
     // A pipeline that is being stopped resets its count; the number of frames read must not fall.
-    if (held) this.#readNow = Math.max(this.#readNow, Number(pipeline.get('rate', 'in')));
+    if (isHeld) this.#readNow = Math.max(this.#readNow, Number(pipeline.get('rate', 'in')));
     this.#index += 1;
     const due = this.#times.due(ptsNs, this.#streetStill);
-    this.#due = held ? due : undefined;
+    this.#due = isHeld ? due : undefined;
     const pictured = due.still || due.planes;
-    return { index: this.#index, ptsNs, atMs, wallMs: timeline.wallMs(atMs), source, pictured, held, motion };
+    return {
+      index: this.#index,
+      ptsNs,
+      atMs,
+      wallMs: timeline.wallMs(atMs),
+      source,
+      pictured,
+      isHeld,
+      motion,
+    };
   }
 
   async #keepStill({ ptsNs, atMs, source }: Glimpse, picture: Picture): Promise<void> {

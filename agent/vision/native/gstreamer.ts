@@ -75,11 +75,6 @@ export class Picture {
     this.native.planes(i420, widthPx, heightPx, y, uv);
   }
 
-  /** Writes grey of `size`. */
-  luma(grey: Uint8Array, { widthPx, heightPx }: SizePx, black: Int32Array): void {
-    this.native.grey(grey, widthPx, heightPx, black);
-  }
-
   /**
    * Makes a JPEG of `size`.
    * @throws `unavailable` with the encoder's message
@@ -105,13 +100,13 @@ export const EVERY_PICTURE: Terms = {
   fromMs: Number.NEGATIVE_INFINITY,
   markNs: null,
   onMotion: false,
-  known: new Float64Array(),
+  knownBoxes: new Float64Array(),
 };
 
 /** Wanted picture, to be released, and the ones looked at before it (vigie-native.d.ts). Null at the opening's end. */
 export interface Look {
   readonly picture: Picture | null;
-  readonly seen: readonly { readonly ptsNs: bigint; readonly motion: Motion }[];
+  readonly records: readonly { readonly ptsNs: bigint; readonly motion: Motion }[];
 }
 
 /** URLs that an rtspsrc may request: its stream and the tracks below it. */
@@ -221,11 +216,11 @@ export class NativePipeline {
     try {
       const id = this.#sinkId;
       // Pictures that are already there need no worker.
-      const { picture, seen } = addon.takeLook(id, terms) ?? (await addon.pullLook(id, terms));
-      return { picture: picture && new Picture(picture), seen };
+      const { picture, records } = addon.takeLook(id, terms) ?? (await addon.pullLook(id, terms));
+      return { picture: picture && new Picture(picture), records };
     } catch (error) {
       this.fail({ message: messageOf(error), debug: '' });
-      return { picture: null, seen: [] };
+      return { picture: null, records: [] };
     }
   }
 

@@ -3,6 +3,8 @@ import type { FrameMotion, Grid } from 'vigie-native';
 import type { SizePx } from '../../contract/geometry.ts';
 import { addon } from './addon.ts';
 
+export type { FrameMotion };
+
 /** Minimum side of a cell in px. A person 10 px tall covers five cells of the detector's input. */
 const CELL_PX = 4;
 

@@ -82,7 +82,7 @@ declare module 'vigie-native' {
     /** Any motion is a reason. */
     readonly onMotion: boolean;
     /** Boxes of known objects: left, top, right and bottom as ratios of width and height. */
-    readonly known: Float64Array;
+    readonly knownBoxes: Float64Array;
   }
 
   export interface Look {
@@ -91,7 +91,7 @@ declare module 'vigie-native' {
      * Pictures that were looked at and are not wanted, then the wanted one. That one is absent if its scene is not set,
      * which makes it wanted: after each opening, and after a change of shape.
      */
-    readonly seen: readonly { readonly ptsNs: bigint; readonly motion: Motion }[];
+    readonly records: readonly { readonly ptsNs: bigint; readonly motion: Motion }[];
   }
 
   /** Motion since a frame of the detector's input that was kept. */
@@ -149,7 +149,12 @@ declare module 'vigie-native' {
     /** Sets the scene of the picture that was wanted last, and looks at it: its past is unknown. */
     beginScene(sink: number, picture: Picture, scene: Scene): Motion;
     /** `leftPx` and `topPx` are the place of the grid in frames of `widthPx`. */
-    FrameMotion: new (grid: Grid, widthPx: number, leftPx: number, topPx: number) => FrameMotion;
+    FrameMotion: new (
+      grid: Grid,
+      widthPx: number,
+      leftPx: number,
+      topPx: number,
+    ) => FrameMotion;
     /**
      * Returns an element's results on the next sample; the sample's own bytes are not read. Waits in a libuv worker;
      * null after `limitMs`, at the end of the stream or when the pipeline is stopped.

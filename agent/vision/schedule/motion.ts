@@ -6,11 +6,10 @@
  * LIMITS: motion that differs from its ground by too few levels is missed (native/gst/motion.cpp); the detector runs
  * every two seconds anyway.
  */
-import type { FrameMotion } from 'vigie-native';
 import { placementOf } from '../../contract/letterbox.ts';
 import { isMasked } from '../../contract/masked.ts';
 import type { Frame } from '../../contract/picture.ts';
-import { frameMotion, gridOf } from '../native/motion.ts';
+import { type FrameMotion, frameMotion, gridOf } from '../native/motion.ts';
 
 /** Maximum number of cells, whatever the input's size. */
 const CELLS_MAX = 8000;

@@ -79,8 +79,12 @@ export class QuietStreet {
     try {
       await second.start();
       void this.#endSilence();
-      // Motion is told at once. The others only show that the stream is not silent.
-      const termsNow = (): LookTerms => ({ fromMs: atMs + SILENT_MS / 4, onMotion: true, known: NOTHING });
+      // Motion ends the wait. The others only show that the stream is not silent.
+      const termsNow = (): LookTerms => ({
+        fromMs: atMs + SILENT_MS / 4,
+        onMotion: true,
+        knownBoxes: NOTHING,
+      });
       let atMs = Number.NEGATIVE_INFINITY;
       for (;;) {
         const glimpse = await second.nextGlimpse(termsNow);

@@ -56,7 +56,7 @@ export interface Demand {
   /** True if a picture of this frame was stored, which could never be shown without an analysis. */
   readonly pictured: boolean;
   /** False for a frame that was passed over. None of these is due by notBeforeMs; it counts all the same. */
-  readonly held: boolean;
+  readonly isHeld: boolean;
 }
 
 export class RateControl {
@@ -104,24 +104,24 @@ export class RateControl {
   }
 
   /** Reports whether the frame at `atMs` is to be analysed. */
-  isDue(atMs: number, { fps, pictured, held }: Demand): boolean {
+  isDue(atMs: number, { fps, pictured, isHeld }: Demand): boolean {
     const step = this.#step;
     const usualMs = this.#intervalMs * this.#factorAt(step);
     const due = this.#budget === undefined && step === 0;
-    if (due || (pictured && step === 0)) return held && this.#take(atMs, usualMs);
+    if (due || (pictured && step === 0)) return isHeld && this.#take(atMs, usualMs);
     const wantedMs = this.#budget === undefined ? usualMs : 1000 / fps;
     const intervalMs = Math.max(wantedMs, step === 0 ? this.#affordableMs(atMs) : usualMs);
-    if (this.#isTime(atMs, intervalMs)) return held && this.#take(atMs, intervalMs);
+    if (this.#isTime(atMs, intervalMs)) return isHeld && this.#take(atMs, intervalMs);
     if (step > 0 && wantedMs <= usualMs) this.#shed += 1;
     else if (this.#isTime(atMs, wantedMs)) this.#short += 1;
     return false;
   }
 
   /**
-   * Returns a media time before which no frame is due, unless one is pictured. The street must demand at most `fps`
-   * until then.
+   * Returns a media time before which no frame is due, unless one is pictured. Until then, the street demands between
+   * `leastFps` and `fps`.
    */
-  notBeforeMs(fps: number): number {
+  notBeforeMs(fps: number, leastFps: number): number {
     const step = this.#step;
     const lastMs = this.#analysedMs;
     if (lastMs === undefined || (this.#budget === undefined && step === 0)) return Number.NEGATIVE_INFINITY;
@@ -129,9 +129,13 @@ export class RateControl {
     const wantedMs = this.#budget === undefined ? usualMs : 1000 / fps;
     // Savings grow, so the affordable interval shrinks until the frame.
     const affordable = (atMs: number): number => (step === 0 ? this.#affordableMs(atMs) : usualMs);
-    const longestMs = Math.max(wantedMs, affordable(lastMs));
+    const laterMs = this.#budget === undefined ? usualMs : 1000 / leastFps;
+    const longestMs = Math.max(laterMs, affordable(lastMs));
     const shortestMs = Math.max(wantedMs, affordable(lastMs + longestMs));
-    const onGridMs = Math.max(lastMs + shortestMs / 2, this.#nextMs - EARLY * longestMs);
+    // A longer interval has half of it later and more tolerance: the earliest time is that of the one between.
+    const betweenMs = (this.#nextMs - lastMs) / (0.5 + EARLY);
+    const intervalMs = Math.min(longestMs, Math.max(shortestMs, betweenMs));
+    const onGridMs = Math.max(lastMs + intervalMs / 2, this.#nextMs - EARLY * intervalMs);
     return Math.min(lastMs + shortestMs, onGridMs) - ROUNDING_MS;
   }
 

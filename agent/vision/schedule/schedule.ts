@@ -41,7 +41,7 @@ export interface Awaited {
 const EVERY_FRAME: LookTerms = {
   fromMs: Number.NEGATIVE_INFINITY,
   onMotion: true,
-  known: new Float64Array(),
+  knownBoxes: new Float64Array(),
 };
 
 export class Schedule {
@@ -73,9 +73,9 @@ export class Schedule {
    * is awaited; undefined if the rate does not follow the street.
    */
   follow(glimpse: Glimpse, state: Awaited): { readonly due: boolean; readonly isStill: boolean | undefined } {
-    const { atMs, pictured, held } = glimpse;
+    const { atMs, pictured, isHeld } = glimpse;
     const demand = this.#street?.follow(glimpse, state);
-    const due = this.#rateControl?.isDue(atMs, { fps: demand?.fps ?? 0, pictured, held }) ?? true;
+    const due = this.#rateControl?.isDue(atMs, { fps: demand?.fps ?? 0, pictured, isHeld }) ?? true;
     return { due, isStill: demand?.isStill };
   }
 
@@ -83,7 +83,8 @@ export class Schedule {
   termsAfter(atMs: number, awaited: boolean): LookTerms {
     const outlook = this.#street?.outlook(atMs, awaited);
     if (outlook === undefined) return EVERY_FRAME;
-    return { fromMs: this.#rateControl?.notBeforeMs(outlook.fps) ?? EVERY_FRAME.fromMs, ...outlook.reasons };
+    const { fps, leastFps, reasons } = outlook;
+    return { fromMs: this.#rateControl?.notBeforeMs(fps, leastFps) ?? EVERY_FRAME.fromMs, ...reasons };
   }
 
   /** Takes the next analysed frame; returns whether larger pictures are needed from now on. */

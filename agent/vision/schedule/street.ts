@@ -20,6 +20,13 @@ export interface RateDemand {
   readonly isStill: boolean;
 }
 
+/** Demand in the next second, unless one of the reasons comes. */
+export interface Outlook {
+  readonly fps: number;
+  readonly leastFps: number;
+  readonly reasons: Omit<LookTerms, 'fromMs'>;
+}
+
 export class Street {
   readonly #rate: WantedRate;
   readonly #quiet: QuietStreet | undefined;
@@ -56,8 +63,12 @@ export class Street {
   }
 
   /** Demand after the last glimpse, and the motion without which it cannot rise. */
-  outlook(atMs: number, awaited: boolean): { readonly fps: number; readonly reasons: Omit<LookTerms, 'fromMs'> } {
-    return { fps: this.#rate.fps(atMs, awaited), reasons: this.#rate.reasons(atMs) };
+  outlook(atMs: number, awaited: boolean): Outlook {
+    return {
+      fps: this.#rate.fps(atMs, awaited),
+      leastFps: this.#rate.leastFps(atMs),
+      reasons: this.#rate.reasons(atMs),
+    };
   }
 
   /** Takes the tracks after an analysed frame. */

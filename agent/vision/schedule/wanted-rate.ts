@@ -81,7 +81,7 @@ export interface WantedRateOptions extends WatchedPlaces {
 export class WantedRate {
   readonly #options: WantedRateOptions;
   /** Boxes of the tracks, enlarged by EXPLAINED. */
-  #known = new Float64Array();
+  #knownBoxes = new Float64Array();
   #movedMs = Number.NEGATIVE_INFINITY;
   #unknownMs = Number.NEGATIVE_INFINITY;
   /** Rate demanded by the tracks of the last analysed frame. */
@@ -104,7 +104,7 @@ export class WantedRate {
 
   /** Motion that raises the rate, as of a frame at `atMs`; otherwise it can only fall. */
   reasons(atMs: number): Omit<LookTerms, 'fromMs'> {
-    return { onMotion: this.isStill(atMs), known: this.#known };
+    return { onMotion: this.isStill(atMs), knownBoxes: this.#knownBoxes };
   }
 
   /** Takes the tracks after an analysed frame. */
@@ -124,7 +124,7 @@ export class WantedRate {
       const [dx, dy] = [EXPLAINED * (x2 - x1), EXPLAINED * (y2 - y1)];
       return [(x1 - dx) / widthPx, (y1 - dy) / heightPx, (x2 + dx) / widthPx, (y2 + dy) / heightPx];
     });
-    this.#known = Float64Array.from(sides);
+    this.#knownBoxes = Float64Array.from(sides);
   }
 
   /** Reports whether nothing has moved for a while, as of the last frame. */
@@ -135,9 +135,19 @@ export class WantedRate {
   /** Returns the frames a second to be analysed. `awaited` states that an object is awaited, or an incident is open. */
   fps(atMs: number, awaited: boolean): number {
     const { usualFps } = this.#options;
-    if (!awaited && this.isStill(atMs)) return Math.min(FPS_STILL, usualFps);
+    if (!awaited && this.isStill(atMs)) return this.#stillFps;
     const newcomers = atMs - this.#unknownMs < NEW_MS ? this.#newcomersFps : 0;
     return Math.max(usualFps, Math.min(FPS_MAX, Math.max(this.#byTracks, newcomers)));
+  }
+
+  /** Returns the lowest rate that can be demanded in the next second. */
+  leastFps(atMs: number): number {
+    const { usualFps } = this.#options;
+    return this.isStill(atMs + 1000) ? this.#stillFps : Math.max(usualFps, Math.min(FPS_MAX, this.#byTracks));
+  }
+
+  get #stillFps(): number {
+    return Math.min(FPS_STILL, this.#options.usualFps);
   }
 
   /** Returns the rate by how quickly a track passes watched places; 0 if it passes none. */
@@ -168,7 +178,6 @@ export class WantedRate {
     const by = fps > this.#newcomersFps ? 0.9 * step : -0.1 * step;
     this.#newcomersFps = Math.min(FPS_MAX, Math.max(0, this.#newcomersFps + by));
   }
-
 }
 
 function passes(path: readonly Point[], { from, to }: LineConfig): boolean {

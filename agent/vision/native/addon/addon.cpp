@@ -37,7 +37,7 @@ Napi::Object ObjectOf(Napi::Env env, const Seen& seen) {
 Napi::Value ValueOf(Napi::Env env, Look& look) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("picture", PictureObject::Of(env, std::move(look.picture)));
-  object.Set("seen", ArrayOf(env, look.seen, [&](const Seen& seen) { return ObjectOf(env, seen); }));
+  object.Set("records", ArrayOf(env, look.seen, [&](const Seen& seen) { return ObjectOf(env, seen); }));
   return object;
 }
 
@@ -53,7 +53,7 @@ Terms TermsOf(const Napi::Value& value) {
                  time_of("markNs"),
                  given.Get("onMotion").ToBoolean(),
                  {}};
-  const View<double> sides = DoublesOf(given.Get("known"));
+  const View<double> sides = DoublesOf(given.Get("knownBoxes"));
   for (size_t i = 0; i + 3 < sides.length; i += 4)
     terms.known.push_back({sides.data[i], sides.data[i + 1], sides.data[i + 2], sides.data[i + 3]});
   return terms;

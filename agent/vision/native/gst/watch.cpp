@@ -55,7 +55,8 @@ bool Watch::Wants(const Picture& picture, const Terms& terms) {
   CountDropped(picture.order());
   const GstClockTime pts = picture.pts();
   if (!GST_CLOCK_TIME_IS_VALID(pts)) return false;
-  if (last_pts_ && (pts < *last_pts_ || pts - *last_pts_ < terms.spacing)) return false;
+  const GstClockTime spacing = GST_CLOCK_TIME_IS_VALID(terms.spacing) ? terms.spacing : 0;
+  if (last_pts_ && (pts < *last_pts_ || pts - *last_pts_ < spacing)) return false;
   const GstClockTime gap = last_pts_ ? pts - *last_pts_ : 0;
   last_pts_ = pts;
   if (!scene_ || shape_ != ShapeOf(picture)) {

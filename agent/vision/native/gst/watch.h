@@ -37,7 +37,7 @@ struct Scene {
 
 /** Conditions under which a picture is wanted; motion of an unknown object is one in any case. */
 struct Terms {
-  /** Shortest time after the picture before; nearer ones are left out. */
+  /** Shortest time after the picture before; nearer ones are left out. GST_CLOCK_TIME_NONE for none. */
   GstClockTime spacing;
   /** Media time in ms. */
   double from_ms;
