@@ -161,7 +161,7 @@ module.exports = {
       from: { path: '^(agent|scripts)/', pathNot: '^agent/vision/(camera|detect|native)/' },
       to: {
         path: '^agent/vision/native/|node_modules/(node-gstreamer-superficial|vigie-native)(/|$)',
-        pathNot: '^agent/vision/native/(process|motion)\\.ts$',
+        pathNot: '^agent/vision/native/(process|addon)\\.ts$',
       },
     },
     owned('onnxruntime', 'onnxruntime-node', '^agent/vision/detect/'),

@@ -12,7 +12,7 @@ import { Camera } from './camera/camera.ts';
 import { Detector } from './detect/detector.ts';
 import { Observer } from './observe/observer.ts';
 import { Evidence } from './redact/evidence.ts';
-import { FPS_MAX, isNearWatched, Schedule, SECOND_FPS, SLOW_MS } from './schedule/schedule.ts';
+import { FPS_MAX, Schedule, SECOND_FPS, SLOW_MS, watchedCells } from './schedule/schedule.ts';
 import { Tracker } from './track/tracker.ts';
 
 /** Upper bound of the random first track ID. Counting for years from there stays exact in JSON and in a double. */
@@ -69,9 +69,7 @@ export function makeParts(options: VisionFlowOptions, { tell, giveUp }: Hearers)
     clock,
     log,
     resolveHost,
-    motion: followsStreet
-      ? { isWatched: (place) => isNearWatched({ zones, lines }, place), slowEveryMs: 0 }
-      : undefined,
+    cellsOf: followsStreet ? watchedCells({ zones, lines }, 0) : undefined,
     gated: substream !== undefined,
     // Only sealed evidence may leave the box at a larger size.
     stillLongSidePx: sealTo.length > 0 ? undefined : SNAPSHOT_LONG_SIDE_PX_MAX,
@@ -91,7 +89,7 @@ export function makeParts(options: VisionFlowOptions, { tell, giveUp }: Hearers)
           clock,
           log,
           resolveHost,
-          motion: { isWatched: () => false, slowEveryMs: SLOW_MS },
+          cellsOf: watchedCells({ zones: [], lines: [] }, SLOW_MS),
           onOpened: () => undefined,
           onLost: () => undefined,
         });

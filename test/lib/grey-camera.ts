@@ -3,7 +3,7 @@ import type { Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
 import type { SizePx } from '../../agent/contract/geometry.ts';
 import type { Glimpse, LookTerms } from '../../agent/contract/picture.ts';
-import { FrameReader, type MotionOptions } from '../../agent/vision/camera/frame-reader.ts';
+import { type CellsOf, FrameReader } from '../../agent/vision/camera/frame-reader.ts';
 import { PrivacyMasks } from '../../agent/vision/camera/mask.ts';
 import { StillRing } from '../../agent/vision/camera/still-ring.ts';
 import { Timeline } from '../../agent/vision/camera/timeline.ts';
@@ -14,7 +14,7 @@ export class GreyCamera {
   readonly #reader: FrameReader;
 
   /** Pictures have the size of the detector's `input`. */
-  constructor(t: Test, input: SizePx, motion: MotionOptions) {
+  constructor(t: Test, input: SizePx, cellsOf: CellsOf) {
     const { widthPx, heightPx } = input;
     const caps = `video/x-raw,format=GRAY8,width=${widthPx},height=${heightPx},framerate=0/1`;
     this.#pipeline = new NativePipeline(
@@ -38,7 +38,7 @@ export class GreyCamera {
       input,
       timeline: new Timeline(systemClock, false),
       fps: null,
-      motion,
+      cellsOf,
       stillLongSidePx: 1280,
     });
   }

@@ -1,5 +1,6 @@
 /** Tests the camera's parts that need no GStreamer. */
 import t from 'tap';
+import type { Picture } from 'vigie-native';
 import type { Clock } from '../../agent/base/clock.ts';
 import { AgentError } from '../../agent/base/errors.ts';
 import { fineSize } from '../../agent/vision/camera/fine-size.ts';
@@ -13,7 +14,6 @@ import { sourceOf } from '../../agent/vision/camera/source.ts';
 import type { StoredStill } from '../../agent/vision/camera/still.ts';
 import { StillRing } from '../../agent/vision/camera/still-ring.ts';
 import { Timeline } from '../../agent/vision/camera/timeline.ts';
-import type { Picture } from '../../agent/vision/native/gstreamer.ts';
 
 const SMALL = { widthPx: 1, heightPx: 1 };
 
@@ -132,7 +132,7 @@ function sinkOf(
   pictures: readonly bigint[],
   counts: number[] = [],
   size = { widthPx: 64, heightPx: 48 },
-  still = async (): Promise<Buffer> => Buffer.from('jpeg'),
+  makeJpeg = async (): Promise<Buffer> => Buffer.from('jpeg'),
 ) {
   const remainingPictures = [...pictures];
   const calls: string[] = [];
@@ -141,17 +141,20 @@ function sinkOf(
     letterbox: () => void calls.push('letterbox'),
     planes: () => void calls.push('planes'),
     release: () => undefined,
-    still: () => {
-      calls.push('still');
-      return still();
-    },
   };
   const pipeline: FrameReaderOptions['pipeline'] = {
     fail: ({ message }) => void failures.push(message),
     look: async () => {
       const ptsNs = remainingPictures.shift();
       if (ptsNs === undefined) return { picture: null, records: [] };
-      return { picture: { ptsNs, source: size, coded: size, ...output } as unknown as Picture, records: [] };
+      const still = async () => {
+        calls.push('still');
+        return { ptsNs, jpeg: await makeJpeg() };
+      };
+      return {
+        picture: { ptsNs, source: size, coded: size, still, ...output } as unknown as Picture,
+        records: [],
+      };
     },
     beginScene: () => ({ any: true, unknown: false }),
     get: () => counts.shift() ?? 0,

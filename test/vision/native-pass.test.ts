@@ -5,6 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import sharp from 'sharp';
 import t from 'tap';
+import type { Picture } from 'vigie-native';
 import { systemClock } from '../../agent/base/clock.ts';
 import { fitted } from '../../agent/contract/fitted-size.ts';
 import type { SizePx } from '../../agent/contract/geometry.ts';
@@ -12,7 +13,7 @@ import { placementOf } from '../../agent/contract/letterbox.ts';
 import { PrivacyMasks } from '../../agent/vision/camera/mask.ts';
 import { planesBytes, planesOf } from '../../agent/vision/camera/planes.ts';
 import { addon } from '../../agent/vision/native/addon.ts';
-import { EVERY_PICTURE, NativePipeline, type Picture } from '../../agent/vision/native/gstreamer.ts';
+import { EVERY_PICTURE, NativePipeline } from '../../agent/vision/native/gstreamer.ts';
 import { ALL, unlessAll } from '../lib/run.ts';
 import { rectangle } from '../lib/shapes.ts';
 
@@ -73,10 +74,6 @@ async function pictureOfText(picturesText: string): Promise<Picture> {
   return picture;
 }
 
-function writeGrey(picture: Picture, grey: Uint8Array, size: SizePx, black: Int32Array): void {
-  picture.native.grey(grey, size.widthPx, size.heightPx, black);
-}
-
 function letterboxed(picture: Picture, input: SizePx, masks = NO_MASK): Buffer {
   const rgb = Buffer.alloc(input.widthPx * input.heightPx * 3);
   const { ranges } = masks.inPixels(picture, input);
@@ -123,7 +120,7 @@ void t.test('the addon scales, letterboxes and colours as GStreamer does, byte b
     );
     t.ok(samePlanes(reference.subarray(reference.length / 2), i420, planeSize), `${name}: the planes`);
     const grey = Buffer.alloc(planeSize.widthPx * planeSize.heightPx);
-    writeGrey(own, grey, planeSize, new Int32Array());
+    own.grey(grey, planeSize, new Int32Array());
     const { y, strideY } = planesOf(i420, planeSize);
     const row = Math.floor(planeSize.heightPx / 3);
     t.ok(
@@ -139,7 +136,7 @@ void t.test('the addon scales, letterboxes and colours as GStreamer does, byte b
       const { widthPx, heightPx } = stillSize;
       const scaled = `videoscale ! video/x-raw,width=${widthPx},height=${heightPx},pixel-aspect-ratio=1/1`;
       const jpegs = gstreamerFrames(`${sourceText(shape)} ! ${scaled} ! jpegenc`);
-      const still = await own.still(stillSize, NO_MASK.inPlanes(own, stillSize));
+      const { jpeg: still } = await own.still(stillSize, NO_MASK.inPlanes(own, stillSize));
       const second = jpegs.subarray(jpegs.lastIndexOf(JPEG_START));
       t.ok(await samePixels(second, still), `${name}: the ${stillName}`);
     }
@@ -196,13 +193,13 @@ void t.test('masked areas are black in the frame, the grey picture, the planes a
     const size = { widthPx: 160, heightPx: 120 };
     const grey = Buffer.alloc(160 * 120);
     const area = { leftPx: 0, topPx: 0, ...size };
-    writeGrey(own, grey, size, masks.inPixels(own, size, area).ranges);
+    own.grey(grey, size, masks.inPixels(own, size, area).ranges);
     t.same([grey[60 * 160 + 80], (grey[5 * 160 + 80] ?? 0) > 200], [0, true]);
     const i420 = Buffer.alloc(planesBytes(size));
     own.planes(i420, size, masks.inPlanes(own, size));
     const { y, u, v, strideY, strideUv } = planesOf(i420, size);
     t.same([y[60 * strideY + 80], u[30 * strideUv + 40], v[30 * strideUv + 40]], [0, 128, 128]);
-    const jpeg = await own.still(source, masks.inPlanes(own, source));
+    const { jpeg } = await own.still(source, masks.inPlanes(own, source));
     const { data } = await sharp(jpeg).raw().toBuffer({ resolveWithObject: true });
     let brightest = 0;
     for (let row = at(480, 0.25) + 8; row < at(480, 0.75) - 8; row += 1)
@@ -232,8 +229,8 @@ void t.test('a mask reaches as far as non-square pixels are spread', async (t) =
       own.planes(i420, size, masks.inPlanes(own, size));
       const grey = Buffer.alloc(size.widthPx * size.heightPx);
       const area = { leftPx: 0, topPx: 0, ...size };
-      writeGrey(own, grey, size, masks.inPixels(own, size, area).ranges);
-      const still = await own.still(size, masks.inPlanes(own, size));
+      own.grey(grey, size, masks.inPixels(own, size, area).ranges);
+      const { jpeg: still } = await own.still(size, masks.inPlanes(own, size));
       return { planes: i420, grey, still, frame: letterboxed(own, FINE, masks) };
     };
     const masks = new PrivacyMasks([{ id: 'strip', polygon: strip }]);
@@ -270,21 +267,18 @@ void t.test('sizes and lengths that do not fit are refused, and so is a released
     t.throws(() => box(square, { ...at, ...place }), /does not lie within/, JSON.stringify(place));
   t.throws(() => box(square, { ...at, leftPx: 2 ** 31 }), /32 bits/);
   t.throws(() => box(square, { ...at, widthPx: 0.5 }), /32 bits/);
-  t.throws(() => writeGrey(own, Buffer.alloc(10), small, nothing), /10 bytes, and the picture 256/);
+  t.throws(() => own.grey(Buffer.alloc(10), small, nothing), /10 bytes, and the picture 256/);
   t.throws(() => own.planes(Buffer.alloc(10), small, { y: nothing, uv: nothing }), /10 bytes/);
-  t.throws(() => writeGrey(own, Buffer.alloc(0), { widthPx: 0, heightPx: 0 }, nothing), /0x0/);
-  t.throws(
-    () => writeGrey(own, Buffer.alloc(0), { widthPx: 2 ** 30, heightPx: 4 }, nothing),
-    /1 to 16384 pixels/,
-  );
+  t.throws(() => own.grey(Buffer.alloc(0), { widthPx: 0, heightPx: 0 }, nothing), /0x0/);
+  t.throws(() => own.grey(Buffer.alloc(0), { widthPx: 2 ** 30, heightPx: 4 }, nothing), /1 to 16384 pixels/);
   await t.rejects(own.still({ widthPx: 1, heightPx: 2 }, { y: nothing, uv: nothing }), /2 to 16384 pixels/);
   // Ranges beyond the picture are cut.
   const grey = Buffer.alloc(256, 7);
-  writeGrey(own, grey, small, Int32Array.of(-5, 4, 250, 100_000, 9, 3));
+  own.grey(grey, small, Int32Array.of(-5, 4, 250, 100_000, 9, 3));
   t.same([grey[3], grey[255]], [0, 0]);
   own.release();
   own.release();
-  t.throws(() => writeGrey(own, Buffer.alloc(256), small, nothing), /the picture was released/);
+  t.throws(() => own.grey(Buffer.alloc(256), small, nothing), /the picture was released/);
 });
 
 void t.test('the width of a letterbox need not be a multiple of four', async (t) => {
@@ -313,7 +307,7 @@ void t.test('each of many stills at once shows its own picture', async (t) => {
     pictures.push(picture);
   const none = { y: new Int32Array(), uv: new Int32Array() };
   const one = async (picture: Picture): Promise<string> =>
-    (await picture.still(picture.source, none)).toString('base64');
+    (await picture.still(picture.source, none)).jpeg.toString('base64');
   const alone: string[] = [];
   for (const picture of pictures) alone.push(await one(picture));
   t.equal(new Set(alone).size, 12, 'they differ');

@@ -103,7 +103,7 @@ async function read(
     if (ptsNs <= last) t.fail(`the time decreases from ${last} to ${ptsNs}`);
     last = ptsNs;
     const luma = Buffer.alloc(SIZE.widthPx * SIZE.heightPx);
-    picture.native.grey(luma, SIZE.widthPx, SIZE.heightPx, new Int32Array());
+    picture.grey(luma, SIZE, new Int32Array());
     picture.release();
     pictures.set(ptsNs, createHash('sha256').update(luma).digest('hex'));
     rested ||= pipeline.get('gate', 'resting') === true;

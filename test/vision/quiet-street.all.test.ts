@@ -6,6 +6,7 @@
 import t, { type Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
 import type { Camera, CameraOptions } from '../../agent/vision/camera/camera.ts';
+import { watchedCells } from '../../agent/vision/schedule/motion-cells.ts';
 import { QuietStreet, SECOND_FPS, SLOW_MS } from '../../agent/vision/schedule/quiet-street.ts';
 import { SecondView } from '../../agent/vision/schedule/second-view.ts';
 import { FPS_MAX, WantedRate } from '../../agent/vision/schedule/wanted-rate.ts';
@@ -98,7 +99,7 @@ interface FrameRecord {
 function quietCamera(source: string, options: Partial<CameraOptions>): Camera {
   return cameraOf({
     mode: 'live',
-    motion: { isWatched: () => false, slowEveryMs: SLOW_MS },
+    cellsOf: watchedCells({ zones: [], lines: [] }, SLOW_MS),
     source,
     fps: FPS_MAX,
     ...options,

@@ -3,14 +3,10 @@ import t, { type Test } from 'tap';
 import type { Detection, Frame, Track } from '../../agent/contract/picture.ts';
 import { StationaryVehicles } from '../../agent/vision/observe/stationary-vehicles.ts';
 import { Motion } from '../../agent/vision/schedule/motion.ts';
+import { watchedCells } from '../../agent/vision/schedule/motion-cells.ts';
 import { MotionGate } from '../../agent/vision/schedule/motion-gate.ts';
 import { RateControl } from '../../agent/vision/schedule/rate-control.ts';
-import {
-  FPS_MAX,
-  isNearWatched,
-  WantedRate,
-  type WatchedPlaces,
-} from '../../agent/vision/schedule/wanted-rate.ts';
+import { FPS_MAX, WantedRate, type WatchedPlaces } from '../../agent/vision/schedule/wanted-rate.ts';
 import { Tracker } from '../../agent/vision/track/tracker.ts';
 import { cpuMsOfRuns } from '../lib/cpu-time.ts';
 import { GreyCamera } from '../lib/grey-camera.ts';
@@ -259,10 +255,7 @@ class WatchedStreet {
 
   constructor(t: Test, places: WatchedPlaces) {
     this.rate = new WantedRate({ ...places, usualFps: 5 });
-    this.#camera = new GreyCamera(t, INPUT, {
-      isWatched: (place) => isNearWatched(places, place),
-      slowEveryMs: 0,
-    });
+    this.#camera = new GreyCamera(t, INPUT, watchedCells(places, 0));
   }
 
   /** Shows the next picture, 15 a second; returns its media time. */

@@ -9,17 +9,14 @@
  *   made from a frame stays valid until data of the next one is made.
  */
 
-import type { Motion } from 'vigie-native';
-import { assert } from '../../base/errors.ts';
+import type { Motion, Picture, Scene } from 'vigie-native';
+import { AgentError, assert, messageOf } from '../../base/errors.ts';
 import { fitted } from '../../contract/fitted-size.ts';
 import type { SizePx } from '../../contract/geometry.ts';
 import { placementOf } from '../../contract/letterbox.ts';
-import { isMasked } from '../../contract/masked.ts';
 import type { Frame, Glimpse, LookTerms, YuvPlanes } from '../../contract/picture.ts';
-import type { Point } from '../../contract/plane.ts';
 import { SNAPSHOT_LONG_SIDE_PX_MAX } from '../../contract/redacted-jpeg.ts';
-import { EVERY_PICTURE, type NativePipeline, type Picture } from '../native/gstreamer.ts';
-import { gridOf } from '../native/motion.ts';
+import { EVERY_PICTURE, type NativePipeline } from '../native/gstreamer.ts';
 import { fineSize } from './fine-size.ts';
 import { type PrivacyMasks, spreadPx } from './mask.ts';
 import { type PictureKinds, PictureTimes } from './picture-times.ts';
@@ -37,18 +34,14 @@ import type { Timeline } from './timeline.ts';
 const INTERVAL_PART_MIN = 0.5;
 /** Minimum side of the picture, and of its part of the detector's input, in px. */
 const SIDE_PX_MIN = 16;
-/** Maximum number of cells in which motion is seen. */
-const CELLS_MAX = 2000;
 /** Maximum side in px, as in `SizePx`. */
 const SIDE_PX_MAX = 16_384;
 
-/** Motion that is looked for in each picture. */
-export interface MotionOptions {
-  /** Reports whether a normalised place is at or near one that a rule watches. */
-  isWatched(place: Point): boolean;
-  /** Interval in ms at which a picture is also compared with the one before that; 0 for never. */
-  readonly slowEveryMs: number;
-}
+/** Returns the cells of a grey picture of `size` in which motion is looked for. `masked` is 1 for masked pixels. */
+export type CellsOf = (
+  size: SizePx,
+  masked: Uint8Array | undefined,
+) => Omit<Scene, keyof SizePx | 'black' | 'atMs'>;
 
 interface LookRecord {
   readonly ptsNs: bigint;
@@ -64,7 +57,7 @@ export interface FrameReaderOptions {
   readonly input: SizePx;
   readonly fps: number | null;
   /** Absent if glimpses need no motion. Then none is passed over. */
-  readonly motion?: MotionOptions | undefined;
+  readonly cellsOf?: CellsOf | undefined;
   readonly stillLongSidePx: number;
 }
 
@@ -171,30 +164,15 @@ export class FrameReader {
   }
 
   #beginScene(picture: Picture, ptsNs: bigint): Glimpse['motion'] {
-    const { input, masks, motion: options, pipeline, timeline } = this.#options;
-    if (options === undefined) return undefined;
-    const inner = placementOf(picture.source, input);
+    const { input, masks, cellsOf, pipeline, timeline } = this.#options;
+    if (cellsOf === undefined) return undefined;
+    const { source } = picture;
+    const inner = placementOf(source, input);
     const size = { widthPx: inner.widthPx >> 1, heightPx: inner.heightPx >> 1 };
-    const { ranges, masked } = masks.inPixels(picture, size, { leftPx: 0, topPx: 0, ...size });
-    const grid = gridOf(size, CELLS_MAX, (leftPx, topPx, sidePx) =>
-      isMasked({ masked, input: size }, leftPx, topPx, sidePx, sidePx),
-    );
-    const { columns, sidePx, isBlack } = grid;
-    const isWatched = isBlack.map((_, cell) => {
-      const leftPx = (cell % columns) * sidePx;
-      const topPx = Math.floor(cell / columns) * sidePx;
-      const place = [(leftPx + sidePx / 2) / size.widthPx, (topPx + sidePx / 2) / size.heightPx] as const;
-      return options.isWatched(place) ? 1 : 0;
-    });
-    this.#sizes = { source: picture.source, small: size };
-    const motion: Motion = pipeline.beginScene(picture, {
-      ...size,
-      ...grid,
-      isWatched,
-      black: ranges,
-      slowEveryMs: options.slowEveryMs,
-      atMs: timeline.atMs(ptsNs),
-    });
+    const { ranges: black, masked } = masks.inPixels(picture, size, { leftPx: 0, topPx: 0, ...size });
+    this.#sizes = { source, small: size };
+    const scene = { ...size, ...cellsOf(size, masked), black, atMs: timeline.atMs(ptsNs) };
+    const motion: Motion = pipeline.beginScene(picture, scene);
     return { ...motion, size };
   }
 
@@ -253,7 +231,8 @@ export class FrameReader {
     const { masks, ring, stillLongSidePx } = this.#options;
     const { coded } = picture;
     const size = fitted(source, stillLongSidePx);
-    const jpeg = await picture.still(size, masks.inPlanes(picture, size));
+    const { jpeg, ptsNs: shownNs } = await picture.still(size, masks.inPlanes(picture, size)).catch(noJpeg);
+    assert(shownNs === ptsNs, 'a still shows the picture that it was made of');
     ring.add({ ptsNs, atMs, source, size, spreadPx: spreadPx(coded, size), jpeg });
   }
 
@@ -283,6 +262,10 @@ function sizeProblem(source: SizePx, input: SizePx): string | undefined {
   const isSmall = Math.min(widthPx, heightPx, inner.widthPx, inner.heightPx) < SIDE_PX_MIN;
   if (!isSmall && Math.max(widthPx, heightPx) <= SIDE_PX_MAX) return undefined;
   return `pictures of ${widthPx}×${heightPx} square pixels, where ${SIDE_PX_MIN} to ${SIDE_PX_MAX} a side are expected, and no narrow strip`;
+}
+
+function noJpeg(error: unknown): never {
+  throw new AgentError('unavailable', `GStreamer makes no JPEG of the picture: ${messageOf(error)}`, error);
 }
 
 function placeOf(place: Buffer, length: number): Buffer {

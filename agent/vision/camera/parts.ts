@@ -4,7 +4,7 @@ import { AgentError, assert } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { SizePx } from '../../contract/geometry.ts';
 import { NativePipeline } from '../native/gstreamer.ts';
-import { FrameReader, type MotionOptions } from './frame-reader.ts';
+import { type CellsOf, FrameReader } from './frame-reader.ts';
 import { KeyFrameMode } from './key-frame-mode.ts';
 import type { PrivacyMasks } from './mask.ts';
 import { COMMON_ELEMENTS, PACING_ELEMENTS, pipelineText } from './pipeline.ts';
@@ -22,7 +22,7 @@ export interface PartsOptions {
   readonly input: SizePx;
   readonly mode: 'live' | 'replay';
   /** Present if each glimpse states its motion. */
-  readonly motion?: MotionOptions | undefined;
+  readonly cellsOf?: CellsOf | undefined;
   /** Longest side of a still, in px; the size of the source by default. */
   readonly stillLongSidePx?: number | undefined;
   readonly clock: Clock;
@@ -86,7 +86,7 @@ export async function assembleParts(options: PartsOptions, surroundings: Surroun
   const sourceText = source.text(decoders, gated);
   const pipeline = new NativePipeline(pipelineText({ sourceText, fps, live, paced }), clock);
   const timeline = new Timeline(clock, live);
-  const { motion, stillLongSidePx = Number.POSITIVE_INFINITY } = options;
+  const { cellsOf, stillLongSidePx = Number.POSITIVE_INFINITY } = options;
   const reader = new FrameReader({
     pipeline,
     timeline,
@@ -94,7 +94,7 @@ export async function assembleParts(options: PartsOptions, surroundings: Surroun
     masks,
     input,
     fps,
-    motion,
+    cellsOf,
     stillLongSidePx,
   });
   const returnProbe = new ReturnProbe(source.probe, clock, (downMs) => surroundings.onReturn(downMs));

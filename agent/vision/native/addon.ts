@@ -3,3 +3,6 @@ import { createRequire } from 'node:module';
 import type { Addon } from 'vigie-native';
 
 export const addon = createRequire(import.meta.url)('vigie-native') as Addon;
+
+/** Motion between frames of the detector (native/gst/motion.h). */
+export const { FrameMotion } = addon;

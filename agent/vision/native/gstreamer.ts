@@ -11,10 +11,9 @@
  */
 import { createRequire } from 'node:module';
 import type { AppSrc, BusMessage, Element, Pipeline } from 'node-gstreamer-superficial';
-import type { Inferred, Motion, Picture as NativePicture, Scene, Terms } from 'vigie-native';
+import type { Inferred, Look, Motion, Picture, Scene, Terms } from 'vigie-native';
 import type { Clock } from '../../base/clock.ts';
-import { AgentError, assert, messageOf } from '../../base/errors.ts';
-import type { SizePx } from '../../contract/geometry.ts';
+import { AgentError, messageOf } from '../../base/errors.ts';
 import { addon } from './addon.ts';
 
 /** Wait for the final message, in ms. Going to NULL is synchronous: its messages are on the bus when `stop` returns. */
@@ -36,64 +35,6 @@ export interface PipelineError {
   readonly debug: string;
 }
 
-interface PlaneRanges {
-  readonly y: Int32Array;
-  readonly uv: Int32Array;
-}
-
-/** Picture of a sink. It holds the decoder's memory until `release`. Black parts are ranges (vigie-native.d.ts). */
-export class Picture {
-  /** Null if it has none. */
-  readonly ptsNs: bigint | null;
-  /** Size as coded; its pixels need not be square. */
-  readonly coded: SizePx;
-  /** Size in square pixels. */
-  readonly source: SizePx;
-  readonly native: NativePicture;
-
-  constructor(native: NativePicture) {
-    const [widthPx, heightPx, over, under] = native.shape;
-    this.native = native;
-    this.ptsNs = native.ptsNs;
-    this.coded = { widthPx, heightPx };
-    this.source = { widthPx: Math.round((widthPx * over) / under), heightPx };
-  }
-
-  /** Writes RGB of `size`, in which the picture lies at `at`. */
-  letterbox(
-    rgb: Uint8Array,
-    size: SizePx,
-    at: SizePx & { leftPx: number; topPx: number },
-    black: Int32Array,
-  ): void {
-    const { widthPx, heightPx } = size;
-    this.native.rgb(rgb, widthPx, heightPx, at.leftPx, at.topPx, at.widthPx, at.heightPx, black);
-  }
-
-  /** Writes I420 of `size`. */
-  planes(i420: Uint8Array, { widthPx, heightPx }: SizePx, { y, uv }: PlaneRanges): void {
-    this.native.planes(i420, widthPx, heightPx, y, uv);
-  }
-
-  /**
-   * Makes a JPEG of `size`.
-   * @throws `unavailable` with the encoder's message
-   */
-  async still({ widthPx, heightPx }: SizePx, { y, uv }: PlaneRanges): Promise<Buffer> {
-    const { jpeg, ptsNs } = await this.native.still(widthPx, heightPx, y, uv).catch((error: unknown) => {
-      const message = `GStreamer makes no JPEG of the picture: ${messageOf(error)}`;
-      throw new AgentError('unavailable', message, error);
-    });
-    assert(ptsNs === this.ptsNs, 'a still shows the picture that it was made of');
-    return jpeg;
-  }
-
-  /** Releases the picture, so that the decoder may write there. Nothing can be made of it any more. */
-  release(): void {
-    this.native.release();
-  }
-}
-
 /** Wants every picture. */
 export const EVERY_PICTURE: Terms = {
   spacingNs: null,
@@ -102,12 +43,6 @@ export const EVERY_PICTURE: Terms = {
   onMotion: false,
   knownBoxes: new Float64Array(),
 };
-
-/** Wanted picture, to be released, and the ones looked at before it (vigie-native.d.ts). Null at the opening's end. */
-export interface Look {
-  readonly picture: Picture | null;
-  readonly records: readonly { readonly ptsNs: bigint; readonly motion: Motion }[];
-}
 
 /** URLs that an rtspsrc may request: its stream and the tracks below it. */
 export interface RtspRequests {
@@ -211,13 +146,12 @@ export class NativePipeline {
     if (!this.#disposed) this.#noteOpened();
   }
 
-  /** Waits for the next picture that is wanted. */
+  /** Waits for the next picture that is wanted, which is to be released. */
   async look(terms: Terms = EVERY_PICTURE): Promise<Look> {
     try {
       const id = this.#sinkId;
       // Pictures that are already there need no worker.
-      const { picture, records } = addon.takeLook(id, terms) ?? (await addon.pullLook(id, terms));
-      return { picture: picture && new Picture(picture), records };
+      return addon.takeLook(id, terms) ?? (await addon.pullLook(id, terms));
     } catch (error) {
       this.fail({ message: messageOf(error), debug: '' });
       return { picture: null, records: [] };
@@ -226,7 +160,7 @@ export class NativePipeline {
 
   /** Sets the scene of the picture that came last. Returns its motion: any, for its past is unknown. */
   beginScene(picture: Picture, scene: Scene): Motion {
-    return addon.beginScene(this.#sinkId, picture.native, scene);
+    return addon.beginScene(this.#sinkId, picture, scene);
   }
 
   /** Gives a frame to the appsrc `source`, which copies it. Returns false if the pipeline has failed or was stopped. */

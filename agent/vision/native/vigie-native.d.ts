@@ -3,6 +3,22 @@
  * imported.
  */
 declare module 'vigie-native' {
+  interface SizePx {
+    readonly widthPx: number;
+    readonly heightPx: number;
+  }
+
+  interface Placement extends SizePx {
+    readonly leftPx: number;
+    readonly topPx: number;
+  }
+
+  /** Ranges of bytes in the plane of the luma, and in those of the colours. */
+  interface PlaneRanges {
+    readonly y: Int32Array;
+    readonly uv: Int32Array;
+  }
+
   /**
    * Picture that never changes, of 8 bits in 4:2:0. It holds the decoder's memory until `release`, or until a still that
    * was begun is made. Black parts are given in half-open ranges, in pairs.
@@ -12,28 +28,18 @@ declare module 'vigie-native' {
   export interface Picture {
     /** Null if it has none. */
     readonly ptsNs: bigint | null;
-    /** Width and height as coded, and the two numbers of the pixel aspect ratio. */
-    readonly shape: readonly [number, number, number, number];
-    /**
-     * Writes RGB (8 bits, row by row), scaled to `innerWidth` × `innerHeight` at (`left`, `top`) of `width` ×
-     * `height`. The rest is black, and so are the pixels of `black`.
-     */
-    rgb(
-      rgb: Uint8Array,
-      width: number,
-      height: number,
-      left: number,
-      top: number,
-      innerWidth: number,
-      innerHeight: number,
-      black: Int32Array,
-    ): void;
-    /** Writes I420 planes, with rows of a multiple of 4 bytes; `blackY` and `blackUv` are byte ranges. */
-    planes(i420: Uint8Array, width: number, height: number, blackY: Int32Array, blackUv: Int32Array): void;
+    /** Size as coded; its pixels need not be square. */
+    readonly coded: SizePx;
+    /** Size in square pixels. */
+    readonly source: SizePx;
+    /** Writes RGB (8 bits, row by row) of `size`, in which the picture lies at `at`. The rest is black. */
+    letterbox(rgb: Uint8Array, size: SizePx, at: Placement, black: Int32Array): void;
+    /** Writes I420 planes, with rows of a multiple of 4 bytes. */
+    planes(i420: Uint8Array, size: SizePx, black: PlaneRanges): void;
     /** Writes the luma alone, row by row. */
-    grey(grey: Uint8Array, width: number, height: number, black: Int32Array): void;
+    grey(grey: Uint8Array, size: SizePx, black: Int32Array): void;
     /** Makes a JPEG of the output of `planes` in a libuv worker. Rejects with the encoder's message. */
-    still(width: number, height: number, blackY: Int32Array, blackUv: Int32Array): Promise<Still>;
+    still(size: SizePx, black: PlaneRanges): Promise<Still>;
     release(): void;
   }
 

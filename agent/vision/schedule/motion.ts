@@ -9,14 +9,15 @@
 import { placementOf } from '../../contract/letterbox.ts';
 import { isMasked } from '../../contract/masked.ts';
 import type { Frame } from '../../contract/picture.ts';
-import { type FrameMotion, frameMotion, gridOf } from '../native/motion.ts';
+import { FrameMotion } from '../native/addon.ts';
+import { gridOf } from './motion-cells.ts';
 
 /** Maximum number of cells, whatever the input's size. */
 const CELLS_MAX = 8000;
 
 export class Motion {
   #size = '';
-  #cells: FrameMotion | undefined;
+  #cells: InstanceType<typeof FrameMotion> | undefined;
 
   /** Takes the next frame; returns true if something has moved since the last detector run, or before the first one. */
   update(frame: Frame): boolean {
@@ -33,11 +34,11 @@ export class Motion {
   }
 }
 
-function cellsOf(frame: Frame): FrameMotion {
+function cellsOf(frame: Frame): InstanceType<typeof FrameMotion> {
   const placement = placementOf(frame.source, frame.input);
   const { leftPx, topPx } = placement;
   const grid = gridOf(placement, CELLS_MAX, (x, y, sidePx) =>
     isMasked(frame, leftPx + x, topPx + y, sidePx, sidePx),
   );
-  return frameMotion(grid, frame.input.widthPx, placement);
+  return new FrameMotion(grid, frame.input.widthPx, leftPx, topPx);
 }

@@ -13,8 +13,9 @@ import { RateControl, type RateControlState } from './rate-control.ts';
 import { Street } from './street.ts';
 import type { WantedRateOptions } from './wanted-rate.ts';
 
+export { watchedCells } from './motion-cells.ts';
 export { SECOND_FPS, SLOW_MS } from './quiet-street.ts';
-export { FPS_MAX, isNearWatched } from './wanted-rate.ts';
+export { FPS_MAX } from './wanted-rate.ts';
 
 export interface ScheduleOptions {
   /** Configured rate; null means every frame of a recording. */

@@ -1,6 +1,7 @@
 /** A picture for JavaScript. vigie-native.d.ts states its functions. */
 #pragma once
 
+#include <cmath>
 #include <memory>
 #include <vector>
 
@@ -33,8 +34,9 @@ class PictureObject : public Napi::ObjectWrap<PictureObject> {
   static Napi::Function Define(Napi::Env env) {
     return DefineClass(
         env, "Picture",
-        {InstanceAccessor<&PictureObject::PtsNs>("ptsNs"), InstanceAccessor<&PictureObject::Shape>("shape"),
-         InstanceMethod<&PictureObject::WriteRgb>("rgb"),
+        {InstanceAccessor<&PictureObject::PtsNs>("ptsNs"), InstanceAccessor<&PictureObject::Coded>("coded"),
+         InstanceAccessor<&PictureObject::Source>("source"),
+         InstanceMethod<&PictureObject::WriteRgb>("letterbox"),
          InstanceMethod<&PictureObject::WritePlanes>("planes"),
          InstanceMethod<&PictureObject::WriteGrey>("grey"),
          InstanceMethod<&PictureObject::MakeStill>("still"),
@@ -68,30 +70,38 @@ class PictureObject : public Napi::ObjectWrap<PictureObject> {
 
   Napi::Value PtsNs(const Napi::CallbackInfo& info) { return TimeOf(info.Env(), held()->pts()); }
 
-  /** Width, height, and the two numbers of the pixel aspect ratio. */
-  Napi::Value Shape(const Napi::CallbackInfo& info) {
+  /** Size as coded. */
+  Napi::Value Coded(const Napi::CallbackInfo& info) {
+    return SizeIn(info.Env(), held()->info().width, held()->info().height);
+  }
+
+  /** Size in square pixels. */
+  Napi::Value Source(const Napi::CallbackInfo& info) {
     const GstVideoInfo& shape = held()->info();
-    const std::vector<int> sides = {shape.width, shape.height, shape.par_n, shape.par_d};
-    return ArrayOf(info.Env(), sides, [&](int side) { return Napi::Number::New(info.Env(), side); });
+    return SizeIn(info.Env(), std::floor(static_cast<double>(shape.width) * shape.par_n / shape.par_d + 0.5),
+                  shape.height);
   }
 
   void WriteRgb(const Napi::CallbackInfo& info) {
-    const Placement at = {IntegerOf(info[3]), IntegerOf(info[4]), SizeAt(info, 5)};
-    held()->WriteRgb(BytesOf(info[0]), SizeAt(info, 1), at, BlackOf(info[7]));
+    const Napi::Object at = info[2].ToObject();
+    const Placement place = {IntegerOf(at.Get("leftPx")), IntegerOf(at.Get("topPx")), SizeOf(at)};
+    held()->WriteRgb(BytesOf(info[0]), SizeOf(info[1]), place, BlackOf(info[3]));
   }
 
   void WritePlanes(const Napi::CallbackInfo& info) {
-    held()->WritePlanes(BytesOf(info[0]), SizeAt(info, 1), BlackOf(info[3]), BlackOf(info[4]));
+    const Napi::Object black = info[2].ToObject();
+    held()->WritePlanes(BytesOf(info[0]), SizeOf(info[1]), BlackOf(black.Get("y")), BlackOf(black.Get("uv")));
   }
 
   void WriteGrey(const Napi::CallbackInfo& info) {
-    held()->WriteGrey(BytesOf(info[0]), SizeAt(info, 1), BlackOf(info[3]));
+    held()->WriteGrey(BytesOf(info[0]), SizeOf(info[1]), BlackOf(info[2]));
   }
 
   Napi::Value MakeStill(const Napi::CallbackInfo& info) {
-    const Size size = SizeAt(info, 0);
-    const auto work = [picture = held(), size, y = CopyOf(IntegersOf(info[2])),
-                       uv = CopyOf(IntegersOf(info[3]))] {
+    const Size size = SizeOf(info[0]);
+    const Napi::Object black = info[1].ToObject();
+    const auto work = [picture = held(), size, y = CopyOf(IntegersOf(black.Get("y"))),
+                       uv = CopyOf(IntegersOf(black.Get("uv")))] {
       // Shared, because a function of the standard library must be possible to copy.
       return std::make_shared<Still>(picture->MakeStill(size, {y.data(), y.size()}, {uv.data(), uv.size()}));
     };
@@ -105,8 +115,16 @@ class PictureObject : public Napi::ObjectWrap<PictureObject> {
 
   void Release(const Napi::CallbackInfo&) { picture_.reset(); }
 
-  static Size SizeAt(const Napi::CallbackInfo& info, size_t index) {
-    return {IntegerOf(info[index]), IntegerOf(info[index + 1])};
+  static Size SizeOf(const Napi::Value& value) {
+    const Napi::Object size = value.ToObject();
+    return {IntegerOf(size.Get("widthPx")), IntegerOf(size.Get("heightPx"))};
+  }
+
+  static Napi::Value SizeIn(Napi::Env env, double width, double height) {
+    Napi::Object size = Napi::Object::New(env);
+    size.Set("widthPx", width);
+    size.Set("heightPx", height);
+    return size;
   }
 
   std::shared_ptr<const Picture> picture_;
