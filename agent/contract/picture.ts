@@ -43,9 +43,19 @@ export interface LookTerms {
   readonly fromMs: number;
   /** True if any motion is a reason. Unknown motion is always one. */
   readonly onMotion: boolean;
+  /** True if it is a reason that a still or planes will be made of it. */
+  readonly onPictured: boolean;
   /** Boxes of known objects, normalised: left, top, right, bottom. */
   readonly knownBoxes: Float64Array;
 }
+
+/** Terms of a caller that wants every frame. */
+export const EVERY_FRAME: LookTerms = {
+  fromMs: Number.NEGATIVE_INFINITY,
+  onMotion: true,
+  onPictured: true,
+  knownBoxes: new Float64Array(),
+};
 
 /** Analysed frame. Its pixels exist only in vision's memory, until the next frame. */
 export interface Frame extends Omit<Glimpse, 'pictured' | 'isHeld' | 'motion'> {

@@ -1,6 +1,6 @@
 /** Tests when the detector need not run, and how often it does: moving parts, held tracks, and objects in zones and at lines. */
 import t, { type Test } from 'tap';
-import type { Detection, Frame, Track } from '../../agent/contract/picture.ts';
+import { type Detection, EVERY_FRAME, type Frame, type Track } from '../../agent/contract/picture.ts';
 import { StationaryVehicles } from '../../agent/vision/observe/stationary-vehicles.ts';
 import { Motion } from '../../agent/vision/schedule/motion.ts';
 import { watchedCells } from '../../agent/vision/schedule/motion-cells.ts';
@@ -262,7 +262,7 @@ class WatchedStreet {
   async show(things: readonly Square[]): Promise<number> {
     this.#camera.show(greyOf(things), this.#index * FRAME_MS);
     this.#index += 1;
-    const every = { fromMs: Number.NEGATIVE_INFINITY, ...this.rate.reasons(0) };
+    const every = { ...EVERY_FRAME, ...this.rate.reasons(0) };
     const glimpse = await this.#camera.next(() => every);
     this.rate.watch(glimpse);
     return glimpse.atMs;

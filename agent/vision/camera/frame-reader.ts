@@ -14,9 +14,15 @@ import { AgentError, assert, messageOf } from '../../base/errors.ts';
 import { fitted } from '../../contract/fitted-size.ts';
 import type { SizePx } from '../../contract/geometry.ts';
 import { placementOf } from '../../contract/letterbox.ts';
-import type { Frame, Glimpse, LookTerms, YuvPlanes } from '../../contract/picture.ts';
+import {
+  EVERY_FRAME,
+  type Frame,
+  type Glimpse,
+  type LookTerms,
+  type YuvPlanes,
+} from '../../contract/picture.ts';
 import { SNAPSHOT_LONG_SIDE_PX_MAX } from '../../contract/redacted-jpeg.ts';
-import { EVERY_PICTURE, type NativePipeline } from '../native/gstreamer.ts';
+import type { NativePipeline } from '../native/gstreamer.ts';
 import { fineSize } from './fine-size.ts';
 import { type PrivacyMasks, spreadPx } from './mask.ts';
 import { type PictureKinds, PictureTimes } from './picture-times.ts';
@@ -134,12 +140,13 @@ export class FrameReader {
   async next(termsNow?: () => LookTerms): Promise<Glimpse | undefined> {
     while (this.#records.length === 0) {
       this.#release();
-      const { pipeline } = this.#options;
-      const { picture, records } = await pipeline.look({
-        ...EVERY_PICTURE,
-        ...termsNow?.(),
+      const { fromMs, onMotion, onPictured, knownBoxes } = termsNow?.() ?? EVERY_FRAME;
+      const { picture, records } = await this.#options.pipeline.look({
         spacingNs: this.#spacingNs,
-        markNs: this.#times.nextNs(this.#streetStill),
+        fromMs,
+        markNs: onPictured ? this.#times.nextNs(this.#streetStill) : null,
+        onMotion,
+        knownBoxes,
       });
       const { source, small: size } = this.#sizes ?? {};
       if (source !== undefined && size !== undefined)

@@ -10,7 +10,7 @@ import type { Clock } from '../../base/clock.ts';
 import { AgentError, messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { QuietReport } from '../../contract/health.ts';
-import type { Glimpse, LookTerms } from '../../contract/picture.ts';
+import { EVERY_FRAME, type Glimpse, type LookTerms } from '../../contract/picture.ts';
 import { SecondView, SILENT_MS } from './second-view.ts';
 
 export { SLOW_MS } from './second-view.ts';
@@ -20,8 +20,6 @@ export { SLOW_MS } from './second-view.ts';
  * second miss an object that crosses the picture in 0.8 s.
  */
 export const SECOND_FPS = 10;
-
-const NOTHING = new Float64Array();
 
 /** Key-frame mode of the main stream. */
 interface KeyFrames {
@@ -80,11 +78,7 @@ export class QuietStreet {
       await second.start();
       void this.#endSilence();
       // Motion ends the wait. The others only show that the stream is not silent.
-      const termsNow = (): LookTerms => ({
-        fromMs: atMs + SILENT_MS / 4,
-        onMotion: true,
-        knownBoxes: NOTHING,
-      });
+      const termsNow = (): LookTerms => ({ ...EVERY_FRAME, fromMs: atMs + SILENT_MS / 4, onPictured: false });
       let atMs = Number.NEGATIVE_INFINITY;
       for (;;) {
         const glimpse = await second.nextGlimpse(termsNow);

@@ -5,7 +5,7 @@
  * A frame that is not due is never made. A frame that the gate holds is analysed with the last detections.
  */
 import type { QuietReport } from '../../contract/health.ts';
-import type { Frame, Glimpse, LookTerms, Track } from '../../contract/picture.ts';
+import { EVERY_FRAME, type Frame, type Glimpse, type LookTerms, type Track } from '../../contract/picture.ts';
 import { HighResolutionPasses } from './high-resolution-passes.ts';
 import { MotionGate } from './motion-gate.ts';
 import type { QuietStreetOptions } from './quiet-street.ts';
@@ -38,12 +38,6 @@ export interface Awaited {
   /** True if no condition of the camera is active or has begun. */
   readonly settled: boolean;
 }
-
-const EVERY_FRAME: LookTerms = {
-  fromMs: Number.NEGATIVE_INFINITY,
-  onMotion: true,
-  knownBoxes: new Float64Array(),
-};
 
 export class Schedule {
   /** Undefined in a replay at a fixed rate, which analyses every frame. */
@@ -83,9 +77,10 @@ export class Schedule {
   /** Returns which frames after the one at `atMs` can be due. `awaited` states that an object is awaited. */
   termsAfter(atMs: number, awaited: boolean): LookTerms {
     const outlook = this.#street?.outlook(atMs, awaited);
-    if (outlook === undefined) return EVERY_FRAME;
-    const { fps, leastFps, reasons } = outlook;
-    return { fromMs: this.#rateControl?.notBeforeMs(fps, leastFps) ?? EVERY_FRAME.fromMs, ...reasons };
+    const rateControl = this.#rateControl;
+    if (outlook === undefined || rateControl === undefined) return EVERY_FRAME;
+    const fromMs = rateControl.notBeforeMs(outlook.fps, outlook.leastFps);
+    return { ...outlook.reasons, fromMs, onPictured: rateControl.state.step === 0 };
   }
 
   /** Takes the next analysed frame; returns whether larger pictures are needed from now on. */

@@ -24,7 +24,7 @@ export interface RateDemand {
 export interface Outlook {
   readonly fps: number;
   readonly leastFps: number;
-  readonly reasons: Omit<LookTerms, 'fromMs'>;
+  readonly reasons: Pick<LookTerms, 'onMotion' | 'knownBoxes'>;
 }
 
 export class Street {

@@ -103,7 +103,7 @@ export class WantedRate {
   }
 
   /** Motion that raises the rate, as of a frame at `atMs`; otherwise it can only fall. */
-  reasons(atMs: number): Omit<LookTerms, 'fromMs'> {
+  reasons(atMs: number): Pick<LookTerms, 'onMotion' | 'knownBoxes'> {
     return { onMotion: this.isStill(atMs), knownBoxes: this.#knownBoxes };
   }
 
