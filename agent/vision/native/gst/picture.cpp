@@ -83,6 +83,7 @@ class Letterbox {
         converter_(gst_video_converter_new(&yuv_, &rgb_, nullptr)) {
     if (!frame_ || !converter_) throw std::runtime_error("GStreamer does not convert this picture to RGB");
     const bool is_full = yuv_.colorimetry.range == GST_VIDEO_COLOR_RANGE_0_255;
+    // Black in RGB, whatever the range of the levels (docs/design/025-evaluation.md).
     for (int plane = 0; plane < kPlanes; plane++) {
       const size_t rows = GST_VIDEO_FRAME_COMP_HEIGHT(frame_.get(), plane);
       std::memset(At(plane, 0, 0), plane > 0 ? 128 : is_full ? 0 : 16, rows * Stride(plane));
