@@ -1,5 +1,4 @@
-/** The addon `vigie.node`: pictures and results of inference for JavaScript. vigie-native.d.ts states its
- * functions. */
+/** The addon `vigie.node`: pictures and results of inference for JavaScript. vigie-native.d.ts states its functions. */
 #include <gst/gst.h>
 #include <sys/prctl.h>
 #include <time.h>
@@ -48,11 +47,8 @@ Terms TermsOf(const Napi::Value& value) {
     bool is_lossless = true;
     return time.IsBigInt() ? time.As<Napi::BigInt>().Uint64Value(&is_lossless) : GST_CLOCK_TIME_NONE;
   };
-  Terms terms = {time_of("spacingNs"),
-                 NumberOf(given.Get("fromMs")),
-                 time_of("markNs"),
-                 given.Get("onMotion").ToBoolean(),
-                 {}};
+  Terms terms = {
+      time_of("spacingNs"), NumberOf(given.Get("fromMs")), time_of("markNs"), given.Get("onMotion").ToBoolean(), {}};
   const View<double> sides = DoublesOf(given.Get("knownBoxes"));
   for (size_t i = 0; i + 3 < sides.length; i += 4)
     terms.known.push_back({sides.data[i], sides.data[i + 1], sides.data[i + 2], sides.data[i + 3]});
@@ -68,9 +64,7 @@ Napi::Value TakeLook(const Napi::CallbackInfo& info) {
 Napi::Value PullLook(const Napi::CallbackInfo& info) {
   return Later<Look>::Run(
       info.Env(),
-      [sink = SinkOf(info), terms = TermsOf(info[1])] {
-        return TakeWanted(sink.get(), terms, GST_CLOCK_TIME_NONE);
-      },
+      [sink = SinkOf(info), terms = TermsOf(info[1])] { return TakeWanted(sink.get(), terms, GST_CLOCK_TIME_NONE); },
       [](Napi::Env env, Look& look) { return ValueOf(env, look); });
 }
 
@@ -151,8 +145,8 @@ void RestrictRequestsOf(const Napi::CallbackInfo& info) {
 Napi::Value ThreadCpuMs(const Napi::CallbackInfo& info) {
   timespec spent = {};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
-  return Napi::Number::New(
-      info.Env(), static_cast<double>(spent.tv_sec) * 1e3 + static_cast<double>(spent.tv_nsec) / 1e6);
+  return Napi::Number::New(info.Env(),
+                           static_cast<double>(spent.tv_sec) * 1e3 + static_cast<double>(spent.tv_nsec) / 1e6);
 }
 
 void ForbidDumps(const Napi::CallbackInfo& info) {

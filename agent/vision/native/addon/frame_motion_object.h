@@ -8,16 +8,15 @@
 namespace vigie {
 
 inline CellGrid GridOf(const Napi::Object& given) {
-  return {IntegerOf(given.Get("columns")), IntegerOf(given.Get("sidePx")),
-          CopyOf(BytesOf(given.Get("isBlack")))};
+  return {IntegerOf(given.Get("columns")), IntegerOf(given.Get("sidePx")), CopyOf(BytesOf(given.Get("isBlack")))};
 }
 
 class FrameMotionObject : public Napi::ObjectWrap<FrameMotionObject> {
  public:
   static Napi::Function Define(Napi::Env env) {
-    return DefineClass(env, "FrameMotion",
-                       {InstanceMethod<&FrameMotionObject::Update>("update"),
-                        InstanceMethod<&FrameMotionObject::Keep>("keep")});
+    return DefineClass(
+        env, "FrameMotion",
+        {InstanceMethod<&FrameMotionObject::Update>("update"), InstanceMethod<&FrameMotionObject::Keep>("keep")});
   }
 
   /** Arguments: the grid, and width, left and top in the frame, in pixels. */
@@ -31,9 +30,7 @@ class FrameMotionObject : public Napi::ObjectWrap<FrameMotionObject> {
   /** Of RGB only green is read, which is most of the brightness. */
   static constexpr size_t kRgb = 3, kGreen = 1;
 
-  static size_t SideOf(const Napi::Value& value) {
-    return static_cast<size_t>(std::max(IntegerOf(value), 0));
-  }
+  static size_t SideOf(const Napi::Value& value) { return static_cast<size_t>(std::max(IntegerOf(value), 0)); }
 
   /** Takes RGB. Returns true if something has moved since the frame that was kept, or if there is none. */
   Napi::Value Update(const Napi::CallbackInfo& info) {

@@ -35,12 +35,9 @@ class PictureObject : public Napi::ObjectWrap<PictureObject> {
     return DefineClass(
         env, "Picture",
         {InstanceAccessor<&PictureObject::PtsNs>("ptsNs"), InstanceAccessor<&PictureObject::Coded>("coded"),
-         InstanceAccessor<&PictureObject::Source>("source"),
-         InstanceMethod<&PictureObject::WriteRgb>("letterbox"),
-         InstanceMethod<&PictureObject::WritePlanes>("planes"),
-         InstanceMethod<&PictureObject::WriteGrey>("grey"),
-         InstanceMethod<&PictureObject::MakeStill>("still"),
-         InstanceMethod<&PictureObject::Release>("release")});
+         InstanceAccessor<&PictureObject::Source>("source"), InstanceMethod<&PictureObject::WriteRgb>("letterbox"),
+         InstanceMethod<&PictureObject::WritePlanes>("planes"), InstanceMethod<&PictureObject::WriteGrey>("grey"),
+         InstanceMethod<&PictureObject::MakeStill>("still"), InstanceMethod<&PictureObject::Release>("release")});
   }
 
   /** Null stays null. */

@@ -41,8 +41,7 @@ inline double NumberOf(const Napi::Value& value) {
   return value.As<Napi::Number>().DoubleValue();
 }
 
-/** Items of a typed array, as long as it is not detached. @throws TypeError unless the argument is one of
- * that type */
+/** Items of a typed array, as long as it is not detached. @throws TypeError unless the argument is one of that type */
 template <class Array>
 auto ItemsOf(const Napi::Value& value, napi_typedarray_type type, const char* name) {
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type)

@@ -22,9 +22,8 @@ std::vector<Tensor> TensorsOf(GstBuffer* buffer) {
   GstTensorMeta* meta = gst_buffer_get_tensor_meta(buffer);
   for (gsize i = 0; meta && i < meta->num_tensors; i++) {
     const GstTensor* tensor = gst_tensor_meta_get(meta, i);
-    tensors.push_back(
-        {TextOf(tensor->id), tensor->data_type, tensor->dims_order == GST_TENSOR_DIM_ORDER_ROW_MAJOR,
-         std::vector<size_t>(tensor->dims, tensor->dims + tensor->num_dims), ShortOrNull(tensor->data)});
+    tensors.push_back({TextOf(tensor->id), tensor->data_type, tensor->dims_order == GST_TENSOR_DIM_ORDER_ROW_MAJOR,
+                       std::vector<size_t>(tensor->dims, tensor->dims + tensor->num_dims), ShortOrNull(tensor->data)});
   }
   return tensors;
 }
@@ -34,8 +33,7 @@ std::vector<Detection> DetectionsOf(GstBuffer* buffer) {
   GstAnalyticsRelationMeta* meta = gst_buffer_get_analytics_relation_meta(buffer);
   gpointer state = nullptr;
   GstAnalyticsODMtd found;
-  while (meta &&
-         gst_analytics_relation_meta_iterate(meta, &state, gst_analytics_od_mtd_get_mtd_type(), &found)) {
+  while (meta && gst_analytics_relation_meta_iterate(meta, &state, gst_analytics_od_mtd_get_mtd_type(), &found)) {
     Detection detection = {};
     auto& [left, top, width, height] = detection.xywh;
     if (!gst_analytics_od_mtd_get_location(&found, &left, &top, &width, &height, &detection.score)) continue;

@@ -80,8 +80,7 @@ bool CellChanges::Compare() {
   for (size_t cell = 0; cell < size(); cell++) {
     changed_[cell] = 0;
     if (grid_.is_black[cell]) continue;
-    const double by =
-        std::abs(static_cast<double>(now_[cell]) - static_cast<double>(reference_[cell]) - shift);
+    const double by = std::abs(static_cast<double>(now_[cell]) - static_cast<double>(reference_[cell]) - shift);
     const double noise = noise_[cell];
     noise_[cell] = static_cast<float>(NoiseAfter(noise, by));
     changed_[cell] = by >= ChangeFrom(reference_[cell], noise);
@@ -95,8 +94,7 @@ double CellChanges::Shift() {
   shifts_.clear();
   for (size_t cell = 0; cell < size(); cell += kShiftEvery)
     if (!grid_.is_black[cell])
-      shifts_.push_back(
-          static_cast<float>(static_cast<double>(now_[cell]) - static_cast<double>(reference_[cell])));
+      shifts_.push_back(static_cast<float>(static_cast<double>(now_[cell]) - static_cast<double>(reference_[cell])));
   if (shifts_.empty()) return 0;
   const auto middle = shifts_.begin() + static_cast<std::ptrdiff_t>(shifts_.size() / 2);
   std::nth_element(shifts_.begin(), middle, shifts_.end());

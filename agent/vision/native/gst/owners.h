@@ -11,8 +11,7 @@
 
 namespace vigie {
 
-/** Releases an object of any of these types. Most of the functions are inline in a header, so none is a
- * parameter. */
+/** Releases an object of any of these types. Most of the functions are inline in a header, so none is a parameter. */
 struct Release {
   void operator()(GstElement* element) const { gst_object_unref(element); }
   void operator()(GstPad* pad) const { gst_object_unref(pad); }

@@ -38,8 +38,7 @@ class KeyFinder {
   bool IsH264Key(const MappedBuffer& map) const {
     GstH264NalUnit nal;
     for (guint at = 0; at < map.size(); at = nal.offset) {
-      if (gst_h264_parser_identify_nalu_unchecked(h264_.get(), map.data(), at, map.size(), &nal) !=
-          GST_H264_PARSER_OK)
+      if (gst_h264_parser_identify_nalu_unchecked(h264_.get(), map.data(), at, map.size(), &nal) != GST_H264_PARSER_OK)
         return false;
       if (nal.type >= GST_H264_NAL_SLICE && nal.type <= GST_H264_NAL_SLICE_IDR)
         return nal.type == GST_H264_NAL_SLICE_IDR;
@@ -50,16 +49,15 @@ class KeyFinder {
   bool IsH265Key(const MappedBuffer& map) const {
     GstH265NalUnit nal;
     for (guint at = 0; at < map.size(); at = nal.offset) {
-      if (gst_h265_parser_identify_nalu_unchecked(h265_.get(), map.data(), at, map.size(), &nal) !=
-          GST_H265_PARSER_OK)
+      if (gst_h265_parser_identify_nalu_unchecked(h265_.get(), map.data(), at, map.size(), &nal) != GST_H265_PARSER_OK)
         return false;
       if (nal.type <= GST_H265_NAL_SLICE_CRA_NUT) return nal.type >= GST_H265_NAL_SLICE_BLA_W_LP;
     }
     return false;
   }
 
-  const std::unique_ptr<GstH264NalParser, decltype(&gst_h264_nal_parser_free)> h264_{
-      gst_h264_nal_parser_new(), gst_h264_nal_parser_free};
+  const std::unique_ptr<GstH264NalParser, decltype(&gst_h264_nal_parser_free)> h264_{gst_h264_nal_parser_new(),
+                                                                                     gst_h264_nal_parser_free};
   const std::unique_ptr<GstH265Parser, decltype(&gst_h265_parser_free)> h265_{gst_h265_parser_new(),
                                                                               gst_h265_parser_free};
 };
@@ -129,8 +127,7 @@ class Gate {
     if (disordered_at_ && packets_ - disordered_at_ < kOrderedPackets) return "B-frames";
     if (interval_count_ < kIntervals) return "too few key frames yet";
     const auto is_far = [](GstClockTime interval) { return interval > kIntervalMax; };
-    const bool far =
-        pts > key_pts_ + kIntervalMax || std::any_of(intervals_.begin(), intervals_.end(), is_far);
+    const bool far = pts > key_pts_ + kIntervalMax || std::any_of(intervals_.begin(), intervals_.end(), is_far);
     return far ? "key frames more than 2 s apart" : nullptr;
   }
 
@@ -265,8 +262,7 @@ gboolean TakeEvent(GstPad* pad, GstObject* element, GstEvent* event) {
 }
 
 GstStateChangeReturn ChangeState(GstElement* element, GstStateChange transition) {
-  const GstStateChangeReturn done =
-      GST_ELEMENT_CLASS(packet_gate_parent_class)->change_state(element, transition);
+  const GstStateChangeReturn done = GST_ELEMENT_CLASS(packet_gate_parent_class)->change_state(element, transition);
   if (transition == GST_STATE_CHANGE_PAUSED_TO_READY) GateOf(element).Begin();
   return done;
 }
@@ -305,14 +301,11 @@ void packet_gate_class_init(PacketGateClass* type) {
   element->change_state = ChangeState;
   const auto readable = static_cast<GParamFlags>(G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
   const auto writable = static_cast<GParamFlags>(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS);
-  const auto install = [object](guint id, GParamSpec* spec) {
-    g_object_class_install_property(object, id, spec);
-  };
+  const auto install = [object](guint id, GParamSpec* spec) { g_object_class_install_property(object, id, spec); };
   install(kQuiet, g_param_spec_boolean("quiet", "Quiet", "Only key frames are wanted", FALSE, writable));
   install(kResting, g_param_spec_boolean("resting", "Resting", "Only key frames pass", FALSE, readable));
   install(kReason, g_param_spec_string("reason", "Reason", "Why it cannot rest, or empty", "", readable));
-  install(kUndecoded,
-          g_param_spec_uint64("undecoded", "Undecoded", "Packets dropped", 0, G_MAXUINT64, 0, readable));
+  install(kUndecoded, g_param_spec_uint64("undecoded", "Undecoded", "Packets dropped", 0, G_MAXUINT64, 0, readable));
   gst_element_class_add_static_pad_template(element, &sink_template);
   gst_element_class_add_static_pad_template(element, &source_template);
   gst_element_class_set_static_metadata(element, "Packet gate", "Filter/Video",

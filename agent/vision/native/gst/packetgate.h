@@ -19,8 +19,7 @@
 
 namespace vigie {
 
-/** Greatest distance of key frames. Two seconds are a usual setting; the rest is jitter. A look is due as
- * often. */
+/** Greatest distance of key frames. Two seconds are a usual setting; the rest is jitter. A look is due as often. */
 constexpr GstClockTime kIntervalMax = 2200 * GST_MSECOND;
 /** The second stream's delay behind the first: .1 s for a picture at ten a second, the rest for its encoder.
  */

@@ -16,9 +16,7 @@ constexpr int kPlanes = 3;
 
 /** Sets `scale` bytes for each unit of the ranges. */
 void FillRanges(Ranges ranges, uint8_t* bytes, size_t length, size_t scale, uint8_t level) {
-  const auto byte_of = [&](int32_t at) {
-    return std::min(static_cast<size_t>(std::max(at, 0)) * scale, length);
-  };
+  const auto byte_of = [&](int32_t at) { return std::min(static_cast<size_t>(std::max(at, 0)) * scale, length); };
   for (size_t i = 0; i + 1 < ranges.length; i += 2) {
     const size_t from = byte_of(ranges.data[i]);
     const size_t to = byte_of(ranges.data[i + 1]);
@@ -29,9 +27,9 @@ void FillRanges(Ranges ranges, uint8_t* bytes, size_t length, size_t scale, uint
 void CheckSize(Size size, int side_min) {
   const auto fits = [&](int side) { return side >= side_min && side <= kSideMax; };
   if (!fits(size.width) || !fits(size.height))
-    throw std::invalid_argument("a size of " + std::to_string(size.width) + "x" +
-                                std::to_string(size.height) + ": " + std::to_string(side_min) + " to " +
-                                std::to_string(kSideMax) + " pixels a side are possible");
+    throw std::invalid_argument("a size of " + std::to_string(size.width) + "x" + std::to_string(size.height) + ": " +
+                                std::to_string(side_min) + " to " + std::to_string(kSideMax) +
+                                " pixels a side are possible");
 }
 
 void CheckLength(size_t length, size_t wanted) {
@@ -40,8 +38,7 @@ void CheckLength(size_t length, size_t wanted) {
                                 std::to_string(wanted));
 }
 
-/** Layout of I420 in a plain buffer (gst-plugins-base, video-info.c): rows of 4 bytes, an even number of
- * them. */
+/** Layout of I420 in a plain buffer (gst-plugins-base, video-info.c): rows of 4 bytes, an even number of them. */
 struct PlanesLayout {
   int stride_y, stride_uv;
   size_t bytes_y, bytes_uv;
@@ -98,8 +95,8 @@ class Letterbox {
   int Stride(int plane) { return GST_VIDEO_FRAME_PLANE_STRIDE(frame_.get(), plane); }
 
   void WriteRgb(uint8_t* bytes) {
-    const BufferOwner wrapped(gst_buffer_new_wrapped_full(static_cast<GstMemoryFlags>(0), bytes, rgb_.size, 0,
-                                                          rgb_.size, nullptr, nullptr));
+    const BufferOwner wrapped(
+        gst_buffer_new_wrapped_full(static_cast<GstMemoryFlags>(0), bytes, rgb_.size, 0, rgb_.size, nullptr, nullptr));
     MappedFrame out(rgb_, wrapped.get(), GST_MAP_WRITE);
     if (!out) throw std::runtime_error("GStreamer does not map a place for RGB");
     gst_video_converter_frame(converter_.get(), frame_.get(), out.get());
@@ -127,9 +124,8 @@ struct Converters::Tables {
 Converters::Converters(GstCaps* caps) : caps_(gst_caps_ref(caps)), tables_(std::make_unique<Tables>()) {
   if (!gst_video_info_from_caps(&info_, caps)) throw std::runtime_error("pictures of an unknown format");
   const GstVideoFormatInfo* format = info_.finfo;
-  const bool is_420 = GST_VIDEO_FORMAT_INFO_N_COMPONENTS(format) == kPlanes &&
-                      GST_VIDEO_FORMAT_INFO_IS_YUV(format) && GST_VIDEO_FORMAT_INFO_DEPTH(format, 0) == 8 &&
-                      GST_VIDEO_FORMAT_INFO_W_SUB(format, 1) == 1 &&
+  const bool is_420 = GST_VIDEO_FORMAT_INFO_N_COMPONENTS(format) == kPlanes && GST_VIDEO_FORMAT_INFO_IS_YUV(format) &&
+                      GST_VIDEO_FORMAT_INFO_DEPTH(format, 0) == 8 && GST_VIDEO_FORMAT_INFO_W_SUB(format, 1) == 1 &&
                       GST_VIDEO_FORMAT_INFO_H_SUB(format, 1) == 1;
   if (!is_420 || GST_VIDEO_INFO_INTERLACE_MODE(&info_) == GST_VIDEO_INTERLACE_MODE_ALTERNATE)
     throw std::runtime_error(std::string("pictures of ") + GST_VIDEO_FORMAT_INFO_NAME(format) +
@@ -140,10 +136,9 @@ Converters::Converters(GstCaps* caps) : caps_(gst_caps_ref(caps)), tables_(std::
 Converters::~Converters() = default;
 
 void Converters::Scale(const GstVideoFrame& frame, int component, Size size, uint8_t* to, int stride) {
-  const Plane from = {
-      static_cast<const uint8_t*>(GST_VIDEO_FRAME_COMP_DATA(&frame, component)),
-      GST_VIDEO_FRAME_COMP_STRIDE(&frame, component), GST_VIDEO_FRAME_COMP_PSTRIDE(&frame, component),
-      GST_VIDEO_FRAME_COMP_WIDTH(&frame, component), GST_VIDEO_FRAME_COMP_HEIGHT(&frame, component)};
+  const Plane from = {static_cast<const uint8_t*>(GST_VIDEO_FRAME_COMP_DATA(&frame, component)),
+                      GST_VIDEO_FRAME_COMP_STRIDE(&frame, component), GST_VIDEO_FRAME_COMP_PSTRIDE(&frame, component),
+                      GST_VIDEO_FRAME_COMP_WIDTH(&frame, component), GST_VIDEO_FRAME_COMP_HEIGHT(&frame, component)};
   auto& scalers = tables_->scalers;
   const std::array<int, 3> key = {component > 0, size.width, size.height};
   auto found = scalers.find(key);
@@ -176,8 +171,8 @@ void Picture::WriteRgb(View<uint8_t> rgb, Size size, const Placement& at, Ranges
   CheckSize(size, 1);
   CheckSize(at.size, 1);
   // Each sum is below 2^31: a side is bounded, and so is a place that lies within one.
-  const bool lies_within = at.left >= 0 && at.left <= size.width - at.size.width && at.top >= 0 &&
-                           at.top <= size.height - at.size.height;
+  const bool lies_within =
+      at.left >= 0 && at.left <= size.width - at.size.width && at.top >= 0 && at.top <= size.height - at.size.height;
   if (!lies_within) throw std::invalid_argument("the picture does not lie within its letterbox");
   CheckLength(rgb.length, static_cast<size_t>(size.width) * size.height * 3);
   const std::lock_guard lock(converters_->mutex_);

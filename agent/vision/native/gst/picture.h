@@ -12,12 +12,10 @@ namespace vigie {
 
 /** Greatest side of a picture and of what is made of it, in pixels. */
 constexpr int kSideMax = 16384;
-/** Greatest number of sizes, and of letterboxes, for which tables and planes are kept. Beyond it all are
- * dropped. */
+/** Greatest number of sizes, and of letterboxes, for which tables and planes are kept. Beyond it all are dropped. */
 constexpr size_t kSizesMax = 16;
 
-/** Half-open ranges [from, to) of pixels or bytes that are to be black, in pairs. What lies outside is
- * ignored. */
+/** Half-open ranges [from, to) of pixels or bytes that are to be black, in pairs. What lies outside is ignored. */
 using Ranges = View<const int32_t>;
 
 struct Size {
@@ -46,8 +44,7 @@ class Letterbox;
  */
 class Converters {
  public:
-  /** @throws std::runtime_error if the caps are not of 8 bits in 4:2:0, or if a side is below 4 or above
-   * kSideMax */
+  /** @throws std::runtime_error if the caps are not of 8 bits in 4:2:0, or if a side is below 4 or above kSideMax */
   explicit Converters(GstCaps* caps);
   ~Converters();
   Converters(const Converters&) = delete;

@@ -102,16 +102,14 @@ void picture_sink_class_init(PictureSinkClass* type) {
   object->finalize = Finalize;
   const auto flags = static_cast<GParamFlags>(G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
   g_object_class_install_property(
-      object, kId,
-      g_param_spec_uint("id", "Id", "Number of this sink in the process", 0, G_MAXUINT, 0, flags));
+      object, kId, g_param_spec_uint("id", "Id", "Number of this sink in the process", 0, G_MAXUINT, 0, flags));
   g_object_class_install_property(
       object, kReplaced,
-      g_param_spec_uint64("replaced", "Replaced", "Pictures that newer ones replaced before they were taken",
-                          0, G_MAXUINT64, 0, flags));
+      g_param_spec_uint64("replaced", "Replaced", "Pictures that newer ones replaced before they were taken", 0,
+                          G_MAXUINT64, 0, flags));
   GST_ELEMENT_CLASS(type)->change_state = ChangeState;
   gst_element_class_set_static_metadata(GST_ELEMENT_CLASS(type), "Picture sink", "Sink/Video",
-                                        "Gives pictures and results of inference to the application",
-                                        "Vigie");
+                                        "Gives pictures and results of inference to the application", "Vigie");
 }
 
 /** Who has no turn within the limit gets nothing: where another one waits, no sample does. */

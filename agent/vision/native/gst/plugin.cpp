@@ -20,15 +20,15 @@ gboolean Register(GstPlugin* plugin) {
 #ifdef VIGIE_LIBRARY
 // The library for gst-inspect, gst-launch and the tests.
 #define PACKAGE "vigie"
-GST_PLUGIN_DEFINE(GST_VERSION_MAJOR, GST_VERSION_MINOR, vigie, kDescription, Register, kVersion, kLicence,
-                  "vigie", kOrigin)
+GST_PLUGIN_DEFINE(GST_VERSION_MAJOR, GST_VERSION_MINOR, vigie, kDescription, Register, kVersion, kLicence, "vigie",
+                  kOrigin)
 #endif
 
 namespace vigie {
 
 void RegisterElements() {
-  gst_plugin_register_static(GST_VERSION_MAJOR, GST_VERSION_MINOR, "vigie", kDescription, Register, kVersion,
-                             kLicence, "vigie", "vigie", kOrigin);
+  gst_plugin_register_static(GST_VERSION_MAJOR, GST_VERSION_MINOR, "vigie", kDescription, Register, kVersion, kLicence,
+                             "vigie", "vigie", kOrigin);
 }
 
 }  // namespace vigie

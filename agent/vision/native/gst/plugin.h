@@ -5,8 +5,7 @@
 
 namespace vigie {
 
-/** Registers the elements in this process, after gst_init. Once; the library libgstvigie.so must not be
- * loaded beside it. */
+/** Registers the elements in this process, once, after gst_init. libgstvigie.so must not be loaded beside it. */
 void RegisterElements();
 
 }  // namespace vigie

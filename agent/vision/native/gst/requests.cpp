@@ -66,8 +66,7 @@ void OnSdp(GstElement* source, GstSDPMessage* sdp, gpointer) {
   }
 }
 
-/** A server may answer that the stream comes by multicast, whatever was asked for: then nothing is there to
- * take it. */
+/** A server may answer that the stream comes by multicast, whatever was asked for: then nothing is there to take it. */
 void ForgetUdp() {
   GstPlugin* udp = gst_registry_find_plugin(gst_registry_get(), "udp");
   if (!udp) return;

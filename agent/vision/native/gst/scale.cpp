@@ -68,10 +68,8 @@ void AllDown(const uint8_t* __restrict above, const uint8_t* __restrict below, u
   for (int x = 0; x < width; x++) out[x] = static_cast<uint8_t>(Down(above[x], below[x], weight));
 }
 
-void AllAcross(const uint16_t* __restrict pairs, const uint16_t* __restrict right, int width,
-               uint8_t* __restrict out) {
-  for (int x = 0; x < width; x++)
-    out[x] = static_cast<uint8_t>(Across(pairs[x] & 255, pairs[x] >> 8, right[x]));
+void AllAcross(const uint16_t* __restrict pairs, const uint16_t* __restrict right, int width, uint8_t* __restrict out) {
+  for (int x = 0; x < width; x++) out[x] = static_cast<uint8_t>(Across(pairs[x] & 255, pairs[x] >> 8, right[x]));
 }
 
 inline int Mean(int a, int b) {
@@ -129,8 +127,7 @@ void Scaler::Run(const Plane& from, uint8_t* to, int stride) {
   const bool same_width = from_width_ == width_;
   const bool same_height = from_height_ == height_;
   const bool same = same_width && same_height;
-  const bool is_half =
-      (same_width || from_width_ == 2 * width_) && (same_height || from_height_ == 2 * height_);
+  const bool is_half = (same_width || from_width_ == 2 * width_) && (same_height || from_height_ == 2 * height_);
   if (!same && is_half) return Halve(from, to, stride);
   // The order of the two directions decides how it is rounded: the one that leaves less to do comes first.
   const bool across_first = !same_height && row_[height_ - 1] <= height_;
@@ -155,8 +152,7 @@ void Scaler::Run(const Plane& from, uint8_t* to, int stride) {
     Gather(above, from.step, column_.data(), width_, upper_.data());
     if (weight) Gather(below, from.step, column_.data(), width_, lower_.data());
     const uint16_t* under = weight ? lower_.data() : upper_.data();
-    (across_first ? AcrossThenDown : DownThenAcross)(upper_.data(), under, column_weight_.data(), weight,
-                                                     width_, out);
+    (across_first ? AcrossThenDown : DownThenAcross)(upper_.data(), under, column_weight_.data(), weight, width_, out);
   }
 }
 

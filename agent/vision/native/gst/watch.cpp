@@ -8,8 +8,7 @@
 namespace vigie {
 namespace {
 
-/** Time without a change after which one is a beginning, in ms; shorter is the stride of a person who walks
- * by. */
+/** Time without a change after which one is a beginning, in ms; shorter is the stride of a person who walks by. */
 constexpr double kStillMs = 1000;
 /** Greatest number of pictures that are remembered while none is wanted: a minute of 15 a second. */
 constexpr size_t kSeenMax = 900;
@@ -47,7 +46,12 @@ Motion Watch::Begin(Scene scene, const Picture& picture) {
   first_pts_ = picture.pts();
   const double at_ms = scene.first_ms;
   scene_ = std::move(scene);
-  return Look(picture, {}, at_ms);
+  try {
+    return Look(picture, {}, at_ms);
+  } catch (...) {
+    scene_.reset();
+    throw;
+  }
 }
 
 bool Watch::Wants(const Picture& picture, const Terms& terms) {

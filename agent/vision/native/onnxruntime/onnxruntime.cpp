@@ -127,8 +127,7 @@ Opened Open(View<uint8_t> bytes, const std::string& provider, const std::string&
   const Ort::Session& session = *opened.model;
   Ort::AllocatorWithDefaultOptions allocator;
   for (size_t i = 0; i < session.GetInputCount(); i++)
-    opened.inputs.push_back(
-        Describe(session.GetInputNameAllocated(i, allocator).get(), session.GetInputTypeInfo(i)));
+    opened.inputs.push_back(Describe(session.GetInputNameAllocated(i, allocator).get(), session.GetInputTypeInfo(i)));
   for (size_t i = 0; i < session.GetOutputCount(); i++)
     opened.outputs.push_back(
         Describe(session.GetOutputNameAllocated(i, allocator).get(), session.GetOutputTypeInfo(i)));
@@ -145,8 +144,8 @@ std::vector<Ort::Value> Run(Ort::Session& session, const std::string& input, con
                             const std::vector<std::string>& outputs) {
   const int64_t shape[] = {1, frame.height, frame.width, 3};
   const auto memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
-  const Ort::Value value = Ort::Value::CreateTensor(memory, frame.rgb.data, frame.rgb.length, shape,
-                                                    std::size(shape), ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8);
+  const Ort::Value value = Ort::Value::CreateTensor(memory, frame.rgb.data, frame.rgb.length, shape, std::size(shape),
+                                                    ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8);
   const char* in = input.c_str();
   std::vector<const char*> out;
   for (const std::string& name : outputs) out.push_back(name.c_str());
@@ -188,13 +187,12 @@ Napi::Object ObjectOf(Napi::Env env, const std::string& name, const Ort::Value& 
   const auto tensor = value.GetTensorTypeAndShapeInfo();
   const size_t count = tensor.GetElementCount();
   const size_t bytes_each = BytesOfType(tensor.GetElementType());
-  Napi::Object object =
-      ObjectOf(env, Description{name, true, tensor.GetElementType(), tensor.GetShape(), {}});
+  Napi::Object object = ObjectOf(env, Description{name, true, tensor.GetElementType(), tensor.GetShape(), {}});
   const bool fits = bytes_each > 0 && count <= kOutputBytesMax / bytes_each;
-  object.Set("data", fits ? Napi::Value(Napi::Buffer<char>::Copy(
-                                env, static_cast<const char*>(count == 0 ? "" : value.GetTensorRawData()),
-                                count * bytes_each))
-                          : env.Null());
+  object.Set("data",
+             fits ? Napi::Value(Napi::Buffer<char>::Copy(
+                        env, static_cast<const char*>(count == 0 ? "" : value.GetTensorRawData()), count * bytes_each))
+                  : env.Null());
   return object;
 }
 
@@ -215,9 +213,8 @@ Napi::Value LoadLibrary(const Napi::CallbackInfo& info) {
       [](Napi::Env env, Library& library) {
         Napi::Object object = Napi::Object::New(env);
         object.Set("version", library.version);
-        object.Set("providers", ArrayOf(env, library.providers, [&](const std::string& name) {
-                     return Napi::String::New(env, name);
-                   }));
+        object.Set("providers", ArrayOf(env, library.providers,
+                                        [&](const std::string& name) { return Napi::String::New(env, name); }));
         return object;
       });
 }
@@ -226,8 +223,9 @@ Napi::Value OpenModel(const Napi::CallbackInfo& info) {
   if (!environment) throw Napi::Error::New(info.Env(), "no ONNX Runtime is loaded");
   return Later<Opened>::Run(
       info.Env(),
-      [held = Hold(info[0]), bytes = BytesOf(info[0]), provider = StringOf(info[1]),
-       cache = StringOf(info[2])] { return Open(bytes, provider, cache); },
+      [held = Hold(info[0]), bytes = BytesOf(info[0]), provider = StringOf(info[1]), cache = StringOf(info[2])] {
+        return Open(bytes, provider, cache);
+      },
       [](Napi::Env env, Opened& opened) {
         const auto convert = [&](const Description& description) { return ObjectOf(env, description); };
         models[++last_model] = opened.model;
@@ -253,8 +251,7 @@ Napi::Value RunModel(const Napi::CallbackInfo& info) {
       },
       [outputs](Napi::Env env, Result& values) {
         size_t index = 0;
-        return ArrayOf(env, *values,
-                       [&](const Ort::Value& value) { return ObjectOf(env, outputs[index++], value); });
+        return ArrayOf(env, *values, [&](const Ort::Value& value) { return ObjectOf(env, outputs[index++], value); });
       });
 }
 

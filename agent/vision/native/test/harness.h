@@ -65,8 +65,8 @@ inline BufferOwner PictureOf(const Format& format, int seed) {
   }
   BufferOwner buffer(gst_buffer_new_allocate(nullptr, size, nullptr));
   gst_buffer_memset(buffer.get(), 0, 255, size);
-  gst_buffer_add_video_meta_full(buffer.get(), GST_VIDEO_FRAME_FLAG_NONE, format.format, format.width,
-                                 format.height, planes, offsets, strides);
+  gst_buffer_add_video_meta_full(buffer.get(), GST_VIDEO_FRAME_FLAG_NONE, format.format, format.width, format.height,
+                                 planes, offsets, strides);
   MappedFrame frame(info, buffer.get(), GST_MAP_WRITE);
   for (int component = 0; component < 3; component++) {
     auto* data = static_cast<uint8_t*>(GST_VIDEO_FRAME_COMP_DATA(frame.get(), component));

@@ -39,8 +39,7 @@ Bytes RgbOf(const PictureRef& picture, Size size, const Placement& at, Ranges bl
   return rgb;
 }
 
-Bytes PlanesOf(const PictureRef& picture, Size size, Ranges black_y = kNoRanges,
-               Ranges black_uv = kNoRanges) {
+Bytes PlanesOf(const PictureRef& picture, Size size, Ranges black_y = kNoRanges, Ranges black_uv = kNoRanges) {
   GstVideoInfo info;
   gst_video_info_set_format(&info, GST_VIDEO_FORMAT_I420, size.width, size.height);
   // What no picture fills is the same in all.
@@ -119,9 +118,8 @@ void EachSizeToEachSize() {
 }
 
 void RefusedFormats() {
-  for (const GstVideoFormat format :
-       {GST_VIDEO_FORMAT_I420_10LE, GST_VIDEO_FORMAT_P010_10LE, GST_VIDEO_FORMAT_Y444, GST_VIDEO_FORMAT_RGB,
-        GST_VIDEO_FORMAT_GRAY8, GST_VIDEO_FORMAT_A420}) {
+  for (const GstVideoFormat format : {GST_VIDEO_FORMAT_I420_10LE, GST_VIDEO_FORMAT_P010_10LE, GST_VIDEO_FORMAT_Y444,
+                                      GST_VIDEO_FORMAT_RGB, GST_VIDEO_FORMAT_GRAY8, GST_VIDEO_FORMAT_A420}) {
     Sink sink;
     const GstVideoInfo info = InfoOf({format, 64, 48});
     sink.SetCaps(info);
@@ -205,8 +203,7 @@ void BlackRanges() {
   const std::vector<int32_t> all = {0, G_MAXINT};
   const Bytes black = PlanesOf(picture, {64, 48}, RangesOf(all), RangesOf(all));
   g_assert_cmpint(*std::max_element(black.begin(), black.begin() + 64 * 48), ==, 0);
-  g_assert_true(
-      std::all_of(black.begin() + 64 * 48, black.end(), [](uint8_t level) { return level == 128; }));
+  g_assert_true(std::all_of(black.begin() + 64 * 48, black.end(), [](uint8_t level) { return level == 128; }));
 }
 
 void WrongSizes() {
@@ -238,8 +235,7 @@ void OddLetterboxes() {
     const Bytes rgb = RgbOf(picture, {width, 20}, {0, 0, {24, 20}});
     const Bytes reference = RgbOf(picture, {32, 20}, {0, 0, {24, 20}});
     for (int y = 0; y < 20; y++)
-      g_assert_cmpint(std::memcmp(&rgb[static_cast<size_t>(y) * width * 3], &reference[y * 32 * 3], 22 * 3),
-                      ==, 0);
+      g_assert_cmpint(std::memcmp(&rgb[static_cast<size_t>(y) * width * 3], &reference[y * 32 * 3], 22 * 3), ==, 0);
   }
 }
 
@@ -346,8 +342,8 @@ void FoundByNumber() {
 }
 
 void RequestsOfAPipeline() {
-  const ElementOwner pipeline(gst_parse_launch(
-      "rtspsrc name=source location=rtsp://127.0.0.1:1/a ! fakesink picturesink name=sink", nullptr));
+  const ElementOwner pipeline(
+      gst_parse_launch("rtspsrc name=source location=rtsp://127.0.0.1:1/a ! fakesink picturesink name=sink", nullptr));
   const ElementOwner sink(gst_bin_get_by_name(GST_BIN(pipeline.get()), "sink"));
   ASSERT_ERROR(RestrictRequests(sink.get(), {"(", "b", "c"}), "not a regular expression: (");
   for (int round = 0; round < 3; round++)

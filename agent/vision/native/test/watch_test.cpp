@@ -54,8 +54,7 @@ class Street : public Harness {
   Look Take(const Terms& terms = Everything()) { return TakeWanted(element(), terms, 0); }
 
   /** Begins the scene with the picture of a time, watched everywhere; black cells are not read. */
-  Motion Begin(int ms, std::vector<uint8_t> is_black = std::vector<uint8_t>(kCells),
-               double slow_every_ms = 0) {
+  Motion Begin(int ms, std::vector<uint8_t> is_black = std::vector<uint8_t>(kCells), double slow_every_ms = 0) {
     Show(ms, -1);
     const Look look = Take(Nothing());
     g_assert_nonnull(look.picture.get());
@@ -211,6 +210,8 @@ void OpeningsAndShapes() {
   ASSERT_ERROR(begin({7, 4, cells}, 72), "complete rows");
   ASSERT_ERROR(begin({12, 5, cells}, 72), "do not lie within");
   ASSERT_ERROR(begin({12, std::numeric_limits<int>::max(), cells}, 72), "do not lie within");
+  gst_harness_push(street.get(), PictureOf(wide, 250).release());
+  g_assert_true(street.Take(Nothing()).seen.empty());
   g_assert_true(begin({12, 4, cells}, 72).is_any);
   gst_harness_push(street.get(), PictureOf(wide, 300).release());
   g_assert_null(street.Take(Nothing()).picture.get());
