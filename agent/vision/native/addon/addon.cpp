@@ -3,6 +3,8 @@
 #include <sys/prctl.h>
 #include <time.h>
 
+#include <algorithm>
+
 #include "../gst/picturesink.h"
 #include "../gst/plugin.h"
 #include "../gst/requests.h"

@@ -1,6 +1,8 @@
 /** Motion between the frames of a detector, for JavaScript. vigie-native.d.ts states its functions. */
 #pragma once
 
+#include <algorithm>
+
 #include "../gst/motion.h"
 #include "later.h"
 #include "values.h"
