@@ -11,6 +11,7 @@
 #include <onnxruntime_cxx_api.h>
 
 #include <map>
+#include <stdexcept>
 #include <vector>
 
 #include "../addon/later.h"
